@@ -1,0 +1,1 @@
+"""Reprise brings saved recurrent models back."""
