@@ -1,0 +1,281 @@
+"""Recurrent layers for training: pure functions of tensors, with gradients written by hand.
+
+One cell is one set of equations; this module has them twice, for two purposes:
+
+    step    one time step in plain operations, as every TensorFlow since 1.4 knows them
+    layer   a whole sequence [T, N, D], equal to scanning `step`, made fast
+
+`layer` multiplies all inputs at once before the recurrence and computes the weight gradients as one product after it,
+so that the loop over time holds one small product and element-wise work.
+
+Weights have the layout and the names that TensorFlow 1 gives them (H hidden, D input):
+
+    lstm   BasicLSTMCell            kernel [D+H, 4H], bias [4H]            gates i, j, f, o
+    gru    CudnnCompatibleGRUCell   gates/kernel [D+H, 2H], gates/bias     gates r, u
+                                    candidate/{input,hidden}_projection/{kernel [D or H, H], bias [H]}
+    rnn    BasicRNNCell             kernel [D+H, H], bias [H]
+
+The LSTM equations add no constant to the forget gate; `initial_bias` puts the customary 1 into the bias itself, so a
+reader of the weights needs to know nothing more. The GRU applies the reset gate after the product, as cuDNN, Keras
+(`reset_after`) and PyTorch do: one product per step, and every framework can hold the weights.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+Tensor: TypeAlias = Any  # TensorFlow has no type stubs
+Weights: TypeAlias = Mapping[str, Tensor]
+States: TypeAlias = tuple[Tensor, ...]
+CellName: TypeAlias = Literal["lstm", "gru", "rnn"]
+
+_INPUT = "candidate/input_projection"
+_HIDDEN = "candidate/hidden_projection"
+
+
+@dataclass(frozen=True, slots=True)
+class _Products:
+    """A cell's weights as the recurrence uses them; G is the number of gates.
+
+    Attributes:
+        rows: [D, G*H], multiplied by the inputs.
+        bias: [G*H], added to that product.
+        recurrent: [H, G*H], multiplied by the previous h.
+        recurrent_bias: [G*H], added to that product.
+    """
+
+    rows: Tensor
+    bias: Tensor
+    recurrent: Tensor
+    recurrent_bias: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """One kind of cell.
+
+    Attributes:
+        states: Names of what is carried; the last is h, which is also the output.
+        gates: How many blocks of width H the products have.
+        kept: How many tensors `forward` keeps for `backward`.
+        shapes: (D, H) to the shapes of the weights.
+        products: (weights to the four tensors of `_Products`.
+        forward: (projected [N, G*H], recurrent product [N, G*H], states) to (states, what `backward` needs).
+        backward: (kept, gradients of the new states) to (gradients of the two products, of the old states).
+    """
+
+    states: tuple[str, ...]
+    gates: int
+    kept: int
+    shapes: Callable[[int, int], dict[str, tuple[int, ...]]]
+    products: Callable[[Weights], _Products]
+    forward: Callable[[Tensor, Tensor, States], tuple[States, tuple[Tensor, ...]]]
+    backward: Callable[[tuple[Tensor, ...], States], tuple[Tensor, Tensor, States]]
+
+
+def _lstm_shapes(d: int, h: int) -> dict[str, tuple[int, ...]]:
+    return {"kernel": (d + h, 4 * h), "bias": (4 * h,)}
+
+
+def _gru_shapes(d: int, h: int) -> dict[str, tuple[int, ...]]:
+    return {
+        "gates/kernel": (d + h, 2 * h),
+        "gates/bias": (2 * h,),
+        f"{_INPUT}/kernel": (d, h),
+        f"{_INPUT}/bias": (h,),
+        f"{_HIDDEN}/kernel": (h, h),
+        f"{_HIDDEN}/bias": (h,),
+    }
+
+
+def _rnn_shapes(d: int, h: int) -> dict[str, tuple[int, ...]]:
+    return {"kernel": (d + h, h), "bias": (h,)}
+
+
+def _one_kernel(gates: int) -> Callable[[Weights], _Products]:
+    """Splits a kernel [D+H, G*H] that multiplies the inputs and h together."""
+
+    def products(weights: Weights) -> _Products:
+        kernel, bias = weights["kernel"], weights["bias"]
+        d = kernel.shape[0] - bias.shape[0] // gates
+        return _Products(kernel[:d], bias, kernel[d:], tf.zeros_like(bias))
+
+    return products
+
+
+def _gru_products(weights: Weights) -> _Products:
+    kernel, bias = weights["gates/kernel"], weights["gates/bias"]
+    d = weights[f"{_INPUT}/kernel"].shape[0]
+    return _Products(
+        tf.concat([kernel[:d], weights[f"{_INPUT}/kernel"]], 1),
+        tf.concat([bias, weights[f"{_INPUT}/bias"]], 0),
+        tf.concat([kernel[d:], weights[f"{_HIDDEN}/kernel"]], 1),
+        tf.concat([tf.zeros_like(bias), weights[f"{_HIDDEN}/bias"]], 0),
+    )
+
+
+def _lstm_forward(x: Tensor, r: Tensor, states: States) -> tuple[States, tuple[Tensor, ...]]:
+    i, j, f, o = tf.split(x + r, 4, axis=-1)
+    i, j, f, o = tf.sigmoid(i), tf.tanh(j), tf.sigmoid(f), tf.sigmoid(o)
+    c = f * states[0] + i * j
+    tanh_c = tf.tanh(c)
+    return (c, o * tanh_c), (i, j, f, o, tanh_c, states[0])
+
+
+def _lstm_backward(kept: tuple[Tensor, ...], gradients: States) -> tuple[Tensor, Tensor, States]:
+    i, j, f, o, tanh_c, c_before = kept
+    dc, dh = gradients
+    dc = dc + dh * o * (1 - tanh_c * tanh_c)
+    dz = tf.concat(
+        [dc * j * i * (1 - i), dc * i * (1 - j * j), dc * c_before * f * (1 - f), dh * tanh_c * o * (1 - o)], -1
+    )
+    return dz, dz, (dc * f, tf.zeros_like(dh))
+
+
+def _gru_forward(x: Tensor, r: Tensor, states: States) -> tuple[States, tuple[Tensor, ...]]:
+    (h,) = states
+    x_reset, x_update, x_candidate = tf.split(x, 3, axis=-1)
+    r_reset, r_update, r_candidate = tf.split(r, 3, axis=-1)
+    reset, update = tf.sigmoid(x_reset + r_reset), tf.sigmoid(x_update + r_update)
+    candidate = tf.tanh(x_candidate + reset * r_candidate)
+    return ((1 - update) * candidate + update * h,), (reset, update, candidate, r_candidate, h)
+
+
+def _gru_backward(kept: tuple[Tensor, ...], gradients: States) -> tuple[Tensor, Tensor, States]:
+    reset, update, candidate, r_candidate, h = kept
+    (dh,) = gradients
+    d_update = dh * (h - candidate) * update * (1 - update)
+    d_candidate = dh * (1 - update) * (1 - candidate * candidate)
+    d_reset = d_candidate * r_candidate * reset * (1 - reset)
+    dx = tf.concat([d_reset, d_update, d_candidate], -1)
+    dr = tf.concat([d_reset, d_update, d_candidate * reset], -1)
+    return dx, dr, (dh * update,)
+
+
+def _rnn_forward(x: Tensor, r: Tensor, states: States) -> tuple[States, tuple[Tensor, ...]]:
+    h = tf.tanh(x + r)
+    return (h,), (h,)
+
+
+def _rnn_backward(kept: tuple[Tensor, ...], gradients: States) -> tuple[Tensor, Tensor, States]:
+    (h,), (dh,) = kept, gradients
+    dz = dh * (1 - h * h)
+    return dz, dz, (tf.zeros_like(dh),)
+
+
+_CELLS: Mapping[str, _Cell] = {
+    "lstm": _Cell(("c", "h"), 4, 6, _lstm_shapes, _one_kernel(4), _lstm_forward, _lstm_backward),
+    "gru": _Cell(("h",), 3, 5, _gru_shapes, _gru_products, _gru_forward, _gru_backward),
+    "rnn": _Cell(("h",), 1, 1, _rnn_shapes, _one_kernel(1), _rnn_forward, _rnn_backward),
+}
+
+
+def weight_shapes(cell: CellName, inputs: int, hidden: int) -> dict[str, tuple[int, ...]]:
+    """The weights of a layer with D = `inputs` and H = `hidden`: TensorFlow 1's variable names to shapes."""
+    return _CELLS[cell].shapes(inputs, hidden)
+
+
+def state_names(cell: CellName) -> tuple[str, ...]:
+    """What a cell carries from step to step, in the order of every `states` tuple here; the last is the output h."""
+    return _CELLS[cell].states
+
+
+def state_sizes(cell: CellName, hidden: int) -> tuple[int, ...]:
+    """The width of each state, in the order of `state_names`."""
+    return (hidden,) * len(state_names(cell))
+
+
+def initial_bias(cell: CellName, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """The values a bias starts from: zeros, but 1 for the LSTM's forget gate and for both gates of the GRU.
+
+    Source: Jozefowicz et al. 2015, section 2.2 (LSTM); TensorFlow 1's GRUCell (GRU), read 2026-10.
+    """
+    values = np.zeros(shape, np.float32)
+    if cell == "lstm":
+        values.reshape(4, -1)[2] = 1
+    elif name == "gates/bias":
+        values[:] = 1
+    return values
+
+
+def step(cell: CellName, x: Tensor, weights: Weights, states: States) -> tuple[Tensor, States]:
+    """One time step in plain operations: x [N, D] and states [N, H] to (h [N, H], states)."""
+    p = _CELLS[cell].products(weights)
+    projected = tf.matmul(x, p.rows) + p.bias
+    states, _ = _CELLS[cell].forward(projected, tf.matmul(states[-1], p.recurrent) + p.recurrent_bias, states)
+    return states[-1], states
+
+
+def layer(cell: CellName, inputs: Tensor, weights: Weights, states: States) -> tuple[Tensor, States]:
+    """A whole sequence: (outputs h [T, N, H], states after the last step).
+
+    Args:
+        cell: Which equations.
+        inputs: [T, N, D] floats; or [T, N] integers, which mean one-hot vectors of width D.
+        weights: As `weight_shapes` says.
+        states: One [N, H] for each of `state_names`.
+    """
+    p = _CELLS[cell].products(weights)
+    if inputs.dtype.is_integer:
+        projected = tf.gather(p.rows, inputs)
+    else:
+        projected = tf.tensordot(inputs, p.rows, 1)
+    outputs, *last = _recurrence(cell)(projected + p.bias, p.recurrent, p.recurrent_bias, *states)
+    return outputs, tuple(last)
+
+
+def _recurrence(cell: CellName) -> Callable[..., tuple[Tensor, ...]]:
+    """(projected [T, N, G*H], recurrent, recurrent_bias, *states) to (outputs [T, N, H], *states), differentiable."""
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def recurrence(projected: Tensor, recurrent: Tensor, recurrent_bias: Tensor, *states: Tensor) -> Any:
+        outputs, last, kept = _forward_loop(_CELLS[cell], projected, recurrent, recurrent_bias, states)
+
+        def gradient(d_outputs: Tensor, *d_last: Tensor) -> tuple[Tensor, ...]:
+            dx, dr, d_states = _backward_loop(_CELLS[cell], d_outputs, d_last, recurrent, kept)
+            before = tf.concat([states[-1][None], outputs[:-1]], 0)
+            hidden, width = recurrent.shape
+            flat = tf.reshape(dr, [-1, width])
+            d_recurrent = tf.matmul(tf.reshape(before, [-1, hidden]), flat, transpose_a=True)
+            return dx, d_recurrent, tf.reduce_sum(flat, 0), *d_states
+
+        return (outputs, *last), gradient
+
+    return recurrence  # type: ignore[no-any-return]
+
+
+def _forward_loop(
+    cell: _Cell, projected: Tensor, recurrent: Tensor, recurrent_bias: Tensor, states: States
+) -> tuple[Tensor, States, tuple[Tensor, ...]]:
+    """(outputs [T, N, H], states after the last step, what `backward` needs at each step [T, ...])."""
+    length = tf.shape(projected)[0]
+    arrays = tuple(tf.TensorArray(projected.dtype, length) for _ in range(1 + cell.kept))
+
+    def body(t: Tensor, states: States, arrays: tuple[tf.TensorArray, ...]) -> tuple[Any, ...]:
+        states, kept = cell.forward(projected[t], tf.matmul(states[-1], recurrent) + recurrent_bias, states)
+        return t + 1, states, tuple(a.write(t, v) for a, v in zip(arrays, (states[-1], *kept), strict=True))
+
+    _, states, arrays = tf.while_loop(lambda t, *_: t < length, body, (0, states, arrays))
+    outputs, *kept = (a.stack() for a in arrays)
+    return outputs, states, tuple(kept)
+
+
+def _backward_loop(
+    cell: _Cell, d_outputs: Tensor, d_last: States, recurrent: Tensor, kept: tuple[Tensor, ...]
+) -> tuple[Tensor, Tensor, States]:
+    """Gradients of both products at every step [T, N, G*H], and of the states before the first."""
+    length = tf.shape(d_outputs)[0]
+    arrays = tuple(tf.TensorArray(d_outputs.dtype, length) for _ in range(2))
+
+    def body(t: Tensor, gradients: States, arrays: tuple[tf.TensorArray, ...]) -> tuple[Any, ...]:
+        gradients = (*gradients[:-1], gradients[-1] + d_outputs[t])
+        dx, dr, (*rest, dh) = cell.backward(tuple(k[t] for k in kept), gradients)
+        dh += tf.matmul(dr, recurrent, transpose_b=True)
+        return t - 1, (*rest, dh), tuple(a.write(t, v) for a, v in zip(arrays, (dx, dr), strict=True))
+
+    _, gradients, arrays = tf.while_loop(lambda t, *_: t >= 0, body, (length - 1, d_last, arrays))
+    return arrays[0].stack(), arrays[1].stack(), gradients
