@@ -1,0 +1,76 @@
+"""What every format gives: a `StoredModel`, the file's content as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from reprise.graph import Graph
+from reprise.tensors import Tensor
+from reprise.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A named set of inputs and outputs that the file itself declares: role → tensor name, such as `x:0`."""
+
+    name: str
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredModel:
+    """A saved model as data. Nothing is interpreted, no weight is loaded.
+
+    Attributes:
+        path: What the user named.
+        format: The name of the format, as users see it.
+        evidence: Why it is this format, one clause.
+        graph: The graph, or None where the file has weights only.
+        weights: Stored tensors by the name under which the file holds them.
+        variable_names: Variable node of the graph → the name in `weights` that belongs to it. Nodes that are
+            not in the saver, or whose tensor is missing from the files, are absent.
+        signatures: Those that the file declares.
+        vocabulary: The one that travels in the file or lies beside it, or None.
+        vocabulary_source: Where it was found.
+        files: The files read, for messages and for `inspect`.
+        notes: Facts worth telling (a stale `checkpoint` file, moving averages present, a step number chosen).
+        metadata: Anything else the file says of itself (producer version, tags).
+        foreign: What only this format's own lifter understands (an ONNX model, for `format == "onnx"`).
+    """
+
+    path: Path
+    format: str
+    evidence: str
+    graph: Graph | None
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+    variable_names: Mapping[str, str] = field(default_factory=dict)
+    signatures: tuple[Signature, ...] = ()
+    vocabulary: Vocabulary | None = None
+    vocabulary_source: str = ""
+    files: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    foreign: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One way of saving a model, and how to read it.
+
+    Attributes:
+        name: The name that users see.
+        spec: Where the format is written down.
+        sniff: The evidence that a path is this format, as one clause, or None. Looks at content, reads at most
+            a few KiB, never raises for what a file contains.
+        read: The stored model. Raises `ReadError` and nothing else.
+    """
+
+    name: str
+    spec: str
+    sniff: Callable[[Path], str | None]
+    read: Callable[[Path], StoredModel]

@@ -1,0 +1,210 @@
+"""Tensor bundles, the storage of Saver V2 and SavedModel: an index table, and data shards that are memory-mapped.
+
+The format is `tensorflow/core/util/tensor_bundle/tensor_bundle.h`.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+
+from reprise.errors import DamagedFile, MissingFile
+from reprise.formats._tf_slices import bounds, slice_key
+from reprise.formats._tf_tensors import dtype_name, known_shape, packed_array
+from reprise.tensors import DTYPES, Array, Tensor
+from reprise.wire import messages, sstable
+from reprise.wire.varint import Cut, varint
+
+_HEADER_KEY = b""
+_OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The tensors of a bundle by name, the slices that some were stored in, and the files."""
+
+    tensors: Mapping[str, Tensor]
+    slices: Mapping[str, tuple[Any, ...]]
+    files: tuple[Path, ...]
+
+
+def read(prefix: Path) -> Bundle:
+    """The bundle `prefix.index` with its shards.
+
+    Raises:
+        MissingFile: The index or a shard is not there.
+        DamagedFile: The index is not whole, or a shard is shorter than the index says.
+    """
+    index = prefix.with_name(prefix.name + ".index")
+    table = dict(sstable.entries(_content(index), index))
+    if _HEADER_KEY not in table:
+        raise DamagedFile(f"{index}: the table has no bundle header, so it is not the index of a checkpoint.")
+    header = messages.parse("BundleHeaderProto", table.pop(_HEADER_KEY), index)
+    if header.endianness != 0:
+        raise DamagedFile(
+            f"{index}: written by a big-endian machine, which Reprise does not read. Save it again elsewhere."
+        )
+    entries = {key: messages.parse("BundleEntryProto", value, index) for key, value in table.items()}
+    shards = _shards(prefix, header.num_shards, entries.values())
+    return _assemble(entries, shards, index)
+
+
+def _content(index: Path) -> bytes:
+    try:
+        return index.read_bytes()
+    except OSError as error:
+        raise MissingFile(
+            f"{index}: cannot be read ({error.strerror}). A checkpoint is the .index file, its .data files and, for the "
+            "graph, the .meta file; copy all of them."
+        ) from error
+
+
+def _shards(prefix: Path, count: int, entries: Iterable[Any]) -> dict[int, Path]:
+    """The data files that the entries lie in, each long enough."""
+    ends: dict[int, int] = {}
+    for entry in entries:
+        if not entry.slices:
+            ends[entry.shard_id] = max(ends.get(entry.shard_id, 0), entry.offset + entry.size)
+    files = {i: prefix.with_name(f"{prefix.name}.data-{i:05d}-of-{count:05d}") for i in sorted(ends)}
+    for i, file in files.items():
+        if not file.is_file():
+            raise MissingFile(
+                f"{file}: not found; {prefix.name}.index needs it ({len(files)} data files in all). "
+                "Half a checkpoint was copied; copy the .data files too."
+            )
+        if file.stat().st_size < ends[i]:
+            raise DamagedFile(
+                f"{file}: has {file.stat().st_size} bytes, expected at least {ends[i]}. The file is cut; copy it again."
+            )
+    return files
+
+
+def _assemble(entries: Mapping[bytes, Any], shards: Mapping[int, Path], index: Path) -> Bundle:
+    tensors: dict[str, Tensor] = {}
+    slices: dict[str, tuple[Any, ...]] = {}
+    for key, entry in entries.items():
+        if key.startswith(b"\0"):
+            continue  # a slice: its tensor's own entry finds it
+        name = _text(key, index)
+        if entry.slices:
+            slices[name] = tuple(entry.slices)
+            tensors[name] = _partitioned(name, key, entry, entries, shards, index)
+        elif name != _OBJECT_GRAPH_KEY:
+            tensors[name] = _stored(name, entry, shards, index)
+    return Bundle(tensors, slices, (index, *shards.values()))
+
+
+def _text(key: bytes, index: Path) -> str:
+    try:
+        return key.decode()
+    except UnicodeDecodeError as error:
+        raise DamagedFile(f"{index}: the tensor name {key!r} is not UTF-8. Copy the file again.") from error
+
+
+def _stored(name: str, entry: Any, shards: Mapping[int, Path], index: Path) -> Tensor:
+    dtype, shape = dtype_name(entry.dtype), known_shape(entry.shape, f"tensor {name}", index)
+    file = shards[entry.shard_id]
+    if entry.offset < 0 or entry.size < 0:
+        raise DamagedFile(
+            f"{index}: tensor {name} lies at byte {entry.offset} with {entry.size} bytes. Copy the file again."
+        )
+    if dtype in DTYPES and dtype != "string" and entry.size != math.prod(shape) * DTYPES[dtype].itemsize:
+        raise DamagedFile(f"{index}: tensor {name} of {dtype} {list(shape)} cannot have {entry.size} bytes.")
+    source = f"{file} at byte {entry.offset}"
+    return Tensor(dtype, shape, lambda: _load(name, dtype, shape, entry, file), source)
+
+
+def _load(name: str, dtype: str, shape: tuple[int, ...], entry: Any, file: Path) -> Array:
+    what = f"tensor {name}"
+    if dtype not in DTYPES:
+        raise DamagedFile(f"{file}: {what} is of type {dtype}, which has no numbers to read.")
+    if entry.size == 0 and dtype != "string":
+        return np.empty(shape, DTYPES[dtype])
+    try:
+        content = np.memmap(file, np.uint8, "r", entry.offset, (entry.size,)) if entry.size else np.empty(0, np.uint8)
+    except (OSError, ValueError) as error:
+        raise MissingFile(f"{file}: {what} cannot be read any more ({error}). Was the file moved or cut?") from error
+    array = _strings(content.tobytes(), shape, what, file) if dtype == "string" else None
+    found = sstable.masked_crc32c(content.data) if array is None else _string_checksum(array, content.tobytes())
+    if found != entry.crc32c:
+        raise DamagedFile(
+            f"{file}: {what} at byte {entry.offset} has checksum {found:#010x}, the index expects {entry.crc32c:#010x}. "
+            "The file was changed, or belongs to another checkpoint; copy it again."
+        )
+    return packed_array(content.data, dtype, shape, what, file) if array is None else array
+
+
+def _strings(content: bytes, shape: tuple[int, ...], what: str, file: Path) -> Array:
+    """Strings as a bundle stores them: all lengths, their checksum, then all bytes."""
+    count = math.prod(shape)
+    if count > len(content):
+        raise DamagedFile(f"{file}: {what} promises {count} strings in {len(content)} bytes.")
+    try:
+        sizes, position = [], 0
+        for _ in range(count):
+            size, position = varint(content, position)
+            sizes.append(size)
+    except Cut as error:
+        raise DamagedFile(f"{file}: {what} is cut ({error}).") from error
+    position += 4
+    if position + sum(sizes) != len(content):
+        raise DamagedFile(f"{file}: {what} has {len(content)} bytes, its strings need {position + sum(sizes)}.")
+    array = np.empty(count, object)
+    for i, size in enumerate(sizes):
+        array[i] = content[position : position + size]
+        position += size
+    return array.reshape(shape)
+
+
+def _string_checksum(array: Array, content: bytes) -> int:
+    """What TensorFlow computes over lengths (as uint32, or uint64 where they need it), their checksum, and bytes."""
+    sizes = b"".join(struct.pack("<I" if len(s) < 2**32 else "<Q", len(s)) for s in array.flat)
+    lengths = google_crc32c.value(sizes)
+    body = b"".join(array.flat)
+    head = struct.pack("<I", sstable.mask(lengths))
+    return sstable.mask(google_crc32c.extend(google_crc32c.extend(lengths, head), body))
+
+
+def _partitioned(
+    name: str, key: bytes, entry: Any, entries: Mapping[bytes, Any], shards: Mapping[int, Path], index: Path
+) -> Tensor:
+    """A tensor that was stored as slices, put together when it is loaded."""
+    shape, dtype = known_shape(entry.shape, f"tensor {name}", index), dtype_name(entry.dtype)
+    parts: list[tuple[tuple[slice, ...], Tensor]] = []
+    for proto in entry.slices:
+        part = entries.get(slice_key(key, proto))
+        if part is None:
+            raise DamagedFile(f"{index}: a slice of tensor {name} is not in the table. Copy the file again.")
+        parts.append((bounds(proto, shape, name, index), _stored(name, part, shards, index)))
+    return joined(name, dtype, shape, parts, index)
+
+
+def joined(
+    name: str, dtype: str, shape: tuple[int, ...], parts: list[tuple[tuple[slice, ...], Tensor]], file: Path
+) -> Tensor:
+    """A tensor made of slices that must cover it."""
+    for where, part in parts:
+        size = tuple(s.stop - s.start for s in where)
+        if part.shape != size or part.dtype != dtype:
+            raise DamagedFile(
+                f"{file}: a slice of tensor {name} is {part.dtype} {list(part.shape)}, expected {dtype} {list(size)}."
+            )
+    if sum(part.size for _, part in parts) != math.prod(shape):
+        raise DamagedFile(
+            f"{file}: the slices of tensor {name} do not cover its shape {list(shape)}. Copy the file again."
+        )
+
+    def load() -> Array:
+        array = np.empty(shape, DTYPES[dtype])
+        for where, part in parts:
+            array[where] = part.load()
+        return array
+
+    return parts[0][1] if len(parts) == 1 else Tensor(dtype, shape, load, f"{file}: {len(parts)} slices")

@@ -1,0 +1,215 @@
+"""Which files make up the checkpoint that a path means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from reprise.errors import AmbiguousFormat, DamagedFile, MissingFile
+from reprise.wire import messages
+from reprise.wire.sstable import MAGIC
+
+_SHARD = re.compile(r"(?P<prefix>.+)\.data-\d{5}-of-\d{5}$")
+_STEP = re.compile(r"(?P<stem>.*?)-(?P<step>\d+)$")
+_STATE_FILE = "checkpoint"
+_MOST_STATE_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The files of one checkpoint.
+
+    Attributes:
+        prefix: What the names of its parts begin with.
+        index: The index of a V2 checkpoint.
+        v1: The one file of a V1 checkpoint.
+        meta: The graph.
+        evidence: Why these files, one clause.
+        notes: Choices that were made, for the user.
+    """
+
+    prefix: Path
+    index: Path | None = None
+    v1: Path | None = None
+    meta: Path | None = None
+    evidence: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def locate(path: Path) -> Place | None:
+    """The checkpoint that `path` means, or None if nothing at it looks like one.
+
+    Raises:
+        MissingFile: Half of a checkpoint is there.
+        DamagedFile: The state file of the folder cannot be read.
+        AmbiguousFormat: The folder holds checkpoints of different models.
+    """
+    if path.is_dir():
+        return _in_folder(path)
+    name = path.name
+    if name == _STATE_FILE and path.is_file():
+        return _in_folder(path.parent)
+    shard = _SHARD.match(name)
+    if shard:
+        return _at_prefix(path.with_name(shard["prefix"]))
+    if name.endswith(".index"):
+        return _at_prefix(path.with_name(name.removesuffix(".index")))
+    if name.endswith(".meta"):
+        return _of_meta(path)
+    return _at_prefix(path)
+
+
+def _at_prefix(prefix: Path, notes: tuple[str, ...] = ()) -> Place | None:
+    index, meta = _beside(prefix, ".index"), _beside(prefix, ".meta")
+    if index.is_file():
+        graph, more = _meta_of(prefix)
+        return Place(prefix, index, None, graph, _clause(index, graph), (*notes, *more))
+    if is_v1(prefix):
+        graph, more = _meta_of(prefix)
+        return Place(prefix, None, prefix, graph, _clause(prefix, graph), (*notes, *more))
+    shards = sorted(prefix.parent.glob(f"{_literal(prefix.name)}.data-*-of-*"))
+    if shards:
+        raise MissingFile(
+            f"{index}: not found, though {shards[0].name} is there. Half a checkpoint was copied; copy the .index file too."
+        )
+    if meta.is_file() and not prefix.exists():
+        return Place(
+            prefix, meta=meta, evidence=f"{meta.name} is named as a MetaGraph is", notes=(*notes, _no_weights(meta))
+        )
+    return None
+
+
+def _no_weights(meta: Path) -> str:
+    return f"{meta.name} holds the graph without weights: no .index and .data files are beside it"
+
+
+def _clause(tensors: Path, meta: Path | None) -> str:
+    return f"{tensors.name} holds tensors, " + (f"{meta.name} the graph" if meta else "no .meta file holds their graph")
+
+
+def _beside(prefix: Path, suffix: str) -> Path:
+    return prefix.with_name(prefix.name + suffix)
+
+
+def _literal(name: str) -> str:
+    return re.sub(r"([*?[])", r"[\1]", name)
+
+
+def is_v1(path: Path) -> bool:
+    """Whether the file is a table without being the index of a V2 checkpoint."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - len(MAGIC)))
+            return file.read() == MAGIC
+    except OSError:
+        return False
+
+
+def _meta_of(prefix: Path) -> tuple[Path | None, tuple[str, ...]]:
+    """The graph of a checkpoint: its own, that of the name without the step, or the only one that can be meant."""
+    own = _beside(prefix, ".meta")
+    if own.is_file():
+        return own, ()
+    stem = _stem(prefix)
+    metas = sorted(prefix.parent.glob("*.meta"), key=_order)
+    related = [m for m in metas if _stem(m.with_suffix("")) == stem] or metas
+    if not related:
+        return None, ()
+    if len({_stem(m.with_suffix("")) for m in related}) > 1:
+        return None, (f"the graph of {prefix.name} is not known: {_listed(metas)} are here and none has its name",)
+    return related[-1], (f"the graph is that of {related[-1].name}; no .meta file has the checkpoint's name",)
+
+
+def _of_meta(meta: Path) -> Place | None:
+    """The checkpoint that belongs to a `.meta` file, whose name may lack the step."""
+    prefix = meta.with_suffix("")
+    place = _at_prefix(prefix)
+    if place is None or place.index or place.v1 or not meta.is_file():
+        return place
+    prefixes = _prefixes(meta.parent)
+    related = [p for p in prefixes if _stem(p) == _stem(prefix)] or (prefixes if len(prefixes) == 1 else [])
+    if not related or _STEP.match(prefix.name):
+        return place
+    chosen, notes = _choose(meta.parent, related)
+    found = _at_prefix(chosen, notes)
+    return found and Place(found.prefix, found.index, found.v1, meta, _clause(chosen, meta), found.notes)
+
+
+def _in_folder(folder: Path) -> Place | None:
+    prefixes = _prefixes(folder)
+    if prefixes:
+        chosen, notes = _choose(folder, prefixes)
+        return _at_prefix(chosen, notes)
+    metas = sorted(folder.glob("*.meta"), key=_order)
+    if len({_stem(m.with_suffix("")) for m in metas}) > 1:
+        raise AmbiguousFormat(
+            f"{folder}: holds the graphs of several models ({_listed(metas)}). Name one of the files."
+        )
+    shards = sorted(folder.glob("*.data-*-of-*"))
+    if metas or shards:
+        first = metas[-1].with_suffix("") if metas else Path(_SHARD.sub(r"\g<prefix>", str(shards[0])))
+        return _at_prefix(first)
+    if (folder / _STATE_FILE).is_file():
+        raise MissingFile(
+            f"{folder}: its checkpoint file names {_state(folder) or 'nothing'}, which is not in the folder. Copy it too."
+        )
+    return None
+
+
+def _prefixes(folder: Path) -> list[Path]:
+    """The checkpoints of a folder, by stem and then by step."""
+    v2 = [index.with_suffix("") for index in folder.glob("*.index")]
+    v1 = [
+        p for p in folder.iterdir() if p.is_file() and p.suffix not in (".index", ".meta") and p not in v2 and is_v1(p)
+    ]
+    return sorted([*v2, *v1], key=_order)
+
+
+def _choose(folder: Path, prefixes: list[Path]) -> tuple[Path, tuple[str, ...]]:
+    """The one of several checkpoints that the `checkpoint` file names, or else the one of the highest step."""
+    if len(prefixes) == 1:
+        return prefixes[0], ()
+    named = _state(folder)
+    for prefix in prefixes:
+        if prefix.name == named:
+            return prefix, (f"{len(prefixes)} checkpoints are here; the checkpoint file names {named}",)
+    if len({_stem(p) for p in prefixes}) > 1:
+        raise AmbiguousFormat(f"{folder}: holds checkpoints of several models ({_listed(prefixes)}). Name one of them.")
+    stale = f"; the checkpoint file names {named}, which is not here" if named else ""
+    return prefixes[-1], (f"{len(prefixes)} checkpoints are here, the highest step is {prefixes[-1].name}{stale}",)
+
+
+def _state(folder: Path) -> str:
+    """The name that the folder's `checkpoint` file gives (the folders before it may be another machine's), or nothing."""
+    file = folder / _STATE_FILE
+    try:
+        if file.stat().st_size > _MOST_STATE_BYTES:
+            raise DamagedFile(
+                f"{file}: has {file.stat().st_size} bytes; a checkpoint state file is a few lines of text."
+            )
+        text = file.read_bytes().decode()
+    except OSError:
+        return ""
+    except UnicodeDecodeError as error:
+        raise DamagedFile(f"{file}: is not text ({error}). Delete it, or name one checkpoint.") from error
+    named = messages.parse_text("CheckpointState", text, file).model_checkpoint_path
+    return re.split(r"[/\\]", named)[-1]
+
+
+def _stem(prefix: Path) -> str:
+    match = _STEP.match(prefix.name)
+    return match["stem"] if match else prefix.name
+
+
+def _order(prefix: Path) -> tuple[str, int]:
+    bare = prefix.with_suffix("") if prefix.suffix == ".meta" else prefix
+    match = _STEP.match(bare.name)
+    return _stem(bare), int(match["step"]) if match else -1
+
+
+def _listed(paths: Iterable[Path]) -> str:
+    names = [p.name for p in paths]
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

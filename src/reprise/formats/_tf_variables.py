@@ -1,0 +1,138 @@
+"""Which stored tensor belongs to which variable of a graph, read from the nodes that restore it.
+
+A saver's restore operator reads tensors by the names in a constant, and an assignment gives each to its variable. So
+names that an import scope changed, moving averages restored into plain variables, and parts of one stored tensor are
+all settled by the file itself. Only variables that no saver restores go by their own name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from reprise.graph import Graph, Node, Value
+from reprise.tensors import Tensor
+
+_VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"})
+_ASSIGNS = frozenset({"Assign", "AssignVariableOp"})
+_PASSES = frozenset({"Identity", "Reshape", "Cast", "Switch", "RefSwitch", "Enter"})
+_RESTORES = frozenset({"RestoreV2", "Restore", "RestoreSlice"})
+
+
+class _Restored(NamedTuple):
+    variable: str
+    stored: str
+    part: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """The stored name of each variable, and tensors that exist only as a part of a stored one."""
+
+    names: Mapping[str, str]
+    parts: Mapping[str, Tensor]
+
+
+def bind(graph: Graph, weights: Mapping[str, Tensor], restore_op: str = "") -> Binding:
+    """Variable node → stored name, by the saver of `restore_op` first, then by name, then by any other saver."""
+    first = _reached_by(graph, restore_op)
+    restored = [r for r in _restored(graph) if r.stored in weights]
+    restored.sort(key=lambda r: r.by not in first)  # stable: the file's order within each group
+    names: dict[str, str] = {}
+    parts: dict[str, Tensor] = {}
+    for one in [r for r in restored if r.by in first]:
+        _take(one, weights, names, parts)
+    for node in graph:
+        if node.op in _VARIABLES and node.name not in names:
+            own = next((name for name in _own_names(node) if name in weights), None)
+            if own is not None:
+                names[node.name] = own
+    for one in restored:
+        if one.variable not in names:
+            _take(one, weights, names, parts)
+    return Binding(names, parts)
+
+
+def _take(one: _Restored, weights: Mapping[str, Tensor], names: dict[str, str], parts: dict[str, Tensor]) -> None:
+    names[one.variable] = one.stored
+    if one.part:
+        key = f"{one.stored} [{one.part}]"
+        names[one.variable] = key
+        parts[key] = _part(weights[one.stored], one.part)
+
+
+def _reached_by(graph: Graph, restore_op: str) -> set[str]:
+    """The operations that a saver's restore operation runs (it is a no-op that controls them)."""
+    reached: set[str] = set()
+    waiting = [Value.parse(restore_op).node]
+    while waiting:
+        name = waiting.pop()
+        if name in graph and name not in reached:
+            reached.add(name)
+            waiting.extend(graph[name].controls)
+    return reached
+
+
+def _own_names(node: Node) -> Iterator[str]:
+    yield node.name
+    shared = node.attributes.get("shared_name", b"")
+    if isinstance(shared, bytes) and shared:
+        yield shared.decode("utf-8", "replace")
+
+
+def _restored(graph: Graph) -> Iterator[_Restored]:
+    for node in graph:
+        if node.op in _ASSIGNS and len(node.inputs) > 1:
+            variable, value = _behind(graph, node.inputs[0]), _behind(graph, node.inputs[1])
+            if variable and value and graph[variable.node].op in _VARIABLES and graph[value.node].op in _RESTORES:
+                found = _stored_name(graph, graph[value.node], value.index)
+                if found:
+                    yield _Restored(variable.node, *found, node.name)
+
+
+def _behind(graph: Graph, value: Value) -> Value | None:
+    """The value behind operations that only pass it on."""
+    for _ in range(16):
+        if value.node not in graph:
+            return None
+        node = graph[value.node]
+        if node.op not in _PASSES or not node.inputs:
+            return value
+        value = node.inputs[0]
+    return None
+
+
+def _stored_name(graph: Graph, restore: Node, index: int) -> tuple[str, str] | None:
+    """The name and the slice (empty for a whole tensor) that output `index` of a restore operation has."""
+    if len(restore.inputs) < 2:
+        return None
+    names = _texts(graph, restore.inputs[1])
+    parts = _texts(graph, restore.inputs[2]) if len(restore.inputs) > 2 else []
+    if index >= len(names):
+        return None
+    return names[index], parts[index].strip() if index < len(parts) else ""
+
+
+def _texts(graph: Graph, value: Value) -> list[str]:
+    source = _behind(graph, value)
+    constant = graph[source.node].attributes.get("value") if source else None
+    if not isinstance(constant, Tensor) or constant.dtype != "string":
+        return []
+    return [bytes(text).decode("utf-8", "replace") for text in constant.load().flat]
+
+
+def _part(whole: Tensor, text: str) -> Tensor:
+    """The part of a stored tensor that `text` means, such as `30 24 0,15:0,24`: the whole shape, then start,length."""
+    *_, where = text.split(" ")
+    bounds = tuple(_extent(extent, size) for extent, size in zip(where.split(":"), whole.shape, strict=False))
+    shape = tuple(s.stop - s.start for s in bounds)
+    return Tensor(whole.dtype, shape, lambda: whole.load()[bounds], f"{whole.source}, slice {where}")
+
+
+def _extent(text: str, size: int) -> slice:
+    if text == "-":
+        return slice(0, size)
+    start, length = (int(number) for number in text.split(","))
+    return slice(start, start + length)

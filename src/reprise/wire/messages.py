@@ -1,0 +1,257 @@
+"""The protobuf messages of TensorFlow 1 files, as one table.
+
+The descriptors are built on first use in a pool of their own, so they never meet TensorFlow's registration of the same
+messages in the same process. Field numbers are those of `tensorflow/core/framework/*.proto` and
+`tensorflow/core/protobuf/*.proto`; fields that nobody here reads are left out (protobuf skips them).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory, text_format
+
+from reprise.errors import DamagedFile
+
+#: One message a paragraph, one field a line: number, name, type. `*` repeats, `map:` is a map from string,
+#: `|` makes the field a member of the message's one-of `value`.
+_SCHEMA = """
+Dim
+  1 size int64
+TensorShapeProto
+  2 dim Dim*
+  3 unknown_rank bool
+TensorProto
+  1 dtype DataType
+  2 tensor_shape TensorShapeProto
+  4 tensor_content bytes
+  5 float_val float*
+  6 double_val double*
+  7 int_val int32*
+  8 string_val bytes*
+  9 scomplex_val float*
+  10 int64_val int64*
+  11 bool_val bool*
+  12 dcomplex_val double*
+  13 half_val int32*
+  16 uint32_val uint32*
+  17 uint64_val uint64*
+NameAttrList
+  1 name string
+ListValue
+  2 s bytes*
+  3 i int64*
+  4 f float*
+  5 b bool*
+  6 type DataType*
+  7 shape TensorShapeProto*
+  8 tensor TensorProto*
+  9 func NameAttrList*
+AttrValue
+  1 list ListValue|
+  2 s bytes|
+  3 i int64|
+  4 f float|
+  5 b bool|
+  6 type DataType|
+  7 shape TensorShapeProto|
+  8 tensor TensorProto|
+  9 placeholder string|
+  10 func NameAttrList|
+NodeDef
+  1 name string
+  2 op string
+  3 input string*
+  5 attr map:AttrValue
+ArgDef
+  1 name string
+  3 type DataType
+  4 type_attr string
+  5 number_attr string
+  6 type_list_attr string
+OpDef
+  1 name string
+  2 input_arg ArgDef*
+  3 output_arg ArgDef*
+FunctionDef
+  1 signature OpDef
+  3 node_def NodeDef*
+  4 ret map:string
+FunctionDefLibrary
+  1 function FunctionDef*
+VersionDef
+  1 producer int32
+  2 min_consumer int32
+GraphDef
+  1 node NodeDef*
+  2 library FunctionDefLibrary
+  4 versions VersionDef
+TensorInfo
+  1 name string
+  2 dtype DataType
+  3 tensor_shape TensorShapeProto
+SignatureDef
+  1 inputs map:TensorInfo
+  2 outputs map:TensorInfo
+  3 method_name string
+SaverDef
+  1 filename_tensor_name string
+  2 save_tensor_name string
+  3 restore_op_name string
+  5 sharded bool
+BytesList
+  1 value bytes*
+CollectionDef
+  2 bytes_list BytesList
+AssetFileDef
+  1 tensor_info TensorInfo
+  2 filename string
+MetaInfoDef
+  1 meta_graph_version string
+  4 tags string*
+  5 tensorflow_version string
+MetaGraphDef
+  1 meta_info_def MetaInfoDef
+  2 graph_def GraphDef
+  3 saver_def SaverDef
+  4 collection_def map:CollectionDef
+  5 signature_def map:SignatureDef
+  6 asset_file_def AssetFileDef*
+SavedModel
+  1 saved_model_schema_version int64
+  2 meta_graphs MetaGraphDef*
+Extent
+  1 start int64
+  2 length int64
+TensorSliceProto
+  1 extent Extent*
+BundleHeaderProto
+  1 num_shards int32
+  2 endianness int32
+BundleEntryProto
+  1 dtype int32
+  2 shape TensorShapeProto
+  3 shard_id int32
+  4 offset int64
+  5 size int64
+  6 crc32c fixed32
+  7 slices TensorSliceProto*
+SavedSliceMeta
+  1 name string
+  2 shape TensorShapeProto
+  3 type int32
+  4 slice TensorSliceProto*
+SavedTensorSliceMeta
+  1 tensor SavedSliceMeta*
+SavedSlice
+  1 name string
+  2 slice TensorSliceProto
+  3 data TensorProto
+SavedTensorSlices
+  1 meta SavedTensorSliceMeta
+  2 data SavedSlice
+CheckpointState
+  1 model_checkpoint_path string
+  2 all_model_checkpoint_paths string*
+  3 all_model_checkpoint_timestamps double*
+  4 last_preserved_timestamp double
+"""
+
+#: The members of TensorFlow's enumeration DataType in the order of their numbers, from 0. A reference to a variable of
+#: a type has the number of the type plus 100.
+_DATA_TYPES = (
+    "INVALID FLOAT DOUBLE INT32 UINT8 INT16 INT8 STRING COMPLEX64 INT64 BOOL QINT8 QUINT8 QINT32 BFLOAT16 QINT16 QUINT16 "
+    "UINT16 COMPLEX128 HALF RESOURCE VARIANT UINT32 UINT64"
+).split()
+
+_PACKAGE = "reprise.wire"
+_Field = descriptor_pb2.FieldDescriptorProto
+_SCALARS = {
+    "double": _Field.TYPE_DOUBLE,
+    "float": _Field.TYPE_FLOAT,
+    "int64": _Field.TYPE_INT64,
+    "uint64": _Field.TYPE_UINT64,
+    "int32": _Field.TYPE_INT32,
+    "uint32": _Field.TYPE_UINT32,
+    "fixed32": _Field.TYPE_FIXED32,
+    "bool": _Field.TYPE_BOOL,
+    "string": _Field.TYPE_STRING,
+    "bytes": _Field.TYPE_BYTES,
+}
+
+
+def parse(name: str, data: Any, path: Path) -> Any:  # generated classes have no static type
+    """The message `name` of the schema in `data` (bytes or a buffer).
+
+    Raises:
+        DamagedFile: The bytes are not such a message.
+    """
+    try:
+        return message_class(name).FromString(bytes(data))
+    except (message.DecodeError, UnicodeDecodeError) as error:
+        raise DamagedFile(
+            f"{path}: expected a {name} message, but its {len(data)} bytes do not parse ({error}). "
+            "The file is cut or changed; copy it again from where it was made."
+        ) from error
+
+
+def parse_text(name: str, text: str, path: Path) -> Any:
+    """The message `name` in protobuf's text form; fields that the schema leaves out are skipped.
+
+    Raises:
+        DamagedFile: The text is not such a message.
+    """
+    try:
+        return text_format.Parse(text, message_class(name)(), allow_unknown_field=True)
+    except (text_format.ParseError, RecursionError, ValueError, OverflowError) as error:
+        raise DamagedFile(
+            f"{path}: expected a {name} message as text ({error}). The file is cut or changed; copy it again."
+        ) from error
+
+
+@cache
+def message_class(name: str) -> Any:
+    """The class of a message of the schema."""
+    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"{_PACKAGE}.{name}"))
+
+
+@cache
+def _pool() -> Any:
+    file = descriptor_pb2.FileDescriptorProto(name="reprise/wire.proto", package=_PACKAGE, syntax="proto3")
+    for line in _SCHEMA.strip().splitlines():
+        if line.startswith(" "):
+            _add_field(file.message_type[-1], *line.split())
+        else:
+            file.message_type.add(name=line)
+    data_type = file.enum_type.add(name="DataType")
+    for number, name in enumerate(_DATA_TYPES):
+        data_type.value.add(name=f"DT_{name}", number=number)
+    for number, name in enumerate(_DATA_TYPES[1:], 101):
+        data_type.value.add(name=f"DT_{name}_REF", number=number)
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    return pool
+
+
+def _add_field(message_type: Any, number: str, name: str, kind: str) -> None:
+    field = message_type.field.add(name=name, number=int(number), label=_Field.LABEL_OPTIONAL)
+    if kind.startswith("map:"):
+        entry = message_type.nested_type.add(name=f"{name.title().replace('_', '')}Entry")
+        entry.options.map_entry = True
+        _add_field(entry, "1", "key", "string")
+        _add_field(entry, "2", "value", kind.removeprefix("map:"))
+        kind = f"{message_type.name}.{entry.name}*"
+    if kind.endswith("|"):
+        if not message_type.oneof_decl:
+            message_type.oneof_decl.add(name="value")
+        field.oneof_index = 0
+    if kind.endswith("*"):
+        field.label = _Field.LABEL_REPEATED
+    base = kind.rstrip("|*")
+    if base in _SCALARS:
+        field.type = _SCALARS[base]
+    else:
+        field.type = _Field.TYPE_ENUM if base == "DataType" else _Field.TYPE_MESSAGE
+        field.type_name = f".{_PACKAGE}.{base}"
