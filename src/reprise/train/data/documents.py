@@ -1,0 +1,145 @@
+"""Files, folders and standard input as documents: named, readable more than once, decoded block by block."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from reprise.errors import CallError, MissingFile, ReadError
+
+BLOCK_BYTES = 1 << 20
+
+Source = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text.
+
+    Attributes:
+        name: What the user called it.
+        path: A file that can be read more than once.
+    """
+
+    name: str
+    path: Path
+
+
+def find_documents(sources: Source | Iterable[Source], spool: Path) -> tuple[Document, ...]:
+    """The documents of `sources` in order; a folder means its files, sorted by path, hidden ones left out.
+
+    Args:
+        sources: Files, folders, pipes, and `-` for standard input.
+        spool: A folder for copies of what can be read only once.
+
+    Raises:
+        MissingFile: A source does not exist, or there is nothing to read in all of them.
+    """
+    listed = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
+    found = tuple(chain.from_iterable(_documents(source, spool) for source in listed))
+    if not found:
+        names = ", ".join(map(str, listed)) or "no source"
+        raise MissingFile(
+            f"corpus: {names} holds no file to read. Name a file, a folder with files, or - for standard input."
+        )
+    return found
+
+
+def _documents(source: Source, spool: Path) -> Iterator[Document]:
+    path = Path(source)
+    if str(source) == "-":
+        yield _spooled("standard input", None, spool)
+    elif path.is_dir():
+        yield from (Document(str(file), file) for file in _files_of(path))
+    elif path.is_file():
+        yield Document(str(path), path)
+    elif path.exists():  # a named pipe, or what a shell writes for <(command)
+        yield _spooled(str(path), path, spool)
+    else:
+        raise MissingFile(f"{path}: no such file or folder. Name a file, a folder, or - for standard input.")
+
+
+def _files_of(folder: Path) -> list[Path]:
+    files: list[Path] = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [Path(parent, name) for name in names if not name.startswith(".")]
+    return sorted((file for file in files if file.is_file()), key=lambda file: file.relative_to(folder).parts)
+
+
+def _spooled(name: str, path: Path | None, spool: Path) -> Document:
+    copy = spool / f"{len(list(spool.iterdir()))}"
+    with copy.open("xb") as target:
+        if path is None:
+            shutil.copyfileobj(sys.stdin.buffer, target, BLOCK_BYTES)
+        else:
+            with path.open("rb") as file:
+                shutil.copyfileobj(file, target, BLOCK_BYTES)
+    return Document(name, copy)
+
+
+def blocks(document: Document) -> Iterator[bytes]:
+    """The document's bytes, at most `BLOCK_BYTES` at a time.
+
+    Raises:
+        ReadError: The system does not let it be read.
+    """
+    try:
+        with document.path.open("rb") as file:
+            while block := file.read(BLOCK_BYTES):
+                yield block
+    except OSError as error:
+        raise ReadError(f"{document.name}: {error.strerror}") from error
+
+
+def decoded(raw: Iterable[bytes], name: str, encoding: str) -> Iterator[str]:
+    """The text of the blocks `raw`; characters that lie across blocks stay whole.
+
+    Raises:
+        ReadError: Bytes are not text in `encoding`; the message has their offset.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)()
+    offset, mark = 0, b""
+    for block in chain(raw, [b""]):
+        mark = mark or block[:2]
+        offset += len(block)
+        try:
+            text = decoder.decode(block, not block)
+        except UnicodeDecodeError as error:
+            at = offset - len(error.object) + error.start
+            raise ReadError(_undecodable(name, at, error, mark, encoding)) from error
+        if text:
+            yield text
+
+
+def _undecodable(name: str, offset: int, error: UnicodeDecodeError, mark: bytes, encoding: str) -> str:
+    wanted = "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "latin-1"
+    why = "it begins with the mark of that encoding" if wanted == "utf-16" else "if it is old western text"
+    found = f"0x{error.object[error.start]:02x} is not {encoding.removesuffix('-sig')} ({error.reason})"
+    return (
+        f"{name} at byte {offset}: {found}. Say how it was written with --encoding, such as {wanted} "
+        f"({why}), or train on it with --level bytes."
+    )
+
+
+def text_encoding(name: str) -> str:
+    """The encoding that `name` means; a byte order mark before UTF-8 is a signature, not text.
+
+    Raises:
+        CallError: Python knows no such encoding of text.
+    """
+    try:
+        "a".encode(name)  # refuses what is not an encoding of text, such as base64
+        codecs.getincrementaldecoder(name)
+        known = codecs.lookup(name).name
+    except (LookupError, ValueError) as error:
+        raise CallError(
+            f"--encoding {name!r}: no such text encoding. Use one such as utf-8, utf-16, latin-1 or gbk."
+        ) from error
+    return "utf-8-sig" if known == "utf-8" else known
