@@ -1,0 +1,249 @@
+"""How symbols go into a recurrent model, and scores of symbols come out of it.
+
+It asks of a model what `Steps` says and nothing else, so it serves any engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+
+from reprise.errors import CallError, VocabularyError
+from reprise.tensors import DTYPES, Array, Shape
+from reprise.vocabulary import Vocabulary
+
+S = TypeVar("S")
+
+SYMBOLS = ("tokens", "one-hot")
+
+
+class Port(Protocol):
+    """An input or output of a model."""
+
+    @property
+    def name(self) -> str:
+        """Unique among the ports."""
+
+    @property
+    def role(self) -> str:
+        """What it holds, such as `tokens` or `logits`."""
+
+    @property
+    def dtype(self) -> str:
+        """A key of `DTYPES`."""
+
+    @property
+    def shape(self) -> Shape:
+        """Its sizes; None is free."""
+
+    @property
+    def batch_axis(self) -> int | None:
+        """Which axis counts the rows, or None."""
+
+    @property
+    def time_axis(self) -> int | None:
+        """Which axis counts the steps, or None."""
+
+
+class Interface(Protocol):
+    """The ports of a model."""
+
+    @property
+    def inputs(self) -> Sequence[Port]:
+        """What it reads."""
+
+    @property
+    def outputs(self) -> Sequence[Port]:
+        """What it gives."""
+
+    @property
+    def steppable(self) -> bool:
+        """Whether it can go one step at a time."""
+
+
+class Steps(Protocol[S]):
+    """A recurrent model: state in, state out."""
+
+    @property
+    def interface(self) -> Interface:
+        """Its ports."""
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """Its symbols."""
+
+    def initial_state(self, batch: int = 1) -> S:
+        """The state before the first symbol."""
+
+    def run(self, inputs: Any, state: S | None = None) -> tuple[Mapping[str, Array], S]:
+        """A whole sequence."""
+
+    def step(self, inputs: Any, state: S | None = None) -> tuple[Mapping[str, Array], S]:
+        """One step: inputs without their time axis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Feeds ids to a model, whatever its layout is, and gives logits.
+
+    Attributes:
+        model: Can be stepped.
+        vocabulary: As long as the output is wide.
+        inputs: One port of role tokens or one-hot; the others are lengths.
+        output: The port of role logits, or else probabilities.
+        batch: Rows fed at once: as many as asked for, or more where the file fixed their number.
+    """
+
+    model: Steps[Any]
+    vocabulary: Vocabulary
+    inputs: tuple[Port, ...]
+    output: Port
+    batch: int
+
+    @property
+    def takes_sequences(self) -> bool:
+        """Whether `run` takes any number of steps at once."""
+        port = next(p for p in self.inputs if p.role in SYMBOLS)
+        return port.time_axis is not None and port.shape[port.time_axis] is None
+
+    def run(self, ids: Array, state: Any) -> tuple[Array, Any]:
+        """The ids [T], the same in every row → logits in the model's layout, and the state."""
+        rows = np.broadcast_to(ids, (self.batch, len(ids)))
+        outputs, state = self.model.run({p.name: self._fed(p, rows, p.time_axis) for p in self.inputs}, state)
+        return self._logits(outputs), state
+
+    def step(self, ids: Array, state: Any) -> tuple[Array, Any]:
+        """The ids [N] → logits [N, V], and the state."""
+        outputs, state = self.model.step({p.name: self._fed(p, ids[:, None], None) for p in self.inputs}, state)
+        return self._logits(outputs).reshape(self.batch, len(self.vocabulary)), state
+
+    def step_all(self, symbol: int, state: Any) -> tuple[Array, Any]:
+        """The same symbol in every row → logits [N, V], and the state."""
+        return self.step(np.full(self.batch, symbol), state)
+
+    def after(self, ids: Array, state: Any) -> tuple[Array, Any]:
+        """The ids [T], the same in every row → logits [N, V] after the last of them, and the state."""
+        before = ids[:-1]
+        if len(before) and self.takes_sequences:
+            _, state = self.run(before, state)
+            before = before[:0]
+        for symbol in before:
+            _, state = self.step_all(symbol, state)
+        return self.step_all(ids[-1], state)
+
+    def along(self, ids: Array, state: Any) -> tuple[Array, Any]:
+        """The ids [T] → logits [T, V] after each of them, and the state."""
+        time, batch = self.output.time_axis, self.output.batch_axis
+        if self.takes_sequences and (self.batch == 1 or (time is not None and batch is not None)):
+            logits, state = self.run(ids, state)
+            row = logits if self.batch == 1 else np.take(logits, 0, axis=batch)
+            return row.reshape(len(ids), len(self.vocabulary)), state
+        steps = []
+        for symbol in ids:
+            logits, state = self.step_all(symbol, state)
+            steps.append(logits[0])
+        return np.stack(steps), state
+
+    def _logits(self, outputs: Mapping[str, Array]) -> Array:
+        scores: Array = np.asarray(outputs[self.output.name], np.float64)
+        _check_width(self.vocabulary, self.output, scores.shape[-1] if scores.ndim else 1)
+        if self.output.role != "probabilities":
+            return scores
+        with np.errstate(divide="ignore"):  # probability 0 is logit −inf
+            return np.asarray(np.log(scores))
+
+    def _fed(self, port: Port, ids: Array, time_axis: int | None) -> Array:
+        """The ids [N, T] as `port` wants them; without a time axis T is 1."""
+        dtype, width = DTYPES[port.dtype], len(self.vocabulary)
+        if port.role == "lengths":
+            return np.full(self.batch, ids.shape[1], dtype)
+        data = ids if time_axis is None or _or(port.batch_axis, -1) < time_axis else ids.T
+        if port.role == "one-hot":
+            data = data[..., None] == np.arange(width)
+        sizes = {port.batch_axis: self.batch, time_axis: ids.shape[1]}
+        kept = [axis for axis in range(len(port.shape)) if time_axis is not None or axis != port.time_axis]
+        shape = [sizes.get(axis, 1) for axis in kept]
+        if port.role == "one-hot":
+            shape[-1] = width
+        return data.astype(dtype).reshape(shape)
+
+
+def _or(axis: int | None, default: int) -> int:
+    return default if axis is None else axis
+
+
+def reader(model: Steps[Any], rows: int) -> Reader:
+    """The way into `model` for this many rows.
+
+    Raises:
+        CallError: It is not a model of symbols that can be stepped, or it cannot take so many rows.
+        VocabularyError: It has no vocabulary, or one of another length.
+    """
+    if not model.interface.steppable:
+        raise CallError(
+            "model: it cannot be stepped (its interface says why), so it neither samples nor scores text; "
+            "run() takes whole sequences"
+        )
+    if model.vocabulary is None:
+        raise VocabularyError(
+            "vocabulary: the files have none; give the one that the model was trained with "
+            "(vocabulary=, --vocabulary FILE)"
+        )
+    output = _output(model.interface)
+    inputs = _inputs(model.interface)
+    for port in (output, *(p for p in inputs if p.role == "one-hot")):
+        if port.shape:
+            _check_width(model.vocabulary, port, port.shape[-1])
+    return Reader(model, model.vocabulary, inputs, output, _batch(inputs, rows))
+
+
+def _output(interface: Interface) -> Port:
+    for role in ("logits", "probabilities"):
+        match [p for p in interface.outputs if p.role == role]:
+            case [port]:
+                return port
+            case [_, *_] as rivals:
+                raise CallError(
+                    f"outputs: {len(rivals)} have the role {role} ({', '.join(p.name for p in rivals)}); "
+                    "say which when restoring (outputs=, --output)"
+                )
+    raise CallError(
+        f"outputs: expected one with the role logits or probabilities, found {_listed(interface.outputs)}; "
+        "it is no model of symbols, use step() or run()"
+    )
+
+
+def _inputs(interface: Interface) -> tuple[Port, ...]:
+    roles = [p.role for p in interface.inputs]
+    if sum(role in SYMBOLS for role in roles) != 1 or not set(roles) <= {*SYMBOLS, "lengths"}:
+        raise CallError(
+            f"inputs: expected one with the role tokens or one-hot, found {_listed(interface.inputs)}; "
+            "use step() or run()"
+        )
+    return tuple(interface.inputs)
+
+
+def _listed(ports: Sequence[Port]) -> str:
+    return ", ".join(f"{p.name} ({p.role})" for p in ports) or "none"
+
+
+def _batch(inputs: Sequence[Port], rows: int) -> int:
+    """The rows to feed: `rows`, or the number that the file fixed where that is larger."""
+    if rows < 1:
+        raise CallError(f"samples: expected at least 1, found {rows}")
+    port = next(p for p in inputs if p.role in SYMBOLS)
+    fixed = 1 if port.batch_axis is None else port.shape[port.batch_axis]
+    if fixed is not None and rows > fixed:
+        raise CallError(f"samples: input {port.name!r} takes {fixed} at once in this file, found {rows}")
+    return fixed or rows
+
+
+def _check_width(vocabulary: Vocabulary, port: Port, width: int | None) -> None:
+    if width is not None and width != len(vocabulary):
+        raise VocabularyError(
+            f"vocabulary: it has {len(vocabulary)} symbols, but {port.name!r} of the model has {width}; "
+            "give the one that the model was trained with (vocabulary=, --vocabulary FILE)"
+        )
