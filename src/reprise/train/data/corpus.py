@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reprise.errors import CallError, DamagedFile, MissingFile, ReadError, VocabularyError
+from reprise.errors import CallError, DamagedFile, MissingFile, ReadError, SaveError, VocabularyError
 from reprise.tensors import Array
 from reprise.train.data.documents import Document, Source, blocks, decoded, find_documents, text_encoding
 from reprise.train.data.streams import Streams, training_and_validation
@@ -121,19 +121,15 @@ def read_corpus(
         CallError: The arguments contradict each other, or the sources hold no symbol.
         MissingFile: A source does not exist.
         ReadError: A source is not text in `encoding` (the message has the byte), or it changed while it was read.
+        SaveError: The ids could not be written.
         VocabularyError: The sources hold symbols that a given vocabulary lacks; the message lists them.
     """
     reading = _checked(level, encoding, vocabulary, vocabulary_size, end_of_text)
     _check_val_frac(val_frac)
-    if cache_dir is not None:
-        Path(cache_dir).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache_dir, prefix=".corpus-", ignore_cleanup_errors=True) as scratch:
-        documents = find_documents(sources, Path(scratch))
-        key = reading.key(map(_digest, documents))
-        if cache_dir is not None:
-            with suppress(ReadError):
-                return _load(Path(cache_dir), val_frac, key)
-        return _build(documents, reading, key, val_frac, Path(scratch), Path(cache_dir) if cache_dir else None)
+    try:
+        return _cached_or_built(sources, reading, val_frac, Path(cache_dir) if cache_dir is not None else None)
+    except OSError as error:
+        raise SaveError(f"corpus: its ids could not be written ({error}); free space or name another folder") from error
 
 
 def load_corpus(cache_dir: Source, val_frac: float = 0.05) -> Corpus:
@@ -169,6 +165,20 @@ def _checked(
 def _check_val_frac(val_frac: float) -> None:
     if not 0 <= val_frac < 1:
         raise CallError(f"corpus: --val-frac {val_frac} must be 0 or more and below 1")
+
+
+def _cached_or_built(
+    sources: Source | Iterable[Source], reading: _Reading, val_frac: float, cache: Path | None
+) -> Corpus:
+    if cache is not None:
+        cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".corpus-", ignore_cleanup_errors=True) as scratch:
+        documents = find_documents(sources, Path(scratch))
+        key = reading.key(map(_digest, documents))
+        if cache is not None:
+            with suppress(ReadError):
+                return _load(cache, val_frac, key)
+        return _build(documents, reading, key, val_frac, Path(scratch), cache)
 
 
 def _digest(document: Document) -> bytes:
@@ -244,19 +254,19 @@ def _load(cache: Path, val_frac: float, key: str | None) -> Corpus:
         vocabulary = Vocabulary.from_json(stored["vocabulary"])
         if stored["version"] != CACHE_VERSION or key not in (None, stored["key"]):
             raise ReadError(f"{facts}: made from other sources, or with other settings")
-        ids = _mapped(tokens, vocabulary)
+        ids, expected = _mapped(tokens, vocabulary), str(stored["fingerprint"])
     except FileNotFoundError as error:
         raise MissingFile(f"{error.filename}: no such file; read the corpus from its sources again") from error
     except (OSError, ValueError, KeyError, TypeError, VocabularyError) as error:
         raise DamagedFile(f"{facts}: not what was written ({error}); read the corpus from its sources again") from error
     fingerprint = _fingerprint(vocabulary)
     fingerprint.update(ids.data)
-    if fingerprint.hexdigest() != stored["fingerprint"]:
+    if fingerprint.hexdigest() != expected:
         raise DamagedFile(
-            f"{tokens}: SHA-256 of the ids is {fingerprint.hexdigest()}, expected {stored['fingerprint']}; the file is "
+            f"{tokens}: SHA-256 of vocabulary and ids is {fingerprint.hexdigest()}, expected {expected}; the file is "
             "damaged or was cut short. Read the corpus from its sources again."
         )
-    return Corpus(ids, vocabulary, val_frac, stored["fingerprint"])
+    return Corpus(ids, vocabulary, val_frac, expected)
 
 
 def _mapped(tokens: Path, vocabulary: Vocabulary) -> Array:

@@ -1,0 +1,213 @@
+"""Numeric sequences for forecasting: CSV and `.npy` files as normalised series, and streams over them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reprise.errors import CallError, DamagedFile
+from reprise.tensors import Array
+from reprise.train.data.documents import Document, Source, find_documents, text_encoding
+from reprise.train.data.streams import Streams, training_and_validation
+from reprise.train.data.table import indices, numbered, read_table
+
+NPY_MAGIC = b"\x93NUMPY"
+
+
+@dataclass(frozen=True, slots=True)
+class Normalisation:
+    """What makes each column one of mean 0 and standard deviation 1, and back.
+
+    Attributes:
+        columns: Names of the D columns; a column without a name has its number, from 1.
+        mean: Of each column over the training part.
+        std: Of each column over the training part; 1 for a column that never changes there.
+    """
+
+    columns: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, columns: tuple[str, ...], rows: Array) -> Normalisation:
+        """The statistics of `rows`, float64 [M, D]."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, std = rows.mean(axis=0), rows.std(axis=0)
+        # Rounding gives a constant column a standard deviation of about 1e-17, which would blow up what follows it.
+        changes = (rows.max(axis=0) > rows.min(axis=0)) & (std > 0)
+        return cls(columns, tuple(mean.tolist()), tuple(np.where(changes, std, 1.0).tolist()))
+
+    def apply(self, values: Array) -> Array:
+        """Numbers in the units of the source, [..., D], as a model takes them, float32.
+
+        Raises:
+            CallError: They overflow.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            normal = ((values - np.array(self.mean)) / np.array(self.std)).astype(np.float32)
+        if not np.isfinite(normal).all() or not np.isfinite(self.std).all():
+            raise CallError(f"corpus: numbers too large to normalise (mean {self.mean}, standard deviation {self.std})")
+        return normal
+
+    def invert(self, values: Array) -> Array:
+        """The inverse of `apply`, float64."""
+        return values.astype(np.float64) * np.array(self.std) + np.array(self.mean)
+
+    def to_json(self) -> dict[str, Any]:
+        """The statistics as plain data: `{"columns": […], "mean": […], "std": […]}`."""
+        return {"columns": list(self.columns), "mean": list(self.mean), "std": list(self.std)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Normalisation:
+        """The inverse of `to_json`."""
+        return cls(tuple(data["columns"]), tuple(data["mean"]), tuple(data["std"]))
+
+
+@dataclass(frozen=True, slots=True)
+class NumericCorpus:
+    """Numeric series, normalised and split in two; they are held in memory.
+
+    Attributes:
+        series: Independent sequences, each float32 [M, D].
+        normalisation: From the units of the source to these numbers, and back.
+        val_frac: The share of all steps, at the end, that is for validation only.
+        fingerprint: SHA-256 of the normalisation and the numbers.
+    """
+
+    series: tuple[Array, ...]
+    normalisation: Normalisation
+    val_frac: float
+    fingerprint: str
+
+    @property
+    def train(self) -> tuple[Array, ...]:
+        """The series to train on."""
+        return _split(self.series, self.val_frac)[0]
+
+    @property
+    def validation(self) -> tuple[Array, ...]:
+        """The series to validate on: the rest, which may be empty. The cut may go through a series."""
+        return _split(self.series, self.val_frac)[1]
+
+    def streams(self, batch: int, seq_length: int) -> tuple[Streams, Streams | None]:
+        """The streams of the training part and, if there is one, of the validation part.
+
+        Raises:
+            CallError: A part is too short for one chunk; the message names the options that change it.
+        """
+        return training_and_validation(self.train, self.validation, batch, seq_length)
+
+
+def read_numeric(
+    sources: Source | Iterable[Source],
+    *,
+    columns: Sequence[str] | None = None,
+    header: bool | None = None,
+    encoding: str = "utf-8",
+    val_frac: float = 0.05,
+    normalisation: Normalisation | None = None,
+) -> NumericCorpus:
+    """The series of one or more files, folders or `-` for standard input.
+
+    Args:
+        sources: CSV with commas, semicolons or tabs, one time step a line; or `.npy` of [M], [M, D] or, several
+            series of one length, [B, M, D].
+        columns: The columns to use, in this order, by name or, where they have none, by number from 1. By default all.
+        header: Whether the first line of a CSV file has names. By default it does if it has text where the second
+            has numbers.
+        encoding: How the text of CSV is written.
+        val_frac: The share of all steps, at the end, that is for validation, from 0 to below 1.
+        normalisation: That of a model that goes on. By default computed from the training part.
+
+    Raises:
+        CallError: The arguments do not fit the data, or values are missing, not numbers or not finite; the message
+            has line and column.
+        MissingFile: A source does not exist.
+        ReadError: A source is not text in `encoding`.
+        DamagedFile: An `.npy` file is not one, or cut short.
+    """
+    if not 0 <= val_frac < 1:
+        raise CallError(f"corpus: --val-frac {val_frac} must be 0 or more and below 1")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as spool:
+        documents = find_documents(sources, Path(spool))
+        read = [_read(document, columns, text_encoding(encoding), header=header) for document in documents]
+    names = _agreed(documents, [found for found, _ in read])
+    raw = tuple(chain.from_iterable(series for _, series in read))
+    if normalisation is None:
+        rows = np.concatenate(_split(raw, val_frac)[0] or raw)
+        if not len(rows):
+            raise CallError(f"corpus: {documents[0].name} holds no time step")
+        normalisation = Normalisation.of(names, rows)
+    elif normalisation.columns != names:
+        raise CallError(
+            f"corpus: columns are {list(names)}, the normalisation given is of {list(normalisation.columns)}"
+        )
+    series = tuple(normalisation.apply(values) for values in raw)
+    return NumericCorpus(series, normalisation, val_frac, _fingerprint(normalisation, series))
+
+
+def _split(series: tuple[Array, ...], val_frac: float) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    """Everything before and after the step where, over all series in order, the validation part begins."""
+    ends = list(accumulate(map(len, series), initial=0))
+    cut = ends[-1] - int(ends[-1] * val_frac)
+    before = (values[: max(cut - start, 0)] for values, start in zip(series, ends, strict=False))
+    after = (values[max(cut - start, 0) :] for values, start in zip(series, ends, strict=False))
+    return tuple(part for part in before if len(part)), tuple(part for part in after if len(part))
+
+
+def _read(
+    document: Document, columns: Sequence[str] | None, encoding: str, *, header: bool | None
+) -> tuple[tuple[str, ...], tuple[Array, ...]]:
+    """The names of the columns, and series of float64 [M, D]."""
+    with document.path.open("rb") as file:
+        is_npy = file.read(len(NPY_MAGIC)) == NPY_MAGIC
+    if not is_npy:
+        names, rows = read_table(document, columns, encoding, header=header)
+        return names, (rows,)
+    series = _npy_series(document)
+    names = numbered(series.shape[2])
+    wanted = indices(document.name, names, columns)
+    series = series[:, :, wanted].astype(np.float64)
+    if not np.isfinite(series).all():
+        at = tuple(int(i) for i in np.argwhere(~np.isfinite(series))[0])
+        raise CallError(f"{document.name}: series {at[0]}, step {at[1]}, column {names[wanted[at[2]]]} is {series[at]}")
+    return tuple(names[i] for i in wanted), tuple(series)
+
+
+def _npy_series(document: Document) -> Array:
+    """The array of an `.npy` file as [B, M, D], mapped from the file."""
+    try:
+        values: Array = np.lib.format.open_memmap(document.path, mode="r")
+    except (ValueError, OSError, TypeError, OverflowError, SyntaxError) as error:
+        raise DamagedFile(f"{document.name}: not a whole .npy file ({error})") from error
+    if values.dtype.kind not in "fiu" or values.ndim not in (1, 2, 3) or not values.size:
+        raise CallError(
+            f"{document.name}: an array of {values.dtype} {list(values.shape)}; expected real numbers of shape "
+            "[steps], [steps, columns] or [series, steps, columns]"
+        )
+    return values.reshape((1, -1, 1) if values.ndim == 1 else (-1, *values.shape[-2:]))
+
+
+def _agreed(documents: tuple[Document, ...], names: list[tuple[str, ...]]) -> tuple[str, ...]:
+    for document, found in zip(documents, names, strict=True):
+        if found != names[0]:
+            raise CallError(
+                f"{document.name}: columns {list(found)}, but {documents[0].name} has {list(names[0])}. "
+                "Choose the same ones with --columns."
+            )
+    return names[0]
+
+
+def _fingerprint(normalisation: Normalisation, series: tuple[Array, ...]) -> str:
+    digest = hashlib.sha256(json.dumps([normalisation.to_json(), [len(values) for values in series]]).encode())
+    for values in series:
+        digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()

@@ -1,0 +1,105 @@
+"""CSV as columns of numbers."""
+
+from __future__ import annotations
+
+import csv
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from io import StringIO
+from itertools import chain, islice
+
+import numpy as np
+
+from reprise.errors import CallError
+from reprise.tensors import Array
+from reprise.train.data.documents import Document, blocks, decoded
+
+Line = tuple[int, list[str]]
+
+
+def read_table(
+    document: Document, columns: Sequence[str] | None, encoding: str, *, header: bool | None
+) -> tuple[tuple[str, ...], Array]:
+    """The names of the wanted columns, and their numbers, float64 [M, D].
+
+    Raises:
+        CallError: See `read_numeric`.
+    """
+    lines = _lines(document, encoding)
+    first = list(islice(lines, 2))
+    if not first:
+        raise CallError(f"{document.name} has no lines")
+    titled = _has_header(document.name, first) if header is None else header
+    names = tuple(cell.strip() for cell in first[0][1]) if titled else numbered(len(first[0][1]))
+    wanted = indices(document.name, names, columns)
+    rows = _numbers(document.name, names, wanted, chain(first[titled:], lines))
+    return tuple(names[i] for i in wanted), rows
+
+
+def numbered(count: int) -> tuple[str, ...]:
+    """The names of columns that have none."""
+    return tuple(str(number) for number in range(1, count + 1))
+
+
+def indices(name: str, names: tuple[str, ...], wanted: Sequence[str] | None) -> list[int]:
+    """Where the wanted columns stand.
+
+    Raises:
+        CallError: There is no such column, or several.
+    """
+    for column in wanted or ():
+        if names.count(column) != 1:
+            raise CallError(
+                f"{name}: {names.count(column)} columns are called {column!r}; the columns are {list(names)}"
+            )
+    return [names.index(column) for column in wanted] if wanted else list(range(len(names)))
+
+
+def _lines(document: Document, encoding: str) -> Iterator[Line]:
+    """The lines that are not blank, with their numbers."""
+    text = StringIO("".join(decoded(blocks(document), document.name, encoding)), newline="")
+    first = text.readline()
+    text.seek(0)
+    reader = csv.reader(text, delimiter=next((mark for mark in "\t;," if mark in first), ","))
+    try:
+        yield from ((reader.line_num, cells) for cells in reader if cells)
+    except csv.Error as error:
+        raise CallError(f"{document.name} line {reader.line_num}: not CSV ({error})") from error
+
+
+def _has_header(name: str, lines: list[Line]) -> bool:
+    """Whether the first line has text where the second has numbers."""
+    above = lines[0][1]
+    below = lines[-1][1]
+    titled = any(
+        a.strip() and _number(a) is None and _number(b) is not None for a, b in zip(above, below, strict=False)
+    )
+    if titled and any(_number(cell) is not None for cell in above):
+        raise CallError(
+            f"{name} line {lines[0][0]}: {above} may be names or values, as some are numbers. "
+            "Say which with --header or --no-header."
+        )
+    return titled
+
+
+def _numbers(name: str, names: tuple[str, ...], wanted: list[int], lines: Iterable[Line]) -> Array:
+    values = array("d")
+    for line, cells in lines:
+        if len(cells) != len(names):
+            raise CallError(f"{name} line {line}: {len(cells)} columns, expected {len(names)} as in the first line")
+        for i in wanted:
+            value = _number(cells[i])
+            if value is None or not np.isfinite(value):
+                raise CallError(
+                    f"{name} line {line}, column {names[i]!r}: {cells[i]!r} is not a finite number. "
+                    "Fill the gap, or choose other columns with --columns."
+                )
+            values.append(value)
+    return np.array(values, np.float64).reshape(-1, len(wanted))
+
+
+def _number(cell: str) -> float | None:
+    with suppress(ValueError):
+        return float(cell)
+    return None
