@@ -1,0 +1,45 @@
+# Needs only Python 3.11 or newer, make and pip; everything else goes into .venv.
+
+PYTHON ?= python3
+TEXT ?=
+BIN := .venv/bin
+READY := .venv/.installed
+
+.PHONY: help demo test test-slow bench constraints clean
+
+help:
+	@echo "make demo [TEXT=file]   train a small model, restore it without TensorFlow, sample from it (about three minutes)"
+	@echo "make test               every check and every test but the slow ones"
+	@echo "make test-slow          the slow tests too"
+	@echo "make bench              the measurements that the README reports"
+	@echo "make constraints        pin what is installed anew, from pyproject.toml"
+
+demo: $(READY)
+	@$(BIN)/python scripts/demo.py $(if $(TEXT),--text "$(TEXT)")
+
+test: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -n 2 -m "not slow"
+
+test-slow: $(READY)
+	$(BIN)/pytest -n 2
+
+bench: $(READY)
+	$(BIN)/python scripts/bench.py
+
+constraints:
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade --quiet -o constraints.txt
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+
+$(READY): constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)
