@@ -1,0 +1,200 @@
+"""Checkpoints on disk: written whole or not at all, read with every checksum looked at.
+
+A checkpoint is three files of TensorFlow's Saver, `model.ckpt-STEP` with `.data-00000-of-00001`, `.index` and `.meta`.
+They are written under other names, forced to disk, and renamed in this order; `.meta` is the last, so a checkpoint that
+has it is complete. The file `checkpoint`, which names them for TensorFlow, follows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from reprise.errors import DamagedFile, MissingFile, ReadError, SaveError
+from reprise.tensors import Array
+from reprise.train.model import Architecture
+from reprise.train.saved_graph import COLLECTION
+from reprise.vocabulary import Vocabulary
+
+_NAME = re.compile(r"model\.ckpt-(\d+)\.(meta|index|data-00000-of-00001)")
+_ORDER = ("data-00000-of-00001", "index", "meta")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint, read.
+
+    Attributes:
+        prefix: Its files' names up to the ending.
+        values: Every variable by name.
+        model: The architecture.
+        vocabulary: What the token ids mean; None for a forecast.
+        config: The configuration that it was trained with, as plain data.
+    """
+
+    prefix: Path
+    values: Mapping[str, Array]
+    model: Architecture
+    vocabulary: Vocabulary | None
+    config: Mapping[str, Any]
+
+
+def prefix_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return folder / f"model.ckpt-{step}"
+
+
+def write(folder: Path, step: int, values: Mapping[str, Any], meta: bytes) -> Path:
+    """Writes a checkpoint and gives its prefix. A kill at any moment leaves every other checkpoint whole.
+
+    Raises:
+        SaveError: The system does not let it be written.
+    """
+    prefix = prefix_of(folder, step)
+    work = folder / f".writing-{step}"
+    try:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        tf.raw_ops.SaveV2(
+            prefix=str(work / prefix.name),
+            tensor_names=list(values),
+            shape_and_slices=[""] * len(values),
+            tensors=list(values.values()),
+        )
+        (work / f"{prefix.name}.meta").write_bytes(meta)
+        _publish(work, folder, prefix.name)
+    except (OSError, tf.errors.OpError) as error:
+        raise SaveError(f"{prefix}: {error}. The checkpoints before it are untouched.") from error
+    return prefix
+
+
+def _publish(work: Path, folder: Path, name: str) -> None:
+    for ending in _ORDER:
+        _force(work / f"{name}.{ending}")
+    for ending in reversed(_ORDER):  # one of the same step, found damaged, must not mix with this one
+        (folder / f"{name}.{ending}").unlink(missing_ok=True)
+    for ending in _ORDER:
+        (work / f"{name}.{ending}").replace(folder / f"{name}.{ending}")
+    work.rmdir()
+    _force(folder)
+
+
+def _force(path: Path) -> None:
+    """Has the system write a file, or a folder's list of names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def announce(folder: Path, steps: Collection[int]) -> None:
+    """Names the checkpoints of `steps` in the file `checkpoint`, then removes all others and what a kill left over.
+
+    Raises:
+        SaveError: The system does not let it be written.
+    """
+    names = [prefix_of(folder, step).name for step in sorted(steps)]
+    lines = [f'model_checkpoint_path: "{names[-1]}"', *(f'all_model_checkpoint_paths: "{name}"' for name in names)]
+    try:
+        write_text(folder / "checkpoint", "\n".join(lines) + "\n")
+        for file in folder.iterdir():
+            found = _NAME.fullmatch(file.name)
+            if found and int(found[1]) not in steps:
+                file.unlink()
+        for left in folder.glob(".writing-*"):
+            shutil.rmtree(left)
+    except OSError as error:
+        raise SaveError(f"{folder}: {error}") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces a file's text in one act."""
+    fresh = path.with_name(f".writing-{path.name}.tmp")
+    fresh.write_text(text, encoding="utf-8")
+    _force(fresh)
+    fresh.replace(path)
+
+
+def complete(folder: Path) -> list[int]:
+    """The steps that have a complete checkpoint, in order."""
+    endings: dict[int, set[str]] = {}
+    for file in folder.iterdir() if folder.is_dir() else ():
+        if found := _NAME.fullmatch(file.name):
+            endings.setdefault(int(found[1]), set()).add(found[2])
+    return sorted(step for step, present in endings.items() if present == set(_ORDER))
+
+
+def newest(folder: Path) -> tuple[int, Checkpoint, list[str]]:
+    """The last checkpoint that can be read, its step, and for each later one what is wrong with it.
+
+    Raises:
+        MissingFile: The folder holds no complete checkpoint.
+        DamagedFile: All are damaged.
+    """
+    wrong: list[str] = []
+    for step in reversed(complete(folder)):
+        try:
+            return step, read(prefix_of(folder, step)), wrong
+        except ReadError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise DamagedFile(f"{folder}: no checkpoint can be read. {' '.join(wrong)}")
+    raise MissingFile(f"{folder}: no complete checkpoint. Name the folder of a run, or start one without --resume.")
+
+
+def read(prefix: Path) -> Checkpoint:
+    """A checkpoint of this program, every checksum verified.
+
+    Raises:
+        MissingFile: One of the three files is not there.
+        DamagedFile: The files contradict themselves.
+        ReadError: It is whole, but another program wrote it.
+    """
+    for ending in _ORDER:
+        if not prefix.with_name(f"{prefix.name}.{ending}").is_file():
+            raise MissingFile(f"{prefix}.{ending}: no such file. A checkpoint needs .meta, .index and .data together.")
+    about = _about(prefix)
+    try:
+        reader = tf.train.load_checkpoint(str(prefix))
+        values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+        raise DamagedFile(
+            f"{prefix}.index or .data: {_first_line(error)}; the file is damaged or was cut short."
+        ) from error
+    vocabulary = None if about["vocabulary"] is None else Vocabulary.from_json(about["vocabulary"])
+    return Checkpoint(prefix, values, Architecture(**about["architecture"]), vocabulary, about["config"])
+
+
+def _about(prefix: Path) -> dict[str, Any]:
+    path = prefix.with_name(f"{prefix.name}.meta")
+    try:
+        meta = tf.compat.v1.MetaGraphDef.FromString(path.read_bytes())
+    except Exception as error:  # protobuf's error class differs from implementation to implementation
+        raise DamagedFile(
+            f"{path}: not a MetaGraph ({_first_line(error)}); the file is damaged or was cut short."
+        ) from error
+    entries = meta.collection_def[COLLECTION].bytes_list.value
+    if not entries:
+        raise ReadError(f"{path}: the collection {COLLECTION!r} is not there: `reprise train` did not write this file.")
+    try:
+        about: dict[str, Any] = json.loads(entries[0])
+    except ValueError as error:
+        raise DamagedFile(
+            f"{path}: the collection {COLLECTION!r} is not JSON ({error}); the file is damaged."
+        ) from error
+    if about.get("version") != 1:
+        raise ReadError(f"{path}: written by another version ({about.get('version')!r}, expected 1). Update reprise.")
+    return about
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")

@@ -1,0 +1,145 @@
+"""What a training run is asked to do: every flag, its default, and which values make sense together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args
+
+from reprise.errors import CallError
+
+Cell = Literal["lstm", "gru", "rnn"]
+Level = Literal["characters", "bytes", "words", "values"]
+
+#: What may differ when a run is continued: how long it goes on and how often it reports, not what it computes.
+CHANGEABLE = frozenset(
+    {"data", "out", "num_epochs", "max_steps", "max_minutes", "checkpoint_every", "keep", "sample_length"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """A training run, with the names and defaults of the char-rnn family.
+
+    Attributes:
+        data: Files, folders, or `-` for standard input.
+        out: The run folder.
+        model: The recurrent cell.
+        rnn_size: Hidden units of a layer, H.
+        num_layers: Recurrent layers, L.
+        embedding_size: Width of the token embedding; 0 feeds one-hot vectors.
+        seq_length: Time steps of a chunk, T: gradients go back this far, the state goes further.
+        batch_size: Parallel streams, N.
+        num_epochs: Passes over the training part.
+        max_steps: Stop after this many steps in all.
+        max_minutes: Stop this many minutes after the start of this process.
+        learning_rate: Of Adam, before any decay.
+        learning_rate_decay: Factor of every epoch past `learning_rate_decay_after`.
+        learning_rate_decay_after: Epochs at the full learning rate.
+        grad_clip: Largest global norm of the gradient; 0 does not clip.
+        dropout: Probability to drop an output of a layer while training.
+        seed: Of the first weights and of dropout.
+        val_frac: Part of the corpus, at its end, that measures and never trains.
+        level: What one token is; `values` are numbers of CSV or `.npy` files, to forecast.
+        encoding: Of the text files.
+        vocabulary_size: Words to know, the most frequent ones; None knows all.
+        end_of_text: A symbol to put after every file.
+        columns: Of numeric data; None takes all.
+        checkpoint_every: Steps between checkpoints, each with a validation; None is once an epoch, at most 1000.
+        keep: Checkpoints to keep beside the best.
+        sample_length: Tokens sampled at every checkpoint; 0 samples nothing.
+        init_from: A run folder or checkpoint prefix whose weights, and nothing else, are the first weights.
+
+    Raises:
+        CallError: A value is out of range; the message names the flag.
+    """
+
+    data: tuple[str, ...]
+    out: str
+    model: Cell = "lstm"
+    rnn_size: int = 128
+    num_layers: int = 2
+    embedding_size: int = 64
+    seq_length: int = 50
+    batch_size: int = 50
+    num_epochs: int = 50
+    max_steps: int | None = None
+    max_minutes: float | None = None
+    learning_rate: float = 2e-3
+    learning_rate_decay: float = 0.97
+    learning_rate_decay_after: int = 10
+    grad_clip: float = 5.0
+    dropout: float = 0.0
+    seed: int = 123
+    val_frac: float = 0.05
+    level: Level = "characters"
+    encoding: str = "utf-8"
+    vocabulary_size: int | None = None
+    end_of_text: str | None = None
+    columns: tuple[str, ...] | None = None
+    checkpoint_every: int | None = None
+    keep: int = 3
+    sample_length: int = 200
+    init_from: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise CallError(f"{flag(name)} is {value!r}; expected a number from {low} to {high}")
+        for name, choices in (("model", get_args(Cell)), ("level", get_args(Level))):
+            if getattr(self, name) not in choices:
+                raise CallError(f"{flag(name)} is {getattr(self, name)!r}; expected one of {', '.join(choices)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """The configuration as plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> TrainConfig:
+        """The inverse of `to_json`; facts of another version that this one does not know are left out."""
+        known = {f.name for f in fields(cls)}
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known}
+        return cls(**values)
+
+    def changed(self, given: Mapping[str, Any]) -> TrainConfig:
+        """This configuration with the flags of a continued run.
+
+        Raises:
+            CallError: A flag would change what the run computes.
+        """
+        for name, value in given.items():
+            if name not in CHANGEABLE and value != getattr(self, name):
+                raise CallError(
+                    f"{flag(name)} is {value!r}, but the run in {self.out} was started with {getattr(self, name)!r}. "
+                    "--resume goes on exactly; to train its weights in another way use --init-from with a new --out."
+                )
+        return replace(self, **given)
+
+
+_LARGE = 2**31 - 1
+_RANGES: tuple[tuple[str, float, float], ...] = (
+    ("rnn_size", 1, 2**16),
+    ("num_layers", 1, 100),
+    ("embedding_size", 0, 2**16),
+    ("seq_length", 1, 2**20),
+    ("batch_size", 1, 2**20),
+    ("num_epochs", 1, _LARGE),
+    ("max_steps", 1, _LARGE),
+    ("max_minutes", 0, _LARGE),
+    ("learning_rate", 0, 1e3),
+    ("learning_rate_decay", 0, 1),
+    ("learning_rate_decay_after", 0, _LARGE),
+    ("grad_clip", 0, 1e9),
+    ("dropout", 0, 0.99),
+    ("seed", 0, _LARGE),
+    ("val_frac", 0, 0.9),
+    ("checkpoint_every", 1, _LARGE),
+    ("keep", 1, 1_000_000),
+    ("sample_length", 0, 1_000_000),
+)
+
+
+def flag(name: str) -> str:
+    """The command-line flag of a configuration field."""
+    return "--" + name.replace("_", "-")

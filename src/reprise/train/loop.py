@@ -1,0 +1,270 @@
+"""The run: which chunk next, when to measure, when to save, when to stop. Every number comes from `Learner`."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from reprise.errors import TrainingError
+from reprise.tensors import Array
+from reprise.train import checkpoints
+from reprise.train.config import TrainConfig
+from reprise.train.data import Streams
+from reprise.train.events import Advanced, Event, Finished, Observer, Saved, Validated
+from reprise.train.learner import Learner
+from reprise.train.model import Named
+from reprise.train.samples import sample
+from reprise.train.saved_graph import meta_graph
+from reprise.vocabulary import Vocabulary
+
+#: Seconds of training between two looks at the clock, the keyboard and the progress display.
+_PACE_S = 0.4
+#: A loss this many times that of a model that knows nothing means that training has exploded.
+_EXPLODED = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run is, beyond its variables: all that the next step depends on, and the best so far.
+
+    Attributes:
+        position: Steps made, which is also the position of the next chunk in the streams.
+        states: The carried recurrent state, [N, H] each.
+        best_loss: The lowest validation loss, infinity before the first.
+        best_step: Its step.
+    """
+
+    position: int
+    states: Named
+    best_loss: float = math.inf
+    best_step: int = 0
+
+    def values(self, seed: int, rate: np.float32) -> dict[str, Any]:
+        """The place as variables of a checkpoint, with the seed and the learning rate of the next step."""
+        return {
+            "trainer/position": np.int64(self.position),
+            "trainer/seed": np.int64(seed),
+            "trainer/learning_rate": rate,
+            "trainer/best_loss": np.float64(self.best_loss),
+            "trainer/best_step": np.int64(self.best_step),
+            **{f"trainer/state/{name}": state for name, state in self.states.items()},
+        }
+
+    @classmethod
+    def of_values(cls, values: Named) -> Place:
+        """The inverse of `values`."""
+        mark = "trainer/state/"
+        states = {name.removeprefix(mark): value for name, value in sorted(values.items()) if name.startswith(mark)}
+        best = float(values["trainer/best_loss"]), int(values["trainer/best_step"])
+        return cls(int(values["trainer/position"]), states, *best)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that a run consists of; the loop changes the learner's variables and nothing else.
+
+    Attributes:
+        folder: Where checkpoints go.
+        training: The streams to learn from.
+        validation: The streams to measure on, or None.
+        vocabulary: What the ids mean; None for a forecast.
+        about: The configuration and other facts that the MetaGraph shall carry.
+        constants: Variables of the checkpoint that never change.
+        observers: Told of every event.
+        started: When this process began the run, by the monotonic clock.
+    """
+
+    config: TrainConfig
+    folder: Path
+    learner: Learner
+    training: Streams
+    validation: Streams | None
+    vocabulary: Vocabulary | None
+    about: Named
+    constants: Named
+    observers: tuple[Observer, ...]
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def total_steps(self) -> int:
+        """Steps at which the run is complete."""
+        steps = self.config.num_epochs * self.training.chunks_per_epoch
+        return min(steps, self.config.max_steps or steps)
+
+    @property
+    def checkpoint_every(self) -> int:
+        """Steps between checkpoints."""
+        return self.config.checkpoint_every or min(1000, self.training.chunks_per_epoch)
+
+    def learning_rate(self, position: int) -> np.float32:
+        """The learning rate of the step at a position."""
+        decays = max(0, position // self.training.chunks_per_epoch + 1 - self.config.learning_rate_decay_after)
+        return np.float32(self.config.learning_rate * self.config.learning_rate_decay**decays)
+
+    def why_over(self, position: int) -> str:
+        """Why the run ends at a position, or nothing if it goes on."""
+        minutes = self.config.max_minutes
+        if position >= self.total_steps:
+            return f"all {self.total_steps} steps are done"
+        if minutes is not None and time.monotonic() - self.started >= 60 * minutes:
+            return f"its {minutes:g} minutes are over"
+        return ""
+
+    def tell(self, event: Event) -> None:
+        """Tells every observer."""
+        for observer in self.observers:
+            observer(event)
+
+
+def train(run: Run, place: Place, *, saved: bool) -> Finished:
+    """Trains from `place` until the run is complete, its time is up, or a signal comes; a checkpoint is the last act.
+
+    Args:
+        run: What to train.
+        place: Where to begin.
+        saved: Whether `place` is on disk already.
+
+    Raises:
+        TrainingError: The loss exploded or is not a number. What is on disk is the last good checkpoint.
+        SaveError: A checkpoint could not be written.
+    """
+    meta = _meta(run, place)
+    on_disk = place.position if saved else _saved(run, place, meta)
+    pace = 1
+    with _signals() as received:
+        while not (received or run.why_over(place.position)):
+            before = time.monotonic()
+            steps = min(pace, _steps_to_stop(run, place.position))
+            place = _advanced(run, place, steps)
+            pace = _paced(steps, time.monotonic() - before)
+            if place.position % run.checkpoint_every == 0:
+                place = _measured(run, place)
+                on_disk = _saved(run, place, meta)
+        if place.position != on_disk:
+            place = place if received else _measured(run, place)
+            _saved(run, place, meta)
+    return _finished(run, place, received)
+
+
+def _steps_to_stop(run: Run, position: int) -> int:
+    """Steps to the next checkpoint, or to the end if that is nearer."""
+    return min(run.checkpoint_every - position % run.checkpoint_every, run.total_steps - position)
+
+
+def _paced(steps: int, seconds: float) -> int:
+    """How many steps to make at once: about `_PACE_S` of them, growing slowly since the first are slow."""
+    return max(1, min(2 * steps, int(steps * _PACE_S / max(seconds, 1e-9))))
+
+
+def _advanced(run: Run, place: Place, steps: int) -> Place:
+    """The place after some steps, all of them with sound numbers."""
+    positions = range(place.position, place.position + steps)
+    started = time.monotonic()
+    inputs, targets = (np.stack(part) for part in zip(*map(run.training.chunk, positions), strict=True))
+    begins = np.stack([run.training.begins(position) for position in positions])
+    rates = np.array([run.learning_rate(position) for position in positions], np.float32)
+    losses, norms, states = run.learner.advance(inputs, targets, begins, rates, place.states)
+    _check(run, place.position, losses, norms)
+    tokens = steps * run.training.batch * run.training.seq_length
+    run.tell(Advanced(positions.stop, losses, norms, rates, tokens, time.monotonic() - started))
+    return replace(place, position=positions.stop, states=states)
+
+
+def _check(run: Run, position: int, losses: Array, norms: Array) -> None:
+    """Refuses a loss or gradient that is not a number, and a loss that exploded."""
+    # What a model that knows nothing loses: a uniform guess, or the mean of normalised values.
+    ignorant = 1.0 if run.vocabulary is None else math.log(max(2, len(run.vocabulary)))
+    good = np.isfinite(losses) & np.isfinite(norms) & (losses < _EXPLODED * ignorant)
+    if good.all():
+        return
+    at = int(np.argmin(good))
+    last = checkpoints.complete(run.folder)[-1]
+    raise TrainingError(
+        f"step {position + at + 1}: the loss is {losses[at]:.4g} and the gradient norm {norms[at]:.4g}; a model that "
+        f"knows nothing has a loss of {ignorant:.4g}. Training stopped; the last good checkpoint is "
+        f"{checkpoints.prefix_of(run.folder, last)}. Start again from it with --init-from and a new --out, with a "
+        f"smaller --learning-rate (now {run.config.learning_rate:g}) or --grad-clip (now {run.config.grad_clip:g})."
+    )
+
+
+def _measured(run: Run, place: Place) -> Place:
+    """The place with the validation loss taken into account; the learner and the carried states stay as they are."""
+    value = _validation_loss(run)
+    step = place.position
+    text = sample(run.learner, run.vocabulary, run.config.sample_length, seed=(run.config.seed, step))
+    run.tell(Validated(step, value, text))
+    return replace(place, best_loss=value, best_step=step) if value is not None and value < place.best_loss else place
+
+
+def _validation_loss(run: Run) -> float | None:
+    if run.validation is None:
+        return None
+    states: Named = run.learner.initial_state(run.validation.batch)
+    losses = []
+    for position in range(run.validation.chunks_per_epoch):
+        fresh = run.validation.begins(position)[:, None]
+        states = {name: tf.where(fresh, 0.0, state) for name, state in states.items()}
+        value, states = run.learner.evaluate(*run.validation.chunk(position), states)
+        losses.append(value)
+    return float(np.mean(losses))
+
+
+def _meta(run: Run, place: Place) -> bytes:
+    specs = {name: tf.TensorSpec(np.shape(value), value.dtype) for name, value in _values(run, place).items()}
+    return meta_graph(run.learner.model, specs, vocabulary=run.vocabulary, config=run.about)
+
+
+def _values(run: Run, place: Place) -> dict[str, Any]:
+    return {**run.learner.values(), **run.constants, **place.values(run.config.seed, run.learning_rate(place.position))}
+
+
+def _saved(run: Run, place: Place, meta: bytes) -> int:
+    """Writes a checkpoint, removes those no longer kept, and gives the step."""
+    step = place.position
+    prefix = checkpoints.write(run.folder, step, _values(run, place), meta)
+    present = [s for s in checkpoints.complete(run.folder) if s <= step]
+    checkpoints.announce(run.folder, {*present[-run.config.keep :], *({place.best_step} & {*present})})
+    run.tell(Saved(step, prefix, place.best_step))
+    return step
+
+
+def _finished(run: Run, place: Place, received: list[int]) -> Finished:
+    why = f"{signal.Signals(received[0]).name} was received" if received else run.why_over(place.position)
+    number = received[0] if received else 0
+    seconds = time.monotonic() - run.started
+    finished = Finished(run.folder, why, number, place.position, place.best_step, place.best_loss, seconds)
+    run.tell(finished)
+    return finished
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """The signals that asked the run to end, while they are caught; a second one ends it as the system does."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
+        yield received
+        return
+
+    def receive(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        signal.signal(number, before[number])
+
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, receive)
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,165 @@
+"""The one definition of the model: pure functions of tensors, traced by the trainer and into the saved graph alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import tensorflow as tf
+
+from reprise.tensors import Array
+from reprise.train import recurrence
+from reprise.train.config import Cell
+
+#: Parameters, states: tensors or variables by name, in a fixed order.
+Named = Mapping[str, Any]
+#: `layer(cell, inputs [T, N, D], weights, states) -> (outputs [T, N, H], states)`
+Layer = Callable[..., tuple[tf.Tensor, tuple[tf.Tensor, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """What the shapes and operators of a model follow from.
+
+    Attributes:
+        input_size: The vocabulary's length V, or for a forecast the number of series.
+        task: `text` predicts the next token, `forecast` the next values.
+    """
+
+    cell: Cell
+    num_layers: int
+    rnn_size: int
+    embedding_size: int
+    input_size: int
+    task: Literal["text", "forecast"] = "text"
+
+    def to_json(self) -> dict[str, Any]:
+        """The architecture as plain data, for `Architecture(**data)`."""
+        return asdict(self)
+
+    def layer_input_size(self, layer: int) -> int:
+        """The width of what enters a layer, D."""
+        if layer:
+            return self.rnn_size
+        return self.embedding_size if self.task == "text" and self.embedding_size else self.input_size
+
+
+@dataclass(frozen=True, slots=True)
+class Dropout:
+    """Drops outputs of layers; which ones follows from `seed` (int64 [2]) alone."""
+
+    rate: float
+    seed: tf.Tensor
+
+    def __call__(self, x: tf.Tensor, layer: int) -> tf.Tensor:
+        """`x` without the dropped elements, the rest scaled so that the mean stays."""
+        # The raw operator: tf.random.stateless_uniform traces one that TensorFlow 1 cannot load.
+        uniform = tf.raw_ops.StatelessRandomUniform(
+            shape=tf.shape(x), seed=tf.add(self.seed, [0, layer]), dtype=tf.float32
+        )
+        return tf.where(uniform >= self.rate, x / (1.0 - self.rate), tf.zeros_like(x))
+
+
+def parameter_shapes(model: Architecture) -> dict[str, tuple[int, ...]]:
+    """Every trained parameter: name → shape."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    if model.task == "text" and model.embedding_size:
+        shapes["embedding"] = (model.input_size, model.embedding_size)
+    for layer in range(model.num_layers):
+        weights = recurrence.weight_shapes(model.cell, model.layer_input_size(layer), model.rnn_size)
+        shapes |= {f"rnn/layer{layer}/{name}": shape for name, shape in weights.items()}
+    shapes["output/kernel"] = (model.rnn_size, model.input_size)
+    shapes["output/bias"] = (model.input_size,)
+    return shapes
+
+
+def state_shapes(model: Architecture, batch: int | None) -> dict[str, tuple[int | None, int]]:
+    """Every recurrent state: name, such as `layer0.c` → shape [N, H]."""
+    parts = recurrence.state_names(model.cell)
+    return {f"layer{k}.{part}": (batch, model.rnn_size) for k in range(model.num_layers) for part in parts}
+
+
+def initial_parameters(model: Architecture, seed: int) -> dict[str, Array]:
+    """First weights, float32, the same on every machine.
+
+    Kernels are uniform within Glorot's limit, recurrent biases as `recurrence.initial_bias` says, others zero. Each
+    parameter has its own stream, so that one does not move another.
+    """
+    return {
+        name: _initial(model, name, shape, np.random.Generator(np.random.Philox(key=[seed, place])))
+        for place, (name, shape) in enumerate(parameter_shapes(model).items())
+    }
+
+
+def _initial(model: Architecture, name: str, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    if name == "embedding":
+        return random.standard_normal(shape).astype(np.float32)
+    if len(shape) == 2:
+        limit = np.sqrt(6.0 / sum(shape))
+        return random.uniform(-limit, limit, shape).astype(np.float32)
+    if name.startswith("rnn/"):
+        return recurrence.initial_bias(model.cell, name.split("/", 2)[2], shape)
+    return np.zeros(shape, np.float32)
+
+
+def forward(
+    model: Architecture,
+    parameters: Named,
+    inputs: tf.Tensor,
+    states: Named,
+    *,
+    layer: Layer,
+    dropout: Dropout | None = None,
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Logits [N, T, V] (or next values [N, T, D]) and the states after the last step.
+
+    Args:
+        model: The architecture.
+        parameters: As `parameter_shapes`.
+        inputs: Token ids int32 [N, T], or features float32 [N, T, D].
+        states: As `state_shapes`.
+        layer: How a layer runs over time.
+        dropout: Applied to the outputs of every layer; None drops nothing.
+    """
+    outputs = _embedded(model, parameters, _time_first(inputs))
+    final: dict[str, tf.Tensor] = {}
+    for k in range(model.num_layers):
+        names = [f"layer{k}.{part}" for part in recurrence.state_names(model.cell)]
+        weights = _under(parameters, f"rnn/layer{k}/")
+        outputs, after = layer(model.cell, outputs, weights, tuple(states[name] for name in names))
+        final |= dict(zip(names, after, strict=True))
+        if dropout is not None:
+            outputs = dropout(outputs, k)
+    return _projected(parameters, _time_first(outputs)), final
+
+
+def loss(model: Architecture, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """The mean over all tokens of the cross entropy in nats, or over all values of the squared error."""
+    if model.task == "forecast":
+        return tf.reduce_mean(tf.square(logits - targets))
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits))
+
+
+def _time_first(x: tf.Tensor) -> tf.Tensor:
+    """The first two axes exchanged."""
+    return tf.transpose(x, [1, 0, *range(2, x.shape.rank)])
+
+
+def _embedded(model: Architecture, parameters: Named, inputs: tf.Tensor) -> tf.Tensor:
+    if model.task == "forecast":
+        return inputs
+    if model.embedding_size:
+        return tf.gather(parameters["embedding"], inputs)
+    return inputs  # a layer takes ids as one-hot vectors
+
+
+def _projected(parameters: Named, hidden: tf.Tensor) -> tf.Tensor:
+    kernel, bias = parameters["output/kernel"], parameters["output/bias"]
+    flat = tf.nn.bias_add(tf.matmul(tf.reshape(hidden, [-1, kernel.shape[0]]), kernel), bias)
+    return tf.reshape(flat, tf.concat([tf.shape(hidden)[:2], [kernel.shape[1]]], 0))
+
+
+def _under(parameters: Named, prefix: str) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in parameters.items() if name.startswith(prefix)}

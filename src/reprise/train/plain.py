@@ -1,0 +1,63 @@
+"""The recurrence as TensorFlow 1 wrote it: a `while` loop over cells of plain operators, for the graph that is saved.
+
+`recurrence.layer` computes the same, faster, with operators and gradients that a stranger's program may not have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from reprise.train.config import Cell
+
+States = tuple[tf.Tensor, ...]
+Weights = Mapping[str, Any]
+
+
+def loop(cell: Cell, inputs: tf.Tensor, weights: Weights, states: States) -> tuple[tf.Tensor, States]:
+    """A layer over time: inputs [T, N, D] to outputs [T, N, H] and the last states; ids [T, N] mean one-hot inputs."""
+    if inputs.dtype.is_integer:
+        kernel = weights["candidate/input_projection/kernel" if cell == "gru" else "kernel"]
+        inputs = tf.one_hot(inputs, kernel.shape[0] - (0 if cell == "gru" else states[-1].shape[1]))
+    steps = tf.shape(inputs)[0]
+    unstacked = tf.TensorArray(inputs.dtype, size=steps, element_shape=inputs.shape[1:]).unstack(inputs)
+    outputs = tf.TensorArray(inputs.dtype, size=steps, element_shape=states[-1].shape)
+
+    def body(time: tf.Tensor, outputs: tf.TensorArray, *states: tf.Tensor) -> tuple[Any, ...]:
+        after = _CELLS[cell](unstacked.read(time), weights, states)
+        return time + 1, outputs.write(time, after[-1]), *after
+
+    _, outputs, *final = tf.while_loop(lambda time, *_: time < steps, body, (tf.constant(0), outputs, *states))
+    return outputs.stack(), tuple(final)
+
+
+def _lstm(x: tf.Tensor, weights: Weights, states: States) -> States:
+    """BasicLSTMCell, with the forget bias in the bias itself."""
+    c, h = states
+    i, j, f, o = tf.split(_dense([x, h], weights, ""), 4, axis=1)
+    c = c * tf.sigmoid(f) + tf.sigmoid(i) * tf.tanh(j)
+    return c, tf.tanh(c) * tf.sigmoid(o)
+
+
+def _gru(x: tf.Tensor, weights: Weights, states: States) -> States:
+    """CudnnCompatibleGRUCell: the reset gate is applied after the product."""
+    (h,) = states
+    r, u = tf.split(tf.sigmoid(_dense([x, h], weights, "gates/")), 2, axis=1)
+    hidden = _dense([h], weights, "candidate/hidden_projection/")
+    candidate = tf.tanh(_dense([x], weights, "candidate/input_projection/") + r * hidden)
+    return ((1 - u) * candidate + u * h,)
+
+
+def _rnn(x: tf.Tensor, weights: Weights, states: States) -> States:
+    """BasicRNNCell."""
+    return (tf.tanh(_dense([x, states[0]], weights, "")),)
+
+
+def _dense(inputs: list[tf.Tensor], weights: Weights, prefix: str) -> tf.Tensor:
+    joined = tf.concat(inputs, 1) if len(inputs) > 1 else inputs[0]
+    return tf.nn.bias_add(tf.matmul(joined, weights[f"{prefix}kernel"]), weights[f"{prefix}bias"])
+
+
+_CELLS: Mapping[str, Callable[[tf.Tensor, Weights, States], States]] = {"lstm": _lstm, "gru": _gru, "rnn": _rnn}

@@ -1,0 +1,222 @@
+"""What a run leaves beside its checkpoints: history, loss plot, TensorBoard, and a README that explains the folder."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from reprise.train.checkpoints import prefix_of, write_text
+from reprise.train.events import Advanced, Event, Finished, Saved, Started, Validated
+
+HISTORY = "history.jsonl"
+PLOT = "loss.png"
+#: Seconds between two drawings of the plot: one takes about 0.3.
+_DRAW_EVERY_S = 20.0
+
+
+class History:
+    """One JSON line for every step and every validation, and a picture of them.
+
+    Args:
+        folder: Of the run.
+        step: Lines of later steps, left by a run that was killed, are removed: the run makes them again.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self._path, self._drawn = folder / HISTORY, -math.inf
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = [line for line in read_history(folder) if line["step"] <= step]
+        write_text(self._path, "".join(map(_line, kept)))
+
+    def __call__(self, event: Event) -> None:
+        """Writes what is new in an event."""
+        match event:
+            case Advanced():
+                self._append(_steps(event))
+            case Validated(step=step, loss=float(loss)):
+                self._append([{"step": step, "validation_loss": loss}])
+            case Saved(step=step) if step and time.monotonic() - self._drawn > _DRAW_EVERY_S:
+                self._draw()
+            case Finished():
+                self._draw()
+
+    def _append(self, lines: list[dict[str, Any]]) -> None:
+        with self._path.open("a", encoding="utf-8") as file:
+            file.writelines(map(_line, lines))
+
+    def _draw(self) -> None:
+        draw(read_history(self._path.parent), self._path.with_name(PLOT))
+        self._drawn = time.monotonic()
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's history; a last one that a kill cut short is left out."""
+    path = folder / HISTORY
+    if not path.exists():
+        return []
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            break
+    return found
+
+
+def _steps(event: Advanced) -> list[dict[str, Any]]:
+    first = event.step - len(event.losses) + 1
+    rows = zip(event.losses.tolist(), event.norms.tolist(), event.rates.tolist(), strict=True)
+    return [
+        {"step": first + k, "loss": loss, "gradient_norm": norm, "learning_rate": rate}
+        for k, (loss, norm, rate) in enumerate(rows)
+    ]
+
+
+def _line(facts: dict[str, Any]) -> str:
+    return json.dumps(facts) + "\n"
+
+
+def draw(history: list[dict[str, Any]], path: Path) -> None:
+    """Draws training and validation loss over the steps as a PNG; without Matplotlib there is no picture."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return
+    steps = [(line["step"], line["loss"]) for line in history if "loss" in line]
+    measured = [(line["step"], line["validation_loss"]) for line in history if "validation_loss" in line]
+    if not steps:
+        return
+    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
+    axes = figure.add_subplot(xlabel="step", ylabel="loss", title="Loss")
+    axes.plot(*zip(*steps, strict=True), color="tab:blue", alpha=0.25, linewidth=0.8)
+    axes.plot(*zip(*_smoothed(steps), strict=True), color="tab:blue", label="training")
+    if measured:
+        axes.plot(*zip(*measured, strict=True), color="tab:orange", marker="o", markersize=4, label="validation")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    fresh = path.with_name(f".writing-{path.name}")
+    figure.savefig(fresh, format="png")
+    fresh.replace(path)
+
+
+def _smoothed(points: list[tuple[int, float]], points_shown: int = 100) -> list[tuple[float, float]]:
+    """The means of about a hundred equal stretches."""
+    width = max(1, len(points) // points_shown)
+    stretches = [points[at : at + width] for at in range(0, len(points), width)]
+    return [(sum(s for s, _ in some) / len(some), sum(v for _, v in some) / len(some)) for some in stretches]
+
+
+class TensorBoard:
+    """Losses, gradient norm, learning rate and samples, for `tensorboard --logdir`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
+
+    def __call__(self, event: Event) -> None:
+        """Writes what is new in an event."""
+        with self._writer.as_default():
+            match event:
+                case Advanced():
+                    for facts in _steps(event):
+                        self._scalars(facts.pop("step"), facts)
+                case Validated(step=step, loss=loss, sample=sample):
+                    self._scalars(step, {"validation_loss": loss} if loss is not None else {})
+                    if sample:
+                        tf.summary.text("sample", "```\n" + sample + "\n```", step)
+                case Saved() | Finished():
+                    self._writer.flush()
+
+    @staticmethod
+    def _scalars(step: int, facts: dict[str, float]) -> None:
+        for name, value in facts.items():
+            tf.summary.scalar(
+                {"loss": "loss/training", "validation_loss": "loss/validation"}.get(name, name), value, step
+            )
+
+
+def write_readme(event: Event) -> None:
+    """Explains the run folder when the run begins, and tells its result when it ends."""
+    match event:
+        case Started(folder=folder):
+            write_text(folder / "README.md", _readme(event))
+        case Finished(folder=folder):
+            opening = (folder / "README.md").read_text(encoding="utf-8").split("\n## Result\n")[0]
+            write_text(folder / "README.md", f"{opening}\n## Result\n\n{_result(event)}\n")
+
+
+def commands(folder: Path, prefix: Path) -> dict[str, str]:
+    """The commands that go on from here: what for → command."""
+    return {
+        "sample": f'reprise sample {prefix} --length 600 --prompt "The "',
+        "resume": f"reprise train --out {folder} --resume",
+        "export": f"reprise export {prefix} {folder / 'model.onnx'} --to onnx",
+    }
+
+
+def best_prefix(event: Finished) -> Path:
+    """The best checkpoint, or the last where none was measured."""
+    return prefix_of(event.folder, event.best_step or event.step)
+
+
+def _result(event: Finished) -> str:
+    best = best_prefix(event)
+    loss = "" if math.isinf(event.best_loss) else f", validation loss {event.best_loss:.4f}"
+    listed = "\n".join(f"    {command}" for command in commands(event.folder, best).values())
+    return f"Ended after step {event.step}: {event.why}. Best checkpoint: `{best}`{loss}.\n\n{listed}\n"
+
+
+def _readme(event: Started) -> str:
+    return _README.format(
+        name=event.folder.name,
+        model=describe(event),
+        data=", ".join(event.config.data),
+        tokens=f"{event.tokens:,} {'steps' if event.model.task == 'forecast' else 'tokens'}",
+        folder=event.folder,
+    )
+
+
+def describe(event: Started) -> str:
+    """The model in one clause."""
+    m = event.model
+    forecast = m.task == "forecast"
+    parts = [
+        f"{m.num_layers}-layer {m.cell.upper()} of {m.rnn_size} units",
+        f"{m.input_size} {'columns' if forecast else 'symbols'}",
+        *([] if forecast or not m.embedding_size else [f"embedding {m.embedding_size}"]),
+        f"{event.parameters:,} parameters",
+    ]
+    return ", ".join(parts)
+
+
+_README = """\
+# {name}
+
+A {model}. `reprise train` made it from {data} ({tokens}).
+
+| file | what it is |
+|---|---|
+| `model.ckpt-STEP.*` | a checkpoint of TensorFlow's Saver: weights, optimizer, place in the data, carried state |
+| `checkpoint` | names the checkpoints: the last ones and the best |
+| `history.jsonl` | loss, gradient norm and learning rate of every step; validation losses |
+| `loss.png` | a picture of it |
+| `tensorboard/` | the same for `tensorboard --logdir {folder}` |
+| `corpus.ids`, `corpus.json` | a text as token ids, and what the ids mean; can be made again from the text |
+
+A checkpoint's `.meta` file holds the graph, the vocabulary (collection `reprise`, JSON) and two signatures, `step` and
+`train`, which name every input, output and state. Any TensorFlow can use it:
+
+```python
+import tensorflow.compat.v1 as tf
+
+tf.disable_eager_execution()
+with tf.Session() as session:
+    prefix = tf.train.latest_checkpoint(".")
+    tf.train.import_meta_graph(prefix + ".meta").restore(session, prefix)
+    logits = session.run("logits:0", {{"tokens:0": [[0]]}})
+```
+"""

@@ -1,0 +1,167 @@
+"""The graph that travels with the weights: a MetaGraph that any TensorFlow can load, step and go on training.
+
+It says what it is: the signatures `step` and `train` name every input, output and state; the collection `reprise`
+holds the vocabulary and the configuration as JSON. Operators and control flow are those of TensorFlow 1.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import tensorflow as tf
+
+from reprise.train import optimizer, plain
+from reprise.train.model import Architecture, Dropout, Named, forward, loss, parameter_shapes, state_shapes
+from reprise.vocabulary import Vocabulary
+
+v1 = tf.compat.v1
+
+#: The collection that holds vocabulary and configuration.
+COLLECTION = "reprise"
+
+
+def meta_graph(
+    model: Architecture,
+    variables: Mapping[str, tf.TensorSpec],
+    *,
+    vocabulary: Vocabulary | None,
+    config: Mapping[str, Any],
+) -> bytes:
+    """The serialised MetaGraph over the named variables, batch and time free.
+
+    Args:
+        model: The architecture.
+        variables: All that a checkpoint holds: parameters, the optimizer's, the trainer's.
+        vocabulary: What the token ids mean; None for a forecast.
+        config: Of the run, as plain data; `grad_clip` and `dropout` shape the training graph.
+    """
+    with tf.Graph().as_default() as graph, _frames():
+        created = _variables(model, variables)
+        inputs, states, logits, final = _inference(model, created)
+        step = _step_signature(model, inputs, states, logits, final)
+        train = _training(model, created, inputs, states, (logits, final), config)
+        saver = v1.train.Saver(created, max_to_keep=None)
+        graph.add_to_collection(COLLECTION, _about(model, vocabulary, config))
+        meta = v1.train.export_meta_graph(saver_def=saver.as_saver_def(), strip_default_attrs=True)
+    meta.signature_def["step"].CopyFrom(step)
+    meta.signature_def["train"].CopyFrom(train)
+    return bytes(meta.SerializeToString(deterministic=True))
+
+
+@contextmanager
+def _frames() -> Iterator[None]:
+    """Loops as Enter, Merge, Switch, NextIteration, Exit: TensorFlow 1 before 1.13 knows no functional While."""
+    functional = v1.control_flow_v2_enabled()
+    v1.disable_control_flow_v2()
+    try:
+        yield
+    finally:
+        if functional:
+            v1.enable_control_flow_v2()
+
+
+def _variables(model: Architecture, specs: Mapping[str, tf.TensorSpec]) -> dict[str, Any]:
+    trained = parameter_shapes(model)
+    with v1.variable_scope("", use_resource=True):
+        return {
+            name: v1.get_variable(
+                name, spec.shape, spec.dtype, initializer=v1.zeros_initializer(), trainable=name in trained
+            )
+            for name, spec in specs.items()
+        }
+
+
+def _inference(model: Architecture, variables: Named) -> tuple[tf.Tensor, Named, tf.Tensor, Named]:
+    if model.task == "text":
+        inputs = v1.placeholder(tf.int32, [None, None], name="tokens")
+    else:
+        inputs = v1.placeholder(tf.float32, [None, None, model.input_size], name="features")
+    batch = tf.shape(inputs)[0]
+    states = {
+        name: v1.placeholder_with_default(tf.zeros([batch, width]), [None, width], name=f"state/{name}")
+        for name, (_, width) in state_shapes(model, None).items()
+    }
+    logits, final = forward(model, variables, _normalised(variables, inputs), states, layer=plain.loop)
+    logits = tf.identity(_restored(variables, logits), name="logits" if model.task == "text" else "values")
+    return inputs, states, logits, {name: tf.identity(final[name], name=f"final_state/{name}") for name in final}
+
+
+def _step_signature(model: Architecture, inputs: tf.Tensor, states: Named, logits: tf.Tensor, final: Named) -> Any:
+    outputs = {logits.op.name: logits}
+    if model.task == "text":
+        outputs["probabilities"] = tf.nn.softmax(logits, name="probabilities")
+    return _signature(
+        {inputs.op.name: inputs, **_state_keys(states)}, {**outputs, **_state_keys(final)}, "reprise/step"
+    )
+
+
+def _training(
+    model: Architecture,
+    variables: Named,
+    inputs: tf.Tensor,
+    states: Named,
+    inferred: tuple[tf.Tensor, Named],
+    config: Mapping[str, Any],
+) -> Any:
+    with tf.name_scope("training"):
+        targets = v1.placeholder(inputs.dtype, inputs.shape, name="targets")
+        rate = v1.placeholder_with_default(variables["trainer/learning_rate"], [], name="learning_rate")
+        logits, final = inferred
+        if config["dropout"]:
+            seed = tf.stack([variables["trainer/seed"].read_value(), variables["global_step"].read_value()])
+            dropout = Dropout(config["dropout"], seed * [1, model.num_layers])
+            logits, final = forward(
+                model, variables, _normalised(variables, inputs), states, layer=plain.loop, dropout=dropout
+            )
+            logits = _restored(variables, logits)
+        # A forecast's loss is measured in the units of the model.
+        predicted, wanted = _normalised(variables, logits), _normalised(variables, targets)
+        objective = tf.identity(loss(model, predicted, wanted), name="loss")
+        names = list(parameter_shapes(model))
+        gradients = tf.gradients(objective, [variables[name] for name in names])
+        gradients, norm = optimizer.clipped(gradients, config["grad_clip"])
+        norm = tf.identity(norm, name="gradient_norm")
+        with tf.control_dependencies([objective, norm, *final.values()]):
+            train_op = tf.group(optimizer.apply(variables, names, gradients, rate), name="train_op")
+    fed = {inputs.op.name: inputs, "targets": targets, "learning_rate": rate, **_state_keys(states)}
+    fetched = {"loss": objective, "gradient_norm": norm, **_state_keys(final)}
+    signature = _signature(fed, fetched, "reprise/train")
+    # An operation has no tensor: TensorInfo holds its name, as in SavedModel's own train_op signature.
+    signature.outputs["train_op"].name = train_op.name
+    return signature
+
+
+def _normalised(variables: Named, values: tf.Tensor) -> tf.Tensor:
+    """Values in the units of the data as the model takes them; tokens as they are."""
+    if "normalisation/mean" not in variables:
+        return values
+    return (values - variables["normalisation/mean"]) / variables["normalisation/std"]
+
+
+def _restored(variables: Named, values: tf.Tensor) -> tf.Tensor:
+    """The inverse of `_normalised`."""
+    if "normalisation/mean" not in variables:
+        return values
+    return values * variables["normalisation/std"] + variables["normalisation/mean"]
+
+
+def _state_keys(states: Named) -> dict[str, tf.Tensor]:
+    return {f"state/{name}": tensor for name, tensor in states.items()}
+
+
+def _signature(inputs: Named, outputs: Named, method: str) -> Any:
+    info = v1.saved_model.build_tensor_info
+    return v1.saved_model.build_signature_def(
+        {key: info(tensor) for key, tensor in inputs.items()},
+        {key: info(tensor) for key, tensor in outputs.items()},
+        method,
+    )
+
+
+def _about(model: Architecture, vocabulary: Vocabulary | None, config: Mapping[str, Any]) -> bytes:
+    symbols = None if vocabulary is None else vocabulary.to_json()
+    about = {"version": 1, "vocabulary": symbols, "architecture": model.to_json(), "config": dict(config)}
+    return json.dumps(about, ensure_ascii=False).encode("utf-8")

@@ -1,0 +1,96 @@
+"""Weights of one run as the first weights of another, row by row as the symbols are the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from reprise.errors import CallError
+from reprise.tensors import Array
+from reprise.train import checkpoints
+from reprise.train.checkpoints import Checkpoint
+from reprise.train.config import TrainConfig
+from reprise.train.data import Corpus, NumericCorpus, read_corpus
+from reprise.train.learner import Learner
+from reprise.train.model import parameter_shapes
+from reprise.vocabulary import Vocabulary
+
+#: The axis of a parameter along which the vocabulary's symbols lie. In a model fed one-hot vectors they are also the
+#: first rows of the first layer's input kernels.
+_SYMBOL_AXIS = {"embedding": 0, "output/kernel": 1, "output/bias": 0}
+
+
+def source(path: str) -> Checkpoint:
+    """The checkpoint that `--init-from` means: the best or last of a run folder, or the prefix itself.
+
+    Raises:
+        ReadError: There is none, it is damaged, or another program wrote it.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return checkpoints.read(folder)
+    _, last, _ = checkpoints.newest(folder)
+    best = int(last.values["trainer/best_step"])
+    return checkpoints.read(checkpoints.prefix_of(folder, best)) if best in checkpoints.complete(folder) else last
+
+
+def shaped(config: TrainConfig, given: Checkpoint) -> TrainConfig:
+    """The configuration with the sizes of the model whose weights are taken."""
+    model = given.model
+    if (given.model.task == "forecast") != (config.level == "values"):
+        raise CallError(f"{given.prefix}: its model is for {model.task}, --level is {config.level!r}")
+    return replace(
+        config,
+        model=model.cell,
+        num_layers=model.num_layers,
+        rnn_size=model.rnn_size,
+        embedding_size=model.embedding_size,
+    )
+
+
+def vocabulary(config: TrainConfig, given: Checkpoint) -> Vocabulary | None:
+    """The symbols of the given model, then those that the new corpus adds, in their own order."""
+    if given.vocabulary is None:
+        return None
+    known = given.vocabulary
+    if known.kind != config.level:
+        raise CallError(f"{given.prefix}: its vocabulary is one of {known.kind}, --level is {config.level!r}")
+    found = read_corpus(
+        config.data,
+        level=config.level,
+        encoding=config.encoding,
+        vocabulary_size=config.vocabulary_size,
+        end_of_text=config.end_of_text,
+        cache_dir=config.out,
+    ).vocabulary
+    return Vocabulary((*known.symbols, *(s for s in found.symbols if s not in known.ids)), known.kind)
+
+
+def load(learner: Learner, given: Checkpoint, corpus: Corpus | NumericCorpus) -> tuple[str, ...]:
+    """Gives the learner the weights, and says what was reused and what is new."""
+    before = given.model.input_size
+    added = learner.model.input_size - before
+    if isinstance(corpus, NumericCorpus) and added:
+        raise CallError(f"{given.prefix}: its model takes {before} columns, the data has {before + added}")
+    for name in parameter_shapes(learner.model):
+        fresh = learner.variables[name].numpy()
+        learner.assign({name: _grown(name, given.values[name], fresh, before)})
+    note = f"weights of {given.prefix}; the optimizer, the carried state and the step count begin anew"
+    if not isinstance(corpus, Corpus):
+        return (note,)
+    new = corpus.vocabulary.symbols[before:]
+    shown = " ".join(map(repr, new[:20])) + (" …" if added > 20 else "")
+    return note, f"{before} symbols reused, {added} new" + (f": {shown}" if new else "")
+
+
+def _grown(name: str, old: Array, fresh: Array, before: int) -> Array:
+    """The old numbers in the place of the same symbols, fresh ones elsewhere."""
+    if old.shape == fresh.shape:
+        return old
+    axis = _SYMBOL_AXIS.get(name, 0)
+    if axis == 1:
+        return np.concatenate([old, fresh[:, before:]], 1)
+    added = len(fresh) - len(old)
+    return np.concatenate([old[:before], fresh[before : before + added], old[before:]], 0)
