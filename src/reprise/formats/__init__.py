@@ -6,13 +6,13 @@ from os import PathLike
 from pathlib import Path
 
 from reprise.errors import AmbiguousFormat, MissingFile, UnknownFormat
-from reprise.formats import tf_checkpoint
+from reprise.formats import tf_checkpoint, tf_frozen, tf_saved_model
 from reprise.formats._base import Format, Signature, StoredModel
 
 __all__ = ["FORMATS", "Format", "Signature", "StoredModel", "identify", "read"]
 
 #: Every format that can be read. Their order decides nothing: two claims are an error.
-FORMATS: tuple[Format, ...] = (tf_checkpoint.FORMAT,)
+FORMATS: tuple[Format, ...] = (tf_checkpoint.FORMAT, tf_frozen.FORMAT, tf_saved_model.FORMAT)
 
 
 def identify(path: str | PathLike[str]) -> Format:

@@ -68,9 +68,11 @@ class Format:
         sniff: The evidence that a path is this format, as one clause, or None. Looks at content, reads at most
             a few KiB, never raises for what a file contains.
         read: The stored model. Raises `ReadError` and nothing else.
+        choices: Names of further arguments that `read` takes where a file holds several models.
     """
 
     name: str
     spec: str
     sniff: Callable[[Path], str | None]
-    read: Callable[[Path], StoredModel]
+    read: Callable[..., StoredModel]
+    choices: tuple[str, ...] = ()

@@ -28,15 +28,23 @@ _OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """The tensors of a bundle by name, the slices that some were stored in, and the files."""
+    """The tensors of a bundle by name, the files they lie in, and what is to be said of them."""
 
     tensors: Mapping[str, Tensor]
-    slices: Mapping[str, tuple[Any, ...]]
     files: tuple[Path, ...]
+    notes: tuple[str, ...] = ()
 
 
-def read(prefix: Path) -> Bundle:
+#: No tensors at all: a graph that was saved alone.
+NOTHING = Bundle({}, ())
+
+
+def read(prefix: Path, *, may_lack_data: bool = False) -> Bundle:
     """The bundle `prefix.index` with its shards.
+
+    Args:
+        prefix: What the names of the files begin with.
+        may_lack_data: If no shard at all is there, give tensors that say so when they are loaded.
 
     Raises:
         MissingFile: The index or a shard is not there.
@@ -48,12 +56,17 @@ def read(prefix: Path) -> Bundle:
         raise DamagedFile(f"{index}: the table has no bundle header, so it is not the index of a checkpoint.")
     header = messages.parse("BundleHeaderProto", table.pop(_HEADER_KEY), index)
     if header.endianness != 0:
-        raise DamagedFile(
-            f"{index}: written by a big-endian machine, which Reprise does not read. Save it again elsewhere."
-        )
+        raise DamagedFile(f"{index}: was written by a big-endian machine, whose numbers Reprise does not read.")
     entries = {key: messages.parse("BundleEntryProto", value, index) for key, value in table.items()}
     shards = _shards(prefix, header.num_shards, entries.values())
-    return _assemble(entries, shards, index)
+    there = [file for file in shards.values() if file.is_file()]
+    tensors = _assemble(entries, shards, index)
+    if may_lack_data and not there:
+        return Bundle(tensors, (index,), (f"{_lacking(shards, index)} Running the model is not possible.",))
+    if len(there) < len(shards):
+        raise MissingFile(_lacking(shards, index))
+    _check_lengths(entries.values(), shards)
+    return Bundle(tensors, (index, *shards.values()))
 
 
 def _content(index: Path) -> bytes:
@@ -67,38 +80,43 @@ def _content(index: Path) -> bytes:
 
 
 def _shards(prefix: Path, count: int, entries: Iterable[Any]) -> dict[int, Path]:
-    """The data files that the entries lie in, each long enough."""
+    """The data files that the entries lie in."""
+    used = sorted({entry.shard_id for entry in entries if not entry.slices})
+    return {i: prefix.with_name(f"{prefix.name}.data-{i:05d}-of-{count:05d}") for i in used}
+
+
+def _lacking(shards: Mapping[int, Path], index: Path) -> str:
+    names = [file.name for file in shards.values() if not file.is_file()]
+    return (
+        f"{index}: the weights lie in {', '.join(names[:4])}{' …' if len(names) > 4 else ''}, not found beside it. "
+        "Half a checkpoint was copied; copy the .data files too."
+    )
+
+
+def _check_lengths(entries: Iterable[Any], shards: Mapping[int, Path]) -> None:
     ends: dict[int, int] = {}
     for entry in entries:
         if not entry.slices:
             ends[entry.shard_id] = max(ends.get(entry.shard_id, 0), entry.offset + entry.size)
-    files = {i: prefix.with_name(f"{prefix.name}.data-{i:05d}-of-{count:05d}") for i in sorted(ends)}
-    for i, file in files.items():
-        if not file.is_file():
-            raise MissingFile(
-                f"{file}: not found; {prefix.name}.index needs it ({len(files)} data files in all). "
-                "Half a checkpoint was copied; copy the .data files too."
-            )
-        if file.stat().st_size < ends[i]:
+    for i, end in ends.items():
+        size = shards[i].stat().st_size
+        if size < end:
             raise DamagedFile(
-                f"{file}: has {file.stat().st_size} bytes, expected at least {ends[i]}. The file is cut; copy it again."
+                f"{shards[i]}: has {size} bytes, expected at least {end}. The file is cut; copy it again."
             )
-    return files
 
 
-def _assemble(entries: Mapping[bytes, Any], shards: Mapping[int, Path], index: Path) -> Bundle:
+def _assemble(entries: Mapping[bytes, Any], shards: Mapping[int, Path], index: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
-    slices: dict[str, tuple[Any, ...]] = {}
     for key, entry in entries.items():
         if key.startswith(b"\0"):
             continue  # a slice: its tensor's own entry finds it
         name = _text(key, index)
         if entry.slices:
-            slices[name] = tuple(entry.slices)
             tensors[name] = _partitioned(name, key, entry, entries, shards, index)
         elif name != _OBJECT_GRAPH_KEY:
             tensors[name] = _stored(name, entry, shards, index)
-    return Bundle(tensors, slices, (index, *shards.values()))
+    return tensors
 
 
 def _text(key: bytes, index: Path) -> str:
@@ -125,6 +143,10 @@ def _load(name: str, dtype: str, shape: tuple[int, ...], entry: Any, file: Path)
     what = f"tensor {name}"
     if dtype not in DTYPES:
         raise DamagedFile(f"{file}: {what} is of type {dtype}, which has no numbers to read.")
+    if not file.is_file():
+        raise MissingFile(
+            f"{file}: not found; {what} lies in it. Half a checkpoint was copied; copy the .data files too."
+        )
     if entry.size == 0 and dtype != "string":
         return np.empty(shape, DTYPES[dtype])
     try:

@@ -1,13 +1,12 @@
 """Functions of TensorFlow's library as `Function`: values named by output argument become values named by number.
 
 In a FunctionDef a value is written `argument`, or `node:output_argument:k`, where k counts within the output argument
-(which may be a list). Flat numbers need the list sizes; an operator whose output arguments are all single is numbered
-by the order in which its arguments appear in TensorFlow's operator definitions.
+(which may be a list). The number among all outputs of a node needs the order and the lengths of its output arguments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,100 +14,92 @@ from reprise.errors import DamagedFile
 from reprise.formats._tf_tensors import dtype_name
 from reprise.graph import Function, Node, Value
 
-#: The output arguments of operators that have more than one, in order. An argument that is a list is written with the
-#: attribute that tells its length: `output*N` for a number, `output*T` for a list of types.
-_OUTPUTS = {
-    op: tuple(arguments.split())
-    for op, arguments in {
-        "AccumulateNV2": "sum",
-        "BlockLSTM": "i cs f o ci co h",
-        "BlockLSTMV2": "i cs f o ci co h",
-        "LSTMBlockCell": "i cs f o ci co h",
-        "GRUBlockCell": "r u c h",
-        "CudnnRNN": "output output_h output_c reserve_space",
-        "CudnnRNNV2": "output output_h output_c reserve_space host_reserved",
-        "CudnnRNNV3": "output output_h output_c reserve_space host_reserved",
-        "CudnnRNNCanonicalToParams": "params",
-        "CudnnRNNParamsToCanonical": "weights*num_params biases*num_params",
-        "FusedBatchNorm": "y batch_mean batch_variance reserve_space_1 reserve_space_2",
-        "FusedBatchNormV2": "y batch_mean batch_variance reserve_space_1 reserve_space_2",
-        "FusedBatchNormV3": "y batch_mean batch_variance reserve_space_1 reserve_space_2 reserve_space_3",
-        "Switch": "output_false output_true",
-        "RefSwitch": "output_false output_true",
-        "Merge": "output value_index",
-        "RefMerge": "output value_index",
-        "TensorArrayV3": "handle flow",
-        "TensorArrayV2": "handle",
-        "TensorArrayGradV3": "grad_handle flow_out",
-        "TensorArrayConcatV3": "value lengths",
-        "TensorListPopBack": "output_handle tensor",
-        "TensorListConcat": "tensor lengths",
-        "TensorListConcatV2": "tensor lengths",
-        "TopK": "values indices",
-        "TopKV2": "values indices",
-        "Unique": "y idx",
-        "UniqueV2": "y idx",
-        "UniqueWithCounts": "y idx count",
-        "Moments": "mean variance",
-        "SoftmaxCrossEntropyWithLogits": "loss backprop",
-        "SparseSoftmaxCrossEntropyWithLogits": "loss backprop",
-        "BroadcastGradientArgs": "r0 r1",
-        "ListDiff": "out idx",
-        "Qr": "q r",
-        "Svd": "s u v",
-        "SelfAdjointEigV2": "e v",
-        "CTCLoss": "loss gradient",
-        "MaxPoolWithArgmax": "output argmax",
-        "DynamicPartition": "outputs*num_partitions",
-        "ConcatOffset": "offset*N",
-        "ShapeN": "output*N",
-        "IdentityN": "output*T",
-        "Split": "output*num_split",
-        "SplitV": "output*num_split",
-        "Unpack": "output*num",
-        "If": "output*Tout",
-        "StatelessIf": "output*Tout",
-        "Case": "output*Tout",
-        "StatelessCase": "output*Tout",
-        "While": "output*T",
-        "StatelessWhile": "output*T",
-        "For": "output*T",
-        "PartitionedCall": "output*Tout",
-        "StatefulPartitionedCall": "output*Tout",
-        "SymbolicGradient": "output*Tout",
-        "RemoteCall": "output*Tout",
-        "RestoreV2": "tensors*dtypes",
-        "ParseExample": "sparse_indices*Nsparse sparse_values*sparse_types sparse_shapes*Nsparse dense_values*Tdense",
-        "IteratorGetNext": "components*output_types",
-        "QueueDequeueV2": "components*component_types",
-        "QueueDequeueManyV2": "components*component_types",
-        "QueueDequeueUpToV2": "components*component_types",
-        "RandomStandardNormal": "output",
-    }.items()
+#: The output arguments of operators that have several, in the order of TensorFlow's operator definitions. One that is a
+#: list is followed by the attribute that tells its length: a number, or a list of types.
+OUTPUTS = {
+    "BlockLSTM": "i cs f o ci co h",
+    "BlockLSTMV2": "i cs f o ci co h",
+    "BroadcastGradientArgs": "r0 r1",
+    "CTCGreedyDecoder": "decoded_indices decoded_values decoded_shape log_probability",
+    "CTCLoss": "loss gradient",
+    "CudnnRNN": "output output_h output_c reserve_space",
+    "CudnnRNNParamsToCanonical": "weights*num_params biases*num_params",
+    "CudnnRNNParamsToCanonicalV2": "weights*num_params_weights biases*num_params_biases",
+    "CudnnRNNV2": "output output_h output_c reserve_space host_reserved",
+    "CudnnRNNV3": "output output_h output_c reserve_space host_reserved",
+    "FusedBatchNorm": "y batch_mean batch_variance reserve_space_1 reserve_space_2",
+    "FusedBatchNormV2": "y batch_mean batch_variance reserve_space_1 reserve_space_2",
+    "FusedBatchNormV3": "y batch_mean batch_variance reserve_space_1 reserve_space_2 reserve_space_3",
+    "GRUBlockCell": "r u c h",
+    "LSTMBlockCell": "i cs f o ci co h",
+    "ListDiff": "out idx",
+    "LogMatrixDeterminant": "sign log_abs_determinant",
+    "LookupTableExportV2": "keys values",
+    "MaxPoolWithArgmax": "output argmax",
+    "Merge": "output value_index",
+    "ParseExample": "sparse_indices*Nsparse sparse_values*sparse_types sparse_shapes*Nsparse dense_values*Tdense",
+    "Qr": "q r",
+    "RefMerge": "output value_index",
+    "RefSwitch": "output_false output_true",
+    "SelfAdjointEigV2": "e v",
+    "SoftmaxCrossEntropyWithLogits": "loss backprop",
+    "SparseFillEmptyRows": "output_indices output_values empty_row_indicator reverse_index_map",
+    "SparseReshape": "output_indices output_shape",
+    "SparseSlice": "output_indices output_values output_shape",
+    "SparseSoftmaxCrossEntropyWithLogits": "loss backprop",
+    "StatelessRandomGetKeyCounter": "key counter",
+    "StatelessRandomGetKeyCounterAlg": "key counter alg",
+    "StringSplit": "indices values shape",
+    "StringSplitV2": "indices values shape",
+    "Svd": "s u v",
+    "Switch": "output_false output_true",
+    "TensorArrayConcatV3": "value lengths",
+    "TensorArrayGradV3": "grad_handle flow_out",
+    "TensorArrayV3": "handle flow",
+    "TensorListConcat": "tensor lengths",
+    "TensorListConcatV2": "tensor lengths",
+    "TensorListPopBack": "output_handle tensor",
+    "TopK": "values indices",
+    "TopKV2": "values indices",
+    "Unique": "y idx",
+    "UniqueV2": "y idx",
+    "UniqueWithCounts": "y idx count",
+    "UniqueWithCountsV2": "y idx count",
 }
 
-MakeNode = Callable[[Any, Path], Node]
+MakeAttributes = Callable[[Any, str, Path], Mapping[str, Any]]
 
 
-def function(proto: Any, make: MakeNode, path: Path) -> Function:
-    """A FunctionDef; `make` turns one of its NodeDefs into a node, inputs as written.
+def functions(library: Iterable[Any], attributes: MakeAttributes, path: Path) -> dict[str, Function]:
+    """The functions of a library of FunctionDefs by name.
 
     Raises:
-        DamagedFile: A value does not exist, or its number cannot be told.
+        DamagedFile: A value that one reads does not exist.
     """
+    return {proto.signature.name: _function(proto, attributes, path) for proto in library}
+
+
+def _function(proto: Any, attributes: MakeAttributes, path: Path) -> Function:
     name = proto.signature.name
     arguments = {a.name: _argument(a, i) for i, a in enumerate(proto.signature.input_arg)}
-    bodies = {p.name: make(p, path) for p in proto.node_def}
+    protos = {p.name: p for p in proto.node_def}
+    made = {p.name: attributes(p.attr, p.name, path) for p in proto.node_def}
+
+    def value(text: str) -> Value:
+        owner, *where = text.split(":")
+        if owner in arguments:
+            return Value(owner)
+        if owner not in protos or len(where) != 2 or not where[1].isdecimal() or len(where[1]) > 9:
+            raise DamagedFile(f"{path}: function {name} reads {text!r}, which it does not have. The file was changed.")
+        return Value(owner, _offset(protos[owner].op, made[owner], where[0]) + int(where[1]))
+
     nodes = dict(arguments)
-    for body, source in zip(bodies.values(), proto.node_def, strict=False):
-        values = tuple(_value(t, arguments, bodies, name, path) for t in source.input if not t.startswith("^"))
-        nodes[body.name] = Node(body.name, body.op, values, body.controls, body.attributes)
-    results = tuple(
-        _value(proto.ret[out.name], arguments, bodies, name, path)
-        if out.name in proto.ret
-        else _missing(out.name, name, path)
-        for out in proto.signature.output_arg
-    )
+    for p in proto.node_def:
+        inputs = tuple(value(text) for text in p.input if not text.startswith("^"))
+        controls = tuple(text[1:] for text in p.input if text.startswith("^"))
+        nodes[p.name] = Node(p.name, p.op, inputs, controls, made[p.name])
+    returned = dict(proto.ret)
+    results = tuple(value(returned.get(result.name, "")) for result in proto.signature.output_arg)
     return Function(name, tuple(arguments), results, nodes)
 
 
@@ -119,29 +110,13 @@ def _argument(proto: Any, number: int) -> Node:
     return Node(proto.name, "_Arg", attributes=attributes)
 
 
-def _missing(result: str, name: str, path: Path) -> Value:
-    raise DamagedFile(f"{path}: function {name} does not say what its result {result} is. Copy the file again.")
-
-
-def _value(text: str, arguments: Mapping[str, Node], bodies: Mapping[str, Node], name: str, path: Path) -> Value:
-    owner, *where = text.split(":")
-    if owner in arguments:
-        return Value(owner)
-    if owner not in bodies or len(where) != 2 or not where[1].isdigit():
-        raise DamagedFile(f"{path}: function {name} reads {text}, which it does not have. The file is cut or changed.")
-    return Value(owner, _offset(bodies[owner], where[0]) + int(where[1]))
-
-
-def _offset(node: Node, argument: str) -> int:
-    """The flat number of the first output of `argument`."""
+def _offset(op: str, attributes: Mapping[str, Any], argument: str) -> int:
+    """The number of the first output of `argument` among all outputs of a node."""
     offset = 0
-    for known in _OUTPUTS.get(node.op, ()):
+    for known in OUTPUTS.get(op, "").split():
         name, _, counted_by = known.partition("*")
         if name == argument:
             return offset
-        offset += _length(node.attributes.get(counted_by, 1))
+        count = attributes.get(counted_by, 1)
+        offset += len(count) if isinstance(count, tuple) else int(count)
     return 0
-
-
-def _length(count: Any) -> int:
-    return len(count) if isinstance(count, tuple) else int(count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,76 +10,101 @@ from reprise.errors import DamagedFile
 from reprise.formats import _tf_functions
 from reprise.formats._tf_tensors import dtype_name, shape_attribute, tensor
 from reprise.graph import FunctionName, Graph, Node, Value
+from reprise.tensors import Tensor
 
 
-def graph(definition: Any, path: Path) -> Graph:
+def graph(definition: Any, path: Path, constants: Mapping[int, Tensor] | None = None) -> Graph:
     """The graph of a GraphDef message, with its function library.
 
-    Raises:
-        DamagedFile: Two nodes have one name, an input does not exist, or an attribute contradicts itself.
-    """
-    nodes = by_name((node(proto, path) for proto in definition.node), path)
-    functions = {f.signature.name: _tf_functions.function(f, node, path) for f in definition.library.function}
-    return Graph(check_inputs(nodes, "the graph", path), functions)
-
-
-def by_name(nodes: Iterable[Node], path: Path) -> dict[str, Node]:
-    """The nodes by name, which must differ.
+    Args:
+        definition: The message.
+        path: The file, for messages.
+        constants: The `value` of the i-th node, where it was left out of the message.
 
     Raises:
-        DamagedFile: They do not.
+        DamagedFile: Two nodes have one name, or an input does not exist.
     """
-    found: dict[str, Node] = {}
-    for one in nodes:
-        if one.name in found or not one.name or not one.op:
-            raise DamagedFile(
-                f"{path}: node {one.name!r} ({one.op!r}) is there twice or without a name. Copy the file again."
-            )
-        found[one.name] = one
-    return found
+    nodes: dict[str, Node] = {}
+    for i, proto in enumerate(definition.node):
+        known = {"value": constants[i]} if constants and i in constants else {}
+        nodes[proto.name] = _node(proto, path, known)
+    if len(nodes) < len(definition.node) or "" in nodes:
+        raise DamagedFile(f"{path}: two nodes have one name, or one has none. The file was changed; copy it again.")
+    _check_inputs(nodes, path)
+    return Graph(nodes, _tf_functions.functions(definition.library.function, Attributes, path))
 
 
-def check_inputs(nodes: Mapping[str, Node], where: str, path: Path) -> Mapping[str, Node]:
-    """The same nodes, once it is certain that everything they read exists.
-
-    Raises:
-        DamagedFile: It does not.
-    """
-    for one in nodes.values():
-        for name in (*(v.node for v in one.inputs), *one.controls):
-            if name not in nodes:
-                raise DamagedFile(
-                    f"{path}: node {one.name} reads {name}, which {where} does not have. The file is cut or changed."
-                )
-    return nodes
-
-
-def node(proto: Any, path: Path) -> Node:
-    """A NodeDef of a graph, its inputs in the form `node:k` and `^node`."""
+def _node(proto: Any, path: Path, known: dict[str, Any]) -> Node:
     inputs, controls = [], []
     for text in proto.input:
         if text.startswith("^"):
             controls.append(text[1:])
         else:
-            inputs.append(Value.parse(text))
-    return Node(proto.name, proto.op, tuple(inputs), tuple(controls), attributes(proto.attr, proto.name, path))
+            inputs.append(value(text))
+    return Node(proto.name, proto.op, tuple(inputs), tuple(controls), Attributes(proto.attr, proto.name, path, known))
 
 
-def attributes(protos: Mapping[str, Any], owner: str, path: Path) -> dict[str, Any]:
-    """Attributes in the types of `Node`; those that wait for a function's caller are left out."""
-    found = {}
-    for name, proto in protos.items():
-        kind = proto.WhichOneof("value")
-        if kind == "list":
-            found[name] = _list(proto.list, owner, path)
-        elif kind is not None and kind != "placeholder":
-            found[name] = _ONE[kind](getattr(proto, kind), f"node {owner}", path)
-    return found
+def value(text: str) -> Value:
+    """An input as a GraphDef writes it: `node` or `node:k`."""
+    node, colon, index = text.rpartition(":")
+    return Value(node, int(index)) if colon and index.isdecimal() and len(index) < 10 else Value(text)
 
 
-def _list(proto: Any, owner: str, path: Path) -> tuple[Any, ...]:
+def _check_inputs(nodes: Mapping[str, Node], path: Path) -> None:
+    for node in nodes.values():
+        for name in (*[v.node for v in node.inputs], *node.controls):
+            if name not in nodes:
+                raise DamagedFile(
+                    f"{path}: node {node.name} reads {name}, which the graph does not have. The file is cut or changed."
+                )
+
+
+class Attributes(Mapping[str, Any]):
+    """The attributes of a node, each converted when it is first asked for: most never are.
+
+    One that waits for the caller of its function is None.
+    """
+
+    __slots__ = ("_known", "_owner", "_path", "_protos")
+
+    def __init__(self, protos: Any, owner: str, path: Path, known: dict[str, Any] | None = None) -> None:
+        self._protos = protos
+        self._owner = owner
+        self._path = path
+        self._known = {} if known is None else known
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._known:
+            if name not in self._protos:
+                raise KeyError(name)
+            self._known[name] = _attribute(self._protos[name], f"node {self._owner}", self._path)
+        return self._known[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._protos
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._protos)
+
+    def __len__(self) -> int:
+        return len(self._protos)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
+
+
+def _attribute(proto: Any, what: str, path: Path) -> Any:
+    kind = proto.WhichOneof("value")
+    if kind == "list":
+        return _list(proto.list, what, path)
+    if kind is None or kind == "placeholder":
+        return None
+    return _ONE[kind](getattr(proto, kind), what, path)
+
+
+def _list(proto: Any, what: str, path: Path) -> tuple[Any, ...]:
     for field, values in proto.ListFields():
-        return tuple(_ONE[field.name](value, f"node {owner}", path) for value in values)
+        return tuple(_ONE[field.name](value, what, path) for value in values)
     return ()
 
 

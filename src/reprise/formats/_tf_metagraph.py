@@ -1,76 +1,108 @@
-"""What a MetaGraphDef holds beside its graph: signatures, the saver, assets, and the vocabulary that Reprise puts in."""
+"""MetaGraphs: a graph with its saver, signatures, assets, and the vocabulary that Reprise puts in."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from reprise.errors import DamagedFile, VocabularyError
 from reprise.formats import _tf_graphdef
 from reprise.formats._base import Signature
+from reprise.formats._tf_variables import bind
 from reprise.graph import Graph
+from reprise.tensors import Tensor
 from reprise.vocabulary import Vocabulary
 from reprise.wire import messages
 
 _COLLECTION = "reprise"
 _MOST_BYTES = 2**31 - 1  # what protobuf itself can hold
+_TEXT_STARTS = (b"meta_info_def", b"graph_def")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a MetaGraph and the tensors stored with it are together; the fields are those of `StoredModel`.
+
+    Attributes:
+        assets: Names of the asset files.
+    """
+
+    graph: Graph | None = None
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+    variable_names: Mapping[str, str] = field(default_factory=dict)
+    signatures: tuple[Signature, ...] = ()
+    vocabulary: Vocabulary | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    assets: tuple[str, ...] = ()
 
 
 def read(path: Path) -> Any:
-    """The MetaGraphDef in a `.meta` file.
+    """The MetaGraphDef in a `.meta` file, binary or text.
 
     Raises:
         DamagedFile: It is none.
     """
-    if path.stat().st_size > _MOST_BYTES:
-        raise DamagedFile(f"{path}: has {path.stat().st_size} bytes, a MetaGraph has at most {_MOST_BYTES}.")
-    proto = messages.parse("MetaGraphDef", path.read_bytes(), path)
+    data = load(path, "a MetaGraph")
+    proto = (messages.parse_text if data.startswith(_TEXT_STARTS) else messages.parse)("MetaGraphDef", data, path)
     if not proto.graph_def.node:
-        raise DamagedFile(
-            f"{path}: holds no graph. Expected a MetaGraph, as tf.train.Saver writes it; copy the file again."
-        )
+        raise DamagedFile(f"{path}: holds no graph; expected a MetaGraph, as a Saver writes it. Copy the file again.")
     return proto
 
 
-def graph(proto: Any, path: Path) -> Graph:
-    """The graph of a MetaGraphDef."""
-    return _tf_graphdef.graph(proto.graph_def, path)
+def load(path: Path, what: str) -> bytes:
+    """The bytes of a file that protobuf can hold.
+
+    Raises:
+        DamagedFile: It cannot be read, or is too large.
+    """
+    try:
+        size = path.stat().st_size
+        if size <= _MOST_BYTES:
+            return path.read_bytes()
+    except OSError as error:
+        raise DamagedFile(f"{path}: cannot be read ({error.strerror}).") from error
+    raise DamagedFile(f"{path}: has {size} bytes, {what} has at most {_MOST_BYTES}.")
 
 
-def signatures(proto: Any) -> tuple[Signature, ...]:
-    """The signatures that the file declares, sorted by name."""
-    return tuple(
-        Signature(
-            name,
-            {role: info.name for role, info in sorted(one.inputs.items())},
-            {role: info.name for role, info in sorted(one.outputs.items())},
-            one.method_name,
-        )
-        for name, one in sorted(proto.signature_def.items())
+def content(proto: Any, tensors: Mapping[str, Tensor], path: Path) -> Content:
+    """A MetaGraphDef with the stored tensors that its variables have.
+
+    Raises:
+        DamagedFile: It contradicts itself.
+    """
+    graph = _tf_graphdef.graph(proto.graph_def, path)
+    binding = bind(graph, tensors, proto.saver_def.restore_op_name)
+    return Content(
+        graph=graph,
+        weights={**tensors, **binding.parts},
+        variable_names=binding.names,
+        signatures=tuple(_signature(name, proto.signature_def[name]) for name in sorted(proto.signature_def)),
+        vocabulary=_vocabulary(proto, path),
+        metadata=_metadata(proto),
+        assets=tuple(asset.filename for asset in proto.asset_file_def),
     )
 
 
-def vocabulary(proto: Any, path: Path) -> Vocabulary | None:
-    """The vocabulary in the collection `reprise`, whose first value is JSON: `{"version": 1, "vocabulary": …}`.
+def _signature(name: str, proto: Any) -> Signature:
+    inputs = {role: proto.inputs[role].name for role in sorted(proto.inputs)}
+    outputs = {role: proto.outputs[role].name for role in sorted(proto.outputs)}
+    return Signature(name, inputs, outputs, proto.method_name)
 
-    Raises:
-        DamagedFile: The collection is there and is not that.
-    """
-    import json
 
-    values = proto.collection_def[_COLLECTION].bytes_list.value if _COLLECTION in proto.collection_def else ()
-    if not values:
+def _vocabulary(proto: Any, path: Path) -> Vocabulary | None:
+    """The vocabulary in the collection `reprise`, whose first value is JSON: `{"version": 1, "vocabulary": …}`."""
+    if _COLLECTION not in proto.collection_def or not proto.collection_def[_COLLECTION].bytes_list.value:
         return None
     try:
-        return Vocabulary.from_json(json.loads(values[0])["vocabulary"])
+        return Vocabulary.from_json(json.loads(proto.collection_def[_COLLECTION].bytes_list.value[0])["vocabulary"])
     except (ValueError, KeyError, TypeError, RecursionError, VocabularyError) as error:
-        raise DamagedFile(
-            f"{path}: the vocabulary inside cannot be read ({error}). The file was changed; copy it again."
-        ) from error
+        raise DamagedFile(f"{path}: the vocabulary inside cannot be read ({error}). Copy the file again.") from error
 
 
-def metadata(proto: Any) -> dict[str, Any]:
-    """What the file says of its origin."""
+def _metadata(proto: Any) -> dict[str, Any]:
     info = proto.meta_info_def
     found = {"tensorflow_version": info.tensorflow_version, "tags": tuple(info.tags)}
     return {key: value for key, value in found.items() if value}

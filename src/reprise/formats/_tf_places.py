@@ -190,11 +190,9 @@ def _state(folder: Path) -> str:
             raise DamagedFile(
                 f"{file}: has {file.stat().st_size} bytes; a checkpoint state file is a few lines of text."
             )
-        text = file.read_bytes().decode()
+        text = file.read_bytes()
     except OSError:
         return ""
-    except UnicodeDecodeError as error:
-        raise DamagedFile(f"{file}: is not text ({error}). Delete it, or name one checkpoint.") from error
     named = messages.parse_text("CheckpointState", text, file).model_checkpoint_path
     return re.split(r"[/\\]", named)[-1]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,16 +98,26 @@ def tensor(proto: Any, what: str, path: Path) -> Tensor:
     Raises:
         DamagedFile: Its values contradict its type or shape.
     """
+    return content_tensor(proto, proto.tensor_content, what, path)
+
+
+def content_tensor(proto: Any, content: bytes | memoryview, what: str, path: Path) -> Tensor:
+    """A TensorProto whose packed elements, if any, are `content`."""
     dtype = dtype_name(proto.dtype)
     shape = known_shape(proto.tensor_shape, what, path)
     load: Callable[[], Array]
     if dtype not in DTYPES:
         load = _refusal(f"{path}: {what} is of type {dtype}, which has no numbers to read.")
-    elif proto.tensor_content:
-        load = _packed(proto.tensor_content, dtype, shape, what, path)
+    elif content:
+        array = packed_array(content, dtype, shape, what, path)
+        load = partial(_same, array)
     else:
-        load = _listed(proto, dtype, shape, what, path)
+        load = partial(_filled, _listed(proto, dtype, shape, what, path), shape)
     return Tensor(dtype, shape, load, f"{path}: {what}")
+
+
+def _same(array: Array) -> Array:
+    return array
 
 
 def packed_array(content: Any, dtype: str, shape: tuple[int, ...], what: str, path: Path) -> Array:
@@ -123,21 +134,15 @@ def packed_array(content: Any, dtype: str, shape: tuple[int, ...], what: str, pa
     return np.frombuffer(content, DTYPES[dtype]).reshape(shape)
 
 
-def _packed(content: bytes, dtype: str, shape: tuple[int, ...], what: str, path: Path) -> Callable[[], Array]:
-    array = packed_array(content, dtype, shape, what, path)
-    return lambda: array
-
-
-def _listed(proto: Any, dtype: str, shape: tuple[int, ...], what: str, path: Path) -> Callable[[], Array]:
+def _listed(proto: Any, dtype: str, shape: tuple[int, ...], what: str, path: Path) -> Array:
+    """The elements that are listed one by one: all, or fewer, the last of which fills the shape."""
     values = _values(getattr(proto, _VALUE_FIELDS[dtype]), dtype)
     count = math.prod(shape)
     if len(values) > count:
         raise DamagedFile(f"{path}: {what} holds {len(values)} values, its shape {list(shape)} has room for {count}.")
     if 1 < len(values) < count and count * values.itemsize > _MOST_FILLED_BYTES:
-        raise DamagedFile(
-            f"{path}: {what} holds {len(values)} values and asks for {count}, more than a constant can have."
-        )
-    return lambda: _filled(values, shape)
+        raise DamagedFile(f"{path}: {what} holds {len(values)} values and asks for {count}, too many for a constant.")
+    return values
 
 
 def _values(stored: Any, dtype: str) -> Array:

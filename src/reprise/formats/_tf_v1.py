@@ -32,7 +32,7 @@ def read(file: Path) -> Bundle:
     if _META_KEY not in table:
         raise DamagedFile(f"{file}: the table does not list its tensors, so it is not a Saver V1 checkpoint.")
     listed = messages.parse("SavedTensorSlices", table[_META_KEY], file).meta.tensor
-    return Bundle({one.name: _tensor(one, table, file) for one in listed}, {}, (file,))
+    return Bundle({one.name: _tensor(one, table, file) for one in listed}, (file,))
 
 
 def _tensor(listed: Any, table: dict[bytes, bytes], file: Path) -> Tensor:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reprise.errors import DamagedFile, MissingFile
+from reprise.errors import MissingFile, ReadError
 from reprise.formats import _sidecars, _tf_bundle, _tf_metagraph, _tf_v1
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._tf_places import Place, locate
-from reprise.formats._tf_variables import Binding, bind
 
 
 def sniff(path: Path) -> str | None:
     """Evidence of a checkpoint: the files that a Saver writes."""
     try:
         place = locate(path)
-    except (MissingFile, DamagedFile):
-        return "the names of its parts are those of a TensorFlow checkpoint"
-    return place and place.evidence
+    except ReadError:
+        return "its files are named as those of a TensorFlow checkpoint"
+    except OSError:
+        return None
+    return place.evidence if place else None
 
 
 def read(path: Path) -> StoredModel:
@@ -25,31 +26,28 @@ def read(path: Path) -> StoredModel:
     place = locate(path)
     if place is None:
         raise MissingFile(
-            f"{path}: no TensorFlow checkpoint is here (expected files such as model.ckpt.index and model.ckpt.meta)."
+            f"{path}: no checkpoint is here; expected files such as model.ckpt.index and model.ckpt.meta."
         )
-    return _read(path, place)
-
-
-def _read(path: Path, place: Place) -> StoredModel:
     bundle = _bundle(place)
-    proto = _tf_metagraph.read(place.meta) if place.meta else None
-    graph = _tf_metagraph.graph(proto, place.meta) if place.meta else None
-    binding = bind(graph, bundle.tensors, proto.saver_def.restore_op_name) if graph else Binding({}, {})
-    inside = _tf_metagraph.vocabulary(proto, place.meta) if place.meta else None
-    beside = _sidecars.find(place.prefix.parent) if inside is None else _sidecars.Found(inside, str(place.meta))
+    content = _tf_metagraph.Content(weights=bundle.tensors)
+    if place.meta:
+        content = _tf_metagraph.content(_tf_metagraph.read(place.meta), bundle.tensors, place.meta)
+    found = _sidecars.Found(content.vocabulary, str(place.meta))
+    if found.vocabulary is None:
+        found = _sidecars.find(place.prefix.parent)
     return StoredModel(
         path=path,
-        format="TensorFlow checkpoint" + (" (Saver V1)" if place.v1 else ""),
+        format="TensorFlow checkpoint (Saver V1)" if place.v1 else FORMAT.name,
         evidence=place.evidence,
-        graph=graph,
-        weights={**bundle.tensors, **binding.parts},
-        variable_names=binding.names,
-        signatures=_tf_metagraph.signatures(proto) if proto else (),
-        vocabulary=beside.vocabulary,
-        vocabulary_source=beside.source,
+        graph=content.graph,
+        weights=content.weights,
+        variable_names=content.variable_names,
+        signatures=content.signatures,
+        vocabulary=found.vocabulary,
+        vocabulary_source=found.source,
         files=(*((place.meta,) if place.meta else ()), *bundle.files),
-        notes=(*place.notes, *beside.notes),
-        metadata=_tf_metagraph.metadata(proto) if proto else {},
+        notes=(*place.notes, *bundle.notes, *found.notes),
+        metadata=content.metadata,
     )
 
 
@@ -57,8 +55,8 @@ def _bundle(place: Place) -> _tf_bundle.Bundle:
     if place.v1:
         return _tf_v1.read(place.v1)
     if place.index:
-        return _tf_bundle.read(place.prefix)
-    return _tf_bundle.Bundle({}, {}, ())
+        return _tf_bundle.read(place.prefix, may_lack_data=place.meta is not None)
+    return _tf_bundle.NOTHING
 
 
 FORMAT = Format(

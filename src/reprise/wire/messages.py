@@ -197,15 +197,15 @@ def parse(name: str, data: Any, path: Path) -> Any:  # generated classes have no
         ) from error
 
 
-def parse_text(name: str, text: str, path: Path) -> Any:
+def parse_text(name: str, data: bytes, path: Path) -> Any:
     """The message `name` in protobuf's text form; fields that the schema leaves out are skipped.
 
     Raises:
         DamagedFile: The text is not such a message.
     """
     try:
-        return text_format.Parse(text, message_class(name)(), allow_unknown_field=True)
-    except (text_format.ParseError, RecursionError, ValueError, OverflowError) as error:
+        return text_format.Parse(data.decode(), message_class(name)(), allow_unknown_field=True)
+    except (text_format.ParseError, RecursionError, ValueError) as error:
         raise DamagedFile(
             f"{path}: expected a {name} message as text ({error}). The file is cut or changed; copy it again."
         ) from error

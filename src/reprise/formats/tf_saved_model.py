@@ -1,0 +1,114 @@
+"""SavedModels of TensorFlow 1: `saved_model.pb` (or `.pbtxt`) with MetaGraphs, beside `variables/` and `assets/`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from reprise.errors import AmbiguousFormat, DamagedFile, MissingFile
+from reprise.formats import _sidecars, _tf_bundle, _tf_metagraph
+from reprise.formats._base import Format, StoredModel
+from reprise.wire import messages
+from reprise.wire.fields import LENGTH_DELIMITED, fields
+from reprise.wire.varint import Cut
+
+_BINARY, _TEXT = "saved_model.pb", "saved_model.pbtxt"
+_TEXT_START = b"saved_model_schema_version"
+_META_GRAPH, _OBJECT_GRAPH = 2, 7
+_SERVE = frozenset({"serve"})
+
+
+def sniff(path: Path) -> str | None:
+    """Evidence of a TensorFlow 1 SavedModel: its file, and that it has no object graph (which TensorFlow 2 adds)."""
+    file = _file(path)
+    if file is None:
+        return None
+    try:
+        if has_object_graph(file):
+            return None
+    except (OSError, Cut):
+        pass  # a damaged one is claimed, so that the reader can say so
+    return f"{file.name} is a SavedModel without an object graph"
+
+
+def has_object_graph(file: Path) -> bool:
+    """Whether a `saved_model.pb` was written by TensorFlow 2's `tf.saved_model.save`."""
+    data = file.read_bytes()
+    if data.startswith(_TEXT_START):
+        return b"\n  object_graph_def {" in data
+    return any(
+        inner.number == _OBJECT_GRAPH
+        for outer in fields(data)
+        if outer.number == _META_GRAPH and outer.kind == LENGTH_DELIMITED
+        for inner in fields(data, outer.start, outer.end)
+    )
+
+
+def _file(path: Path) -> Path | None:
+    """The file of a SavedModel that `path`, a folder or that file, means."""
+    names = (_BINARY, _TEXT)
+    if path.is_dir():
+        return next((path / name for name in names if (path / name).is_file()), None)
+    return path if path.name in names and path.is_file() else None
+
+
+def read(path: Path, *, tags: Collection[str] | None = None) -> StoredModel:
+    """The MetaGraph of a SavedModel that has the `tags`, or else that for serving, or the only one."""
+    file = _file(path)
+    if file is None:
+        raise MissingFile(f"{path}: holds no {_BINARY}.")
+    data = _tf_metagraph.load(file, "a SavedModel")
+    proto = (messages.parse_text if data.startswith(_TEXT_START) else messages.parse)("SavedModel", data, file)
+    meta = _chosen(proto.meta_graphs, tags, file)
+    variables = file.parent / "variables"
+    bundle = _tf_bundle.read(variables / "variables") if variables.is_dir() else _tf_bundle.NOTHING
+    content = _tf_metagraph.content(meta, bundle.tensors, file)
+    found = _vocabulary(content, file)
+    return StoredModel(
+        path=path,
+        format=FORMAT.name,
+        evidence=f"{file.name} is a SavedModel without an object graph",
+        graph=content.graph,
+        weights=content.weights,
+        variable_names=content.variable_names,
+        signatures=content.signatures,
+        vocabulary=found.vocabulary,
+        vocabulary_source=found.source,
+        files=(file, *bundle.files),
+        notes=found.notes,
+        metadata=content.metadata,
+    )
+
+
+def _chosen(metas: Collection[Any], tags: Collection[str] | None, file: Path) -> Any:
+    """The one MetaGraph that is meant."""
+    for wanted in (frozenset(tags),) if tags is not None else (_SERVE, None):
+        fitting = [m for m in metas if wanted is None or frozenset(m.meta_info_def.tags) == wanted]
+        if len(fitting) == 1:
+            return fitting[0]
+    if not metas:
+        raise DamagedFile(f"{file}: holds no MetaGraph. The file is cut or changed; copy it again.")
+    listed = "; ".join(", ".join(m.meta_info_def.tags) or "no tags" for m in metas)
+    asked = f", none of them by exactly {', '.join(sorted(tags))}" if tags is not None else ""
+    raise AmbiguousFormat(
+        f"{file}: holds {len(metas)} MetaGraphs, told apart by their tags ({listed}){asked}. Choose with tags."
+    )
+
+
+def _vocabulary(content: _tf_metagraph.Content, file: Path) -> _sidecars.Found:
+    """The vocabulary inside the MetaGraph, among the assets, or beside the model."""
+    if content.vocabulary is not None:
+        return _sidecars.Found(content.vocabulary, str(file))
+    folders = (file.parent / "assets", file.parent / "assets.extra", file.parent)
+    looked = [_sidecars.find(folder) for folder in folders]
+    return next((found for found in looked if found.vocabulary), looked[0])
+
+
+FORMAT = Format(
+    name="TensorFlow 1 SavedModel",
+    spec="tensorflow/core/protobuf/saved_model.proto",
+    sniff=sniff,
+    read=read,
+    choices=("tags",),
+)
