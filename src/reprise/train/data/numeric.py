@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from reprise.train.data.streams import Streams, training_and_validation
 from reprise.train.data.table import indices, numbered, read_table
 
 NPY_MAGIC = b"\x93NUMPY"
+
+#: What NumPy raises for a damaged header, which it reads as a Python literal, or a file that is too short.
+NPY_ERRORS = (ValueError, OSError, TypeError, OverflowError, SyntaxError, TokenError, RecursionError, MemoryError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +190,7 @@ def _npy_series(document: Document) -> Array:
     """The array of an `.npy` file as [B, M, D], mapped from the file."""
     try:
         values: Array = np.lib.format.open_memmap(document.path, mode="r")
-    except (ValueError, OSError, TypeError, OverflowError, SyntaxError) as error:
+    except NPY_ERRORS as error:
         raise DamagedFile(f"{document.name}: not a whole .npy file ({error})") from error
     if values.dtype.kind not in "fiu" or values.ndim not in (1, 2, 3) or not values.size:
         raise CallError(
