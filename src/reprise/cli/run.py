@@ -1,0 +1,105 @@
+"""`reprise run`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from reprise.cli._options import (
+    FormatName,
+    Inputs,
+    Model,
+    Outputs,
+    SaveState,
+    Scope,
+    StateFile,
+    VocabularyFile,
+    restored,
+    started,
+)
+from reprise.errors import CallError, DamagedFile, MissingFile
+
+EXAMPLES = """\
+  reprise run model.ckpt --inputs in.npz --outputs out.npz
+  reprise run model.ckpt --inputs in.npz --outputs out.npz --save-state s.safetensors
+  reprise run model.ckpt --inputs next.npz --outputs out.npz --state s.safetensors --step"""
+
+
+def run(
+    path: Model,
+    inputs: Annotated[
+        Path, typer.Option(metavar="NPZ", help="Arrays by the name of the input (`reprise inspect` shows them).")
+    ],
+    outputs: Annotated[Path, typer.Option(metavar="NPZ", help="Where to write the arrays, by the name of the output.")],
+    step: Annotated[bool, typer.Option("--step", help="One time step: the inputs have no time axis.")] = False,
+    vocabulary: VocabularyFile = None,
+    state: StateFile = None,
+    save_state: SaveState = None,
+    input_tensors: Inputs = None,
+    output_tensors: Outputs = None,
+    scope: Scope = None,
+    format_name: FormatName = None,
+) -> None:
+    """Feed arrays to a saved model, and write what it gives."""
+    arrays = read(inputs)
+    model = restored(path, vocabulary, input_tensors, output_tensors, scope, format_name)
+    given, after = (model.step if step else model.run)(_named(arrays), started(model, state))
+    write(outputs, given)
+    if save_state:
+        after.save(save_state)
+
+
+def _named(arrays: Mapping[str, Any]) -> Any:
+    """By name, or the array itself where the only one was saved without a name."""
+    return arrays["arr_0"] if list(arrays) == ["arr_0"] else arrays
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The arrays of an `.npz` file; never Python objects, never more than the file holds.
+
+    Raises:
+        MissingFile: There is no such file.
+        DamagedFile: It is no `.npz` file, or it holds less than it says.
+    """
+    import zipfile
+
+    if not path.exists():
+        raise MissingFile(f"{path}: no such file; expected an .npz file with the inputs")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {info.filename.removesuffix(".npy"): _array(archive, info) for info in archive.infolist()}
+    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
+        raise DamagedFile(f"{path}: expected an .npz file with plain arrays, found another ({error})") from error
+
+
+def _array(archive: Any, info: Any) -> Any:
+    import numpy as np
+    from numpy.lib import format as npy
+
+    with archive.open(info) as file:
+        version = npy.read_magic(file)
+        shape, _, dtype = npy.read_array_header_1_0(file) if version == (1, 0) else npy.read_array_header_2_0(file)
+    size = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if size > info.file_size:
+        raise ValueError(f"{info.filename} says {size} bytes and has {info.file_size}")
+    with archive.open(info) as file:
+        return npy.read_array(file, allow_pickle=False)
+
+
+def write(path: Path, arrays: Mapping[str, Any]) -> None:
+    """The arrays as an `.npz` file, whole or not at all.
+
+    Raises:
+        CallError: The name does not end in .npz.
+    """
+    import numpy as np
+
+    if path.suffix != ".npz":
+        raise CallError(f"--outputs: expected a name that ends in .npz, found {str(path)!r}")
+    whole = path.with_name(f".{path.name}.part")
+    with whole.open("wb") as file:
+        np.savez(file, **arrays)
+    whole.replace(path)
