@@ -74,9 +74,11 @@ class Finished:
         signal: The number of the signal that ended it, or 0.
         best_step: The step of the best checkpoint, 0 if none was measured.
         best_loss: Its validation loss, infinity if none was measured.
+        forecast: Whether the model forecasts values instead of writing text.
     """
 
     folder: Path
+    forecast: bool
     why: str
     signal: int
     step: int

@@ -243,7 +243,16 @@ def _finished(run: Run, place: Place, received: list[int]) -> Finished:
     why = f"{signal.Signals(received[0]).name} was received" if received else run.why_over(place.position)
     number = received[0] if received else 0
     seconds = time.monotonic() - run.started
-    finished = Finished(run.folder, why, number, place.position, place.best_step, place.best_loss, seconds)
+    finished = Finished(
+        folder=run.folder,
+        forecast=run.vocabulary is None,
+        why=why,
+        signal=number,
+        step=place.position,
+        best_step=place.best_step,
+        best_loss=place.best_loss,
+        seconds=seconds,
+    )
     run.tell(finished)
     return finished
 

@@ -1,0 +1,164 @@
+"""A run in the terminal: a live line while it learns, a sample at every checkpoint, and a table at the end."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from reprise.train.events import Advanced, Event, Finished, Saved, Started, Validated
+from reprise.train.records import best_prefix, commands, describe
+
+#: Where no terminal shows the live line, one is printed this often.
+_LINE_EVERY_S = 10.0
+#: How much of the shown loss and speed the past makes up, per step and per look.
+_LOSS_MEMORY, _SPEED_MEMORY = 0.95, 0.7
+
+
+class Display:
+    """Shows the events of a run on standard error, or on the console given; use it as a context manager.
+
+    Args:
+        console: Where to write.
+        quiet: Show only the table at the end.
+    """
+
+    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
+        self._console = console or Console(stderr=True, highlight=False)
+        self._quiet = quiet
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[facts]}"),
+            console=self._console,
+            expand=True,
+            disable=quiet,
+            refresh_per_second=4,
+        )
+        self._task = self._bar.add_task("starting", facts="", total=None)
+        self._meter: _Meter | None = None
+        self._best = math.inf
+        self._said = 0.0
+
+    def __enter__(self) -> Display:
+        """Begins the live line."""
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the live line."""
+        self._bar.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Shows what is new in an event."""
+        match event:
+            case Started():
+                self._meter = _Meter(event)
+                self._opening(event)
+            case Advanced() if self._meter:
+                self._meter.add(event)
+                self._live(event.step, self._meter)
+            case Validated() if self._meter:
+                self._measured(event, self._meter)
+            case Saved(step=step) if step:
+                self._say(f"  saved {event.prefix}")
+            case Finished() if self._meter:
+                self._bar.stop()
+                self._closing(event, self._meter)
+
+    def _opening(self, event: Started) -> None:
+        unit = "steps" if event.model.task == "forecast" else event.config.level
+        self._say(f"{describe(event)}")
+        self._say(f"{event.tokens:,} {unit}, {event.steps_per_epoch:,} steps an epoch; run folder {event.folder}")
+        for note in event.notes:
+            self._say(note)
+
+    def _live(self, step: int, meter: _Meter) -> None:
+        total = meter.started.total_steps
+        self._bar.update(
+            self._task, description=f"step {step:,}/{total:,}", facts=meter.facts(), total=total, completed=step
+        )
+        if not self._console.is_terminal and time.monotonic() - self._said > _LINE_EVERY_S:
+            self._say(f"step {step:,}/{total:,}  {meter.facts()}")
+
+    def _measured(self, event: Validated, meter: _Meter) -> None:
+        if event.loss is not None:
+            better = " (best so far)" if event.loss < self._best else ""
+            self._best = min(self._best, event.loss)
+            self._say(f"step {event.step:,}: validation {meter.loss(event.loss)}{better}")
+        if event.sample:
+            self._say("".join(f"    {line}\n" for line in event.sample.splitlines()).rstrip("\n"), style="dim")
+
+    def _closing(self, event: Finished, meter: _Meter) -> None:
+        best = best_prefix(event)
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), title_justify="left")
+        table.add_row("ended", f"after step {event.step:,}: {event.why}")
+        table.add_row("time", f"{_clock(event.seconds)}, {meter.speed:,.0f} {meter.unit}/s")
+        if math.isfinite(event.best_loss):
+            table.add_row("validation", meter.loss(event.best_loss))
+        table.add_row("best", str(best))
+        for purpose, command in commands(event.folder, best, forecast=meter.forecast).items():
+            table.add_row(purpose, command)
+        self._console.print(table, soft_wrap=True)
+
+    def _say(self, text: str, style: str = "") -> None:
+        if not self._quiet:
+            self._said = time.monotonic()
+            self._console.print(Text(text, style), soft_wrap=True)
+
+
+class _Meter:
+    """Running means of what the live line shows."""
+
+    def __init__(self, started: Started) -> None:
+        self.started = started
+        self.forecast = started.model.task == "forecast"
+        self.unit = {"characters": "chars", "bytes": "bytes", "words": "words"}.get(started.config.level, "values")
+        self.speed = 0.0
+        self._began = time.monotonic()
+        self._step = started.step
+        self._loss: float | None = None
+
+    def add(self, event: Advanced) -> None:
+        """Takes some steps into account; the first ones, which compile, do not count as speed."""
+        for loss in event.losses.tolist():
+            self._loss = loss if self._loss is None else _LOSS_MEMORY * self._loss + (1 - _LOSS_MEMORY) * loss
+        if self._step == self.started.step:
+            self._began = time.monotonic()
+            self.started_at = event.step
+        else:
+            now = event.tokens / max(event.seconds, 1e-9)
+            self.speed = now if not self.speed else _SPEED_MEMORY * self.speed + (1 - _SPEED_MEMORY) * now
+        self._step = event.step
+
+    def loss(self, loss: float) -> str:
+        """A loss in words."""
+        bits = loss / math.log(2)
+        per = {"chars": "character", "bytes": "byte", "words": "word"}.get(self.unit, "")
+        return f"loss {loss:.4f}" if self.forecast else f"loss {loss:.4f}, {bits:.3f} bits per {per}"
+
+    def facts(self) -> str:
+        """Loss, speed and time left."""
+        left = self._left()
+        ending = "" if left is None else f"  {_clock(left)} left"
+        return f"{self.loss(self._loss or 0.0)}  {self.speed:,.0f} {self.unit}/s{ending}"
+
+    def _left(self) -> float | None:
+        spent, made = time.monotonic() - self._began, self._step - self.started_at
+        by_steps = spent / made * (self.started.total_steps - self._step) if made else None
+        minutes = self.started.config.max_minutes
+        by_time = None if minutes is None else max(0.0, 60 * minutes - spent)
+        known = [seconds for seconds in (by_steps, by_time) if seconds is not None]
+        return min(known) if known else None
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
