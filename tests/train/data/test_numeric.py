@@ -161,8 +161,8 @@ def test_statistics_are_those_of_the_training_part_only(saved):
 
 
 def test_a_constant_column_stays_small_where_it_changes_later(saved):
-    corpus = read_numeric(saved(np.array([0.1] * 9 + [1.1])), val_frac=0.1)
-    assert corpus.series[0].ravel().round(5).tolist() == [0] * 9 + [1]
+    corpus = read_numeric(saved(np.array([0.1] * 18 + [1.1] * 2)), val_frac=0.1)
+    assert corpus.series[0].ravel().round(5).tolist() == [0] * 18 + [1] * 2
 
 
 @pytest.mark.filterwarnings("error")

@@ -58,16 +58,18 @@ class Streams:
         Returns:
             x and y, int32 [N, T] for token ids, and [N, T, D] in the data's own type for numbers. They are copies.
         """
-        steps = np.stack([self._window(int(index)) for index in self._chunks(position)])
+        indices = self._chunks(position)
+        at = np.searchsorted(self._ends, indices, side="right")
+        starts = (indices - self._firsts[at]) * self.seq_length
+        places = zip(at.tolist(), starts.tolist(), strict=True)
+        steps = np.stack([self._parts[i][start : start + self.seq_length + 1] for i, start in places])
         if steps.dtype.kind in "ui":
             steps = steps.astype(np.int32, copy=False)
         return np.ascontiguousarray(steps[:, :-1]), np.ascontiguousarray(steps[:, 1:])
 
     def begins(self, position: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """The rows whose state must be the initial one before `position`, bool [N]: nothing they read precedes it."""
-        indices = self._chunks(position)
-        first_of_a_series = np.concatenate([[0], self._ends[:-1]])
-        return np.isin(indices, first_of_a_series) | (position == 0)
+        return np.isin(self._chunks(position), self._firsts) | (position == 0)
 
     def part(self, worker: int, workers: int) -> Streams:
         """The streams of one of several workers; their chunks, one below the other, are the chunks of the whole.
@@ -85,12 +87,18 @@ class Streams:
 
     @cached_property
     def _parts(self) -> tuple[Array, ...]:
-        return self.series if isinstance(self.series, tuple) else (self.series,)
+        """The series as plain arrays, since slices of `np.memmap` are slow to make."""
+        return tuple(map(np.asarray, self.series if isinstance(self.series, tuple) else (self.series,)))
 
     @cached_property
     def _ends(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """The index after the last chunk of each series; the last step of a series is a target only."""
         return np.cumsum([max(len(part) - 1, 0) // self.seq_length for part in self._parts], dtype=np.int64)
+
+    @cached_property
+    def _firsts(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The index of the first chunk of each series."""
+        return np.concatenate([[0], self._ends[:-1]])
 
     @cached_property
     def _held(self) -> int:
@@ -102,12 +110,6 @@ class Streams:
             raise CallError(f"streams: position {position} must be 0 or more")
         rows = np.asarray(self.rows if self.rows is not None else range(self.batch), np.int64)
         return (rows * self.chunks_per_epoch + position) % (self.batch * self.chunks_per_epoch)
-
-    def _window(self, index: int) -> Array:
-        """T + 1 steps: those of a chunk and the one after."""
-        at = int(np.searchsorted(self._ends, index, side="right"))
-        start = (index - (int(self._ends[at - 1]) if at else 0)) * self.seq_length
-        return self._parts[at][start : start + self.seq_length + 1]
 
 
 def training_and_validation(
