@@ -4,40 +4,58 @@ from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
-from reprise.errors import AmbiguousFormat, MissingFile, UnknownFormat
-from reprise.formats import tf_checkpoint, tf_frozen, tf_saved_model
+from reprise.errors import AmbiguousFormat, CallError, MissingFile, UnknownFormat
+from reprise.formats import _strangers, tf_checkpoint, tf_frozen, tf_saved_model
 from reprise.formats._base import Format, Signature, StoredModel
+from reprise.formats._sidecars import read_vocabulary
 
-__all__ = ["FORMATS", "Format", "Signature", "StoredModel", "identify", "read"]
+__all__ = ["FORMATS", "Format", "Signature", "StoredModel", "identify", "read", "read_vocabulary"]
 
 #: Every format that can be read. Their order decides nothing: two claims are an error.
-FORMATS: tuple[Format, ...] = (tf_checkpoint.FORMAT, tf_frozen.FORMAT, tf_saved_model.FORMAT)
+FORMATS: tuple[Format, ...] = (
+    tf_checkpoint.FORMAT,
+    tf_frozen.FORMAT,
+    tf_saved_model.FORMAT,
+)
 
 
 def identify(path: str | PathLike[str]) -> Format:
-    """The one format that claims `path`.
+    """The one format that claims `path`, which is a file, a folder, or the prefix of a checkpoint.
 
     Raises:
-        MissingFile: Nothing is at the path.
-        UnknownFormat: No format claims it.
+        MissingFile: Nothing is there.
+        UnknownFormat: No format claims it; the message says what it seems to be.
         AmbiguousFormat: Two or more do.
     """
     place = Path(path)
-    claims = [(f, why) for f in FORMATS if (why := f.sniff(place))]
+    claims = [(f, evidence) for f in FORMATS if (evidence := f.sniff(place))]
     if len(claims) == 1:
         return claims[0][0]
     if claims:
-        raise AmbiguousFormat(f"{path}: {'; '.join(f'{f.name} ({why})' for f, why in claims)}. Name one of its files.")
+        found = "; ".join(f"{f.name}, for {evidence}" for f, evidence in claims)
+        raise AmbiguousFormat(f"{path}: may be {len(claims)} things ({found}). Name one of the files.")
     if not place.exists():
         raise MissingFile(f"{path}: no such file or folder, and no checkpoint has this prefix.")
-    raise UnknownFormat(f"{path}: no reader claims it.")
+    readable = ", ".join(f.name for f in FORMATS)
+    raise UnknownFormat(f"{path}: seems to be {_strangers.describe(place)}. What can be read: {readable}.")
 
 
-def read(path: str | PathLike[str]) -> StoredModel:
+def read(path: str | PathLike[str], **choices: Any) -> StoredModel:
     """The saved model at `path` as data; nothing is interpreted, no weight is loaded.
+
+    Args:
+        path: A file, a folder, or the prefix of a checkpoint.
+        choices: Which of several models of one file, in the words of its format (`tags` for a SavedModel).
 
     Raises:
         ReadError: It is not a saved model, not a whole one, or not only one.
+        CallError: The format has no such choice.
     """
-    return identify(path).read(Path(path))
+    format = identify(path)
+    unknown = sorted(choices.keys() - set(format.choices))
+    if unknown:
+        known = ", ".join(format.choices) or "none"
+        raise CallError(f"{path}: {format.name} has no choice {', '.join(unknown)}; it has: {known}.")
+    return format.read(Path(path), **choices)

@@ -1,11 +1,29 @@
-"""Vocabularies that lie beside a model, as the char-rnn family saves them: text, JSON, CSV, pickles; read as data only."""
+"""Vocabularies beside a model, as the char-rnn family saves them: text, JSON, CSV and pickles, read as data only."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
-from reprise.vocabulary import Vocabulary
+from reprise.errors import DamagedFile, MissingFile, ReadError, UnknownFormat, VocabularyError
+from reprise.vocabulary import Kind, Vocabulary
+from reprise.wire import pickle
+from reprise.wire.varint import Cut
+
+_MOST_BYTES = 2**26
+_MOST_SYMBOLS = 2**22
+_MOST_NESTING = 4
+#: A file of lines is taken for a vocabulary only where its name says so; it could be a corpus.
+_NAMED = re.compile(r"vocab|char|symbol|token|alphabet|dictionary|word|itos|stoi|2id|2idx", re.IGNORECASE)
+_SPECIAL = re.compile(r"<[^<>]*>|\[[A-Z]+\]|_[A-Z]+_?|")
+_ESCAPES = {r"\n": "\n", r"\r": "\r", r"\t": "\t", r"\\": "\\", r"\s": " "}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +36,162 @@ class Found:
 
 
 def find(folder: Path) -> Found:
-    """The vocabulary beside a model, if exactly one is there."""
-    del folder
-    return Found()
+    """The vocabulary in a folder, if all the files there that hold one agree."""
+    found: dict[str, Vocabulary] = {}
+    for file in _candidates(folder):
+        try:
+            found[file.name] = read_vocabulary(file)
+        except (ReadError, VocabularyError):
+            continue  # not every file beside a model is a vocabulary
+    if len(set(found.values())) == 1:
+        name, vocabulary = next(iter(found.items()))
+        return Found(vocabulary, str(folder / name))
+    if not found:
+        return Found()
+    listed = ", ".join(f"{name} ({len(vocabulary)} symbols)" for name, vocabulary in found.items())
+    return Found(notes=(f"several vocabularies are here and differ: {listed}; none is used, choose one",))
+
+
+def _candidates(folder: Path) -> list[Path]:
+    try:
+        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in _READERS)
+        return [f for f in files if f.is_file() and f.stat().st_size <= _MOST_BYTES and _may_be(f)]
+    except OSError:
+        return []
+
+
+def _may_be(file: Path) -> bool:
+    return file.suffix.lower() in (".pkl", ".pickle") or bool(_NAMED.search(file.stem))
+
+
+def read_vocabulary(path: str | PathLike[str]) -> Vocabulary:
+    """The vocabulary in a text, JSON, CSV or pickle file, which is read as data: nothing in it is run.
+
+    Text has one symbol a line. JSON and pickles hold a list of symbols, symbols with their ids, or something that
+    contains these. CSV holds symbols and ids.
+
+    Raises:
+        MissingFile: The file cannot be read.
+        DamagedFile: It is not what its name says.
+        UnknownFormat: It holds no vocabulary, or several that differ.
+    """
+    file = Path(path)
+    reader = _READERS.get(file.suffix.lower())
+    if reader is None:
+        raise UnknownFormat(
+            f"{file}: a vocabulary is read from {', '.join(_READERS)}; found {file.suffix or 'no suffix'}."
+        )
+    try:
+        if file.stat().st_size > _MOST_BYTES:
+            raise UnknownFormat(f"{file}: has {file.stat().st_size} bytes; a vocabulary has at most {_MOST_BYTES}.")
+        data = file.read_bytes()
+    except OSError as error:
+        raise MissingFile(f"{file}: the vocabulary cannot be read ({error.strerror}).") from error
+    try:
+        found = set(_within(reader(data), _MOST_NESTING))
+    except (ValueError, RecursionError, Cut, csv.Error, VocabularyError) as error:
+        raise DamagedFile(f"{file}: the vocabulary cannot be read ({error}).") from error
+    if len(found) != 1:
+        what = "holds no table of symbols and ids" if not found else f"holds {len(found)} vocabularies that differ"
+        raise UnknownFormat(f'{file}: {what}. Give a file of one symbol a line, or JSON such as {{"a": 0, "b": 1}}.')
+    return found.pop()
+
+
+def _text(data: bytes) -> list[str]:
+    """One symbol a line; a line feed as a symbol makes two empty lines, or is written with a backslash."""
+    text = data.decode("utf-8-sig")
+    if text.count("\r\n") == text.count("\n"):
+        text = text.replace("\r\n", "\n")
+    text = re.sub(r"(^|\n)\n\n", r"\1\\n\n", text)
+    lines = text.removesuffix("\n").split("\n")
+    single = all(len(line) == 1 or line in _ESCAPES or _SPECIAL.fullmatch(line) for line in lines)
+    return [_ESCAPES.get(line, line) for line in lines] if single else lines
+
+
+def _table(data: bytes) -> dict[Any, Any]:
+    """Rows of a symbol and its id, or an id and its symbol, perhaps below a heading."""
+    text = data.decode("utf-8-sig")
+    delimiter = "\t" if "\t" in text.partition("\n")[0] else ","
+    rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
+    if any(len(row) != 2 for row in rows):
+        raise ValueError("expected two columns, a symbol and its id")
+    if rows and not any(cell.strip().isdecimal() for cell in rows[0]):
+        del rows[0]
+    for key, value in ((0, 1), (1, 0)):
+        table = {row[key]: int(row[value]) for row in rows if row[value].strip().isdecimal() and len(row[value]) < 10}
+        if len(table) == len(rows) and _by_id(table):
+            return table
+    return {}
+
+
+def _within(content: Any, depth: int) -> Iterator[Vocabulary]:
+    """The vocabularies in plain data; what contains one and its inverse gives the same one twice."""
+    symbols = _symbols(content)
+    if symbols is not None:
+        yield _vocabulary(symbols)
+    elif depth and isinstance(content, dict) and isinstance(content.get("symbols"), list):
+        yield Vocabulary.from_json(content)
+    elif depth:
+        for part in _parts(content):
+            yield from _within(part, depth - 1)
+
+
+def _parts(content: Any) -> Sequence[Any]:
+    parts: Sequence[Any] = ()
+    if isinstance(content, dict):
+        parts = list(content.values())
+    elif isinstance(content, (list, tuple)):
+        parts = content
+    elif isinstance(content, pickle.Record):
+        parts = (content.state,)
+    return [part for part in parts[:64] if isinstance(part, (dict, list, tuple, pickle.Record))]
+
+
+def _symbols(content: Any) -> list[Any] | None:
+    """The symbols in the order of their ids, if `content` is a list or a table of them."""
+    if isinstance(content, (list, tuple)):
+        return list(content) if len(content) > 1 and all(isinstance(s, (str, bytes)) for s in content) else None
+    if not isinstance(content, dict) or len(content) < 2:
+        return None
+    if all(_is_id(value) for value in content.values()):
+        return _by_id(content)
+    if all(isinstance(value, (str, bytes)) for value in content.values()) and all(_is_id(key) for key in content):
+        return _by_id({value: int(key) for key, value in content.items()})
+    return None
+
+
+def _is_id(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.isdecimal() and len(value) < 10
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _by_id(table: dict[Any, Any]) -> list[Any] | None:
+    """The symbols by id; ids from 1 leave 0 to padding, which is no text."""
+    places = {int(number): symbol for symbol, number in table.items() if isinstance(symbol, (str, bytes))}
+    first = min(places, default=-1)
+    if first not in (0, 1) or len(places) != len(table) or max(places) != first + len(table) - 1:
+        return None
+    return [""] * first + [places[i] for i in range(first, first + len(table))]
+
+
+def _vocabulary(symbols: list[Any]) -> Vocabulary:
+    if len(symbols) > _MOST_SYMBOLS:
+        raise ValueError(f"{len(symbols)} symbols, at most {_MOST_SYMBOLS} are expected")
+    single = all(len(symbol) == 1 for symbol in symbols)
+    if single and any(isinstance(symbol, bytes) for symbol in symbols):
+        return Vocabulary(tuple(s.decode("latin-1") if isinstance(s, bytes) else s for s in symbols), "bytes")
+    texts = tuple(s.decode() if isinstance(s, bytes) else s for s in symbols)
+    kind: Kind = "characters" if all(len(s) == 1 or _SPECIAL.fullmatch(s) for s in texts) else "words"
+    return Vocabulary(texts, kind)
+
+
+#: How a file becomes plain data, by its suffix.
+_READERS: Mapping[str, Callable[[bytes], Any]] = {
+    ".json": json.loads,
+    ".txt": _text,
+    ".csv": _table,
+    ".tsv": _table,
+    ".pkl": pickle.load,
+    ".pickle": pickle.load,
+}

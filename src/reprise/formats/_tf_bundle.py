@@ -74,8 +74,8 @@ def _content(index: Path) -> bytes:
         return index.read_bytes()
     except OSError as error:
         raise MissingFile(
-            f"{index}: cannot be read ({error.strerror}). A checkpoint is the .index file, its .data files and, for the "
-            "graph, the .meta file; copy all of them."
+            f"{index}: cannot be read ({error.strerror}). A checkpoint is the .index file, its .data files and, for "
+            "the graph, the .meta file; copy all of them."
         ) from error
 
 
@@ -154,10 +154,10 @@ def _load(name: str, dtype: str, shape: tuple[int, ...], entry: Any, file: Path)
     except (OSError, ValueError) as error:
         raise MissingFile(f"{file}: {what} cannot be read any more ({error}). Was the file moved or cut?") from error
     array = _strings(content.tobytes(), shape, what, file) if dtype == "string" else None
-    found = sstable.masked_crc32c(content.data) if array is None else _string_checksum(array, content.tobytes())
+    found = sstable.masked_crc32c(content.data) if array is None else _string_checksum(array)
     if found != entry.crc32c:
         raise DamagedFile(
-            f"{file}: {what} at byte {entry.offset} has checksum {found:#010x}, the index expects {entry.crc32c:#010x}. "
+            f"{file}: {what} at byte {entry.offset} has checksum {found:#010x}, expected {entry.crc32c:#010x}. "
             "The file was changed, or belongs to another checkpoint; copy it again."
         )
     return packed_array(content.data, dtype, shape, what, file) if array is None else array
@@ -185,7 +185,7 @@ def _strings(content: bytes, shape: tuple[int, ...], what: str, file: Path) -> A
     return array.reshape(shape)
 
 
-def _string_checksum(array: Array, content: bytes) -> int:
+def _string_checksum(array: Array) -> int:
     """What TensorFlow computes over lengths (as uint32, or uint64 where they need it), their checksum, and bytes."""
     sizes = b"".join(struct.pack("<I" if len(s) < 2**32 else "<Q", len(s)) for s in array.flat)
     lengths = google_crc32c.value(sizes)

@@ -72,7 +72,8 @@ def _at_prefix(prefix: Path, notes: tuple[str, ...] = ()) -> Place | None:
     shards = sorted(prefix.parent.glob(f"{_literal(prefix.name)}.data-*-of-*"))
     if shards:
         raise MissingFile(
-            f"{index}: not found, though {shards[0].name} is there. Half a checkpoint was copied; copy the .index file too."
+            f"{index}: not found, though {shards[0].name} is there. "
+            "Half a checkpoint was copied; copy the .index file too."
         )
     if meta.is_file() and not prefix.exists():
         return Place(
@@ -154,7 +155,7 @@ def _in_folder(folder: Path) -> Place | None:
         return _at_prefix(first)
     if (folder / _STATE_FILE).is_file():
         raise MissingFile(
-            f"{folder}: its checkpoint file names {_state(folder) or 'nothing'}, which is not in the folder. Copy it too."
+            f"{folder}: its checkpoint file names {_state(folder) or 'nothing'}, which is not here. Copy it too."
         )
     return None
 
@@ -183,7 +184,7 @@ def _choose(folder: Path, prefixes: list[Path]) -> tuple[Path, tuple[str, ...]]:
 
 
 def _state(folder: Path) -> str:
-    """The name that the folder's `checkpoint` file gives (the folders before it may be another machine's), or nothing."""
+    """The name that the folder's `checkpoint` file gives, without folders, which may be another machine's; or nothing."""
     file = folder / _STATE_FILE
     try:
         if file.stat().st_size > _MOST_STATE_BYTES:

@@ -47,7 +47,7 @@ def _unsigned(number: int) -> bytes:
 
 
 def _signed(number: int) -> bytes:
-    """As many ones as there are bytes, then the sign and seven bits for each byte; the ones are inverted if negative."""
+    """As many ones as there are bytes, then seven bits for each; all inverted if the number is negative."""
     size = (~number if number < 0 else number).bit_length() // 7 + 1
     header = ((1 << size) - 1) << (7 * size)
     return (header ^ number % (1 << 8 * size)).to_bytes(size, "big")

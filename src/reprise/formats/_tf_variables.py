@@ -7,13 +7,16 @@ all settled by the file itself. Only variables that no saver restores go by thei
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from reprise.errors import DamagedFile
 from reprise.graph import Graph, Node, Value
 from reprise.tensors import Tensor
 
+_EXTENT = re.compile(r"-|(?P<start>\d{1,15}),(?P<length>\d{1,15})", re.ASCII)
 _VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"})
 _ASSIGNS = frozenset({"Assign", "AssignVariableOp"})
 _PASSES = frozenset({"Identity", "Reshape", "Cast", "Switch", "RefSwitch", "Enter"})
@@ -60,7 +63,7 @@ def _take(one: _Restored, weights: Mapping[str, Tensor], names: dict[str, str], 
     if one.part:
         key = f"{one.stored} [{one.part}]"
         names[one.variable] = key
-        parts[key] = _part(weights[one.stored], one.part)
+        parts[key] = _part(weights[one.stored], one)
 
 
 def _reached_by(graph: Graph, restore_op: str) -> set[str]:
@@ -123,16 +126,23 @@ def _texts(graph: Graph, value: Value) -> list[str]:
     return [bytes(text).decode("utf-8", "replace") for text in constant.load().flat]
 
 
-def _part(whole: Tensor, text: str) -> Tensor:
-    """The part of a stored tensor that `text` means, such as `30 24 0,15:0,24`: the whole shape, then start,length."""
-    *_, where = text.split(" ")
-    bounds = tuple(_extent(extent, size) for extent, size in zip(where.split(":"), whole.shape, strict=False))
-    shape = tuple(s.stop - s.start for s in bounds)
-    return Tensor(whole.dtype, shape, lambda: whole.load()[bounds], f"{whole.source}, slice {where}")
+def _part(whole: Tensor, one: _Restored) -> Tensor:
+    """The part of a stored tensor that is meant, such as `30 24 0,15:0,24`: the whole shape, then start,length."""
+    *shape, where = one.part.split(" ")
+    match = [_EXTENT.fullmatch(extent) for extent in where.split(":")]
+    if shape != [str(size) for size in whole.shape] or len(match) != len(shape) or not all(match):
+        raise DamagedFile(
+            f"{whole.source}: variable {one.variable} is the part {one.part!r} of {one.stored}, "
+            f"which has the shape {list(whole.shape)}. The graph and the weights are not of one model."
+        )
+    bounds = tuple(_bounds(m, size) for m, size in zip(match, whole.shape, strict=True) if m)
+    part = tuple(s.stop - s.start for s in bounds)
+    return Tensor(whole.dtype, part, lambda: whole.load()[bounds], f"{whole.source}, part {where}")
 
 
-def _extent(text: str, size: int) -> slice:
-    if text == "-":
+def _bounds(extent: re.Match[str], size: int) -> slice:
+    """`start,length`, or `-` for all; never beyond the tensor."""
+    if extent["start"] is None:
         return slice(0, size)
-    start, length = (int(number) for number in text.split(","))
-    return slice(start, start + length)
+    start = min(int(extent["start"]), size)
+    return slice(start, min(start + int(extent["length"]), size))

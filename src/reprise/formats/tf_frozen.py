@@ -91,17 +91,8 @@ def read(path: Path) -> StoredModel:
 
 def _binary(data: memoryview, constants: dict[int, Tensor], path: Path) -> Any:
     """The GraphDef without its large constants, which go to `constants` by the number of their node."""
-    small = bytearray()
-    cuts: dict[int, tuple[int, int]] = {}
-    number = 0
     try:
-        for field in fields(data):
-            cut: list[tuple[int, int]] = []
-            small += _without(data, field, _TO_CONTENT, cut)
-            if len(cut) > 1:
-                raise Cut(f"node {number} holds several large constants")
-            cuts.update({number: place for place in cut})
-            number += field.number == _NODE
+        small, cuts = _carve(data)
     except Cut as error:
         raise DamagedFile(f"{path}: is not a whole GraphDef ({error}). It is cut or changed; copy it again.") from error
     definition = messages.parse("GraphDef", small, path)
@@ -109,6 +100,22 @@ def _binary(data: memoryview, constants: dict[int, Tensor], path: Path) -> Any:
         node = definition.node[i]
         constants[i] = content_tensor(node.attr["value"].tensor, data[start:end], f"node {node.name}", path)
     return definition
+
+
+def _carve(data: memoryview) -> tuple[bytearray, dict[int, tuple[int, int]]]:
+    """A GraphDef without large constants, and where those lie by the number of their node."""
+    small = bytearray()
+    cuts: dict[int, tuple[int, int]] = {}
+    number = 0
+    for field in fields(data):
+        cut: list[tuple[int, int]] = []
+        small += _without(data, field, _TO_CONTENT, cut)
+        if len(cut) > 1:
+            raise Cut(f"node {number} holds several large constants")
+        if cut:
+            cuts[number] = cut[0]
+        number += field.number == _NODE
+    return small, cuts
 
 
 def _without(data: memoryview, field: Field, way: tuple[int, ...], cut: list[tuple[int, int]]) -> bytes | memoryview:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -27,16 +28,21 @@ def sniff(path: Path) -> str | None:
     try:
         if has_object_graph(file):
             return None
-    except (OSError, Cut):
+    except (OSError, ValueError, Cut):
         pass  # a damaged one is claimed, so that the reader can say so
     return f"{file.name} is a SavedModel without an object graph"
 
 
 def has_object_graph(file: Path) -> bool:
     """Whether a `saved_model.pb` was written by TensorFlow 2's `tf.saved_model.save`."""
-    data = file.read_bytes()
-    if data.startswith(_TEXT_START):
-        return b"\n  object_graph_def {" in data
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        if mapped[: len(_TEXT_START)] == _TEXT_START:
+            return mapped.find(b"\n  object_graph_def {") >= 0
+        with memoryview(mapped) as data:
+            return _any_object_graph(data)
+
+
+def _any_object_graph(data: memoryview) -> bool:
     return any(
         inner.number == _OBJECT_GRAPH
         for outer in fields(data)

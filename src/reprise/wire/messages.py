@@ -162,9 +162,10 @@ CheckpointState
 #: The members of TensorFlow's enumeration DataType in the order of their numbers, from 0. A reference to a variable of
 #: a type has the number of the type plus 100.
 _DATA_TYPES = (
-    "INVALID FLOAT DOUBLE INT32 UINT8 INT16 INT8 STRING COMPLEX64 INT64 BOOL QINT8 QUINT8 QINT32 BFLOAT16 QINT16 QUINT16 "
-    "UINT16 COMPLEX128 HALF RESOURCE VARIANT UINT32 UINT64"
-).split()
+    *("INVALID", "FLOAT", "DOUBLE", "INT32", "UINT8", "INT16", "INT8", "STRING", "COMPLEX64", "INT64", "BOOL", "QINT8"),
+    *("QUINT8", "QINT32", "BFLOAT16", "QINT16", "QUINT16", "UINT16", "COMPLEX128", "HALF", "RESOURCE", "VARIANT"),
+    *("UINT32", "UINT64"),
+)
 
 _PACKAGE = "reprise.wire"
 _Field = descriptor_pb2.FieldDescriptorProto
