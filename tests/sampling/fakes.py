@@ -26,6 +26,7 @@ class FakeInterface:
     inputs: tuple[FakePort, ...]
     outputs: tuple[FakePort, ...]
     steppable: bool = True
+    why_not: str = ""
 
 
 @dataclass

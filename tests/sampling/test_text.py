@@ -35,6 +35,12 @@ def test_every_layout_gives_the_same_text(layout):
     assert len(expected[0]) == 40
 
 
+@pytest.mark.parametrize("layout", [name for name in LAYOUTS if name not in ("no batch", "one scalar")])
+def test_every_layout_gives_the_same_texts_side_by_side(layout):
+    expected = text(model(), 40, prompt="a bad cab", seed=4, samples=3)
+    assert text(model(layout), 40, prompt="a bad cab", seed=4, samples=3) == expected
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_layout_gives_the_same_score(layout):
     result = score(model(layout), TEXT)
@@ -217,8 +223,8 @@ def test_lengths_are_told_the_number_of_steps():
 
 def test_a_model_that_cannot_be_stepped_is_refused():
     fake = model()
-    fake.interface = replace(fake.interface, steppable=False)
-    with pytest.raises(CallError, match="model: it cannot be stepped"):
+    fake.interface = replace(fake.interface, steppable=False, why_not="bidirectional")
+    with pytest.raises(CallError, match=r"model: it cannot be stepped \(bidirectional\), so it neither samples"):
         score(fake, TEXT)
 
 

@@ -63,6 +63,10 @@ class Interface(Protocol):
     def steppable(self) -> bool:
         """Whether it can go one step at a time."""
 
+    @property
+    def why_not(self) -> str:
+        """Why it cannot be stepped, empty where it can."""
+
 
 class Steps(Protocol[S]):
     """A recurrent model: state in, state out."""
@@ -184,7 +188,7 @@ def reader(model: Steps[Any], rows: int) -> Reader:
     """
     if not model.interface.steppable:
         raise CallError(
-            "model: it cannot be stepped (its interface says why), so it neither samples nor scores text; "
+            f"model: it cannot be stepped ({model.interface.why_not}), so it neither samples nor scores text; "
             "run() takes whole sequences"
         )
     if model.vocabulary is None:

@@ -1,0 +1,74 @@
+"""Trains a small model on text, then restores it in a new process where TensorFlow cannot be imported.
+
+make demo, or python scripts/demo.py [--text FILE] [--minutes 2] [--out demo-run]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from pydoc_data.topics import topics
+
+HERE = Path(__file__).parent
+
+
+def main() -> int:
+    """Both halves, and the table of what they took."""
+    arguments = parsed()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    text = arguments.text or topics_of_pydoc(arguments.out / "topics.txt")
+    run = arguments.out / "run"
+
+    say(f"1. Train on {text} for about {arguments.minutes:g} minutes")
+    begun = time.time()
+    train(text, run, arguments.minutes)
+    trained = time.time() - begun
+
+    say("2. Restore the files in a new process where TensorFlow cannot be imported")
+    facts = arguments.out / "times.json"
+    subprocess.run(
+        [sys.executable, HERE / "demo_restore.py", run, arguments.out / "model.onnx", facts, str(time.time())],
+        check=True,
+    )
+    say("What it took")
+    table([("train, save and draw the loss plot", f"{trained:.1f} s"), *json.loads(facts.read_text()).items()])
+    return 0
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--text", type=Path, help="a text file in UTF-8; without it, the help texts of Python itself")
+    parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--out", type=Path, default=Path("demo-run"))
+    return parser.parse_args()
+
+
+def topics_of_pydoc(path: Path) -> Path:
+    """English that every machine with Python has: the texts behind `help()`."""
+    path.write_text("\n\n".join(topics[name].strip() for name in sorted(topics)) + "\n", encoding="utf-8")
+    return path
+
+
+def train(text: Path, run: Path, minutes: float) -> None:
+    size = ["--rnn-size", "256", "--num-layers", "2", "--seq-length", "64", "--batch-size", "32"]
+    pace = ["--max-minutes", str(minutes), "--num-epochs", "1000", "--learning-rate", "0.003"]
+    command = [sys.executable, "-m", "reprise", "train", text, "--out", run, *size, *pace]
+    subprocess.run(command, check=True)
+
+
+def say(title: str) -> None:
+    print(f"\n── {title} " + "─" * max(0, 100 - len(title)) + "\n", flush=True)
+
+
+def table(rows: list[tuple[str, str]]) -> None:
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"{name:{width}}  {value:>12}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""`reprise inspect`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from reprise.cli._options import FormatName, Inputs, Model, Outputs, Scope
+
+EXAMPLES = """\
+  reprise inspect model.ckpt-2000
+  reprise inspect frozen.pb --scope decoder
+  reprise inspect model.ckpt.meta --json | jq .interface"""
+
+
+def inspect(
+    path: Model,
+    as_json: Annotated[bool, typer.Option("--json", help="Print data.")] = False,
+    inputs: Inputs = None,
+    outputs: Outputs = None,
+    scope: Scope = None,
+    format_name: FormatName = None,
+) -> None:
+    """Show what a saved model holds: format, interface and the evidence for it, variables, vocabulary.
+
+    Also for a file that cannot be run: then it says what stands in the way.
+    """
+    from reprise.restore import examine
+
+    found = examine(path, inputs=inputs or None, outputs=outputs or None, scope=scope, format=format_name)
+    typer.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if as_json else str(found))

@@ -1,0 +1,69 @@
+"""What all commands have in common."""
+
+import re
+
+import pytest
+
+import reprise as package
+from reprise.cli import COMMANDS
+from reprise.errors import ReadError
+
+
+def test_help_names_every_command(reprise):
+    result = reprise("--help")
+    assert result.code == 0
+    assert all(re.search(rf"^  {name} +\w", result.out, re.MULTILINE) for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_shows_real_examples(reprise, command):
+    result = reprise(command, "--help")
+    assert result.code == 0
+    assert f"Examples:\n    reprise {command}" in result.out
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["version"]])
+def test_version(reprise, arguments):
+    assert reprise(*arguments) == (0, f"reprise {package.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["smaple"], "No such command 'smaple'"), (["sample"], "Missing argument 'MODEL'"), (["score", "--n"], "--n")],
+)
+def test_a_command_line_that_is_not_understood_leaves_with_2(reprise, arguments, words):
+    result = reprise(*arguments)
+    assert result.code == 2
+    assert words in result.err
+    assert result.out == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ReadError("model.ckpt: expected this,\n  found that"), "reprise: model.ckpt: expected this, found that\n"),
+        (FileNotFoundError(2, "No such file or directory", "a.txt"), "reprise: a.txt: No such file or directory\n"),
+        (OSError("the disk is tired"), "reprise: the disk is tired\n"),
+    ],
+)
+def test_an_error_is_one_line_on_standard_error_and_exit_code_1(reprise, monkeypatch, error, line):
+    def refuse():
+        raise error
+
+    monkeypatch.setattr("reprise.cli.version.version", refuse)
+    assert reprise("version") == (1, "", line)
+
+
+def test_an_interruption_is_silent_and_leaves_with_130(reprise, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("reprise.cli.version.version", interrupt)
+    assert reprise("version") == (130, "", "")
+
+
+def test_formats_says_where_each_is_written_down(reprise):
+    result = reprise("formats")
+    assert result.code == 0
+    assert "TensorFlow checkpoint  " in result.out
+    assert "meta_graph.proto" in result.out
