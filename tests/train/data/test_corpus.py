@@ -214,6 +214,12 @@ def test_facts_of_another_shape_are_a_damaged_cache(file, tmp_path):
             load_corpus(tmp_path / "run")
 
 
+def test_a_run_folder_among_the_sources_is_not_read(file, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "README.md").write_text("not of the corpus")
+    assert_equal(read_corpus(tmp_path, cache_dir=tmp_path / "run"), read_corpus(file))
+
+
 def test_nothing_but_the_cache_is_left_behind(file, tmp_path):
     read_corpus(file, cache_dir=tmp_path / "run")
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["corpus.ids", "corpus.json"]
@@ -279,6 +285,7 @@ def test_a_training_part_shorter_than_one_chunk_names_the_options(file):
         ({"end_of_text": ""}, "must be a symbol: not empty"),
         ({"level": "words", "end_of_text": "the end"}, "must be a symbol: .* one word"),
         ({"level": "words", "vocabulary": Vocabulary(("a",))}, "the given vocabulary is one of characters"),
+        ({"level": "bytes", "vocabulary": Vocabulary(("a",), "bytes")}, "must have the 256 byte values in order"),
     ],
 )
 def test_arguments_that_contradict_each_other_are_refused(file, arguments, words):

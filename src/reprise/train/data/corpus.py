@@ -87,7 +87,7 @@ class _Reading:
         return hashlib.sha256(self.to_json().encode() + b"".join(digests)).hexdigest()
 
     def to_json(self) -> str:
-        known = self.vocabulary.to_json() if self.vocabulary else None
+        known = self.vocabulary.to_json() if self.vocabulary is not None else None
         return json.dumps([CACHE_VERSION, self.level, self.encoding, known, self.vocabulary_size, self.end_of_text])
 
 
@@ -108,7 +108,8 @@ def read_corpus(
     neither the bytes of the sources nor the arguments changed; without `cache_dir` they lie in a temporary file.
 
     Args:
-        sources: Each file is one document; a folder stands for its files in the order of their paths.
+        sources: Each file is one document; a folder stands for its files in the order of their paths, hidden ones and
+            those of `cache_dir` left out.
         level: What a symbol is: a character, a byte, or a word between white space.
         encoding: How characters are written. Without meaning at the level of bytes.
         vocabulary: The symbols to use. By default all that occur, sorted by code point.
@@ -158,6 +159,10 @@ def _checked(
             f"corpus: end of text {end_of_text!r} must be a symbol: not empty and, with --level words, one word"
         )
     if level == "bytes":
+        if vocabulary not in (None, BYTES):
+            raise VocabularyError(
+                "corpus: a vocabulary of bytes must have the 256 byte values in order, as latin-1 text"
+            )
         return _Reading(level, "latin-1", BYTES, None, end_of_text)
     return _Reading(level, text_encoding(encoding), vocabulary, vocabulary_size, end_of_text)
 
@@ -173,7 +178,7 @@ def _cached_or_built(
     if cache is not None:
         cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".corpus-", ignore_cleanup_errors=True) as scratch:
-        documents = find_documents(sources, Path(scratch))
+        documents = find_documents(sources, Path(scratch), without=cache)
         key = reading.key(map(_digest, documents))
         if cache is not None:
             with suppress(ReadError):

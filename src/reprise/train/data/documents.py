@@ -31,18 +31,21 @@ class Document:
     path: Path
 
 
-def find_documents(sources: Source | Iterable[Source], spool: Path) -> tuple[Document, ...]:
+def find_documents(
+    sources: Source | Iterable[Source], spool: Path, without: Path | None = None
+) -> tuple[Document, ...]:
     """The documents of `sources` in order; a folder means its files, sorted by path, hidden ones left out.
 
     Args:
         sources: Files, folders, pipes, and `-` for standard input.
         spool: A folder for copies of what can be read only once.
+        without: A folder to pass over, such as that of the run, when it lies in a folder of `sources`.
 
     Raises:
         MissingFile: A source does not exist, or there is nothing to read in all of them.
     """
     listed = [sources] if isinstance(sources, (str, os.PathLike)) else list(sources)
-    found = tuple(chain.from_iterable(_documents(source, spool) for source in listed))
+    found = tuple(chain.from_iterable(_documents(source, spool, without) for source in listed))
     if not found:
         names = ", ".join(map(str, listed)) or "no source"
         raise MissingFile(
@@ -51,12 +54,12 @@ def find_documents(sources: Source | Iterable[Source], spool: Path) -> tuple[Doc
     return found
 
 
-def _documents(source: Source, spool: Path) -> Iterator[Document]:
+def _documents(source: Source, spool: Path, without: Path | None) -> Iterator[Document]:
     path = Path(source)
     if str(source) == "-":
         yield _spooled("standard input", None, spool)
     elif path.is_dir():
-        yield from (Document(str(file), file) for file in _files_of(path))
+        yield from (Document(str(file), file) for file in _files_of(path, without))
     elif path.is_file():
         yield Document(str(path), path)
     elif path.exists():  # a named pipe, or what a shell writes for <(command)
@@ -65,11 +68,14 @@ def _documents(source: Source, spool: Path) -> Iterator[Document]:
         raise MissingFile(f"{path}: no such file or folder. Name a file, a folder, or - for standard input.")
 
 
-def _files_of(folder: Path) -> list[Path]:
+def _files_of(folder: Path, without: Path | None) -> list[Path]:
     files: list[Path] = []
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [Path(parent, name) for name in names if not name.startswith(".")]
+        if without is None or Path(parent).resolve() != without.resolve():
+            files += [Path(parent, name) for name in names if not name.startswith(".")]
+        else:
+            folders.clear()
     return sorted((file for file in files if file.is_file()), key=lambda file: file.relative_to(folder).parts)
 
 
