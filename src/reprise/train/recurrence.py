@@ -1,12 +1,9 @@
 """Recurrent layers for training: pure functions of tensors, with gradients written by hand.
 
-One cell is one set of equations; this module has them twice, for two purposes:
-
-    step    one time step in plain operations, as every TensorFlow since 1.4 knows them
-    layer   a whole sequence [T, N, D], equal to scanning `step`, made fast
-
-`layer` multiplies all inputs at once before the recurrence and computes the weight gradients as one product after it,
-so that the loop over time holds one small product and element-wise work.
+`layer` runs a whole sequence. It multiplies all inputs before the recurrence and computes the weight gradients as one
+product after it, so that the loop over time holds one small product and element-wise work. It is made to be compiled
+with XLA (`tf.function(jit_compile=True)`), which fuses that work, and runs without. `plain.loop` is the same recurrence
+in the operators of TensorFlow 1; the tests hold one to the other.
 
 Weights have the layout and the names that TensorFlow 1 gives them (H hidden, D input):
 
@@ -35,6 +32,9 @@ CellName: TypeAlias = Literal["lstm", "gru", "rnn"]
 
 _INPUT = "candidate/input_projection"
 _HIDDEN = "candidate/hidden_projection"
+
+_LARGEST_ONE_HOT = 256
+_UNKNOWN_TOKENS = 800
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +119,20 @@ def _gru_products(weights: Weights) -> _Products:
 
 
 def _lstm_forward(x: Tensor, r: Tensor, states: States) -> tuple[States, tuple[Tensor, ...]]:
-    i, j, f, o = tf.split(x + r, 4, axis=-1)
-    i, j, f, o = tf.sigmoid(i), tf.tanh(j), tf.sigmoid(f), tf.sigmoid(o)
+    # sigmoid(z) = tanh(z / 2) / 2 + 1 / 2: all four gates are one element-wise expression, which XLA compiles best.
+    hidden = states[0].shape[-1]
+    scale = tf.constant(np.repeat([0.5, 1.0, 0.5, 0.5], hidden), x.dtype)
+    gates = tf.tanh((x + r) * scale) * scale + (1 - scale)
+    i, j, f, o = tf.split(gates, 4, axis=-1)
     c = f * states[0] + i * j
     tanh_c = tf.tanh(c)
-    return (c, o * tanh_c), (i, j, f, o, tanh_c, states[0])
+    return (c, o * tanh_c), (gates, tanh_c, states[0])
 
 
 def _lstm_backward(kept: tuple[Tensor, ...], gradients: States) -> tuple[Tensor, Tensor, States]:
-    i, j, f, o, tanh_c, c_before = kept
-    dc, dh = gradients
-    dc = dc + dh * o * (1 - tanh_c * tanh_c)
+    (gates, tanh_c, c_before), (dc, dh) = kept, gradients
+    i, j, f, o = tf.split(gates, 4, axis=-1)
+    dc += dh * o * (1 - tanh_c * tanh_c)
     dz = tf.concat(
         [dc * j * i * (1 - i), dc * i * (1 - j * j), dc * c_before * f * (1 - f), dh * tanh_c * o * (1 - o)], -1
     )
@@ -156,7 +159,7 @@ def _gru_backward(kept: tuple[Tensor, ...], gradients: States) -> tuple[Tensor, 
     return dx, dr, (dh * update,)
 
 
-def _rnn_forward(x: Tensor, r: Tensor, states: States) -> tuple[States, tuple[Tensor, ...]]:
+def _rnn_forward(x: Tensor, r: Tensor, _: States) -> tuple[States, tuple[Tensor, ...]]:
     h = tf.tanh(x + r)
     return (h,), (h,)
 
@@ -168,7 +171,7 @@ def _rnn_backward(kept: tuple[Tensor, ...], gradients: States) -> tuple[Tensor, 
 
 
 _CELLS: Mapping[str, _Cell] = {
-    "lstm": _Cell(("c", "h"), 4, 6, _lstm_shapes, _one_kernel(4), _lstm_forward, _lstm_backward),
+    "lstm": _Cell(("c", "h"), 4, 3, _lstm_shapes, _one_kernel(4), _lstm_forward, _lstm_backward),
     "gru": _Cell(("h",), 3, 5, _gru_shapes, _gru_products, _gru_forward, _gru_backward),
     "rnn": _Cell(("h",), 1, 1, _rnn_shapes, _one_kernel(1), _rnn_forward, _rnn_backward),
 }
@@ -202,41 +205,67 @@ def initial_bias(cell: CellName, name: str, shape: tuple[int, ...]) -> npt.NDArr
     return values
 
 
-def step(cell: CellName, x: Tensor, weights: Weights, states: States) -> tuple[Tensor, States]:
-    """One time step in plain operations: x [N, D] and states [N, H] to (h [N, H], states)."""
-    p = _CELLS[cell].products(weights)
-    projected = tf.matmul(x, p.rows) + p.bias
-    states, _ = _CELLS[cell].forward(projected, tf.matmul(states[-1], p.recurrent) + p.recurrent_bias, states)
-    return states[-1], states
-
-
-def layer(cell: CellName, inputs: Tensor, weights: Weights, states: States) -> tuple[Tensor, States]:
+def layer(
+    cell: CellName, inputs: Tensor, weights: Weights, states: States, *, embedding: Tensor | None = None
+) -> tuple[Tensor, States]:
     """A whole sequence: (outputs h [T, N, H], states after the last step).
 
     Args:
         cell: Which equations.
-        inputs: [T, N, D] floats; or [T, N] integers, which mean one-hot vectors of width D.
+        inputs: [T, N, D] floats; or [T, N] integers, which mean rows of `embedding`.
         weights: As `weight_shapes` says.
         states: One [N, H] for each of `state_names`.
+        embedding: [V, D]; without it integers mean one-hot vectors, V = D.
     """
     p = _CELLS[cell].products(weights)
-    if inputs.dtype.is_integer:
-        projected = tf.gather(p.rows, inputs)
-    else:
-        projected = tf.tensordot(inputs, p.rows, 1)
-    outputs, *last = _recurrence(cell)(projected + p.bias, p.recurrent, p.recurrent_bias, *states)
+    projected = _projected_ids(inputs, p, embedding) if inputs.dtype.is_integer else _projected(inputs, p)
+    outputs, *last = _recurrence(_CELLS[cell])(projected, p.recurrent, p.recurrent_bias, *states)
     return outputs, tuple(last)
 
 
-def _recurrence(cell: CellName) -> Callable[..., tuple[Tensor, ...]]:
+def _projected(inputs: Tensor, p: _Products) -> Tensor:
+    """The inputs [T, N, D] times `rows`, plus the bias: [T, N, G*H]."""
+    d, width = p.rows.shape
+    flat = tf.nn.bias_add(tf.matmul(tf.reshape(inputs, [-1, d]), p.rows), p.bias)
+    return tf.reshape(flat, tf.concat([tf.shape(inputs)[:2], [width]], 0))
+
+
+def _projected_ids(ids: Tensor, p: _Products, embedding: Tensor | None) -> Tensor:
+    """As `_projected`, of the rows of `embedding`: V products at most, and not one for every token."""
+    if embedding is not None and not _fewer(embedding.shape[0], ids):
+        return _projected(_rows(embedding, ids), p)
+    table = p.rows if embedding is None else tf.matmul(embedding, p.rows)
+    return _rows(tf.nn.bias_add(table, p.bias), ids)
+
+
+def _fewer(vocabulary: int, ids: Tensor) -> bool:
+    tokens = ids.shape.num_elements()
+    return vocabulary < (_UNKNOWN_TOKENS if tokens is None else tokens)
+
+
+@tf.custom_gradient
+def _rows(table: Tensor, ids: Tensor) -> Any:
+    """Rows of a table [V, W] by ids [T, N]; the gradient is a product for a small V, and exact in its order of sums."""
+    vocabulary, width = table.shape
+
+    def gradient(d_rows: Tensor) -> tuple[Tensor, None]:
+        flat, ids_flat = tf.reshape(d_rows, [-1, width]), tf.reshape(ids, [-1])
+        if vocabulary > _LARGEST_ONE_HOT:
+            return tf.math.unsorted_segment_sum(flat, ids_flat, vocabulary), None
+        return tf.matmul(tf.one_hot(ids_flat, vocabulary, dtype=flat.dtype), flat, transpose_a=True), None
+
+    return tf.gather(table, ids), gradient
+
+
+def _recurrence(cell: _Cell) -> Callable[..., tuple[Tensor, ...]]:
     """(projected [T, N, G*H], recurrent, recurrent_bias, *states) to (outputs [T, N, H], *states), differentiable."""
 
-    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    @tf.custom_gradient
     def recurrence(projected: Tensor, recurrent: Tensor, recurrent_bias: Tensor, *states: Tensor) -> Any:
-        outputs, last, kept = _forward_loop(_CELLS[cell], projected, recurrent, recurrent_bias, states)
+        outputs, last, kept = _forward_loop(cell, projected, recurrent, recurrent_bias, states)
 
         def gradient(d_outputs: Tensor, *d_last: Tensor) -> tuple[Tensor, ...]:
-            dx, dr, d_states = _backward_loop(_CELLS[cell], d_outputs, d_last, recurrent, kept)
+            dx, dr, d_states = _backward_loop(cell, d_outputs, d_last, recurrent, kept)
             before = tf.concat([states[-1][None], outputs[:-1]], 0)
             hidden, width = recurrent.shape
             flat = tf.reshape(dr, [-1, width])
@@ -245,14 +274,14 @@ def _recurrence(cell: CellName) -> Callable[..., tuple[Tensor, ...]]:
 
         return (outputs, *last), gradient
 
-    return recurrence  # type: ignore[no-any-return]
+    return recurrence
 
 
 def _forward_loop(
     cell: _Cell, projected: Tensor, recurrent: Tensor, recurrent_bias: Tensor, states: States
 ) -> tuple[Tensor, States, tuple[Tensor, ...]]:
     """(outputs [T, N, H], states after the last step, what `backward` needs at each step [T, ...])."""
-    length = tf.shape(projected)[0]
+    length = _length(projected)
     arrays = tuple(tf.TensorArray(projected.dtype, length) for _ in range(1 + cell.kept))
 
     def body(t: Tensor, states: States, arrays: tuple[tf.TensorArray, ...]) -> tuple[Any, ...]:
@@ -268,14 +297,19 @@ def _backward_loop(
     cell: _Cell, d_outputs: Tensor, d_last: States, recurrent: Tensor, kept: tuple[Tensor, ...]
 ) -> tuple[Tensor, Tensor, States]:
     """Gradients of both products at every step [T, N, G*H], and of the states before the first."""
-    length = tf.shape(d_outputs)[0]
+    length, transposed = _length(d_outputs), tf.transpose(recurrent)  # once: a product with it is twice as fast
     arrays = tuple(tf.TensorArray(d_outputs.dtype, length) for _ in range(2))
 
     def body(t: Tensor, gradients: States, arrays: tuple[tf.TensorArray, ...]) -> tuple[Any, ...]:
         gradients = (*gradients[:-1], gradients[-1] + d_outputs[t])
         dx, dr, (*rest, dh) = cell.backward(tuple(k[t] for k in kept), gradients)
-        dh += tf.matmul(dr, recurrent, transpose_b=True)
+        dh += tf.matmul(dr, transposed)
         return t - 1, (*rest, dh), tuple(a.write(t, v) for a, v in zip(arrays, (dx, dr), strict=True))
 
     _, gradients, arrays = tf.while_loop(lambda t, *_: t >= 0, body, (length - 1, d_last, arrays))
     return arrays[0].stack(), arrays[1].stack(), gradients
+
+
+def _length(sequence: Tensor) -> Any:
+    """T: a number where it is known when tracing, else a tensor."""
+    return tf.shape(sequence)[0] if sequence.shape[0] is None else sequence.shape[0]
