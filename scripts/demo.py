@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -29,13 +30,11 @@ def main() -> int:
     trained = time.time() - begun
 
     say("2. Restore the files in a new process where TensorFlow cannot be imported")
-    facts = arguments.out / "times.json"
-    subprocess.run(
-        [sys.executable, HERE / "demo_restore.py", run, arguments.out / "model.onnx", facts, str(time.time())],
-        check=True,
-    )
+    times = arguments.out / "times.json"
+    restore = [sys.executable, HERE / "demo_restore.py", run, arguments.out / "model.onnx", times]
+    must(*restore, str(time.time()))
     say("What it took")
-    table([("train, save and draw the loss plot", f"{trained:.1f} s"), *json.loads(facts.read_text()).items()])
+    table([("train, save and draw the loss plot", f"{trained:.1f} s"), *json.loads(times.read_text()).items()])
     return 0
 
 
@@ -56,8 +55,14 @@ def topics_of_pydoc(path: Path) -> Path:
 def train(text: Path, run: Path, minutes: float) -> None:
     size = ["--rnn-size", "256", "--num-layers", "2", "--seq-length", "64", "--batch-size", "32"]
     pace = ["--max-minutes", str(minutes), "--num-epochs", "1000", "--learning-rate", "0.003"]
-    command = [sys.executable, "-m", "reprise", "train", text, "--out", run, *size, *pace]
-    subprocess.run(command, check=True)
+    shutil.rmtree(run, ignore_errors=True)  # of the demo before
+    must(sys.executable, "-m", "reprise", "train", text, "--out", run, *size, *pace)
+
+
+def must(*command: str | Path) -> None:
+    """Runs a program; what it says goes through, and if it fails the demo ends as it did."""
+    if code := subprocess.run(command, check=False).returncode:
+        sys.exit(code)
 
 
 def say(title: str) -> None:

@@ -26,6 +26,7 @@ class Refusal(MetaPathFinder):
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> None:
         """Refuses the packages, and knows nothing of others."""
+        del path, target
         if name.partition(".")[0] in REFUSED:
             raise ImportError(f"{name} is not to be had in this process")
 

@@ -41,7 +41,7 @@ def application(arguments: Sequence[str]) -> typer.Typer:
     app.callback()(_version)
     for name in COMMANDS if arguments[:1] not in [[c] for c in COMMANDS] else arguments[:1]:
         module = import_module(f"reprise.cli.{name}")
-        app.command(name, epilog="\b\nExamples:\n" + module.EXAMPLES)(getattr(module, name))
+        app.command(name, epilog=f"\b\nExamples:\n{module.EXAMPLES}")(getattr(module, name))
     return app
 
 
