@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from pathlib import Path
 
 _HEAD = 512
+_DIRECTORY = 2**16
 
 #: First bytes of files that people save models in.
 _STARTS = (
@@ -18,6 +18,13 @@ _STARTS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself; run `git lfs pull` where it comes from"),
     (b"{", "JSON text"),
     (b"<", "HTML or XML, perhaps an error page saved by a download"),
+)
+
+#: Files in archives that people save models in.
+_MEMBERS = (
+    (b"model.weights.h5", "a Keras 3 model (.keras)"),
+    (b"data.pkl", "a PyTorch file"),
+    (b".npy", "an archive of NumPy arrays (.npz)"),
 )
 
 
@@ -64,15 +71,7 @@ def _by_layout(head: bytes) -> str:
 
 
 def _archive(path: Path) -> str:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError):
-        return "a damaged zip archive"
-    if "model.weights.h5" in names:
-        return "a Keras 3 model (.keras)"
-    if any(name.endswith("data.pkl") for name in names):
-        return "a PyTorch file"
-    if names and all(name.endswith(".npy") for name in names):
-        return "an archive of NumPy arrays (.npz)"
-    return "a zip archive; unpack it first"
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, 2) - _DIRECTORY))
+        names = file.read()  # a zip archive lists its files at its end
+    return next((what for name, what in _MEMBERS if name in names), "a zip archive; unpack it first")

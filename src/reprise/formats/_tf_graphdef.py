@@ -26,7 +26,7 @@ def graph(definition: Any, path: Path, constants: Mapping[int, Tensor] | None = 
     """
     nodes: dict[str, Node] = {}
     for i, proto in enumerate(definition.node):
-        known = {"value": constants[i]} if constants and i in constants else {}
+        known = {"value": constants[i]} if constants and i in constants else None
         nodes[proto.name] = _node(proto, path, known)
     if len(nodes) < len(definition.node) or "" in nodes:
         raise DamagedFile(f"{path}: two nodes have one name, or one has none. The file was changed; copy it again.")
@@ -34,7 +34,7 @@ def graph(definition: Any, path: Path, constants: Mapping[int, Tensor] | None = 
     return Graph(nodes, _tf_functions.functions(definition.library.function, Attributes, path))
 
 
-def _node(proto: Any, path: Path, known: dict[str, Any]) -> Node:
+def _node(proto: Any, path: Path, known: dict[str, Any] | None) -> Node:
     inputs, controls = [], []
     for text in proto.input:
         if text.startswith("^"):
@@ -71,9 +71,11 @@ class Attributes(Mapping[str, Any]):
         self._protos = protos
         self._owner = owner
         self._path = path
-        self._known = {} if known is None else known
+        self._known = known
 
     def __getitem__(self, name: str) -> Any:
+        if self._known is None:
+            self._known = {}
         if name not in self._known:
             if name not in self._protos:
                 raise KeyError(name)

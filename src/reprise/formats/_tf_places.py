@@ -184,7 +184,7 @@ def _choose(folder: Path, prefixes: list[Path]) -> tuple[Path, tuple[str, ...]]:
 
 
 def _state(folder: Path) -> str:
-    """The name that the folder's `checkpoint` file gives, without folders, which may be another machine's; or nothing."""
+    """The name in the folder's `checkpoint` file, without its folders, which may be another machine's; or nothing."""
     file = folder / _STATE_FILE
     try:
         if file.stat().st_size > _MOST_STATE_BYTES:

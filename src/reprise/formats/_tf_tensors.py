@@ -129,7 +129,7 @@ def packed_array(content: Any, dtype: str, shape: tuple[int, ...], what: str, pa
     expected = math.prod(shape) * DTYPES[dtype].itemsize
     if dtype == "string" or len(content) != expected:
         raise DamagedFile(
-            f"{path}: {what} of {dtype} {list(shape)} holds {len(content)} bytes, expected {expected}. Copy the file again."
+            f"{path}: {what} of {dtype} {list(shape)} has {len(content)} bytes, expected {expected}. Copy it again."
         )
     return np.frombuffer(content, DTYPES[dtype]).reshape(shape)
 

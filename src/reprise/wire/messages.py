@@ -131,7 +131,7 @@ BundleHeaderProto
   1 num_shards int32
   2 endianness int32
 BundleEntryProto
-  1 dtype int32
+  1 dtype DataType
   2 shape TensorShapeProto
   3 shard_id int32
   4 offset int64
@@ -141,7 +141,7 @@ BundleEntryProto
 SavedSliceMeta
   1 name string
   2 shape TensorShapeProto
-  3 type int32
+  3 type DataType
   4 slice TensorSliceProto*
 SavedTensorSliceMeta
   1 tensor SavedSliceMeta*

@@ -194,13 +194,17 @@ def _scalar(dtype: Any, content: Any = b"") -> Any:
 
 
 def _array(state: Any) -> Any:
-    """The elements of a NumPy array as nested lists."""
+    """The elements of a NumPy array as nested lists; those of an array of objects come as a list already."""
     _version, shape, dtype, fortran, content = state
     if isinstance(content, list):
         return content
+    return _from_buffer(content, dtype, shape, "F" if fortran else "C")
+
+
+def _from_buffer(content: Any, dtype: Any, shape: Any, order: Any) -> Any:
     if not content:
         return []
-    return np.frombuffer(_bytes(content), _dtype(dtype)).reshape(shape, order="F" if fortran else "C").tolist()
+    return np.frombuffer(_bytes(content), _dtype(dtype)).reshape(shape, order=order).tolist()
 
 
 def _dtype(record: Any) -> np.dtype[Any]:
@@ -227,7 +231,9 @@ _MAKERS: Mapping[str, Callable[..., Any]] = {
     "copyreg._reconstructor": _reconstructor,
     "_codecs.encode": _encode,
     **{f"{module}.{kind}": _set for module in ("__builtin__", "builtins") for kind in ("set", "frozenset")},
+    **{f"{module}.bytes": lambda: b"" for module in ("__builtin__", "builtins")},
     **{f"numpy.{core}.multiarray._reconstruct": _reconstruct for core in ("core", "_core")},
+    **{f"numpy.{core}.numeric._frombuffer": _from_buffer for core in ("core", "_core")},
     **{f"numpy.{core}.multiarray.scalar": _scalar for core in ("core", "_core")},
 }
 
