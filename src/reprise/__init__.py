@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from reprise.errors import RepriseError
     from reprise.export import export
-    from reprise.model import RecurrentModel, State
+    from reprise.model import RecurrentModel
     from reprise.restore import restore
+    from reprise.state import State
     from reprise.vocabulary import Vocabulary
 
 __version__ = "0.1.0"
@@ -27,7 +28,7 @@ __all__ = ["RecurrentModel", "RepriseError", "State", "Vocabulary", "export", "r
 _HOMES = {
     "RecurrentModel": "reprise.model",
     "RepriseError": "reprise.errors",
-    "State": "reprise.model",
+    "State": "reprise.state",
     "Vocabulary": "reprise.vocabulary",
     "export": "reprise.export",
     "restore": "reprise.restore",

@@ -35,22 +35,24 @@ def main() -> None:
 
 def application(arguments: Sequence[str]) -> typer.Typer:
     """The program: with the one command that `arguments` begin with, or with all where they begin otherwise."""
-    app = typer.Typer(
-        help=ABOUT, add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
-    )
-    app.callback()(_version)
+    app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.callback(help=ABOUT)(_common)
     for name in COMMANDS if arguments[:1] not in [[c] for c in COMMANDS] else arguments[:1]:
         module = import_module(f"reprise.cli.{name}")
         app.command(name, epilog=f"\b\nExamples:\n{module.EXAMPLES}")(getattr(module, name))
     return app
 
 
-def _version(
-    version: bool = typer.Option(False, "--version", help="Show the version and leave.", is_eager=True),
-) -> None:
-    if version:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         import_module("reprise.cli.version").version()
         raise typer.Exit
+
+
+def _common(
+    version: bool = typer.Option(False, "--version", help="Show the version.", callback=_show_version, is_eager=True),
+) -> None:
+    """Options that come before the command."""
 
 
 def _said(message: str) -> int:

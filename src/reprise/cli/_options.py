@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from reprise.model import RecurrentModel, State
+    from reprise.model import RecurrentModel
+    from reprise.state import State
 
 Model = Annotated[
     Path, typer.Argument(metavar="MODEL", help="A folder, a checkpoint prefix or a file of any saved format.")
@@ -17,17 +18,16 @@ VocabularyFile = Annotated[
     Path | None, typer.Option("--vocabulary", metavar="FILE", help="The vocabulary, where the model's files have none.")
 ]
 Inputs = Annotated[
-    list[str] | None, typer.Option("--input", metavar="TENSOR", help="Use this tensor as input. May be repeated.")
+    list[str] | None, typer.Option("--input", metavar="TENSOR", help="Use this tensor as an input. Repeatable.")
 ]
 Outputs = Annotated[
-    list[str] | None, typer.Option("--output", metavar="TENSOR", help="Use this tensor as output. May be repeated.")
+    list[str] | None, typer.Option("--output", metavar="TENSOR", help="Use this tensor as an output. Repeatable.")
 ]
-Scope = Annotated[
-    str | None, typer.Option("--scope", metavar="NAME", help="Of several models in the graph, the one in this scope.")
+States = Annotated[
+    list[str] | None,
+    typer.Option("--state-tensor", metavar="TENSOR", help="Use this tensor as a state. Repeatable."),
 ]
-FormatName = Annotated[
-    str | None, typer.Option("--format", metavar="NAME", help="Read as this format; `reprise formats` lists them.")
-]
+Scope = Annotated[str, typer.Option(metavar="NAME", help="Of several models in the graph, the one in this scope.")]
 StateFile = Annotated[Path | None, typer.Option("--state", metavar="FILE", help="Go on from this saved state.")]
 SaveState = Annotated[Path | None, typer.Option("--save-state", metavar="FILE", help="Save the state at the end.")]
 
@@ -37,24 +37,25 @@ def restored(
     vocabulary: Path | None = None,
     inputs: list[str] | None = None,
     outputs: list[str] | None = None,
-    scope: str | None = None,
-    format_name: str | None = None,
+    states: list[str] | None = None,
+    scope: str = "",
 ) -> RecurrentModel:
     """The model that the arguments name."""
+    from reprise.formats import read_vocabulary
     from reprise.restore import restore
 
     return restore(
         path,
-        vocabulary=vocabulary,
-        inputs=inputs or None,
-        outputs=outputs or None,
+        inputs=inputs or (),
+        outputs=outputs or (),
+        states=states or (),
         scope=scope,
-        format=format_name,
+        vocabulary=None if vocabulary is None else read_vocabulary(vocabulary),
     )
 
 
-def started(model: RecurrentModel, path: Path | None) -> State | None:
+def started(path: Path | None) -> State | None:
     """The state to start from, or None for the initial one."""
-    from reprise.model import State
+    from reprise.state import State
 
-    return None if path is None else State.load(path, model)
+    return None if path is None else State.load(path)

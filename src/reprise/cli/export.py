@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reprise.cli._options import FormatName, Inputs, Model, Outputs, Scope, VocabularyFile, restored
+from reprise.cli._options import Inputs, Model, Outputs, Scope, States, VocabularyFile, restored
 
 EXAMPLES = """\
   reprise export runs/quijote quijote.onnx --to onnx
@@ -22,11 +22,11 @@ def export(
     vocabulary: VocabularyFile = None,
     inputs: Inputs = None,
     outputs: Outputs = None,
-    scope: Scope = None,
-    format_name: FormatName = None,
+    states: States = None,
+    scope: Scope = "",
 ) -> None:
     """Write a saved model in another format, verified over many carried steps, or refused."""
     from reprise.export import export as exported
 
-    exported(restored(path, vocabulary, inputs, outputs, scope, format_name), out, to=to, steps=steps)
+    exported(restored(path, vocabulary, inputs, outputs, states, scope), out, to=to, steps=steps)
     typer.echo(f"{out}: written, and equal over {steps} carried steps", err=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from reprise.cli._options import FormatName, Inputs, Model, Outputs, Scope
+from reprise.cli._options import Inputs, Model, Outputs, Scope, States
 
 EXAMPLES = """\
   reprise inspect model.ckpt-2000
@@ -20,8 +20,8 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="Print data.")] = False,
     inputs: Inputs = None,
     outputs: Outputs = None,
-    scope: Scope = None,
-    format_name: FormatName = None,
+    states: States = None,
+    scope: Scope = "",
 ) -> None:
     """Show what a saved model holds: format, interface and the evidence for it, variables, vocabulary.
 
@@ -29,5 +29,5 @@ def inspect(
     """
     from reprise.restore import examine
 
-    found = examine(path, inputs=inputs or None, outputs=outputs or None, scope=scope, format=format_name)
+    found = examine(path, inputs=inputs or (), outputs=outputs or (), states=states or (), scope=scope)
     typer.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if as_json else str(found))

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from reprise.cli._options import (
-    FormatName,
     Inputs,
     Model,
     Outputs,
     SaveState,
     Scope,
     StateFile,
+    States,
     VocabularyFile,
     restored,
     started,
@@ -40,16 +40,16 @@ def run(
     save_state: SaveState = None,
     input_tensors: Inputs = None,
     output_tensors: Outputs = None,
-    scope: Scope = None,
-    format_name: FormatName = None,
+    states: States = None,
+    scope: Scope = "",
 ) -> None:
     """Feed arrays to a saved model, and write what it gives."""
     arrays = read(inputs)
-    model = restored(path, vocabulary, input_tensors, output_tensors, scope, format_name)
-    given, after = (model.step if step else model.run)(_named(arrays), started(model, state))
+    model = restored(path, vocabulary, input_tensors, output_tensors, states, scope)
+    given, after = (model.step if step else model.run)(_named(arrays), started(state))
     write(outputs, given)
     if save_state:
-        after.save(save_state)
+        model.signed(after).save(save_state)
 
 
 def _named(arrays: Mapping[str, Any]) -> Any:

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from reprise.cli._options import (
-    FormatName,
     Inputs,
     Model,
     Outputs,
     SaveState,
     Scope,
     StateFile,
+    States,
     VocabularyFile,
     restored,
     started,
@@ -50,19 +50,19 @@ def sample(
     save_state: SaveState = None,
     inputs: Inputs = None,
     outputs: Outputs = None,
-    scope: Scope = None,
-    format_name: FormatName = None,
+    states: States = None,
+    scope: Scope = "",
 ) -> None:
     """Write text that a saved model makes up, symbol by symbol."""
     from reprise.sampling import generate
 
-    model = restored(path, vocabulary, inputs, outputs, scope, format_name)
+    model = restored(path, vocabulary, inputs, outputs, states, scope)
     last: list[Any] = []
     pieces = generate(
         model,
         length,
         prompt=prompt,
-        state=started(model, state),
+        state=started(state),
         temperature=temperature,
         top_k=top_k,
         top_p=top_p,
@@ -79,7 +79,7 @@ def sample(
         sys.stdout.write("\n")
     sys.stdout.flush()
     if save_state:
-        last[0].save(save_state)
+        model.signed(last[0]).save(save_state)
 
 
 def _stream(prompt: str, pieces: Iterator[tuple[str, ...]]) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from reprise.cli._options import FormatName, Inputs, Model, Outputs, Scope, VocabularyFile, restored
+from reprise.cli._options import Inputs, Model, Outputs, Scope, States, VocabularyFile, restored
 from reprise.errors import CallError
 
 EXAMPLES = """\
@@ -25,13 +25,13 @@ def score(
     vocabulary: VocabularyFile = None,
     inputs: Inputs = None,
     outputs: Outputs = None,
-    scope: Scope = None,
-    format_name: FormatName = None,
+    states: States = None,
+    scope: Scope = "",
 ) -> None:
     """Measure how well a saved model predicts a text: bits per symbol and perplexity."""
     from reprise.sampling import score as scored
 
-    result = scored(restored(path, vocabulary, inputs, outputs, scope, format_name), _read(text))
+    result = scored(restored(path, vocabulary, inputs, outputs, states, scope), _read(text))
     facts = {"bits_per_symbol": result.bits_per_symbol, "perplexity": result.perplexity, "symbols": result.symbols}
     if as_json:
         typer.echo(json.dumps(facts))

@@ -17,8 +17,6 @@ from reprise.vocabulary import Vocabulary
 
 S = TypeVar("S")
 
-SYMBOLS = ("tokens", "one-hot")
-
 
 class Port(Protocol):
     """An input or output of a model."""
@@ -96,32 +94,31 @@ class Reader:
     Attributes:
         model: Can be stepped.
         vocabulary: As long as the output is wide.
-        inputs: One port of role tokens or one-hot; the others are lengths.
+        input: The port of role tokens or one-hot. Lengths, where there are others, the model knows by itself.
         output: The port of role logits, or else probabilities.
         batch: Rows fed at once: as many as asked for, or more where the file fixed their number.
     """
 
     model: Steps[Any]
     vocabulary: Vocabulary
-    inputs: tuple[Port, ...]
+    input: Port
     output: Port
     batch: int
 
     @property
     def takes_sequences(self) -> bool:
         """Whether `run` takes any number of steps at once."""
-        port = next(p for p in self.inputs if p.role in SYMBOLS)
-        return port.time_axis is not None and port.shape[port.time_axis] is None
+        return self.input.time_axis is not None and self.input.shape[self.input.time_axis] is None
 
     def run(self, ids: Array, state: Any) -> tuple[Array, Any]:
         """The ids [T], the same in every row → logits in the model's layout, and the state."""
         rows = np.broadcast_to(ids, (self.batch, len(ids)))
-        outputs, state = self.model.run({p.name: self._fed(p, rows, p.time_axis) for p in self.inputs}, state)
+        outputs, state = self.model.run({self.input.name: self._fed(rows, self.input.time_axis)}, state)
         return self._logits(outputs), state
 
     def step(self, ids: Array, state: Any) -> tuple[Array, Any]:
         """The ids [N] → logits [N, V], and the state."""
-        outputs, state = self.model.step({p.name: self._fed(p, ids[:, None], None) for p in self.inputs}, state)
+        outputs, state = self.model.step({self.input.name: self._fed(ids[:, None], None)}, state)
         return self._logits(outputs).reshape(self.batch, len(self.vocabulary)), state
 
     def step_all(self, symbol: int, state: Any) -> tuple[Array, Any]:
@@ -159,11 +156,9 @@ class Reader:
         with np.errstate(divide="ignore"):  # probability 0 is logit −inf
             return np.asarray(np.log(scores))
 
-    def _fed(self, port: Port, ids: Array, time_axis: int | None) -> Array:
-        """The ids [N, T] as `port` wants them; without a time axis T is 1."""
-        dtype, width = DTYPES[port.dtype], len(self.vocabulary)
-        if port.role == "lengths":
-            return np.full(self.batch, ids.shape[1], dtype)
+    def _fed(self, ids: Array, time_axis: int | None) -> Array:
+        """The ids [N, T] in the layout of the input; without a time axis T is 1."""
+        port, width = self.input, len(self.vocabulary)
         data = ids if time_axis is None or _or(port.batch_axis, -1) < time_axis else ids.T
         if port.role == "one-hot":
             data = data[..., None] == np.arange(width)
@@ -172,7 +167,7 @@ class Reader:
         shape = [sizes.get(axis, 1) for axis in kept]
         if port.role == "one-hot":
             shape[-1] = width
-        return data.astype(dtype).reshape(shape)
+        return data.astype(DTYPES[port.dtype]).reshape(shape)
 
 
 def _or(axis: int | None, default: int) -> int:
@@ -196,12 +191,11 @@ def reader(model: Steps[Any], rows: int) -> Reader:
             "vocabulary: the files have none; give the one that the model was trained with "
             "(vocabulary=, --vocabulary FILE)"
         )
-    output = _output(model.interface)
-    inputs = _inputs(model.interface)
-    for port in (output, *(p for p in inputs if p.role == "one-hot")):
+    source, output = _input(model.interface), _output(model.interface)
+    for port in [source, output] if source.role == "one-hot" else [output]:
         if port.shape:
             _check_width(model.vocabulary, port, port.shape[-1])
-    return Reader(model, model.vocabulary, inputs, output, _batch(inputs, rows))
+    return Reader(model, model.vocabulary, source, output, _batch(source, rows))
 
 
 def _output(interface: Interface) -> Port:
@@ -220,25 +214,23 @@ def _output(interface: Interface) -> Port:
     )
 
 
-def _inputs(interface: Interface) -> tuple[Port, ...]:
-    roles = [p.role for p in interface.inputs]
-    if sum(role in SYMBOLS for role in roles) != 1 or not set(roles) <= {*SYMBOLS, "lengths"}:
-        raise CallError(
-            f"inputs: expected one with the role tokens or one-hot, found {_listed(interface.inputs)}; "
-            "use step() or run()"
-        )
-    return tuple(interface.inputs)
+def _input(interface: Interface) -> Port:
+    match [p for p in interface.inputs if p.role != "lengths"]:
+        case [port] if port.role in ("tokens", "one-hot"):
+            return port
+    raise CallError(
+        f"inputs: expected one with the role tokens or one-hot, found {_listed(interface.inputs)}; use step() or run()"
+    )
 
 
 def _listed(ports: Sequence[Port]) -> str:
     return ", ".join(f"{p.name} ({p.role})" for p in ports) or "none"
 
 
-def _batch(inputs: Sequence[Port], rows: int) -> int:
+def _batch(port: Port, rows: int) -> int:
     """The rows to feed: `rows`, or the number that the file fixed where that is larger."""
     if rows < 1:
         raise CallError(f"samples: expected at least 1, found {rows}")
-    port = next(p for p in inputs if p.role in SYMBOLS)
     fixed = 1 if port.batch_axis is None else port.shape[port.batch_axis]
     if fixed is not None and rows > fixed:
         raise CallError(f"samples: input {port.name!r} takes {fixed} at once in this file, found {rows}")
