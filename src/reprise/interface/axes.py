@@ -1,0 +1,150 @@
+"""Which axes are time and batch, and with which sizes set free: the shapes of one reading of a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from reprise.graph import Node, ShapeAttribute, Value
+from reprise.interface.facts import Facts
+from reprise.interface.recurrences import Recurrence
+from reprise.interface.sizes import Dim
+from reprise.interface.structure import Carried, Structure
+from reprise.tensors import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """The symbols of time and batch in a set of facts.
+
+    Attributes:
+        facts: Shapes with only these axes free.
+        times: Symbols of time, one for each length of sequence that the recurrences run over.
+        batch: The symbol of the batch, or None where the file has none or bakes it in.
+    """
+
+    facts: Facts
+    times: frozenset[str]
+    batch: str | None
+
+    def time_axis(self, value: Value) -> int | None:
+        """The axis of `value` that is time alone."""
+        return self._axis(value, self.times)
+
+    def batch_axis(self, value: Value) -> int | None:
+        """The axis of `value` that is the batch alone."""
+        return self._axis(value, frozenset() if self.batch is None else frozenset({self.batch}))
+
+    def _axis(self, value: Value, names: frozenset[str]) -> int | None:
+        found = [i for i, d in enumerate(self.facts.shape(value) or ()) if len(d.symbols) == 1 and d.symbols[0] in names]
+        return found[0] if found else None
+
+    def rows(self, value: Value) -> str | None:
+        """`batch-major` or `time-major` where the first axis of `value` holds both."""
+        first = next(iter(self.facts.shape(value) or ()), Dim(1)).symbols
+        if len(first) != 2 or self.batch not in first or not self.times & set(first):
+            return None
+        return "batch-major" if first[0] == self.batch else "time-major"
+
+    def sizes(self, value: Value) -> tuple[int | None, ...]:
+        """The shape of `value` as users see it, None where free."""
+        shape = self.facts.shape(value) or ()
+        return tuple(d.scale if d.known else None for d in shape)
+
+
+def read(
+    structure: Structure,
+    recurrences: Collection[Recurrence],
+    inputs: Sequence[Value],
+    wanted: Iterable[Value],
+    settings: Mapping[Value, Array],
+) -> Axes:
+    """Time and batch axes when `wanted` is computed from `inputs`, known `settings` and the states of `recurrences`.
+
+    The first pass takes every size of inputs and states for free and sees which are time and batch; the second frees
+    only those, so that every other size is the number in the file.
+    """
+    wanted = list(wanted)
+    every = {v: tuple(range(len(_declared(structure, v) or ()))) for v in inputs}
+    facts = _facts(structure, recurrences, every, None, wanted, settings)
+    times, batch = _times(facts, recurrences), _batch(facts, recurrences)
+    free = {
+        v: tuple(i for i, d in enumerate(facts.shape(v) or ()) if set(d.symbols) & (times | {batch})) for v in inputs
+    }
+    states = {c.entering: _batch_axes(facts, c, batch) for r in recurrences for c in r.states}
+    facts = _facts(structure, recurrences, free, states, wanted, settings)
+    return Axes(facts, _times(facts, recurrences), _batch(facts, recurrences))
+
+
+def _batch_axes(facts: Facts, carried: Carried, batch: str | None) -> tuple[int, ...]:
+    return tuple(i for i, d in enumerate(facts.shape(carried.entering) or ()) if batch is not None and batch in d.symbols)
+
+
+def _facts(
+    structure: Structure,
+    recurrences: Collection[Recurrence],
+    inputs: Mapping[Value, Collection[int]],
+    states: Mapping[Value, Collection[int]] | None,
+    wanted: Iterable[Value],
+    settings: Mapping[Value, Array],
+) -> Facts:
+    static, facts = Facts(structure), Facts(structure)
+    for value, number in settings.items():
+        static.know(value, number)
+        facts.know(value, number)
+    for value, free in inputs.items():
+        facts.give(value, facts.symbols(value.node, _declared(structure, value), free))
+    for recurrence in recurrences:
+        for carried in recurrence.states:
+            shape = static.shape(carried.initial)
+            if shape is None:
+                continue
+            numbers = [d.scale if d.known else None for d in shape]
+            free = range(len(numbers)) if states is None else states[carried.entering]
+            facts.give(carried.entering, facts.symbols(carried.enter, numbers, free))
+    for recurrence in recurrences:
+        for carried in recurrence.loop.carried:
+            facts.equate(facts.of(carried.entering).shape, facts.of(carried.leaving).shape)
+        for write in recurrence.writes:
+            facts.of(write.element)
+    for value in wanted:
+        facts.of(value)
+    return facts
+
+
+def _declared(structure: Structure, value: Value) -> tuple[int | None, ...] | None:
+    """The shape that the file gives a source."""
+    node = structure.graph[value.node]
+    shape = node.attributes.get("shape")
+    dims = shape.dims if isinstance(shape, ShapeAttribute) else None
+    if dims is None or (dims == () and "_output_shapes" in node.attributes):
+        listed = _listed(node)
+        dims = listed[value.index] if value.index < len(listed) else dims
+    return dims
+
+
+def _listed(node: Node) -> list[tuple[int | None, ...] | None]:
+    for name in ("_output_shapes", "output_shapes", "shapes"):
+        shapes = node.attributes.get(name)
+        if isinstance(shapes, tuple) and all(isinstance(s, ShapeAttribute) for s in shapes):
+            return [s.dims for s in shapes]
+    return []
+
+
+def _times(facts: Facts, recurrences: Collection[Recurrence]) -> frozenset[str]:
+    found = set()
+    for recurrence in recurrences:
+        for read in recurrence.reads:
+            shape = facts.shape(read.stacked)
+            if shape and len(shape[0].symbols) == 1 and shape[0].scale == 1:
+                found.add(shape[0].symbols[0])
+    return frozenset(found)
+
+
+def _batch(facts: Facts, recurrences: Collection[Recurrence]) -> str | None:
+    for recurrence in recurrences:
+        for carried in recurrence.states:
+            shape = facts.shape(carried.entering)
+            if shape and len(shape[0].symbols) == 1 and shape[0].scale == 1 and len(shape) > 1:
+                return shape[0].symbols[0]
+    return None

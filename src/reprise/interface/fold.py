@@ -1,0 +1,165 @@
+"""Arithmetic on small constant tensors: what TensorFlow computes of shapes, axes and permutations inside the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from reprise.graph import Node
+from reprise.tensors import DTYPES, Array
+
+
+def fold(node: Node, inputs: list[Array]) -> list[Array] | None:
+    """The outputs of `node` on known inputs, or None where the numbers do not fit the operator."""
+    if any(a.dtype == object for a in inputs):
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            result = FOLDABLE[node.op](node, inputs)
+    except (ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError):
+        return None
+    return result if isinstance(result, list) else [np.asarray(result)]
+
+
+def _axis(node: Node, name: str, default: Any = None) -> Any:
+    value = node.attributes.get(name, default)
+    return tuple(value) if isinstance(value, (tuple, list)) else value
+
+
+def _strided_slice(node: Node, inputs: list[Array]) -> Array | None:
+    value, begin, end, strides = inputs
+    masks = [int(node.attributes.get(f"{m}_mask", 0)) for m in ("begin", "end", "shrink_axis", "new_axis", "ellipsis")]
+    if masks[4]:
+        raise ValueError("ellipsis")
+    index: list[Any] = []
+    for i in range(len(begin)):
+        if masks[3] >> i & 1:
+            index.append(None)
+        elif masks[2] >> i & 1:
+            index.append(int(begin[i]))
+        else:
+            first = None if masks[0] >> i & 1 else int(begin[i])
+            last = None if masks[1] >> i & 1 else int(end[i])
+            index.append(slice(first, last, int(strides[i])))
+    return np.asarray(value[tuple(index)])
+
+
+def _slice(node: Node, inputs: list[Array]) -> Array:
+    value, begin, size = inputs
+    return value[tuple(slice(int(b), None if n < 0 else int(b) + int(n)) for b, n in zip(begin, size, strict=True))]
+
+
+def _range(node: Node, inputs: list[Array]) -> Array:
+    start, limit, step = (a.item() for a in inputs)
+    if step == 0 or abs((limit - start) / step) > 4096:
+        raise ValueError("size")
+    return np.arange(start, limit, step, inputs[0].dtype)
+
+
+def _small(shape: Array) -> tuple[int, ...]:
+    sizes = tuple(int(n) for n in shape)
+    if np.prod(sizes, dtype=np.float64) > 4096:
+        raise ValueError("size")
+    return sizes
+
+
+def _cast(node: Node, inputs: list[Array]) -> Array:
+    return inputs[0].astype(DTYPES[node.attributes.get("DstT", "float32")])
+
+
+def _reduce(function: Callable[..., Any]) -> Callable[[Node, list[Array]], Any]:
+    def apply(node: Node, inputs: list[Array]) -> Any:
+        keep = bool(node.attributes.get("keep_dims") or node.attributes.get("keepdims"))
+        axes = tuple(int(a) for a in inputs[1].ravel())
+        return np.asarray(function(inputs[0], axis=axes, keepdims=keep)).astype(inputs[0].dtype)
+
+    return apply
+
+
+def _list_diff(node: Node, inputs: list[Array]) -> list[Array]:
+    kept = [i for i, n in enumerate(inputs[0]) if n not in inputs[1]]
+    return [inputs[0][kept], np.asarray(kept, np.int32)]
+
+
+def _dynamic_stitch(node: Node, inputs: list[Array]) -> Array:
+    half = len(inputs) // 2
+    places, data = inputs[:half], inputs[half:]
+    size = 1 + max(int(p.max()) for p in places if p.size)
+    out = np.zeros((min(size, 4096), *data[0].shape[places[0].ndim :]), data[0].dtype)
+    for place, values in zip(places, data, strict=True):
+        out[place] = values
+    return out
+
+
+def _invert(node: Node, inputs: list[Array]) -> Array:
+    return np.argsort(inputs[0]).astype(inputs[0].dtype)
+
+
+def _unary(function: Callable[..., Any]) -> Callable[[Node, list[Array]], Any]:
+    return lambda node, inputs: function(inputs[0])
+
+
+def _binary(function: Callable[..., Any]) -> Callable[[Node, list[Array]], Any]:
+    return lambda node, inputs: function(inputs[0], inputs[1])
+
+
+def _divide(node: Node, inputs: list[Array]) -> Array:
+    a, b = inputs
+    return np.asarray(a // b if a.dtype.kind in "iu" else a / b)
+
+
+def _squeeze(node: Node, inputs: list[Array]) -> Array:
+    axes = _axis(node, "squeeze_dims") or _axis(node, "axis") or None
+    return np.squeeze(inputs[0], axes)
+
+
+def _expand(node: Node, inputs: list[Array]) -> Array:
+    return np.expand_dims(inputs[0], int(inputs[1].item()))
+
+
+FOLDABLE: dict[str, Callable[[Node, list[Array]], Any]] = {
+    **dict.fromkeys(("Add", "AddV2"), _binary(np.add)),
+    "Sub": _binary(np.subtract),
+    "Mul": _binary(np.multiply),
+    "FloorDiv": _binary(np.floor_divide),
+    **dict.fromkeys(("Div", "RealDiv"), _divide),
+    **dict.fromkeys(("FloorMod", "Mod"), _binary(np.mod)),
+    "Maximum": _binary(np.maximum),
+    "Minimum": _binary(np.minimum),
+    "Less": _binary(np.less),
+    "LessEqual": _binary(np.less_equal),
+    "Greater": _binary(np.greater),
+    "GreaterEqual": _binary(np.greater_equal),
+    "Equal": _binary(np.equal),
+    "NotEqual": _binary(np.not_equal),
+    "LogicalAnd": _binary(np.logical_and),
+    "LogicalOr": _binary(np.logical_or),
+    "LogicalNot": _unary(np.logical_not),
+    "Neg": _unary(np.negative),
+    "Reshape": lambda node, inputs: inputs[0].reshape([int(n) for n in inputs[1]]),
+    "ConcatV2": lambda node, inputs: np.concatenate(inputs[:-1], int(inputs[-1].item())),
+    "Concat": lambda node, inputs: np.concatenate(inputs[1:], int(inputs[0].item())),
+    "Pack": lambda node, inputs: np.stack(inputs, int(node.attributes.get("axis", 0))),
+    "Range": _range,
+    "Fill": lambda node, inputs: np.full(_small(inputs[0]), inputs[1]),
+    "Cast": _cast,
+    "Prod": _reduce(np.prod),
+    "Sum": _reduce(np.sum),
+    "Max": _reduce(np.max),
+    "Min": _reduce(np.min),
+    "StridedSlice": _strided_slice,
+    "Slice": _slice,
+    "Squeeze": _squeeze,
+    "ExpandDims": _expand,
+    "InvertPermutation": _invert,
+    "ListDiff": _list_diff,
+    "DynamicStitch": _dynamic_stitch,
+    "Select": lambda node, inputs: np.where(*inputs),
+    "ZerosLike": _unary(np.zeros_like),
+    "OnesLike": _unary(np.ones_like),
+    "Transpose": lambda node, inputs: np.transpose(inputs[0], [int(i) for i in inputs[1]]),
+    "Tile": lambda node, inputs: np.tile(inputs[0], _small(inputs[1])),
+    "ReverseV2": lambda node, inputs: np.flip(inputs[0], tuple(int(a) for a in inputs[1])),
+}

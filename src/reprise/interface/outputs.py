@@ -1,0 +1,243 @@
+"""Which tensors a user wants of a graph: what the recurrence reaches, before losses, gradients and summaries.
+
+A value is a *prediction* when it depends on a recurrence and on nothing that only the loss needs. Sources that feed no
+recurrence (targets, weights of the loss) are foreign. Following consumers from the recurrence, a prediction that nothing
+else consumes, or that is first joined with a foreign value that does not itself depend on the recurrence, is an output.
+What is joined with foreign values that do depend on it belongs to the gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from reprise.graph import Node, Value
+from reprise.interface.influence import DISCRETE, Influence, ancestors
+from reprise.interface.recurrences import Recurrence
+from reprise.interface.structure import Structure
+
+#: Where values come from outside the graph. Each output of such a node is a source of its own.
+SOURCES = frozenset(
+    "Placeholder PlaceholderV2 PlaceholderWithDefault QueueDequeue QueueDequeueV2 QueueDequeueMany QueueDequeueManyV2 "
+    "QueueDequeueUpTo QueueDequeueUpToV2 IteratorGetNext OneShotIterator ReaderRead ReaderReadV2 ParseExample Unstage _Arg "
+    "ParseSingleExample FakeQueue".split()
+)
+
+_SIDE_EFFECTS = frozenset(
+    "ScalarSummary HistogramSummary MergeSummary TensorSummary TensorSummaryV2 ImageSummary AudioSummary Assert Print "
+    "NoOp SaveV2 Save SaveSlices WriteSummary WriteScalarSummary WriteHistogramSummary ControlTrigger StackPush "
+    "StackPushV2 TensorListPushBack Abort".split()
+)
+_LOSSES = frozenset("SparseSoftmaxCrossEntropyWithLogits SoftmaxCrossEntropyWithLogits L2Loss CTCLoss InTopK InTopKV2".split())
+_REARRANGING = frozenset("Pack Stack ConcatV2 Concat Identity Reshape ExpandDims Squeeze Transpose _Results".split())
+_ROUNDABOUT = frozenset("Identity Cast Squeeze Reshape Log LogSoftmax Transpose StridedSlice Max Min".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """The outputs found, in the order of the file.
+
+    Attributes:
+        values: The tensors.
+        uses: For each, the recurrences that it depends on.
+        trained: Whether the graph joins any of them with targets.
+    """
+
+    values: tuple[Value, ...]
+    uses: tuple[tuple[Recurrence, ...], ...]
+    trained: bool
+
+
+def sources(structure: Structure) -> tuple[Value, ...]:
+    """All values that come from outside: placeholders, queues, iterators."""
+    found = []
+    for node in structure.graph:
+        if node.op in SOURCES or (node.op.startswith("QueueDequeue") or node.op.startswith("IteratorGetNext")):
+            count = max((v.index for n in structure.consumers[node.name] for v in _from(structure, n, node.name)), default=0)
+            found += [Value(node.name, k) for k in range(count + 1)]
+    return tuple(found)
+
+
+def _from(structure: Structure, consumer: str, producer: str) -> Iterable[Value]:
+    return (v for v in structure.graph[consumer].inputs if v.node == producer)
+
+
+def predictions(structure: Structure, recurrences: Collection[Recurrence], given: Collection[Value]) -> Predictions:
+    """The outputs of `recurrences`; `given` are values besides placeholders that count as wanted inputs."""
+    every = sources(structure)
+    from_sources = Influence(structure, every)
+    leaves = {v: r for r in recurrences for v in _leaving(structure, r)}
+    reached = Influence(structure, tuple(leaves))
+    wanted = _wanted(structure, recurrences, from_sources, every) | {s for s in every if s in given}
+    foreign = sum(1 << i for i, s in enumerate(every) if s not in wanted)
+    kinds = _Kinds(structure, reached, from_sources, foreign)
+    found = [v for name in kinds.outputs() for v in _presented(structure, Value(name), kinds)]
+    unique = [v for v in dict.fromkeys(found) if not _only_packs_states(structure, v, recurrences)]
+    unique = unique or list(dict.fromkeys(found))
+    uses = tuple(tuple(dict.fromkeys(leaves[s] for s in reached.of(v))) for v in unique)
+    return Predictions(tuple(unique), uses, kinds.joined)
+
+
+def _leaving(structure: Structure, recurrence: Recurrence) -> Iterator[Value]:
+    written = [w.carried for w in recurrence.writes]
+    for carried in (*recurrence.states, *written, *recurrence.fed_back):
+        if carried.final is not None:
+            yield carried.final
+
+
+def _wanted(
+    structure: Structure, recurrences: Collection[Recurrence], influence: Influence, every: tuple[Value, ...]
+) -> set[Value]:
+    """Sources whose numbers a recurrence depends on, and scalars (they are settings)."""
+    mask = 0
+    for recurrence in recurrences:
+        for carried in recurrence.loop.carried:
+            mask |= influence.mask(carried.initial) | influence.mask(carried.leaving)
+        for value in recurrence.loop.constants.values():
+            mask |= influence.mask(value)
+    scalars = {s for s in every if _is_scalar(structure.graph[s.node])}
+    return {s for i, s in enumerate(every) if mask >> i & 1} | scalars
+
+
+def _is_scalar(node: Node) -> bool:
+    shape = node.attributes.get("shape")
+    if node.op == "PlaceholderWithDefault" and shape is None:
+        return False
+    dims = getattr(shape, "dims", None)
+    if dims == () and "_output_shapes" in node.attributes:
+        declared = node.attributes["_output_shapes"]
+        dims = declared[0].dims if declared else None
+    return dims == ()
+
+
+def _may_be_output(structure: Structure, name: str) -> bool:
+    op = structure.graph[name].op
+    return op not in _SIDE_EFFECTS | _LOSSES and not op.startswith(_STORES) and not structure.context(Value(name))
+
+
+class _Kinds:
+    """Sorts the nodes behind the recurrences into predictions and the rest."""
+
+    def __init__(self, structure: Structure, reached: Influence, from_sources: Influence, foreign: int) -> None:
+        self._structure = structure
+        self._reached = reached
+        self._foreign = {n.name for n in structure.graph if from_sources.mask(Value(n.name)) & foreign}
+        self._recurrent = {n.name for n in structure.graph if reached.mask(Value(n.name))}
+        self.candidates = {
+            name
+            for name in self._recurrent - self._foreign
+            if _may_be_output(structure, name)
+        }
+        self._remove_losses()
+        self.joined = False
+
+    def _remove_losses(self) -> None:
+        """What is computed from a loss operator is no prediction even where its targets are the inputs themselves."""
+        lost = {n.name for n in self._structure.graph if n.op in _LOSSES and n.name in self._recurrent}
+        for name in self._structure.order:
+            if any(v.node in lost for v in self._structure.graph[name].inputs):
+                lost.add(name)
+        self._foreign |= lost
+        self.candidates -= lost
+        self._lost = lost
+
+    def outputs(self) -> list[str]:
+        """Names of candidates that end a branch of the computation and are not part of the gradient."""
+        live: set[str] = set()
+        ends: list[str] = []
+        for name in reversed(self._structure.order):
+            if name not in self.candidates:
+                continue
+            if any(c in live for c in self._structure.consumers[name]):
+                live.add(name)
+            elif self._is_end(name):
+                live.add(name)
+                ends.append(name)
+        places = {n: i for i, n in enumerate(self._structure.graph.nodes)}
+        return sorted(ends, key=lambda n: places[n])
+
+    def _is_end(self, name: str) -> bool:
+        consumers = [c for c in self._structure.consumers[name] if self._counts(c)]
+        if not consumers:
+            return not any(self._structure.graph[c].op.startswith(_STORES) for c in self._structure.consumers[name])
+        joins = [c for c in consumers if self._joins_targets(c, name)]
+        self.joined = self.joined or bool(joins)
+        return bool(joins)
+
+    def _counts(self, name: str) -> bool:
+        node = self._structure.graph[name]
+        return node.op not in _SIDE_EFFECTS and not node.op.startswith(_STORES)
+
+    def _joins_targets(self, consumer: str, name: str) -> bool:
+        node = self._structure.graph[consumer]
+        others = [v.node for v in node.inputs if v.node != name]
+        if node.op in _LOSSES:
+            return True
+        return any(o in self._foreign and o not in self._recurrent for o in others)
+
+
+_STORES = ("Assign", "ResourceApply", "Apply", "ScatterUpdate", "AssignVariableOp", "Restore")
+
+
+def _presented(structure: Structure, value: Value, kinds: _Kinds) -> Iterator[Value]:
+    """What to show for the end of a branch: scores instead of a draw from them; logits beside probabilities."""
+    node = structure.graph[value.node]
+    if node.op in DISCRETE or (node.op in _ROUNDABOUT and _behind_draw(structure, value)):
+        chosen = next((v for v in node.inputs if v.node in kinds.candidates), None)
+        if chosen is not None:
+            yield from _presented(structure, chosen, kinds)
+        return
+    if node.op in ("Mean", "Sum") and _reduces_all(structure, node):
+        return
+    logits = _logits_of(structure, value)
+    if logits is not None and logits.node in kinds.candidates:
+        yield logits
+    yield value
+
+
+def _behind_draw(structure: Structure, value: Value) -> bool:
+    """Whether a draw lies behind operators that only rearrange: `tf.squeeze(tf.multinomial(tf.log(p), 1))`."""
+    node = structure.graph[value.node]
+    while node.op in _ROUNDABOUT and node.inputs:
+        node = structure.graph[node.inputs[0].node]
+    return node.op in DISCRETE
+
+
+def _reduces_all(structure: Structure, node: Node) -> bool:
+    declared = node.attributes.get("_output_shapes")
+    if isinstance(declared, tuple) and declared:
+        return getattr(declared[0], "dims", None) == ()
+    axes = structure.graph.nodes.get(node.inputs[1].node)
+    return axes is not None and axes.op in ("Range", "Const") and not node.attributes.get("keep_dims")
+
+
+def _logits_of(structure: Structure, value: Value) -> Value | None:
+    """The input of a Softmax, seen through reshapes of its result."""
+    node = structure.graph[value.node]
+    while node.op in ("Reshape", "Identity", "_Results") and node.inputs:
+        node = structure.graph[node.inputs[0].node]
+    if node.op != "Softmax":
+        return None
+    logits = node.inputs[0]
+    above = structure.graph[logits.node]
+    # TensorFlow flattens a [N, T, V] tensor around its two-dimensional Softmax; the tensor before that is the one with a name.
+    if above.op == "Reshape" and structure.graph[value.node].op == "Reshape":
+        return above.inputs[0]
+    return logits
+
+
+def _only_packs_states(structure: Structure, value: Value, recurrences: Collection[Recurrence]) -> bool:
+    """Whether an end is nothing but final states, put together or alone."""
+    finals = {c.final for r in recurrences for c in r.loop.carried}
+    pending = [value]
+    while pending:
+        at = structure.source(pending.pop())
+        if at in finals:
+            continue
+        node = structure.graph.nodes[at.node]
+        if node.op == "Const" or not ancestors(structure, [at]) & {f.node for f in finals if f}:
+            continue
+        if node.op not in _REARRANGING:
+            return False
+        pending.extend(node.inputs)
+    return True

@@ -1,0 +1,163 @@
+"""What a restored model takes and gives: the public description of its recurrent interface."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from reprise.tensors import Shape
+
+InputRole = Literal["tokens", "one-hot", "features", "lengths"]
+OutputRole = Literal["logits", "probabilities", "hidden", "values"]
+Initial = Literal["zeros", "file", "inputs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One input or output.
+
+    Attributes:
+        name: Short, and unique in the model.
+        tensor: The tensor in the source file, such as `Placeholder:0`, or None where the format has none.
+        dtype: The element type, a key of `reprise.tensors.DTYPES`.
+        shape: Its sizes, None where free.
+        time_axis: The axis of time, None where there is none (or where it is flattened into another, see `rows`).
+        batch_axis: The axis of the batch, None where there is none.
+        role: What it means. Inputs: `tokens`, `one-hot`, `features`, `lengths`. Outputs: `logits`,
+            `probabilities`, `hidden`, `values`.
+        rows: `batch-major` or `time-major` where the first axis holds N·T rows, else None.
+    """
+
+    name: str
+    tensor: str | None
+    dtype: str
+    shape: Shape
+    time_axis: int | None
+    batch_axis: int | None
+    role: str
+    rows: Literal["batch-major", "time-major"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatePort:
+    """One recurrent state.
+
+    Attributes:
+        name: Such as `layer0.c`.
+        source_in: The tensor that enters the recurrence.
+        source_out: The tensor that leaves it, such as `rnn/while/Exit_3:0`.
+        fed_through: The placeholder behind `source_in` that a TensorFlow program would feed, or None.
+        dtype: The element type.
+        shape: Its sizes, None where free.
+        batch_axis: The axis of the batch, None where there is none.
+        initial: Where a sequence starts: `zeros`; `file` (values that the file holds); `inputs` (the model computes
+            them from its inputs, and the caller cannot set them).
+    """
+
+    name: str
+    source_in: str | None
+    source_out: str | None
+    fed_through: str | None
+    dtype: str
+    shape: Shape
+    batch_axis: int | None
+    initial: Initial
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A scalar that steers the model, such as a keep probability.
+
+    Attributes:
+        name: Short, and unique in the model.
+        tensor: The placeholder in the source file.
+        dtype: The element type.
+        value: What inference uses; None where the file does not tell, and a call must give it.
+        why: How that value was established.
+    """
+
+    name: str
+    tensor: str
+    dtype: str
+    value: float | int | bool | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """The recurrent interface of a model. Printed, it is a table.
+
+    Attributes:
+        inputs: What changes from call to call.
+        outputs: What the model gives.
+        states: What is carried from step to step.
+        settings: Scalars with a value for inference.
+        steppable: Whether T calls of `step` equal one `run` of T steps.
+        why_not: Why it cannot be stepped, empty where it can.
+        evidence: What the reading rests on, one clause each.
+    """
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    states: tuple[StatePort, ...]
+    settings: tuple[Setting, ...]
+    steppable: bool
+    why_not: str
+    evidence: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same facts as plain data."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        rows = [("", "name", "tensor", "type", "shape", "meaning")]
+        rows += [("input", p.name, p.tensor or "-", p.dtype, _shape(p), _meaning(p)) for p in self.inputs]
+        rows += [("output", p.name, p.tensor or "-", p.dtype, _shape(p), _meaning(p)) for p in self.outputs]
+        rows += [("state", s.name, _passage(s), s.dtype, _state_shape(s), _start(s)) for s in self.states]
+        rows += [("setting", s.name, s.tensor, s.dtype, "", f"{_value(s)}: {s.why}") for s in self.settings]
+        return "\n".join([*_columns(rows), f"steppable: {'yes' if self.steppable else 'no, ' + self.why_not}"])
+
+
+def _shape(port: Port) -> str:
+    letters = {port.time_axis: "T", port.batch_axis: "N"} if port.rows is None else {0: "N·T"}
+    if port.rows == "time-major":
+        letters = {0: "T·N"}
+    return _sizes(port.shape, {k: v for k, v in letters.items() if k is not None})
+
+
+def _state_shape(state: StatePort) -> str:
+    return _sizes(state.shape, {} if state.batch_axis is None else {state.batch_axis: "N"})
+
+
+def _sizes(shape: Shape, letters: dict[int, str]) -> str:
+    shown = [
+        letters.get(axis, "?") if n is None else f"{letters[axis]}={n}" if axis in letters else str(n)
+        for axis, n in enumerate(shape)
+    ]
+    return f"[{', '.join(shown)}]"
+
+
+def _meaning(port: Port) -> str:
+    return port.role + (f", {port.rows} rows" if port.rows else "")
+
+
+def _passage(state: StatePort) -> str:
+    entry = state.fed_through or state.source_in or "-"
+    return f"{entry} → {state.source_out or '-'}"
+
+
+def _start(state: StatePort) -> str:
+    return {"zeros": "starts from zeros", "file": "starts from the file's values", "inputs": "starts from the inputs"}[
+        state.initial
+    ]
+
+
+def _value(setting: Setting) -> str:
+    return "must be given" if setting.value is None else str(setting.value)
+
+
+def _columns(rows: Iterable[tuple[str, ...]]) -> list[str]:
+    table = list(rows)
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table]

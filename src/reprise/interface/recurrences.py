@@ -1,0 +1,198 @@
+"""Loops that carry recurrent state, and which of their variables are that state.
+
+A loop variable is recurrent state when its next value depends on it through computation, and it is neither a counter,
+a TensorArray, a flag nor a running sum that nothing else in the loop reads. Loops of the gradient are no candidates:
+they pop the stacks that the forward loop pushed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reprise.graph import Node, Value
+from reprise.interface.facts import stacked_into, written_value
+from reprise.interface.influence import DISCRETE, SHAPE_ONLY, Influence
+from reprise.interface.structure import Carried, Loop, Structure
+from reprise.tensors import Tensor
+
+_FLOATS = frozenset({"float32", "float64", "float16", "bfloat16"})
+_POPS = ("StackPop", "TensorListPopBack")
+_READS = ("TensorArrayRead", "TensorListGetItem")
+_WRITES = ("TensorArrayWrite", "TensorListSetItem")
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A sequence that the loop reads, one row at each step.
+
+    Attributes:
+        node: The reading node.
+        index: The row that is read, a value inside the loop.
+        stacked: The whole sequence, time first, a value outside the loop.
+    """
+
+    node: str
+    index: Value
+    stacked: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A sequence that the loop writes, one row at each step.
+
+    Attributes:
+        node: The writing node.
+        index: The row that is written, a value inside the loop.
+        element: The row, a value inside the loop.
+        carried: The loop variable that holds the array.
+    """
+
+    node: str
+    index: Value
+    element: Value
+    carried: Carried
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recurrence:
+    """A loop with recurrent state.
+
+    Attributes:
+        loop: The frame.
+        states: Its state variables, in the order of the file.
+        counters: Variables that go up by one at each iteration.
+        fed_back: Variables whose next value is a symbol drawn from this step's output.
+        reads: Sequences that it consumes.
+        writes: Sequences that it produces.
+    """
+
+    loop: Loop
+    states: tuple[Carried, ...]
+    counters: tuple[Carried, ...]
+    fed_back: tuple[Carried, ...]
+    reads: tuple[Read, ...]
+    writes: tuple[Write, ...]
+
+
+def find(structure: Structure) -> tuple[Recurrence, ...]:
+    """All loops of `structure` that carry recurrent state, inner loops of other loops left out."""
+    found = (_recurrence(structure, loop) for loop in structure.loops.values() if len(loop.context) == 1)
+    return tuple(r for r in found if r is not None)
+
+
+def _recurrence(structure: Structure, loop: Loop) -> Recurrence | None:
+    body = [n for n in structure.graph if structure.context(Value(n.name))[: len(loop.context)] == loop.context]
+    if any(n.op.startswith(_POPS) for n in body):
+        return None
+    entering = [c.entering for c in loop.carried]
+    soft = Influence(structure, entering, SHAPE_ONLY | DISCRETE, within=loop.name)
+    states = tuple(c for c in loop.carried if _is_state(structure, loop, c, soft))
+    if not states:
+        return None
+    counters = tuple(c for c in loop.carried if is_counter(structure, c))
+    return Recurrence(
+        loop,
+        states,
+        counters,
+        tuple(c for c in loop.carried if c not in states and c not in counters and _is_fed_back(structure, c)),
+        tuple(_reads(structure, body)),
+        tuple(_writes(structure, loop, body)),
+    )
+
+
+def is_counter(structure: Structure, carried: Carried) -> bool:
+    """Whether a variable goes up by the constant one at each iteration."""
+    made = structure.graph.nodes.get(structure.source(carried.leaving).node)
+    if made is None or made.op not in ("Add", "AddV2"):
+        return False
+    sides = [structure.source(v) for v in made.inputs]
+    if carried.entering not in sides:
+        return False
+    other = made.inputs[1 - sides.index(carried.entering)]
+    return _constant(structure, other) == 1
+
+
+def _constant(structure: Structure, value: Value) -> float | None:
+    node = structure.graph.nodes.get(structure.origin(value).node)
+    tensor = node.attributes.get("value") if node is not None and node.op == "Const" else None
+    return tensor.load().item() if isinstance(tensor, Tensor) and tensor.size == 1 else None
+
+
+def _is_state(structure: Structure, loop: Loop, carried: Carried, soft: Influence) -> bool:
+    own = soft.mask(carried.entering)
+    if not soft.mask(carried.leaving) & own or structure.source(carried.leaving) == carried.entering:
+        return False
+    return _dtype(structure, carried.entering) in _FLOATS and not (
+        _is_array(structure, carried) or _is_sum(structure, loop, carried, soft) or is_counter(structure, carried)
+    )
+
+
+def _dtype(structure: Structure, value: Value) -> str:
+    node = structure.graph.nodes[value.node]
+    for attribute in ("T", "dtype", "DstT", "element_dtype", "output_types"):
+        name = node.attributes.get(attribute)
+        if isinstance(name, str):
+            return name
+    return _dtype(structure, node.inputs[0]) if node.inputs and node.op in _TYPED_LIKE_INPUT else "float32"
+
+
+_TYPED_LIKE_INPUT = frozenset("Enter Merge Switch Exit NextIteration Identity _Results".split())
+
+
+def _is_array(structure: Structure, carried: Carried) -> bool:
+    """A TensorArray's flow, or a list: its next value is made by writing an element."""
+    made = structure.graph.nodes.get(structure.source(carried.leaving).node)
+    return made is not None and (
+        made.op.startswith(_WRITES) or made.op in ("TensorListPushBack", "TensorListPopBack", "TensorListSetItem")
+    )
+
+
+def _is_sum(structure: Structure, loop: Loop, carried: Carried, soft: Influence) -> bool:
+    """`x ← x + …` where nothing else reads x: a loss, a count, the sum of gradients."""
+    made = structure.graph.nodes.get(structure.source(carried.leaving).node)
+    if made is None or made.op not in ("Add", "AddV2", "AddN"):
+        return False
+    own = soft.mask(carried.entering)
+    if carried.entering not in [structure.source(v) for v in made.inputs]:
+        return False
+    others = [c for c in loop.carried if c != carried and soft.mask(c.leaving) & own]
+    addends = [v for v in made.inputs if structure.source(v) != carried.entering]
+    return not others and not any(soft.mask(v) & own for v in addends)
+
+
+def _is_fed_back(structure: Structure, carried: Carried) -> bool:
+    """Whether a variable's next value is drawn by a discrete choice (perhaps looked up in an embedding)."""
+    pending, seen = [carried.leaving], set()
+    while pending:
+        value = structure.source(pending.pop())
+        node = structure.graph.nodes.get(value.node)
+        if node is None or value in seen:
+            continue
+        seen.add(value)
+        if node.op in DISCRETE:
+            return True
+        if node.op in ("Cast", "Reshape", "Squeeze", "Gather", "GatherV2", "ResourceGather", "OneHot", "Select", "Merge"):
+            pending.extend(node.inputs)
+    return False
+
+
+def _reads(structure: Structure, body: list[Node]) -> Iterator[Read]:
+    for node in body:
+        if not node.op.startswith(_READS):
+            continue
+        list_like = node.op == "TensorListGetItem"
+        flow = node.inputs[0] if list_like else node.inputs[-1]
+        filled = structure.graph.nodes.get(structure.origin(flow).node)
+        stacked = None if filled is None else stacked_into(filled)
+        if stacked is not None:
+            yield Read(node.name, node.inputs[1], stacked)
+
+
+def _writes(structure: Structure, loop: Loop, body: list[Node]) -> Iterator[Write]:
+    by_leaving = {structure.source(c.leaving): c for c in loop.carried}
+    for node in body:
+        element = written_value(node)
+        carried = by_leaving.get(Value(node.name))
+        if element is not None and carried is not None:
+            yield Write(node.name, node.inputs[1], element, carried)

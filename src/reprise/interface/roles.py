@@ -1,0 +1,131 @@
+"""What an input or output means, read from the operators that use or make it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reprise.graph import Value
+from reprise.interface.axes import Axes
+from reprise.interface.recurrences import Recurrence
+from reprise.interface.states import through_copies
+from reprise.interface.structure import Structure
+
+_LOOKUPS = frozenset("Gather GatherV2 ResourceGather OneHot EmbeddingLookup".split())
+_PASSING = frozenset(
+    "Identity Cast Reshape Transpose Squeeze ExpandDims Split Unpack StridedSlice TensorArrayScatterV3 Enter Switch Merge "
+    "NextIteration TensorListFromTensor Pack ConcatV2 Concat Slice".split()
+)
+_COMPARISONS = frozenset("GreaterEqual Less Greater LessEqual Equal NotEqual Max Min Maximum Minimum ReverseSequence".split())
+
+
+def dtype(structure: Structure, value: Value) -> str:
+    """The element type of `value`, by the attribute that its operator keeps it in."""
+    node = structure.graph[value.node]
+    types = node.attributes.get("output_types") or node.attributes.get("component_types")
+    if isinstance(types, tuple) and value.index < len(types):
+        return str(types[value.index])
+    for name in ("DstT", "output_type", "dtype", "T", "Tparams", "type", "element_dtype", "TI"):
+        found = node.attributes.get(name)
+        if isinstance(found, str):
+            return found
+    return dtype(structure, node.inputs[value.index if node.op == "_Results" else 0]) if node.inputs else "float32"
+
+
+def of_input(
+    structure: Structure, used: tuple[Recurrence, ...], axes: Axes, value: Value, wanted: Sequence[Value]
+) -> str:
+    """`tokens`, `one-hot`, `features` or `lengths`."""
+    kind = dtype(structure, value)
+    if kind.startswith(("int", "uint")):
+        users = _users(structure, value)
+        if users & _LOOKUPS or axes.time_axis(value) is not None:
+            return "tokens"
+        return "lengths" if users & _COMPARISONS else "tokens"
+    shape = axes.facts.shape(value) or ()
+    scores = [axes.facts.shape(v) or () for v in wanted]
+    width = shape[-1] if shape else None
+    if len(shape) >= 2 and width is not None and width.known and any(s and s[-1] == width for s in scores) and width.scale > 1:
+        return "one-hot" if _multiplied(structure, value) else "features"
+    return "features"
+
+
+def _users(structure: Structure, value: Value) -> set[str]:
+    """Operators that use a value's numbers, seen through those that only move them."""
+    found: set[str] = set()
+    pending, seen = [value.node], set()
+    while pending:
+        name = pending.pop()
+        for consumer in structure.consumers[name]:
+            op = structure.graph[consumer].op
+            found.add(op)
+            if op in _PASSING and consumer not in seen:
+                seen.add(consumer)
+                pending.append(consumer)
+    return found
+
+
+def _multiplied(structure: Structure, value: Value) -> bool:
+    """Whether the first thing done with a value is a matrix product or a recurrent step: what one-hot rows are for."""
+    return not _users(structure, value) & {"Conv2D", "Sub", "SquaredDifference"}
+
+
+def of_output(
+    structure: Structure, axes: Axes, value: Value, wanted: Sequence[Value], used: tuple[Recurrence, ...]
+) -> str:
+    """`logits`, `probabilities`, `hidden` or `values`."""
+    if _behind(structure, value, ("Reshape", "Identity", "_Results")) == "Softmax":
+        return "probabilities"
+    if any(_feeds_softmax(structure, value, other) for other in wanted) or _scored(structure, value):
+        return "logits"
+    hidden = {_flow_owner(structure, w.carried.final) for r in used for w in r.writes}
+    at = value
+    while structure.graph[at.node].op in ("Transpose", "Identity", "Reshape", "_Results"):
+        at = structure.graph[at.node].inputs[0]
+    return "hidden" if at.node in hidden and _is_state_element(structure, used, at) else "values"
+
+
+def _behind(structure: Structure, value: Value, through: tuple[str, ...]) -> str:
+    node = structure.graph[value.node]
+    while node.op in through and node.inputs:
+        node = structure.graph[node.inputs[0].node]
+    return node.op
+
+
+def _feeds_softmax(structure: Structure, value: Value, other: Value) -> bool:
+    node = structure.graph[other.node]
+    while node.op in ("Reshape", "Identity", "_Results") and node.inputs:
+        node = structure.graph[node.inputs[0].node]
+    if node.op != "Softmax":
+        return False
+    at = node.inputs[0]
+    while True:
+        if at == value:
+            return True
+        above = structure.graph[at.node]
+        if above.op not in ("Reshape", "Identity") or not above.inputs:
+            return False
+        at = above.inputs[0]
+
+
+def _scored(structure: Structure, value: Value) -> bool:
+    """Whether a value is the first input of a cross entropy, or a choice is made over it."""
+    scorers = {"SparseSoftmaxCrossEntropyWithLogits", "SoftmaxCrossEntropyWithLogits", "ArgMax", "Multinomial", "Softmax"}
+    return bool(_users(structure, value) & scorers)
+
+
+def _flow_owner(structure: Structure, final: Value | None) -> str | None:
+    """The node that stacks the array that a loop wrote."""
+    if final is None:
+        return None
+    users = structure.consumers[final.node]
+    stackers = [n for n in users if structure.graph[n].op.startswith(("TensorArrayGather", "TensorListStack", "_Results"))]
+    return next(iter(stackers), None)
+
+
+def _is_state_element(structure: Structure, used: tuple[Recurrence, ...], stacked: Value) -> bool:
+    for r in used:
+        carried = {v for c in r.states for v in through_copies(structure, c.leaving)}
+        for w in r.writes:
+            if _flow_owner(structure, w.carried.final) == stacked.node:
+                return bool(carried & set(through_copies(structure, w.element)))
+    return False

@@ -1,0 +1,124 @@
+"""Stored graph and interface → ONNX, with the recurrent state as inputs and outputs.
+
+Nothing is translated that the outputs and next states do not need, so losses, gradients, optimizers, summaries and input
+pipelines are left behind without being understood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import onnx
+
+from reprise.graph import Node, Value
+from reprise.interface import Discovery
+from reprise.interface import axes
+from reprise.interface.axes import Axes
+from reprise.interface.influence import ancestors
+from reprise.lift.block import Block
+from reprise.lift.blockcells import BLOCK_CELLS
+from reprise.lift.control import CONTROL
+from reprise.lift.emitter import Emitter, Operator
+from reprise.lift.model import STATE_IN, STATE_OUT, Lifted, assemble, standalone, without_weights
+from reprise.lift.operators import ARITHMETIC
+from reprise.lift.shaping import SHAPING
+from reprise.tensors import DTYPES, Array, Shape, Tensor
+
+__all__ = ["OPERATORS", "STATE_IN", "STATE_OUT", "Lifted", "first_states", "lift", "standalone", "without_weights"]
+
+#: Every operator of TensorFlow that has a translation.
+OPERATORS: Mapping[str, Operator] = {**ARITHMETIC, **SHAPING, **BLOCK_CELLS, **CONTROL}
+
+Variable = Callable[[Node], Tensor | None]
+Settings = Mapping[str, float | int | bool]
+
+
+def lift(found: Discovery, variable: Variable, settings: Settings | None = None) -> Lifted:
+    """The model that `found` describes, as ONNX.
+
+    Args:
+        found: The interface and its places in the graph.
+        variable: The stored tensor of a variable node, or None.
+        settings: Values of settings, where they are not those that inference uses.
+
+    Raises:
+        LiftError: An operator that is needed has no translation.
+        MissingWeights: A variable that is needed has no values.
+    """
+    chosen = {s.name: (settings or {}).get(s.name, s.value) for s in found.interface.settings}
+    fixed = {k: v for k, v in chosen.items() if v is not None}
+    emitter, block, inputs = _prepared(found, variable, fixed)
+    for port, carried in zip(found.interface.states, found.states, strict=True):
+        if port.initial == "inputs":
+            continue
+        block.values[Value(carried.enter)] = STATE_IN + port.name
+        _stand_in(found, block, carried.initial, STATE_IN + port.name)
+        inputs.append((STATE_IN + port.name, port.dtype, port.shape))
+    outputs: list[tuple[str, str, str, Shape]] = []
+    for port, value in zip(found.interface.outputs, found.outputs, strict=True):
+        outputs.append((port.name, emitter.name(value, block), port.dtype, port.shape))
+    for port, carried in zip(found.interface.states, found.states, strict=True):
+        if carried.final is not None:
+            outputs.append((STATE_OUT + port.name, emitter.name(carried.final, block), port.dtype, port.shape))
+    graph, weights = assemble(block, inputs, outputs, "model")
+    still_open = tuple(s.name for s in found.interface.settings if s.name not in fixed)
+    return Lifted(found.interface, graph, weights, fixed, still_open)
+
+
+def first_states(found: Discovery, variable: Variable) -> tuple[onnx.GraphProto, dict[str, Array]]:
+    """A graph that computes the states a sequence starts from, where the file holds more than zeros.
+
+    Its inputs are the model's (only their shapes matter), its outputs are named as the states.
+    """
+    fixed = {s.name: s.value for s in found.interface.settings if s.value is not None}
+    emitter, block, inputs = _prepared(found, variable, fixed)
+    outputs: list[tuple[str, str, str, Shape]] = [
+        (port.name, emitter.name(carried.initial, block), port.dtype, port.shape)
+        for port, carried in zip(found.interface.states, found.states, strict=True)
+        if port.initial == "file"
+    ]
+    return assemble(block, inputs, outputs, "first states")
+
+
+def _prepared(found: Discovery, variable: Variable, fixed: Settings) -> tuple[Emitter, Block, list[tuple[str, str, Shape]]]:
+    facts = _axes(found, fixed).facts
+    wanted = [*found.outputs, *(c.final for c in found.states if c.final is not None)]
+    needed = frozenset(ancestors(found.structure, [*wanted, *(c.initial for c in found.states)]))
+    emitter = Emitter(found.structure, facts, OPERATORS, variable, needed)
+    block = Block(emitter.names)
+    inputs: list[tuple[str, str, Shape]] = []
+    for port, value in zip(found.interface.inputs, found.inputs, strict=True):
+        block.values[value] = emitter.names.fresh(port.name)
+        inputs.append((port.name, port.dtype, port.shape))
+    for setting, value in zip(found.interface.settings, found.settings, strict=True):
+        if setting.name not in fixed:
+            block.values[value] = emitter.names.fresh(setting.name)
+            inputs.append((setting.name, setting.dtype, ()))
+    for state in found.interface.states:
+        emitter.names.fresh(STATE_IN + state.name)
+        emitter.names.fresh(STATE_OUT + state.name)
+    for port in found.interface.outputs:
+        emitter.names.fresh(port.name)
+    return emitter, block, inputs
+
+
+def _axes(found: Discovery, fixed: Settings) -> Axes:
+    """The shapes of the graph under these settings, worked out again where they are not those of inference."""
+    if all(fixed.get(s.name) == s.value for s in found.interface.settings):
+        return found.axes
+    known = {
+        value: np.asarray(fixed[setting.name], DTYPES[setting.dtype])
+        for setting, value in zip(found.interface.settings, found.settings, strict=True)
+        if setting.name in fixed
+    }
+    return axes.read(found.structure, found.recurrences, found.inputs, found.outputs, known)
+
+
+def _stand_in(found: Discovery, block: Block, initial: Value, name: str) -> None:
+    """A placeholder that is nothing but this state is this state wherever else the graph looks at it."""
+    origin = found.structure.origin(initial)
+    node = found.structure.graph[origin.node]
+    others = [c for c in found.states if found.structure.origin(c.initial) == origin]
+    if node.op.startswith("Placeholder") and len(others) == 1:
+        block.values[origin] = name

@@ -1,0 +1,127 @@
+"""ONNX nodes under construction: a graph, or the body of a loop or branch inside another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from reprise.graph import Value
+from reprise.interface.structure import Context
+from reprise.tensors import Array
+
+#: Written everywhere, because every ONNX Runtime of the last years loads it, browsers included.
+OPSET = 17
+IR_VERSION = 10
+
+#: The type in which numbers of each source type are computed. Half precision is widened: CPUs have no kernels for it.
+COMPUTED = {
+    "float16": "float32",
+    "bfloat16": "float32",
+}
+
+ONNX_TYPES = {
+    "float32": TensorProto.FLOAT,
+    "float64": TensorProto.DOUBLE,
+    "int8": TensorProto.INT8,
+    "int16": TensorProto.INT16,
+    "int32": TensorProto.INT32,
+    "int64": TensorProto.INT64,
+    "uint8": TensorProto.UINT8,
+    "uint16": TensorProto.UINT16,
+    "uint32": TensorProto.UINT32,
+    "uint64": TensorProto.UINT64,
+    "bool": TensorProto.BOOL,
+    "string": TensorProto.STRING,
+}
+
+
+def computed(dtype: str) -> str:
+    """The name of the type in which values of `dtype` are computed."""
+    return COMPUTED.get(dtype, dtype)
+
+
+def onnx_type(dtype: str) -> int:
+    """ONNX's number for the type in which values of `dtype` are computed."""
+    return int(ONNX_TYPES[computed(dtype)])
+
+
+class Names:
+    """Unique names in one model, and the constants that all its blocks share."""
+
+    def __init__(self) -> None:
+        self._count: dict[str, int] = {}
+        self.initializers: dict[str, Array] = {}
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+
+    def fresh(self, hint: str) -> str:
+        """A name that nothing has yet."""
+        count = self._count.get(hint, 0)
+        self._count[hint] = count + 1
+        return hint if count == 0 else f"{hint}.{count}"
+
+    def constant(self, array: Array, hint: str = "constant") -> str:
+        """The name of an initializer with these numbers; equal small ones are shared."""
+        array = np.ascontiguousarray(array)
+        if array.dtype.name in COMPUTED:
+            array = array.astype(np.float32)
+        key = (str(array.dtype), array.shape, array.tobytes()) if array.size <= 64 and array.dtype != object else None
+        if key is not None and key in self._constants:
+            return self._constants[key]
+        name = self.fresh(hint)
+        self.initializers[name] = array
+        if key is not None:
+            self._constants[key] = name
+        return name
+
+
+class Block:
+    """A list of nodes, and which source value has which ONNX name in it.
+
+    Attributes:
+        context: The loops and branches of the source that this block stands for.
+        nodes: What was emitted, in order.
+        values: Source value → ONNX name, of this block alone.
+        arrays: Source value of a TensorArray or list → the ONNX tensor of its rows.
+    """
+
+    def __init__(self, names: Names, context: Context = (), parent: Block | None = None) -> None:
+        self.names = names
+        self.context = context
+        self.parent = parent
+        self.nodes: list[onnx.NodeProto] = []
+        self.values: dict[Value, str] = {}
+
+    def lookup(self, value: Value) -> str | None:
+        """The ONNX name of `value` in this block or one around it."""
+        block: Block | None = self
+        while block is not None:
+            found = block.values.get(value)
+            if found is not None:
+                return found
+            block = block.parent
+        return None
+
+    def home(self, context: Context) -> Block:
+        """The innermost block, from here outwards, that a value of `context` may be emitted into."""
+        block: Block = self
+        while block.parent is not None and block.context != context[: len(block.context)]:
+            block = block.parent
+        return block
+
+    def add(self, op: str, inputs: Sequence[str], outputs: int = 1, hint: str = "", **attributes: Any) -> tuple[str, ...]:
+        """Appends a node; gives the names of its outputs."""
+        made = tuple(self.names.fresh(hint or op) for _ in range(outputs))
+        self.nodes.append(helper.make_node(op, list(inputs), list(made), **attributes))
+        return made
+
+    def one(self, op: str, *inputs: str, hint: str = "", **attributes: Any) -> str:
+        """`add` for a node of one output."""
+        return self.add(op, inputs, 1, hint, **attributes)[0]
+
+    def ints(self, *numbers: int) -> str:
+        """A constant int64 vector."""
+        return self.names.constant(np.asarray(numbers, np.int64))

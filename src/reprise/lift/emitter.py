@@ -1,0 +1,203 @@
+"""Source nodes → ONNX nodes, on demand: what nothing asks for is never translated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from reprise.errors import LiftError, MissingWeights
+from reprise.graph import Node, Value
+from reprise.interface.facts import Facts
+from reprise.interface.roles import dtype as value_dtype
+from reprise.interface.structure import Structure
+from reprise.lift.block import Block, Names
+from reprise.tensors import Array, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """How one source operator is translated.
+
+    Attributes:
+        emit: Emits it; gives the ONNX name of each output (None for outputs that have no translation).
+        lazy: Inputs that are not emitted before the operator is: it takes their numbers, or asks for them itself.
+    """
+
+    emit: Callable[[Site], tuple[str | None, ...] | str]
+    lazy: tuple[int, ...] = ()
+
+
+class Emitter:
+    """Translates values of one analysed graph into one ONNX model.
+
+    Attributes:
+        structure: The source.
+        facts: What is known of its values.
+        names: Names and constants of the model.
+    """
+
+    def __init__(
+        self,
+        structure: Structure,
+        facts: Facts,
+        operators: Mapping[str, Operator],
+        variable: Callable[[Node], Tensor | None],
+        needed: frozenset[str],
+    ) -> None:
+        """`variable` gives the stored tensor of a variable node; `needed` names the nodes that the outputs rest on."""
+        self.structure = structure
+        self.facts = facts
+        self.names = Names()
+        self.needed = needed
+        self._operators = operators
+        self._variable = variable
+        self._weights: dict[str, str] = {}
+
+    def name(self, value: Value, block: Block) -> str:
+        """The ONNX name of `value`, emitting what it needs first."""
+        pending = [value]
+        while pending:
+            top = pending[-1]
+            if block.lookup(top) is not None:
+                pending.pop()
+                continue
+            missing = [v for v in self._needs(top) if block.lookup(v) is None]
+            if missing and len(pending) < 1_000_000:
+                pending.extend(missing)
+                continue
+            self._emit(top, block)
+            pending.pop()
+        found = block.lookup(value)
+        if found is None:
+            raise self.refusal(self.structure.graph[value.node], f"output {value.index} has no translation")
+        return found
+
+    def known(self, value: Value) -> Array | None:
+        """The numbers of `value` where they follow from the file alone."""
+        return self.facts.content(value)
+
+    def variable(self, node: Node) -> str:
+        """The initializer of a variable node."""
+        if node.name not in self._weights:
+            tensor = self._variable(node)
+            if tensor is None:
+                raise MissingWeights(
+                    f"variable {node.name!r}: the files hold no values for it, so the model cannot run; "
+                    "`reprise inspect` shows what they hold"
+                )
+            self._weights[node.name] = self.names.constant(tensor.load(), node.name)
+        return self._weights[node.name]
+
+    def refusal(self, node: Node, why: str = "") -> LiftError:
+        """The error for a node that has no translation."""
+        return LiftError(f"operator {node.op!r} (node {node.name!r}) {why or 'has no translation'}")
+
+    def _needs(self, value: Value) -> list[Value]:
+        node = self.structure.graph.nodes.get(value.node)
+        if node is None:
+            raise LiftError(f"node {value.node!r} is not in the graph; the file is incomplete")
+        if self.known(value) is not None:
+            return []
+        operator = self._operator(node)
+        return [v for i, v in enumerate(node.inputs) if i not in operator.lazy]
+
+    def _operator(self, node: Node) -> Operator:
+        operator = self._operators.get(node.op)
+        if operator is None:
+            raise self.refusal(node)
+        return operator
+
+    def _emit(self, value: Value, block: Block) -> None:
+        node = self.structure.graph[value.node]
+        content = self.known(value)
+        if content is not None:
+            outermost = block.home(())
+            outermost.values[value] = self.names.constant(self._typed(content, value), value.node)
+            return
+        home = block.home(self.structure.context(value))
+        made = self._operator(node).emit(Site(self, node, home))
+        made = (made,) if isinstance(made, str) else made
+        for index, name in enumerate(made):
+            if name is not None:
+                home.values.setdefault(Value(node.name, index), name)
+
+    def _typed(self, content: Array, value: Value) -> Array:
+        """Folding computes shapes in int64; the graph may want int32."""
+        wanted = value_dtype(self.structure, value)
+        if content.dtype.kind in "iu" and wanted in ("int32", "int64"):
+            return content.astype(wanted)
+        return content
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One source node, and the block that it is emitted into: what an operator's function works with."""
+
+    emitter: Emitter
+    node: Node
+    block: Block
+
+    def input(self, index: int) -> str:
+        """The ONNX name of an input."""
+        return self.emitter.name(self.node.inputs[index], self.block)
+
+    def inputs(self) -> list[str]:
+        """The ONNX names of all inputs."""
+        return [self.emitter.name(v, self.block) for v in self.node.inputs]
+
+    def known(self, index: int) -> Array | None:
+        """The numbers of an input where they follow from the file."""
+        return self.emitter.known(self.node.inputs[index])
+
+    def must_know(self, index: int, what: str) -> Array:
+        """The numbers of an input.
+
+        Raises:
+            LiftError: They are computed at run time.
+        """
+        numbers = self.known(index)
+        if numbers is None:
+            raise self.emitter.refusal(self.node, f"computes its {what} at run time, which has no translation")
+        return numbers
+
+    def rank(self, index: int) -> int:
+        """The number of axes of an input.
+
+        Raises:
+            LiftError: It is not known.
+        """
+        shape = self.emitter.facts.shape(self.node.inputs[index])
+        if shape is None:
+            raise self.emitter.refusal(self.node, f"reads {self.node.inputs[index]}, whose rank is not known")
+        return len(shape)
+
+    def axis(self, index: int, of: int, extra: int = 0) -> int:
+        """A known axis, counted from the front."""
+        axis = int(self.must_know(index, "axis").ravel()[0])
+        return axis + self.rank(of) + extra if axis < 0 else axis
+
+    def attribute(self, name: str, default: object = None) -> object:
+        """An attribute of the node."""
+        return self.node.attributes.get(name, default)
+
+    def one(self, op: str, *inputs: str, **attributes: object) -> str:
+        """Emits an ONNX node of one output, named after the source node."""
+        return self.block.one(op, *inputs, hint=self.node.name, **attributes)
+
+    def constant(self, array: object, dtype: str | None = None) -> str:
+        """A constant."""
+        return self.block.names.constant(np.asarray(array, dtype))
+
+    def dtype(self, index: int = 0) -> str:
+        """The element type of an input."""
+        return value_dtype(self.emitter.structure, self.node.inputs[index])
+
+    def int64(self, index: int) -> str:
+        """An input as int64, in which ONNX wants sizes."""
+        known = self.known(index)
+        if known is not None:
+            return self.constant(known, "int64")
+        name = self.input(index)
+        return name if self.dtype(index) == "int64" else self.block.one("Cast", name, to=7)

@@ -1,0 +1,126 @@
+"""The lifted model: an ONNX graph with every input, output and state by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from reprise.interface import Interface
+from reprise.lift.block import IR_VERSION, OPSET, Block, Names, onnx_type
+from reprise.tensors import Array, Shape
+
+#: Files above this size keep their weights beside the graph when they are written, as ONNX demands.
+STATE_IN = "state_in."
+STATE_OUT = "state_out."
+
+
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """A model as ONNX, its weights apart.
+
+    Inputs and outputs have the names of the interface's ports; state `s` goes in as `state_in.s` and comes out as
+    `state_out.s`. A setting that the graph still depends on is an input of its name.
+
+    Attributes:
+        interface: What the names mean.
+        graph: The ONNX graph; its large initializers are not in it.
+        weights: The large initializers by name.
+        fixed: Settings whose value was built in.
+        open: Settings that are inputs of the graph.
+        fast: Names of the fused ONNX operators in use, for `inspect`; empty for the general path.
+    """
+
+    interface: Interface
+    graph: onnx.GraphProto
+    weights: Mapping[str, Array]
+    fixed: Mapping[str, float | int | bool]
+    open: tuple[str, ...]
+    fast: tuple[str, ...] = ()
+
+
+#: Smaller initializers stand in the graph itself, where ONNX Runtime can fold them.
+_INLINE = 1024
+
+
+def assemble(
+    block: Block, inputs: Sequence[tuple[str, str, Shape]], outputs: Sequence[tuple[str, str, str, Shape]], name: str
+) -> tuple[onnx.GraphProto, dict[str, Array]]:
+    """The graph of a finished block.
+
+    Args:
+        block: Its nodes.
+        inputs: (ONNX name, dtype, shape) of each input.
+        outputs: (name wanted, ONNX name in the block, dtype, shape) of each output.
+        name: The name of the graph.
+    """
+    for wanted, made, _, _ in outputs:
+        block.nodes.append(helper.make_node("Identity", [made], [wanted]))
+    used = _used(block.nodes)
+    arrays = {k: v for k, v in block.names.initializers.items() if k in used}
+    small = [numpy_helper.from_array(a, k) for k, a in arrays.items() if a.size <= _INLINE]
+    graph = helper.make_graph(
+        block.nodes,
+        name,
+        [_info(n, d, s) for n, d, s in inputs],
+        [_info(n, d, s) for n, _, d, s in outputs],
+        small,
+    )
+    return graph, {k: a for k, a in arrays.items() if a.size > _INLINE}
+
+
+def _info(name: str, dtype: str, shape: Shape) -> onnx.ValueInfoProto:
+    sizes = [n if n is not None else f"{name}.{axis}" for axis, n in enumerate(shape)]
+    return helper.make_tensor_value_info(name, onnx_type(dtype), sizes)
+
+
+def _used(nodes: Sequence[onnx.NodeProto]) -> set[str]:
+    names: set[str] = set()
+    pending = list(nodes)
+    while pending:
+        node = pending.pop()
+        names.update(node.input)
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                pending.extend(attribute.g.node)
+                names.update(o.name for o in attribute.g.output)
+    return names
+
+
+def standalone(lifted_graph: onnx.GraphProto, weights: Mapping[str, Array], metadata: Mapping[str, str]) -> onnx.ModelProto:
+    """A complete ONNX model, weights inside."""
+    graph = onnx.GraphProto()
+    graph.CopyFrom(lifted_graph)
+    graph.initializer.extend(numpy_helper.from_array(a, k) for k, a in weights.items())
+    return _model(graph, metadata)
+
+
+def without_weights(lifted_graph: onnx.GraphProto, weights: Mapping[str, Array]) -> onnx.ModelProto:
+    """A model that names its large weights as external data, to be given to the runtime from memory."""
+    graph = onnx.GraphProto()
+    graph.CopyFrom(lifted_graph)
+    for name, array in weights.items():
+        tensor = graph.initializer.add()
+        tensor.name = name
+        tensor.data_type = helper.np_dtype_to_tensor_dtype(array.dtype)
+        tensor.dims.extend(array.shape)
+        tensor.data_location = TensorProto.EXTERNAL
+        entry = tensor.external_data.add()
+        entry.key, entry.value = "location", "memory"
+    return _model(graph, {})
+
+
+def _model(graph: onnx.GraphProto, metadata: Mapping[str, str]) -> onnx.ModelProto:
+    model = onnx.ModelProto()
+    model.ir_version = IR_VERSION
+    model.producer_name = "reprise"
+    model.opset_import.add(domain="", version=OPSET)
+    model.graph.CopyFrom(graph)
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=value)
+    return model
+
+
+__all__ = ["STATE_IN", "STATE_OUT", "Lifted", "Names", "assemble", "standalone", "without_weights"]

@@ -1,0 +1,369 @@
+"""TensorFlow operators → ONNX: element-wise arithmetic, products, reductions, choices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from onnx import TensorProto
+
+from reprise.graph import Value
+from reprise.lift.block import computed, onnx_type
+from reprise.lift.emitter import Operator, Site
+from reprise.lift.random import certain_mask
+
+Emit = Callable[[Site], tuple[str | None, ...] | str]
+
+
+def _same(op: str, **attributes: object) -> Emit:
+    """An operator of equal meaning in ONNX."""
+    return lambda site: site.one(op, *site.inputs(), **attributes)
+
+
+def _passed(site: Site) -> str:
+    """Nothing is emitted: the value is its input."""
+    return site.input(0)
+
+
+def _result(site: Site) -> tuple[str | None, ...]:
+    return tuple(site.inputs())
+
+
+def _placeholder(site: Site) -> str:
+    if site.node.inputs:  # PlaceholderWithDefault that nobody feeds
+        return site.input(0)
+    raise site.emitter.refusal(site.node, "is an input that the interface does not list; name it with inputs=")
+
+
+def _const(site: Site) -> str:
+    tensor = site.attribute("value")
+    return site.emitter.names.constant(tensor.load(), site.node.name)  # type: ignore[attr-defined]
+
+
+def _variable(site: Site) -> str:
+    return site.emitter.variable(site.node)
+
+
+def _read_variable(site: Site) -> str:
+    return site.input(0)
+
+
+def _cast(site: Site) -> str:
+    return site.one("Cast", site.input(0), to=onnx_type(str(site.attribute("DstT"))))
+
+
+def _matmul(site: Site) -> str:
+    a, b = site.inputs()
+    if site.attribute("transpose_a") or site.attribute("adj_x"):
+        a = _swapped(site, a, 0)
+    if site.attribute("transpose_b") or site.attribute("adj_y"):
+        b = _swapped(site, b, 1)
+    return site.one("MatMul", a, b)
+
+
+def _swapped(site: Site, name: str, index: int) -> str:
+    rank = site.rank(index)
+    return site.one("Transpose", name, perm=[*range(rank - 2), rank - 1, rank - 2])
+
+
+def _bias_add(site: Site) -> str:
+    x, bias = site.inputs()
+    if site.attribute("data_format") == b"NCHW":
+        rank = site.rank(0)
+        bias = site.one("Unsqueeze", bias, site.block.ints(*range(1, rank - 1)))
+    return site.one("Add", x, bias)
+
+
+def _add_n(site: Site) -> str:
+    return site.one("Sum", *site.inputs())
+
+
+def _floor_div(site: Site) -> str:
+    a, b = site.inputs()
+    if site.dtype().startswith("float"):
+        return site.one("Floor", site.one("Div", a, b))
+    # Integer division truncates in ONNX; TensorFlow rounds down.
+    quotient = site.one("Div", a, b)
+    remainder = site.one("Sub", a, site.one("Mul", quotient, b))
+    zero = site.constant(0, site.dtype())
+    inexact = site.one("Not", site.one("Equal", remainder, zero))
+    signs = site.one("Xor", site.one("Less", a, zero), site.one("Less", b, zero))
+    correction = site.one("Cast", site.one("And", inexact, signs), to=onnx_type(site.dtype()))
+    return site.one("Sub", quotient, correction)
+
+
+def _div_no_nan(site: Site) -> str:
+    a, b = site.inputs()
+    zero = site.constant(0, computed(site.dtype()))
+    none = site.one("Equal", b, zero)
+    safe = site.one("Where", none, site.constant(1, computed(site.dtype())), b)
+    return site.one("Where", none, zero, site.one("Div", a, safe))
+
+
+def _floor_mod(site: Site) -> str:
+    a, b = site.inputs()
+    if site.dtype().startswith("float"):
+        return site.one("Sub", a, site.one("Mul", b, site.one("Floor", site.one("Div", a, b))))
+    return site.one("Mod", a, b)
+
+
+def _square(site: Site) -> str:
+    x = site.input(0)
+    return site.one("Mul", x, x)
+
+
+def _squared_difference(site: Site) -> str:
+    d = site.one("Sub", *site.inputs())
+    return site.one("Mul", d, d)
+
+
+def _rsqrt(site: Site) -> str:
+    return site.one("Reciprocal", site.one("Sqrt", site.input(0)))
+
+
+def _log1p(site: Site) -> str:
+    return site.one("Log", site.one("Add", site.input(0), site.constant(1, computed(site.dtype()))))
+
+
+def _expm1(site: Site) -> str:
+    return site.one("Sub", site.one("Exp", site.input(0)), site.constant(1, computed(site.dtype())))
+
+
+def _relu6(site: Site) -> str:
+    kind = computed(site.dtype())
+    return site.one("Clip", site.input(0), site.constant(0, kind), site.constant(6, kind))
+
+
+def _clip(site: Site) -> str:
+    return site.one("Min", site.one("Max", site.input(0), site.input(1)), site.input(2))
+
+
+def _not_equal(site: Site) -> str:
+    return site.one("Not", site.one("Equal", *site.inputs()))
+
+
+def _greater_equal(site: Site) -> str:
+    if certain_mask(site.emitter.structure, site.emitter.known, Value(site.node.name)):
+        return site.constant(True)
+    return site.one("GreaterOrEqual", *site.inputs())
+
+
+def _floor(site: Site) -> str:
+    if certain_mask(site.emitter.structure, site.emitter.known, Value(site.node.name)):
+        return site.constant(1, computed(site.dtype()))
+    return site.one("Floor", site.input(0))
+
+
+def _uniform(site: Site) -> str:
+    return _random(site, "RandomUniformLike")
+
+
+def _normal(site: Site) -> str:
+    return _random(site, "RandomNormalLike")
+
+
+def _random(site: Site, op: str) -> str:
+    """Numbers of the same distribution; TensorFlow's own sequence is not reproduced."""
+    like = site.one("ConstantOfShape", site.int64(0), value=_tensor(np.zeros(1, computed(str(site.attribute("dtype"))))))
+    return site.one(op, like)
+
+
+def _ones_like(number: int) -> Emit:
+    def emit(site: Site) -> str:
+        shape = site.one("Shape", site.input(0))
+        fill = np.asarray([number], site.block.names and computed(site.dtype()))
+        return site.one("ConstantOfShape", shape, value=_tensor(fill))
+
+    return emit
+
+
+def _tensor(array: np.ndarray) -> object:
+    from onnx import numpy_helper
+
+    return numpy_helper.from_array(array)
+
+
+def _reduce(op: str, axes_input: bool = False) -> Emit:
+    def emit(site: Site) -> str:
+        axes = site.known(1)
+        if axes is None:
+            raise site.emitter.refusal(site.node, "computes its axes at run time, which has no translation")
+        keep = int(bool(site.attribute("keep_dims") or site.attribute("keepdims")))
+        numbers = [int(a) for a in axes.ravel()]
+        if not numbers and axes.ndim:
+            return site.input(0)
+        if axes_input:
+            return site.one(op, site.input(0), site.block.ints(*numbers), keepdims=keep)
+        return site.one(op, site.input(0), axes=numbers, keepdims=keep)
+
+    return emit
+
+
+def _reduce_flags(op: str) -> Emit:
+    """All and Any: the least and the greatest of the flags as numbers."""
+
+    def emit(site: Site) -> str:
+        axes = [int(a) for a in site.must_know(1, "axes").ravel()]
+        keep = int(bool(site.attribute("keep_dims") or site.attribute("keepdims")))
+        numbers = site.one("Cast", site.input(0), to=TensorProto.INT32)
+        return site.one("Cast", site.one(op, numbers, axes=axes, keepdims=keep) if axes else numbers, to=TensorProto.BOOL)
+
+    return emit
+
+
+def _arg(op: str) -> Emit:
+    def emit(site: Site) -> str:
+        found = site.one(op, site.input(0), axis=site.axis(1, 0), keepdims=0)
+        wanted = str(site.attribute("output_type", "int64"))
+        return found if wanted == "int64" else site.one("Cast", found, to=onnx_type(wanted))
+
+    return emit
+
+
+def _softmax(op: str) -> Emit:
+    return lambda site: site.one(op, site.input(0), axis=-1)
+
+
+def _select(site: Site) -> str:
+    flag, a, b = site.inputs()
+    # Select of TensorFlow 1 takes a vector of flags for the rows of its operands.
+    missing = max(site.rank(1) - site.rank(0), 0) if site.node.op == "Select" and site.rank(0) == 1 else 0
+    if missing:
+        flag = site.one("Unsqueeze", flag, site.block.ints(*range(1, missing + 1)))
+    return site.one("Where", flag, a, b)
+
+
+def _l2_loss(site: Site) -> str:
+    x = site.input(0)
+    return site.one("Mul", site.one("ReduceSumSquare", x, keepdims=0), site.constant(0.5, computed(site.dtype())))
+
+
+def _selu(site: Site) -> str:
+    return site.one("Selu", site.input(0), alpha=1.6732632423543772, gamma=1.0507009873554805)
+
+
+def _leaky(site: Site) -> str:
+    return site.one("LeakyRelu", site.input(0), alpha=float(site.attribute("alpha", 0.2)))  # type: ignore[arg-type]
+
+
+def _elu(site: Site) -> str:
+    if computed(site.dtype()) == "float32":
+        return site.one("Elu", site.input(0), alpha=1.0)
+    x = site.input(0)
+    zero, one = site.constant(0, computed(site.dtype())), site.constant(1, computed(site.dtype()))
+    below = site.one("Sub", site.one("Exp", site.one("Min", x, zero)), one)
+    return site.one("Where", site.one("Less", x, zero), below, x)
+
+
+def _cumulate(site: Site) -> str:
+    axis = site.must_know(1, "axis")
+    flags = {k: int(bool(site.attribute(k))) for k in ("exclusive", "reverse")}
+    return site.one("CumSum", site.input(0), site.constant(axis, "int64"), **flags)
+
+
+def _cumulative_product(site: Site) -> str:
+    """Through logarithms it would lose signs and zeros; by steps it needs the size of the axis."""
+    axis = site.axis(1, 0)
+    shape = site.emitter.facts.shape(site.node.inputs[0])
+    if shape is None or not shape[axis].known:
+        raise site.emitter.refusal(site.node, "runs over an axis whose size is not in the file")
+    size = shape[axis].scale
+    exclusive, reverse = bool(site.attribute("exclusive")), bool(site.attribute("reverse"))
+    parts = list(site.block.add("Split", [site.input(0)], size, site.node.name, axis=axis)) if size > 1 else [site.input(0)]
+    running, products = "", []
+    for part in parts[::-1] if reverse else parts:
+        following = site.one("Mul", running, part) if running else part
+        products.append((running or _one_like(site, part)) if exclusive else following)
+        running = following
+    return site.one("Concat", *(products[::-1] if reverse else products), axis=axis)
+
+
+def _one_like(site: Site, name: str) -> str:
+    return site.one("ConstantOfShape", site.one("Shape", name), value=_tensor(np.ones(1, computed(site.dtype()))))
+
+
+def _is_finite(site: Site) -> str:
+    x = site.input(0)
+    return site.one("Not", site.one("Or", site.one("IsNaN", x), site.one("IsInf", x)))
+
+
+def _top_k(site: Site) -> tuple[str, str]:
+    k = site.one("Reshape", site.int64(1), site.block.ints(1)) if len(site.node.inputs) > 1 else site.block.ints(
+        int(site.attribute("k", 1))  # type: ignore[call-overload]
+    )
+    values, places = site.block.add("TopK", [site.input(0), k], 2, site.node.name, axis=-1, largest=1, sorted=1)
+    return values, site.one("Cast", places, to=TensorProto.INT32)
+
+
+ARITHMETIC: dict[str, Operator] = {
+    **dict.fromkeys(
+        "Identity StopGradient PreventGradient CheckNumerics EnsureShape Snapshot RefIdentity Enter RefEnter".split(),
+        Operator(_passed),
+    ),
+    "_Results": Operator(_result),
+    **dict.fromkeys(("Placeholder", "PlaceholderV2", "PlaceholderWithDefault"), Operator(_placeholder)),
+    "Const": Operator(_const),
+    **dict.fromkeys(("Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"), Operator(_variable)),
+    "ReadVariableOp": Operator(_read_variable),
+    "Cast": Operator(_cast),
+    **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2"), Operator(_matmul)),
+    "BiasAdd": Operator(_bias_add),
+    **dict.fromkeys(("Add", "AddV2", "BiasAddV1"), Operator(_same("Add"))),
+    "AddN": Operator(_add_n),
+    "Sub": Operator(_same("Sub")),
+    "Mul": Operator(_same("Mul")),
+    **dict.fromkeys(("Div", "RealDiv", "TruncateDiv"), Operator(_same("Div"))),
+    "DivNoNan": Operator(_div_no_nan),
+    "FloorDiv": Operator(_floor_div),
+    **dict.fromkeys(("FloorMod", "Mod"), Operator(_floor_mod)),
+    "Pow": Operator(_same("Pow")),
+    "Maximum": Operator(_same("Max")),
+    "Minimum": Operator(_same("Min")),
+    "Square": Operator(_square),
+    "SquaredDifference": Operator(_squared_difference),
+    "Rsqrt": Operator(_rsqrt),
+    "Log1p": Operator(_log1p),
+    "Expm1": Operator(_expm1),
+    "Relu6": Operator(_relu6),
+    "Elu": Operator(_elu),
+    "Selu": Operator(_selu),
+    "LeakyRelu": Operator(_leaky),
+    "ClipByValue": Operator(_clip),
+    **{op: Operator(_same(op)) for op in "Sigmoid Tanh Relu Softplus Softsign Exp Log Sqrt Neg Abs Sign Ceil Erf Sin Cos".split()},
+    **dict.fromkeys(("Reciprocal", "Inv"), Operator(_same("Reciprocal"))),
+    **dict.fromkeys(("Round", "Rint"), Operator(_same("Round"))),
+    "Floor": Operator(_floor, lazy=(0,)),
+    "IsNan": Operator(_same("IsNaN")),
+    "IsInf": Operator(_same("IsInf")),
+    "IsFinite": Operator(_is_finite),
+    "Less": Operator(_same("Less")),
+    "LessEqual": Operator(_same("LessOrEqual")),
+    "Greater": Operator(_same("Greater")),
+    "GreaterEqual": Operator(_greater_equal, lazy=(0, 1)),
+    "RandomUniform": Operator(_uniform),
+    "RandomStandardNormal": Operator(_normal),
+    "Equal": Operator(_same("Equal")),
+    "NotEqual": Operator(_not_equal),
+    "LogicalAnd": Operator(_same("And")),
+    "LogicalOr": Operator(_same("Or")),
+    "LogicalNot": Operator(_same("Not")),
+    "ZerosLike": Operator(_ones_like(0)),
+    "OnesLike": Operator(_ones_like(1)),
+    "Sum": Operator(_reduce("ReduceSum", axes_input=True), lazy=(1,)),
+    "Mean": Operator(_reduce("ReduceMean"), lazy=(1,)),
+    "Max": Operator(_reduce("ReduceMax"), lazy=(1,)),
+    "Min": Operator(_reduce("ReduceMin"), lazy=(1,)),
+    "Prod": Operator(_reduce("ReduceProd"), lazy=(1,)),
+    "All": Operator(_reduce_flags("ReduceMin"), lazy=(1,)),
+    "Any": Operator(_reduce_flags("ReduceMax"), lazy=(1,)),
+    "ArgMax": Operator(_arg("ArgMax"), lazy=(1,)),
+    "ArgMin": Operator(_arg("ArgMin"), lazy=(1,)),
+    "Softmax": Operator(_softmax("Softmax")),
+    "LogSoftmax": Operator(_softmax("LogSoftmax")),
+    **dict.fromkeys(("Select", "SelectV2"), Operator(_select)),
+    "L2Loss": Operator(_l2_loss),
+    "Cumsum": Operator(_cumulate, lazy=(1,)),
+    "Cumprod": Operator(_cumulative_product, lazy=(1,)),
+    "TopKV2": Operator(_top_k, lazy=(1,)),
+    "TopK": Operator(_top_k),
+}

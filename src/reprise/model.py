@@ -1,0 +1,276 @@
+"""A restored model: state in, state out, nothing remembered."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from reprise import sampling
+from reprise.errors import CallError, StateError, VocabularyError
+from reprise.formats import StoredModel
+from reprise.interface import Interface, Port, StatePort
+from reprise.lift import STATE_IN, STATE_OUT, Lifted
+from reprise.runtime import Engine
+from reprise.state import State
+from reprise.tensors import DTYPES, Array
+from reprise.vocabulary import Vocabulary
+
+Inputs = Array | Mapping[str, Array]
+Settings = Mapping[str, float | int | bool]
+
+
+class RecurrentModel:
+    """A recurrent model that runs.
+
+    Attributes:
+        interface: What it takes and gives.
+        vocabulary: Its symbols, or None.
+        stored: The file as data.
+    """
+
+    def __init__(
+        self,
+        stored: StoredModel,
+        lift: Callable[[Settings], Lifted],
+        first_states: Callable[[], tuple[Any, Mapping[str, Array]]],
+        vocabulary: Vocabulary | None,
+        threads: int = 1,
+    ) -> None:
+        """`lift` gives the model for some values of its settings; `first_states` the graph of its own first states."""
+        self.stored = stored
+        self.vocabulary = vocabulary
+        self._lift = lift
+        self._first_states = first_states
+        self._threads = threads
+        self.lifted = lift({})
+        self.interface: Interface = self.lifted.interface
+        self._engines: dict[tuple[tuple[str, Any], ...], tuple[Lifted, Engine]] = {}
+
+    def __repr__(self) -> str:
+        return f"<{self.stored.format} at {self.stored.path}>\n{self.interface}"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A digest of the weights and state shapes: equal for equal models. Costs one pass over the weights."""
+        digest = hashlib.sha256()
+        for port in self.interface.states:
+            digest.update(f"{port.name}{port.dtype}{port.shape}".encode())
+        for name, array in sorted(self.lifted.weights.items()):
+            digest.update(f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    def initial_state(self, batch: int = 1) -> State:
+        """The state that a sequence starts from: zeros, or the values that the file itself starts from.
+
+        Raises:
+            StateError: The file bakes in another batch size.
+        """
+        own = self._own_first_states(batch)
+        values = {}
+        for port in self.interface.states:
+            shape = _state_shape(port, batch)
+            values[port.name] = own[port.name] if port.name in own else np.zeros(shape, DTYPES[port.dtype])
+        return State(values)
+
+    def _own_first_states(self, batch: int) -> dict[str, Array]:
+        wanted = [p for p in self.interface.states if p.initial == "file"]
+        if not wanted:
+            return {}
+        feeds = {p.name: np.zeros(_any_shape(p, batch), DTYPES[p.dtype]) for p in self.interface.inputs}
+        found = self._first_engine.run(feeds, [p.name for p in wanted])
+        return {p.name: np.broadcast_to(found[p.name], _state_shape(p, batch)).astype(DTYPES[p.dtype]) for p in wanted}
+
+    @cached_property
+    def _first_engine(self) -> Engine:
+        graph, weights = self._first_states()
+        return Engine(graph, weights)
+
+    def run(
+        self, inputs: Inputs, state: State | None = None, settings: Settings | None = None
+    ) -> tuple[dict[str, Array], State]:
+        """Runs a whole sequence.
+
+        Args:
+            inputs: An array (for a model of one input), or arrays by port name, in the layout of the source; values of
+                settings may be among them.
+            state: Where to start; None for `initial_state`.
+            settings: Values of settings, where not those that inference uses.
+
+        Returns:
+            The outputs by port name, and the state after the last step.
+
+        Raises:
+            CallError: A name, type or shape does not fit; nothing has run then.
+        """
+        given, chosen = self._separated(inputs, settings)
+        feeds = self._checked(given)
+        batch = self._batch(feeds)
+        state = self._checked_state(state, batch)
+        self._fill_in(feeds, batch)
+        lifted, engine = self._engine(chosen)
+        feeds.update({k: np.asarray(v) for k, v in chosen.items() if k in lifted.open})
+        missing = [name for name in lifted.open if name not in feeds]
+        if missing:
+            raise CallError(f"setting {missing[0]!r} must be given: the file has no value for inference")
+        for port in self.interface.states:
+            if port.initial != "inputs":
+                feeds[STATE_IN + port.name] = state[port.name]
+        results = engine.run(feeds, engine.outputs)
+        outputs = {p.name: _as(results[p.name], p.dtype) for p in self.interface.outputs}
+        after = {p.name: _as(results.get(STATE_OUT + p.name, state[p.name]), p.dtype) for p in self.interface.states}
+        return outputs, State(after, state.fingerprint)
+
+    def step(
+        self, inputs: Inputs, state: State | None = None, settings: Settings | None = None
+    ) -> tuple[dict[str, Array], State]:
+        """Runs one time step: as `run`, with inputs and outputs without their time axis.
+
+        Raises:
+            CallError: As `run`; or the model cannot be stepped.
+        """
+        if not self.interface.steppable:
+            raise CallError(f"this model cannot be stepped: {self.interface.why_not}. Use run on whole sequences.")
+        given, chosen = self._separated(inputs, settings)
+        raised = {}
+        for port in self.interface.inputs:
+            if port.name in given:
+                array = np.asarray(given[port.name])
+                raised[port.name] = array if port.time_axis is None else np.expand_dims(array, port.time_axis)
+        outputs, after = self.run(raised, state, chosen)
+        lowered = {
+            p.name: outputs[p.name] if p.time_axis is None else outputs[p.name].take(0, axis=p.time_axis)
+            for p in self.interface.outputs
+        }
+        return lowered, after
+
+    def _engine(self, chosen: Settings) -> tuple[Lifted, Engine]:
+        built = {k: v for k, v in chosen.items() if k not in self.lifted.open and v != self.lifted.fixed.get(k)}
+        key = tuple(sorted(built.items()))
+        if key not in self._engines:
+            lifted = self._lift(built) if built else self.lifted
+            self._engines[key] = lifted, Engine(lifted.graph, lifted.weights, self._threads)
+        return self._engines[key]
+
+    def _separated(self, inputs: Inputs, settings: Settings | None) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Inputs by name, and settings, which may stand among them."""
+        names = [p.name for p in self.interface.inputs]
+        if not isinstance(inputs, Mapping):
+            variable = [p for p in self.interface.inputs if p.role != "lengths"]
+            if len(variable) != 1:
+                raise CallError(f"the model has {len(variable)} inputs; give them by name: {', '.join(names)}")
+            inputs = {variable[0].name: np.asarray(inputs)}
+        known = {s.name for s in self.interface.settings}
+        unknown = [n for n in (*inputs, *(settings or ())) if n not in known and n not in names]
+        if unknown:
+            raise CallError(f"{unknown[0]!r} is not an input or setting of the model; it has {', '.join([*names, *sorted(known)])}")
+        chosen = {**{k: v for k, v in inputs.items() if k in known}, **(settings or {})}
+        return {k: v for k, v in inputs.items() if k in names}, {k: np.asarray(v).item() for k, v in chosen.items()}
+
+    def _checked(self, given: Mapping[str, Array]) -> dict[str, Array]:
+        feeds = {}
+        for port in self.interface.inputs:
+            if port.name in given:
+                feeds[port.name] = _fitting(port, np.asarray(given[port.name]))
+            elif port.role != "lengths":
+                raise CallError(f"input {port.name!r} ({port.tensor}) is missing; given: {', '.join(given) or 'nothing'}")
+        for axis_of, letter in ((lambda p: p.time_axis, "time steps"), (lambda p: p.batch_axis, "rows")):
+            sizes = {n: a.shape[axis] for n, a in feeds.items() if (axis := axis_of(self._port(n))) is not None}
+            if letter == "rows" and len(set(sizes.values())) > 1:
+                raise CallError(f"the inputs differ in {letter}: {', '.join(f'{n} {k}' for n, k in sizes.items())}")
+        return feeds
+
+    def _port(self, name: str) -> Port:
+        return next(p for p in self.interface.inputs if p.name == name)
+
+    def _batch(self, feeds: Mapping[str, Array]) -> int:
+        for port in self.interface.inputs:
+            if port.batch_axis is not None and port.name in feeds:
+                return int(feeds[port.name].shape[port.batch_axis])
+        fixed = [p.shape[0] for p in self.interface.states if p.shape and p.shape[0] is not None]
+        return int(fixed[0]) if fixed else 1
+
+    def _fill_in(self, feeds: dict[str, Array], batch: int) -> None:
+        """Lengths that are not given are those of the whole sequence."""
+        steps = max((a.shape[t] for n, a in feeds.items() if (t := self._port(n).time_axis) is not None), default=1)
+        for port in self.interface.inputs:
+            if port.name not in feeds:
+                feeds[port.name] = np.full([n or batch for n in port.shape], steps, DTYPES[port.dtype])
+
+    def _checked_state(self, state: State | None, batch: int) -> State:
+        if state is None:
+            return self.initial_state(batch)
+        expected = [p.name for p in self.interface.states]
+        if sorted(state) != sorted(expected):
+            raise StateError(f"the state has {', '.join(state) or 'nothing'}; this model carries {', '.join(expected)}")
+        if state.fingerprint and state.fingerprint != self.fingerprint:
+            raise StateError("the state belongs to another model (its fingerprint differs)")
+        for port in self.interface.states:
+            shape = _state_shape(port, batch)
+            if tuple(state[port.name].shape) != shape:
+                raise StateError(f"state {port.name!r}: expected shape {shape} for {batch} rows, found {state[port.name].shape}")
+            if port.initial == "inputs" and np.any(state[port.name]):
+                raise StateError(f"state {port.name!r} is computed from the inputs by this model; it cannot be set")
+        return state
+
+    def signed(self, state: State) -> State:
+        """`state` with this model's fingerprint, so that a file of it is refused by another model."""
+        return State(state, self.fingerprint)
+
+    def sample(self, length: int, **options: Any) -> str:
+        """`length` symbols drawn one after the other; the options are those of `reprise.sampling.generate`."""
+        return "".join(piece[0] for piece in self.stream(length, **options))
+
+    def stream(self, length: int, **options: Any) -> Iterator[tuple[str, ...]]:
+        """As `sample`, symbol by symbol, for one or several samples at once."""
+        return sampling.generate(self, length, **options)
+
+    def score(self, text: str, **options: Any) -> sampling.Score:
+        """How well the model predicts `text`."""
+        return sampling.score(self, text, **options)
+
+    def symbols(self) -> Vocabulary:
+        """The vocabulary.
+
+        Raises:
+            VocabularyError: The model has none.
+        """
+        if self.vocabulary is None:
+            raise VocabularyError(f"{self.stored.path}: no vocabulary in the file or beside it; give one with vocabulary=")
+        return self.vocabulary
+
+
+def _as(array: Array, dtype: str) -> Array:
+    return array if array.dtype == DTYPES[dtype] else array.astype(DTYPES[dtype])
+
+
+def _state_shape(port: StatePort, batch: int) -> tuple[int, ...]:
+    if port.batch_axis is not None:
+        baked = port.shape[port.batch_axis]
+        if baked is not None and baked != batch:
+            raise StateError(f"state {port.name!r}: the file bakes in {baked} rows, and {batch} were asked for")
+    elif port.shape and port.shape[0] is not None and len(port.shape) > 1 and port.shape[0] != batch:
+        raise StateError(f"state {port.name!r}: the file bakes in {port.shape[0]} rows, and {batch} were asked for")
+    return tuple(batch if axis == port.batch_axis else (n if n is not None else batch) for axis, n in enumerate(port.shape))
+
+
+def _any_shape(port: Port, batch: int) -> tuple[int, ...]:
+    return tuple(batch if axis == port.batch_axis else (n if n is not None else 1) for axis, n in enumerate(port.shape))
+
+
+def _fitting(port: Port, array: Array) -> Array:
+    """`array` as the type of `port`.
+
+    Raises:
+        CallError: Numbers would change, or the shape does not fit.
+    """
+    wanted = DTYPES[port.dtype]
+    if array.ndim != len(port.shape) or any(n is not None and n != m for n, m in zip(port.shape, array.shape, strict=True)):
+        shown = "[" + ", ".join("any" if n is None else str(n) for n in port.shape) + "]"
+        raise CallError(f"input {port.name!r}: expected shape {shown}, found {list(array.shape)}")
+    if wanted.kind in "iu" and array.dtype.kind not in "iub":
+        raise CallError(f"input {port.name!r}: expected whole numbers ({port.dtype}), found {array.dtype}")
+    return array.astype(wanted)

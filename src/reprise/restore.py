@@ -1,0 +1,56 @@
+"""The whole flow: read → discover → lift → run. Newcomers start here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+
+from reprise import formats, interface, lift
+from reprise.errors import MissingWeights
+from reprise.graph import Node
+from reprise.interface import Choices
+from reprise.lift import Lifted
+from reprise.model import RecurrentModel
+from reprise.tensors import Tensor
+from reprise.vocabulary import Vocabulary
+
+
+def restore(
+    path: str | PathLike[str],
+    *,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    states: Sequence[str] = (),
+    scope: str = "",
+    vocabulary: Vocabulary | None = None,
+    threads: int = 1,
+) -> RecurrentModel:
+    """The saved model at `path`, running, with its recurrent state in the caller's hands.
+
+    Args:
+        path: A folder, a prefix or a file of any supported format.
+        inputs: Tensor names that are the inputs, where the evidence does not decide.
+        outputs: Tensor names that are the outputs.
+        states: Tensor names that are the states.
+        scope: The name scope of the wanted model, where a graph holds several.
+        vocabulary: The symbols, where the file does not have them.
+        threads: How many threads one call may use.
+
+    Raises:
+        RepriseError: The file cannot be read, understood or run; the message says where and why.
+    """
+    stored = formats.read(path)
+    if stored.graph is None:
+        raise MissingWeights(f"{path}: the file holds weights and no graph")
+    found = interface.discover(stored.graph, Choices(tuple(inputs), tuple(outputs), tuple(states), scope))
+
+    def variable(node: Node) -> Tensor | None:
+        name = stored.variable_names.get(node.name)
+        return None if name is None else stored.weights.get(name)
+
+    def lifted(settings: Mapping[str, float | int | bool]) -> Lifted:
+        return lift.lift(found, variable, settings)
+
+    return RecurrentModel(
+        stored, lifted, lambda: lift.first_states(found, variable), vocabulary or stored.vocabulary, threads
+    )

@@ -1,0 +1,62 @@
+"""Runs a lifted model on ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from reprise.errors import LiftError
+from reprise.lift import without_weights
+from reprise.tensors import Array
+
+
+class Engine:
+    """One ONNX graph, ready to run. Holds no state between calls, so threads may share it."""
+
+    def __init__(self, graph: onnx.GraphProto, weights: Mapping[str, Array], threads: int = 1) -> None:
+        """Loads `graph`; the weights are handed over without a copy through the file format.
+
+        Raises:
+            LiftError: ONNX Runtime refuses the graph.
+        """
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        held = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(a) for a in held.values()]
+        options.add_external_initializers(list(held), values)
+        data = without_weights(graph, held).SerializeToString()
+        try:
+            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises classes of its own, without a common base that it exports
+            raise LiftError(f"ONNX Runtime refuses the lifted graph: {_first_line(error)}") from error
+        self._weights = values  # they must outlive the session
+        self.inputs = {i.name: _numpy_type(i.type) for i in self._session.get_inputs()}
+        self.outputs = [o.name for o in self._session.get_outputs()]
+
+    def run(self, feeds: Mapping[str, Array], wanted: Sequence[str]) -> dict[str, Array]:
+        """The outputs `wanted` for these inputs.
+
+        Raises:
+            LiftError: The numbers do not fit the graph (an id outside the table, a size that the file bakes in).
+        """
+        typed = {name: np.ascontiguousarray(array, self.inputs[name]) for name, array in feeds.items() if name in self.inputs}
+        try:
+            results = self._session.run(list(wanted), typed)
+        except Exception as error:  # as above
+            raise LiftError(f"the model could not run on these inputs: {_first_line(error)}") from error
+        return dict(zip(wanted, results, strict=True))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _numpy_type(name: str) -> np.dtype[np.generic]:
+    kinds = {"float": "float32", "double": "float64", "string": "object"}
+    inner = name.removeprefix("tensor(").removesuffix(")")
+    return np.dtype(kinds.get(inner, inner))

@@ -1,0 +1,87 @@
+"""Recurrent state as a value: what a model hands out, takes back, and what can be kept in a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from reprise.errors import MissingFile, StateError
+from reprise.tensors import Array
+
+
+class State(Mapping[str, Array]):
+    """An immutable mapping from state name to array, in the order of the interface."""
+
+    def __init__(self, values: Mapping[str, Array], fingerprint: str = "") -> None:
+        """`fingerprint` names the model that the state belongs to."""
+        self._values = {name: _frozen(array) for name, array in values.items()}
+        self.fingerprint = fingerprint
+
+    def __getitem__(self, name: str) -> Array:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in self.items())
+        return f"State({inside})"
+
+    def replace(self, values: Mapping[str, Array]) -> State:
+        """This state with some arrays exchanged for others of the same shapes.
+
+        Raises:
+            StateError: A name is unknown, or a shape differs.
+        """
+        exchanged = dict(self._values)
+        for name, array in values.items():
+            if name not in exchanged:
+                raise StateError(f"state {name!r} is not one of {', '.join(exchanged)}")
+            array = np.asarray(array, exchanged[name].dtype)
+            if array.shape != exchanged[name].shape:
+                raise StateError(f"state {name!r}: expected shape {exchanged[name].shape}, found {array.shape}")
+            exchanged[name] = array
+        return State(exchanged, self.fingerprint)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Writes a safetensors file that names the model it belongs to. A file that was there is replaced whole."""
+        place = Path(path)
+        temporary = place.with_name(place.name + ".part")
+        metadata = {"reprise": json.dumps({"version": 1, "fingerprint": self.fingerprint, "order": list(self)})}
+        safetensors.numpy.save_file({k: np.ascontiguousarray(v) for k, v in self.items()}, temporary, metadata)
+        temporary.replace(place)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> State:
+        """Reads what `save` wrote; a model refuses it when it belongs to another.
+
+        Raises:
+            MissingFile: There is no such file.
+            StateError: It is not a state file.
+        """
+        if not Path(path).is_file():
+            raise MissingFile(f"{path}: no such state file")
+        try:
+            with safetensors.safe_open(path, "numpy") as file:
+                about = json.loads((file.metadata() or {}).get("reprise", "null"))
+                values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        except (safetensors.SafetensorError, ValueError) as error:
+            raise StateError(f"{path}: not a state file ({error})") from error
+        if not isinstance(about, dict) or sorted(about.get("order", ())) != sorted(values):
+            raise StateError(f"{path}: a safetensors file, but not one of `State.save`")
+        return cls({name: values[name] for name in about["order"]}, str(about.get("fingerprint", "")))
+
+
+def _frozen(array: Array) -> Array:
+    view = np.asarray(array).view()
+    view.flags.writeable = False
+    return view

@@ -1,0 +1,105 @@
+"""Symbols and their ids: the table without which a restored language model prints a cipher."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from reprise.errors import VocabularyError
+
+Kind = Literal["characters", "bytes", "words"]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """An ordered table of symbols; a symbol's id is its place.
+
+    Attributes:
+        symbols: All different. Single characters, or words, or (kind `bytes`) the 256 byte values as latin-1 text.
+        kind: How text is cut into symbols.
+    """
+
+    symbols: tuple[str, ...]
+    kind: Kind = "characters"
+
+    def __post_init__(self) -> None:
+        if len(set(self.symbols)) != len(self.symbols):
+            twice = sorted({s for s in self.symbols if self.symbols.count(s) > 1})
+            raise VocabularyError(
+                f"vocabulary: {len(twice)} symbols occur twice ({_listed(twice)}); each must have one id"
+            )
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """Symbol → id."""
+        return {symbol: i for i, symbol in enumerate(self.symbols)}
+
+    def encode(self, text: str) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+        """The ids of `text`, int32 [T].
+
+        Raises:
+            VocabularyError: Some symbols are unknown; the message lists them.
+        """
+        pieces = self._cut(text)
+        unknown = sorted(set(pieces) - self.ids.keys())
+        if unknown:
+            raise VocabularyError(
+                f"text: {len(unknown)} symbols are not among the {len(self)} of the vocabulary: {_listed(unknown)}. "
+                "Remove or replace them, or use a model that was trained with them."
+            )
+        return np.fromiter((self.ids[p] for p in pieces), np.int32, len(pieces))
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of `ids`."""
+        pieces = [self.symbols[int(i)] for i in ids]
+        if self.kind == "bytes":
+            return "".join(pieces).encode("latin-1").decode("utf-8", "replace")
+        return ("" if self.kind == "characters" else " ").join(pieces)
+
+    def _cut(self, text: str) -> Sequence[str]:
+        if self.kind == "bytes":
+            return text.encode("utf-8").decode("latin-1")
+        return text.split() if self.kind == "words" else text
+
+    def to_json(self) -> dict[str, Any]:
+        """The vocabulary as plain data: `{"kind": …, "symbols": […]}`."""
+        return {"kind": self.kind, "symbols": list(self.symbols)}
+
+    @classmethod
+    def from_json(cls, data: Any) -> Vocabulary:  # data of any file
+        """The inverse of `to_json`; text is parsed first.
+
+        Raises:
+            VocabularyError: It is not such data.
+        """
+        if isinstance(data, (str, bytes)):
+            try:
+                data = json.loads(data)
+            except ValueError as error:
+                raise VocabularyError(f"vocabulary: not JSON ({error})") from error
+        if not isinstance(data, dict) or not isinstance(data.get("symbols"), list):
+            raise VocabularyError('vocabulary: expected {"kind": …, "symbols": […]}')
+        symbols, kind = data["symbols"], data.get("kind", "characters")
+        if kind not in ("characters", "bytes", "words") or not all(isinstance(s, str) for s in symbols):
+            raise VocabularyError(
+                f"vocabulary: kind {kind!r} or a symbol is not text; expected characters, bytes or words"
+            )
+        return cls(tuple(symbols), kind)
+
+    @classmethod
+    def of_text(cls, text: str) -> Vocabulary:
+        """The characters of `text`, sorted by code point: the same on every machine and in every process."""
+        return cls(tuple(sorted(set(text))))
+
+
+def _listed(symbols: Sequence[str], most: int = 20) -> str:
+    shown = ", ".join(repr(s) for s in symbols[:most])
+    return shown + (f" and {len(symbols) - most} more" if len(symbols) > most else "")
