@@ -11,6 +11,7 @@ _DIRECTORY = 2**16
 #: First bytes of files that people save models in.
 _STARTS = (
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras saves in .h5"),
+    (b"\x08\x01\x12", "the file of a SavedModel, which must be named saved_model.pb"),
     (b"\x1f\x8b", "a gzip archive; unpack it first"),
     (b"BZh", "a bzip2 archive; unpack it first"),
     *((bytes([0x80, protocol]), "a pickle, as PyTorch and scikit-learn save") for protocol in (2, 3, 4, 5)),

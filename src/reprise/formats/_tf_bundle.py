@@ -9,6 +9,7 @@ import math
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from reprise.wire import messages, sstable
 from reprise.wire.varint import Cut, varint
 
 _HEADER_KEY = b""
+_CHECKSUM = 4
 _OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 
@@ -153,45 +155,39 @@ def _load(name: str, dtype: str, shape: tuple[int, ...], entry: Any, file: Path)
         content = np.memmap(file, np.uint8, "r", entry.offset, (entry.size,)) if entry.size else np.empty(0, np.uint8)
     except (OSError, ValueError) as error:
         raise MissingFile(f"{file}: {what} cannot be read any more ({error}). Was the file moved or cut?") from error
-    array = _strings(content.tobytes(), shape, what, file) if dtype == "string" else None
-    found = sstable.masked_crc32c(content.data) if array is None else _string_checksum(array)
+    if dtype == "string":
+        array, found = _strings(content.tobytes(), shape, what, file)
+    else:
+        array, found = packed_array(content.data, dtype, shape, what, file), sstable.masked_crc32c(content.data)
     if found != entry.crc32c:
         raise DamagedFile(
             f"{file}: {what} at byte {entry.offset} has checksum {found:#010x}, expected {entry.crc32c:#010x}. "
             "The file was changed, or belongs to another checkpoint; copy it again."
         )
-    return packed_array(content.data, dtype, shape, what, file) if array is None else array
+    return array
 
 
-def _strings(content: bytes, shape: tuple[int, ...], what: str, file: Path) -> Array:
-    """Strings as a bundle stores them: all lengths, their checksum, then all bytes."""
-    count = math.prod(shape)
-    if count > len(content):
-        raise DamagedFile(f"{file}: {what} promises {count} strings in {len(content)} bytes.")
+def _strings(content: bytes, shape: tuple[int, ...], what: str, file: Path) -> tuple[Array, int]:
+    """Strings as a bundle stores them: all lengths, four bytes of checksum, all bytes; and the checksum of the whole.
+
+    The checksum goes over the lengths as fixed-width numbers (`WriteStringTensor` in `tensor_bundle.cc`).
+    """
+    array = np.empty(math.prod(shape), object) if math.prod(shape) <= len(content) else np.empty(0, object)
+    sizes, position = [], 0
     try:
-        sizes, position = [], 0
-        for _ in range(count):
+        for _ in array:
             size, position = varint(content, position)
             sizes.append(size)
     except Cut as error:
-        raise DamagedFile(f"{file}: {what} is cut ({error}).") from error
-    position += 4
-    if position + sum(sizes) != len(content):
-        raise DamagedFile(f"{file}: {what} has {len(content)} bytes, its strings need {position + sum(sizes)}.")
-    array = np.empty(count, object)
-    for i, size in enumerate(sizes):
-        array[i] = content[position : position + size]
-        position += size
-    return array.reshape(shape)
-
-
-def _string_checksum(array: Array) -> int:
-    """What TensorFlow computes over lengths (as uint32, or uint64 where they need it), their checksum, and bytes."""
-    sizes = b"".join(struct.pack("<I" if len(s) < 2**32 else "<Q", len(s)) for s in array.flat)
-    lengths = google_crc32c.value(sizes)
-    body = b"".join(array.flat)
-    head = struct.pack("<I", sstable.mask(lengths))
-    return sstable.mask(google_crc32c.extend(google_crc32c.extend(lengths, head), body))
+        raise DamagedFile(f"{file}: {what} is cut ({error}). Copy the file again.") from error
+    body = position + _CHECKSUM
+    if len(sizes) != math.prod(shape) or body + sum(sizes) != len(content):
+        raise DamagedFile(f"{file}: {what} of {list(shape)} strings does not fit its {len(content)} bytes.")
+    crc = google_crc32c.value(b"".join(struct.pack("<I" if size < 2**32 else "<Q", size) for size in sizes))
+    crc = google_crc32c.extend(crc, content[position:])
+    for i, (start, end) in enumerate(pairwise(accumulate(sizes, initial=body))):
+        array[i] = content[start:end]
+    return array.reshape(shape), sstable.mask(crc)
 
 
 def _partitioned(

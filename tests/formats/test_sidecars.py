@@ -1,0 +1,126 @@
+"""Vocabularies in the files that people keep beside their models."""
+
+import argparse
+import json
+import pickle
+
+import pytest
+
+from reprise.errors import DamagedFile, MissingFile, UnknownFormat
+from reprise.formats import _sidecars, read_vocabulary
+
+SYMBOLS = ("e", "\n", " ", "ñ", "a")
+IDS = {symbol: i for i, symbol in enumerate(SYMBOLS)}
+
+SAVED = {
+    "vocab.json": json.dumps(IDS),
+    "symbols.json": json.dumps(SYMBOLS),
+    "vocab_by_id.json": json.dumps({str(i): s for s, i in IDS.items()}),
+    "char_vocab.json": json.dumps({"idx_to_char": {i: s for s, i in IDS.items()}, "char_to_idx": IDS, "size": 5}),
+    "ours_vocab.json": json.dumps({"kind": "characters", "symbols": SYMBOLS}),
+    "vocab.txt": "\n".join(SYMBOLS),
+    "vocab_end.txt": "e\n\n\n \nñ\na\n",
+    "vocab_windows.txt": "e\r\n\\n\r\n \r\nñ\r\na\r\n",
+    "vocab.csv": 'id,symbol\n0,e\n1,"\n"\n2, \n3,ñ\n4,a\n',
+    "chars.csv": 'a,4\nñ,3\n" ",2\n"\n",1\ne,0\n',
+    "vocab.tsv": 'e\t0\n"\n"\t1\n \t2\nñ\t3\na\t4\n',
+    "chars_vocab.pkl": pickle.dumps((SYMBOLS, IDS), 2),
+    "vocab.pkl": pickle.dumps(IDS, 0),
+    "meta.pkl": pickle.dumps({"vocab_size": 5, "itos": dict(enumerate(SYMBOLS)), "stoi": IDS}),
+    "saved.pkl": pickle.dumps(list(SYMBOLS)) + pickle.dumps(IDS),
+    "loader.pickle": pickle.dumps(argparse.Namespace(chars=SYMBOLS, batch=50)),
+}
+
+
+@pytest.mark.parametrize("name", SAVED)
+def test_the_symbols_come_in_the_order_of_their_ids(tmp_path, name):
+    content = SAVED[name]
+    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    vocabulary = read_vocabulary(tmp_path / name)
+    assert (vocabulary.symbols, vocabulary.kind) == (SYMBOLS, "characters")
+
+
+def test_words_are_told_from_characters(tmp_path):
+    (tmp_path / "vocab.txt").write_text("<unk>\nthe\na\n")
+    assert read_vocabulary(tmp_path / "vocab.txt").kind == "words"
+    (tmp_path / "vocab.txt").write_text("<unk>\nt\na\n")
+    assert read_vocabulary(tmp_path / "vocab.txt").kind == "characters"
+
+
+def test_byte_strings_of_python_2_are_a_vocabulary_of_bytes(tmp_path):
+    (tmp_path / "chars_vocab.pkl").write_bytes(b"(S'\\xec'\nS' '\nS'\\x9d'\nt.")
+    vocabulary = read_vocabulary(tmp_path / "chars_vocab.pkl")
+    assert (vocabulary.symbols, vocabulary.kind) == (("\xec", " ", "\x9d"), "bytes")
+
+
+def test_ids_from_one_leave_zero_to_padding(tmp_path):
+    (tmp_path / "vocab.json").write_text('{"a": 2, "b": 1}')
+    assert read_vocabulary(tmp_path / "vocab.json").symbols == ("", "b", "a")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"a": 0, "b": 2}',
+        '{"a": 0, "b": 0}',
+        '{"rnn_size": 128}',
+        "[1, 2]",
+        "{}",
+        '["a"]',
+        "null",
+        '{"a": true, "b": 0}',
+    ],
+)
+def test_what_is_no_table_of_symbols_is_refused(tmp_path, content):
+    (tmp_path / "vocab.json").write_text(content)
+    with pytest.raises(UnknownFormat, match=r"vocab\.json: holds no table of symbols and ids"):
+        read_vocabulary(tmp_path / "vocab.json")
+
+
+def test_two_tables_in_one_file_are_not_guessed_between(tmp_path):
+    (tmp_path / "vocab.json").write_text('{"source": {"a": 0, "b": 1}, "target": {"b": 0, "a": 1}}')
+    with pytest.raises(UnknownFormat, match="holds 2 vocabularies that differ"):
+        read_vocabulary(tmp_path / "vocab.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("vocab.json", b"{", "cannot be read"),
+        ("vocab.json", b"[" * 100_000, "cannot be read"),
+        ("vocab.json", b'["a", "a"]', "symbols occur twice"),
+        ("vocab.txt", b"\xff\xfe", "cannot be read"),
+        ("vocab.csv", b"a,b,c\n", "expected two columns"),
+        ("vocab.pkl", b"cos\nsystem\n(S'true'\n", "the pickle breaks off"),
+    ],
+)
+def test_damaged_files_are_refused(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DamagedFile, match=words):
+        read_vocabulary(tmp_path / name)
+
+
+def test_a_lacking_file_and_an_unknown_suffix_are_refused(tmp_path):
+    with pytest.raises(MissingFile, match="the vocabulary cannot be read"):
+        read_vocabulary(tmp_path / "vocab.txt")
+    with pytest.raises(UnknownFormat, match=r"a vocabulary is read from \.json, \.txt, .*; found \.npy"):
+        read_vocabulary(tmp_path / "vocab.npy")
+
+
+def test_the_vocabulary_beside_a_model_is_found_among_other_files(tmp_path):
+    (tmp_path / "config.pkl").write_bytes(pickle.dumps(argparse.Namespace(rnn_size=128)))
+    (tmp_path / "input.txt").write_text("a\nb\n")
+    (tmp_path / "history.json").write_text('["a", "b"]')
+    (tmp_path / "vocab.json").write_text(json.dumps(IDS))
+    (tmp_path / "chars_vocab.pkl").write_bytes(pickle.dumps((SYMBOLS, IDS)))
+    found = _sidecars.find(tmp_path)
+    assert found.vocabulary.symbols == SYMBOLS
+    assert found.source.endswith("chars_vocab.pkl")
+
+
+def test_vocabularies_that_differ_are_listed_and_none_is_taken(tmp_path):
+    (tmp_path / "vocab.txt").write_text("a\nb\n")
+    (tmp_path / "vocab.json").write_text('["b", "a", "c"]')
+    found = _sidecars.find(tmp_path)
+    assert found.vocabulary is None
+    assert "differ: vocab.json (3 symbols), vocab.txt (2 symbols); none is used" in found.notes[0]

@@ -1,0 +1,235 @@
+"""Checkpoints that TensorFlow wrote, against what was put into them; and what is said of those that are not whole."""
+
+import contextlib
+import random
+import shutil
+
+import numpy as np
+import pytest
+
+from reprise import formats
+from reprise.errors import AmbiguousFormat, DamagedFile, MissingFile, ReadError
+from reprise.wire import messages
+
+FORMS = ("v2/model.ckpt-300", "sharded/model.ckpt", "v1/model.ckpt")
+
+
+def numbers(model):
+    return {name: np.asarray(model.weights[name].load()) for name in model.weights if "[" not in name}
+
+
+def assert_same(model, expected):
+    found = numbers(model)
+    assert found.keys() <= expected.keys()
+    for name, array in found.items():
+        assert array.shape == expected[name].shape
+        assert np.array_equal(array.astype(expected[name].dtype), expected[name]), name
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_tensor_holds_what_was_saved(saved, form):
+    folder, expected = saved
+    model = formats.read(folder / form)
+    assert_same(model, expected)
+    assert {"cell/kernel", "cell/bias", "step", "wide"} <= model.weights.keys()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_variable_that_was_saved_has_its_tensor(saved, form):
+    model = formats.read(saved[0] / form)
+    for node in model.graph:
+        if node.op in ("VariableV2", "VarHandleOp") and not node.name.startswith("wide"):
+            stored = model.variable_names.get(node.name, node.name)
+            assert stored == node.name
+            assert (stored in model.weights) == (stored in numbers(model))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_parts_of_a_partitioned_variable_are_parts_of_its_tensor(saved, form):
+    folder, expected = saved
+    model = formats.read(folder / form)
+    parts = [model.weights[model.variable_names[f"wide/part_{i}"]] for i in range(3)]
+    assert [part.shape for part in parts] == [(47, 1), (47, 1), (46, 1)]
+    assert np.array_equal(np.concatenate([part.load() for part in parts]), expected["wide"])
+
+
+def test_a_variable_restored_under_another_name_finds_it(saved):
+    model = formats.read(saved[0] / "renamed")
+    assert model.variable_names["renamed"] == "average"
+    assert "outer/cell/kernel" not in model.variable_names
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "checkpoint",
+        "model.ckpt-300",
+        "model.ckpt-300.meta",
+        "model.ckpt-300.index",
+        "model.ckpt-300.data-00000-of-00001",
+    ],
+)
+def test_the_folder_and_each_of_its_files_mean_the_checkpoint(saved, name):
+    folder, expected = saved
+    model = formats.read(folder / "v2" / name)
+    assert_same(model, expected)
+    assert "x" in model.graph
+
+
+def test_the_state_file_chooses_among_steps_though_its_folder_is_elsewhere(folder):
+    copy_step(folder / "v2", 300, 500)
+    (folder / "v2" / "checkpoint").write_text('model_checkpoint_path: "/gone/away/model.ckpt-300"')
+    model = formats.read(folder / "v2")
+    assert "model.ckpt-300" in model.evidence
+    assert model.notes == ("2 checkpoints are here; the checkpoint file names model.ckpt-300",)
+
+
+def test_without_a_state_file_the_highest_step_is_taken(folder):
+    copy_step(folder / "v2", 300, 1000)
+    (folder / "v2" / "checkpoint").unlink()
+    model = formats.read(folder / "v2")
+    assert model.notes == ("2 checkpoints are here, the highest step is model.ckpt-1000",)
+
+
+def copy_step(folder, old, new):
+    for file in folder.glob(f"*-{old}.*"):
+        shutil.copy(file, folder / file.name.replace(str(old), str(new)))
+
+
+def test_checkpoints_of_two_models_in_a_folder_are_not_guessed_between(folder):
+    (folder / "v2" / "checkpoint").unlink()
+    for file in (folder / "sharded").iterdir():
+        shutil.copy(file, folder / "v2" / file.name.replace("model", "other"))
+    with pytest.raises(AmbiguousFormat, match=r"several models \(model\.ckpt-300, other\.ckpt\)\. Name one"):
+        formats.read(folder / "v2")
+
+
+@pytest.mark.parametrize("name", ["model.ckpt.meta", "graph.meta"])
+def test_a_meta_file_named_apart_from_its_checkpoint(folder, name):
+    (folder / "v2" / "model.ckpt-300.meta").rename(folder / "v2" / name)
+    for path in ("", "model.ckpt-300", name):
+        model = formats.read(folder / "v2" / path)
+        assert "x" in model.graph
+        assert "cell/kernel" in model.weights
+
+
+def test_a_graph_without_weights_says_so(folder):
+    for file in [*(folder / "v2").glob("*.index"), *(folder / "v2").glob("*.data*")]:
+        file.unlink()
+    model = formats.read(folder / "v2")
+    assert not model.weights
+    assert "model.ckpt-300.meta holds the graph without weights" in model.notes[0]
+
+
+def test_weights_without_a_graph_are_weights(folder):
+    (folder / "v2" / "model.ckpt-300.meta").unlink()
+    model = formats.read(folder / "v2")
+    assert model.graph is None
+    assert model.weights["cell/kernel"].shape == (3, 8)
+
+
+def test_an_index_and_a_graph_without_data_tell_shapes_and_refuse_numbers(folder):
+    (folder / "v2" / "model.ckpt-300.data-00000-of-00001").unlink()
+    model = formats.read(folder / "v2")
+    assert model.weights["cell/kernel"].shape == (3, 8)
+    assert "not found beside it" in model.notes[0]
+    with pytest.raises(MissingFile, match=r"data-00000-of-00001: not found; tensor cell/kernel lies in it"):
+        model.weights["cell/kernel"].load()
+
+
+def test_one_lacking_shard_of_several_is_an_error(folder):
+    shards = sorted((folder / "sharded").glob("*.data-*"))
+    index = folder / "sharded" / "model.ckpt.index"
+    shards[0].unlink()
+    (folder / "sharded" / "model.ckpt.meta").unlink()
+    with pytest.raises(MissingFile, match=r"lie in model\.ckpt\.data-00000-of-00002, not found beside it"):
+        formats.read(index)
+
+
+def test_a_lacking_index_is_an_error(folder):
+    (folder / "v2" / "model.ckpt-300.index").unlink()
+    with pytest.raises(MissingFile, match=r"model\.ckpt-300\.index: not found, though .*data-00000-of-00001 is there"):
+        formats.read(folder / "v2" / "model.ckpt-300")
+
+
+def test_a_state_file_that_names_nothing_is_an_error(tmp_path):
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-7"')
+    with pytest.raises(MissingFile, match=r"names model\.ckpt-7, which is not here"):
+        formats.read(tmp_path)
+
+
+def test_a_short_shard_is_told_before_anything_is_loaded(folder):
+    data = folder / "v2" / "model.ckpt-300.data-00000-of-00001"
+    data.write_bytes(data.read_bytes()[:-1])
+    with pytest.raises(DamagedFile, match=r"has \d+ bytes, expected at least \d+. The file is cut"):
+        formats.read(folder / "v2")
+
+
+def test_every_changed_byte_of_the_data_is_noticed(folder):
+    data = folder / "v2" / "model.ckpt-300.data-00000-of-00001"
+    whole = data.read_bytes()
+    for at in range(0, len(whole), 3):
+        data.write_bytes(whole[:at] + bytes([whole[at] ^ 0x40]) + whole[at + 1 :])
+        with pytest.raises(DamagedFile, match="tensor"):
+            numbers(formats.read(folder / "v2"))
+
+
+@pytest.mark.parametrize("name", ["v2/model.ckpt-300.index", "v1/model.ckpt"])
+def test_a_changed_or_cut_table_is_refused_or_harmless(folder, saved, name):
+    file = folder / name
+    whole = file.read_bytes()
+    for damaged in damages(whole, 400):
+        file.write_bytes(damaged)
+        with contextlib.suppress(ReadError):
+            assert_same(formats.read(file), saved[1])
+
+
+def test_a_changed_or_cut_graph_is_refused_or_a_graph(folder):
+    file = folder / "v2" / "model.ckpt-300.meta"
+    whole = file.read_bytes()
+    for damaged in damages(whole, 300):
+        file.write_bytes(damaged)
+        with contextlib.suppress(ReadError):
+            model = formats.read(file)
+            assert all(dict(node.attributes) is not None for node in model.graph)
+
+
+def damages(whole, count):
+    """Files with one byte changed, and files that end early; the same ones in every run."""
+    rng = random.Random(7)
+    for _ in range(count):
+        at = rng.randrange(len(whole))
+        yield whole[:at] + bytes([whole[at] ^ 1 << rng.randrange(8)]) + whole[at + 1 :]
+    for _ in range(40):
+        yield whole[: rng.randrange(len(whole))]
+
+
+def test_a_graph_that_reads_a_node_it_lacks_is_refused(tmp_path):
+    meta = messages.message_class("MetaGraphDef")()
+    meta.graph_def.node.add(name="a", op="Identity", input=["b"])
+    (tmp_path / "model.meta").write_bytes(meta.SerializeToString())
+    with pytest.raises(DamagedFile, match="node a reads b, which the graph does not have"):
+        formats.read(tmp_path / "model.meta")
+
+
+def test_a_tensor_larger_than_the_file_is_not_allocated(tmp_path):
+    meta = messages.message_class("MetaGraphDef")()
+    value = meta.graph_def.node.add(name="a", op="Const").attr["value"].tensor
+    value.dtype = 1
+    value.tensor_shape.dim.add(size=10**13)
+    value.float_val.append(2.5)
+    (tmp_path / "model.meta").write_bytes(meta.SerializeToString())
+    array = formats.read(tmp_path / "model.meta").graph["a"].attributes["value"].load()
+    assert array.shape == (10**13,)
+    assert array[-1] == 2.5  # one number, repeated by its stride
+
+
+def test_a_vocabulary_inside_the_graph_is_found(tmp_path):
+    meta = messages.message_class("MetaGraphDef")()
+    meta.graph_def.node.add(name="a", op="NoOp")
+    meta.collection_def["reprise"].bytes_list.value.append(b'{"version": 1, "vocabulary": {"symbols": ["b", "a"]}}')
+    (tmp_path / "model.meta").write_bytes(meta.SerializeToString())
+    model = formats.read(tmp_path / "model.meta")
+    assert model.vocabulary.symbols == ("b", "a")
+    assert model.vocabulary_source.endswith("model.meta")
