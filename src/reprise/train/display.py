@@ -80,12 +80,10 @@ class Display:
             self._say(note)
 
     def _live(self, step: int, meter: _Meter) -> None:
-        total = meter.started.total_steps
-        self._bar.update(
-            self._task, description=f"step {step:,}/{total:,}", facts=meter.facts(), total=total, completed=step
-        )
+        done = f"step {step:,}/{meter.started.total_steps:,}"
+        self._bar.update(self._task, description=done, facts=meter.facts(), total=1.0, completed=meter.share_done())
         if not self._console.is_terminal and time.monotonic() - self._said > _LINE_EVERY_S:
-            self._say(f"step {step:,}/{total:,}  {meter.facts()}")
+            self._say(f"{done}  {meter.facts()}")
 
     def _measured(self, event: Validated, meter: _Meter) -> None:
         if event.loss is not None:
@@ -99,7 +97,7 @@ class Display:
         best = best_prefix(event)
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), title_justify="left")
         table.add_row("ended", f"after step {event.step:,}: {event.why}")
-        table.add_row("time", f"{_clock(event.seconds)}, {meter.speed:,.0f} {meter.unit}/s")
+        table.add_row("time", f"{_clock(event.seconds)}, {meter.mean_speed():,.0f} {meter.unit}/s while training")
         if math.isfinite(event.best_loss):
             table.add_row("validation", meter.loss(event.best_loss))
         table.add_row("best", str(best))
@@ -120,42 +118,54 @@ class _Meter:
         self.started = started
         self.forecast = started.model.task == "forecast"
         self.unit = {"characters": "chars", "bytes": "bytes", "words": "words"}.get(started.config.level, "values")
-        self.speed = 0.0
-        self._began = time.monotonic()
-        self._step = started.step
-        self._loss: float | None = None
+        self._began = self._first_at = time.monotonic()
+        self._step = self._first_step = started.step
+        self._loss = self._speed = 0.0
+        self._tokens, self._seconds = 0, 0.0
 
     def add(self, event: Advanced) -> None:
         """Takes some steps into account; the first ones, which compile, do not count as speed."""
-        for loss in event.losses.tolist():
-            self._loss = loss if self._loss is None else _LOSS_MEMORY * self._loss + (1 - _LOSS_MEMORY) * loss
+        losses = event.losses.tolist()
+        self._loss = self._loss or losses[0]
+        for loss in losses:
+            self._loss = _LOSS_MEMORY * self._loss + (1 - _LOSS_MEMORY) * loss
         if self._step == self.started.step:
-            self._began = time.monotonic()
-            self.started_at = event.step
+            self._first_step, self._first_at = event.step, time.monotonic()
         else:
             now = event.tokens / max(event.seconds, 1e-9)
-            self.speed = now if not self.speed else _SPEED_MEMORY * self.speed + (1 - _SPEED_MEMORY) * now
+            self._speed = _SPEED_MEMORY * self._speed + (1 - _SPEED_MEMORY) * now if self._speed else now
+            self._tokens, self._seconds = self._tokens + event.tokens, self._seconds + event.seconds
         self._step = event.step
 
     def loss(self, loss: float) -> str:
         """A loss in words."""
-        bits = loss / math.log(2)
         per = {"chars": "character", "bytes": "byte", "words": "word"}.get(self.unit, "")
-        return f"loss {loss:.4f}" if self.forecast else f"loss {loss:.4f}, {bits:.3f} bits per {per}"
+        bits = f", {loss / math.log(2):.3f} bits per {per}"
+        return f"loss {loss:.4f}" + ("" if self.forecast else bits)
+
+    def mean_speed(self) -> float:
+        """Tokens a second over all steps but the first."""
+        return self._tokens / max(self._seconds, 1e-9)
 
     def facts(self) -> str:
         """Loss, speed and time left."""
         left = self._left()
         ending = "" if left is None else f"  {_clock(left)} left"
-        return f"{self.loss(self._loss or 0.0)}  {self.speed:,.0f} {self.unit}/s{ending}"
+        return f"{self.loss(self._loss)}  {self._speed:,.0f} {self.unit}/s{ending}"
+
+    def share_done(self) -> float:
+        """How much of the run is done, by steps or by time, whichever ends it first."""
+        minutes = self.started.config.max_minutes
+        by_time = (time.monotonic() - self._began) / (60 * minutes) if minutes else 0.0
+        return min(1.0, max(by_time, self._step / self.started.total_steps))
 
     def _left(self) -> float | None:
-        spent, made = time.monotonic() - self._began, self._step - self.started_at
-        by_steps = spent / made * (self.started.total_steps - self._step) if made else None
+        made = self._step - self._first_step
+        if not made:
+            return None
+        by_steps = (time.monotonic() - self._first_at) / made * (self.started.total_steps - self._step)
         minutes = self.started.config.max_minutes
-        by_time = None if minutes is None else max(0.0, 60 * minutes - spent)
-        known = [seconds for seconds in (by_steps, by_time) if seconds is not None]
-        return min(known) if known else None
+        return by_steps if minutes is None else min(by_steps, max(0.0, self._began + 60 * minutes - time.monotonic()))
 
 
 def _clock(seconds: float) -> str:

@@ -12,8 +12,8 @@ from reprise.tensors import Array
 from reprise.train import optimizer, recurrence
 from reprise.train.model import (
     Architecture,
-    Dropout,
     Named,
+    dropout_mask,
     forward,
     initial_parameters,
     loss,
@@ -21,11 +21,20 @@ from reprise.train.model import (
     state_shapes,
 )
 
+#: Whether XLA compiles what has a fixed shape: it fuses the element-wise work of a cell, and takes seconds to begin.
+XLA = True
+
 
 class Learner:
     """A model, its optimizer, and one compiled function for each thing to do with them.
 
     Nothing is remembered from call to call but the variables: states go in and come out.
+
+    Args:
+        model: What is trained.
+        seed: Of the first weights and of dropout.
+        grad_clip: Largest global norm of the gradient; 0 does not clip.
+        dropout: Probability to drop an output of a layer.
 
     Attributes:
         model: What is trained.
@@ -34,19 +43,15 @@ class Learner:
 
     def __init__(self, model: Architecture, *, seed: int, grad_clip: float, dropout: float) -> None:
         self.model = model
-        self._grad_clip, self._dropout, self._seed = grad_clip, dropout, seed
-        self._parameters = list(parameter_shapes(model))
-        values = {**initial_parameters(model, seed), **optimizer.initial_slots(parameter_shapes(model))}
+        self._seed, self._grad_clip, self._dropout = seed, grad_clip, dropout
+        shapes = parameter_shapes(model)
+        values = {**initial_parameters(model, seed), **optimizer.initial_slots(shapes)}
         self.variables = {name: tf.Variable(value, name=name) for name, value in values.items()}
-        tokens, kind = (
-            ([None, None], tf.int32) if model.task == "text" else ([None, None, model.input_size], tf.float32)
-        )
-        states = {name: tf.TensorSpec(shape, tf.float32) for name, shape in state_shapes(model, None).items()}
-        many, one = tf.TensorSpec([None, *tokens], kind), tf.TensorSpec(tokens, kind)
-        rates, begins = tf.TensorSpec([None], tf.float32), tf.TensorSpec([None, None], tf.bool)
-        self._advance = tf.function(self._advanced, [many, many, begins, rates, states], autograph=False)
-        self._evaluate = tf.function(self._evaluated, [one, one, states], autograph=False)
-        self._predict = tf.function(self._predicted, [one, states], autograph=False)
+        self._parameters = {name: self.variables[name] for name in shapes}
+        self._gradients = tf.function(self._differentiated, jit_compile=XLA, autograph=False)
+        self._evaluate = tf.function(self._evaluated, jit_compile=XLA, autograph=False)
+        self._predict = tf.function(self._predicted, autograph=False)
+        self._programs: dict[tuple[int, ...], Any] = {}
 
     def initial_state(self, batch: int) -> dict[str, Array]:
         """Zeros for every state."""
@@ -64,7 +69,9 @@ class Learner:
             rates: [K] learning rates.
             states: Carried from the chunks before, [N, H] each.
         """
-        losses, norms, after = self._advance(inputs, targets, begins, rates, dict(states))
+        program = self._program(inputs.shape[1:])
+        given = {name: tf.convert_to_tensor(state) for name, state in states.items()}
+        losses, norms, after = program(*map(tf.convert_to_tensor, (inputs, targets, begins, rates)), given)
         return losses.numpy(), norms.numpy(), after
 
     def evaluate(self, inputs: Array, targets: Array, states: Named) -> tuple[float, dict[str, tf.Tensor]]:
@@ -86,41 +93,52 @@ class Learner:
         for name, value in values.items():
             self.variables[name].assign(value)
 
+    def _program(self, shape: tuple[int, ...]) -> Any:
+        """`_advanced` for any number K of chunks of one shape."""
+        if shape not in self._programs:
+            chunk = tf.TensorSpec([None, *shape], tf.int32 if self.model.task == "text" else tf.float32)
+            begins, rates = tf.TensorSpec([None, shape[0]], tf.bool), tf.TensorSpec([None], tf.float32)
+            sizes = state_shapes(self.model, shape[0])
+            states = {name: tf.TensorSpec(size, tf.float32) for name, size in sizes.items()}
+            traced = tf.function(self._advanced, autograph=False)
+            self._programs[shape] = traced.get_concrete_function(chunk, chunk, begins, rates, states)
+        return self._programs[shape]
+
     def _advanced(self, inputs: Any, targets: Any, begins: Any, rates: Any, states: Any) -> tuple[Any, ...]:
         steps = tf.shape(rates)[0]
         measured = tuple(tf.TensorArray(tf.float32, size=steps) for _ in range(2))
 
         def body(k: Any, measured: Any, states: Any) -> tuple[Any, ...]:
             states = {name: tf.where(begins[k][:, None], 0.0, state) for name, state in states.items()}
-            objective, norm, states = self._step(inputs[k], targets[k], rates[k], states)
-            return k + 1, (measured[0].write(k, objective), measured[1].write(k, norm)), states
+            masks = self._masks(inputs.shape[1], inputs.shape[2])
+            objective, norm, gradients, after = self._gradients(self._parameters, inputs[k], targets[k], states, masks)
+            optimizer.apply(self.variables, list(self._parameters), gradients, rates[k])
+            return k + 1, (measured[0].write(k, objective), measured[1].write(k, norm)), after
 
         # One iteration at a time: the next one reads the variables that this one writes.
         _, measured, states = tf.while_loop(lambda k, *_: k < steps, body, (0, measured, states), parallel_iterations=1)
         return measured[0].stack(), measured[1].stack(), states
 
-    def _step(self, inputs: Any, targets: Any, rate: Any, states: Named) -> tuple[Any, Any, dict[str, Any]]:
-        dropout = self._dropped() if self._dropout else None
-        trained = self._trained()
+    def _masks(self, batch: int, length: int) -> list[Any]:
+        """The dropout of this step: it follows from the seed and the step alone, so a resumed run repeats it."""
+        if not self._dropout:
+            return []
+        # Not inside XLA, which draws other numbers than the operator that the saved graph holds.
+        seed = tf.stack([tf.constant(self._seed, tf.int64), self.variables["global_step"].read_value()])
+        seed, shape = seed * [1, self.model.num_layers], [length, batch, self.model.rnn_size]
+        return [dropout_mask(self._dropout, seed, layer, shape) for layer in range(self.model.num_layers)]
+
+    def _differentiated(self, parameters: Any, inputs: Any, targets: Any, states: Any, masks: Any) -> tuple[Any, ...]:
         with tf.GradientTape() as tape:
-            logits, after = forward(self.model, trained, inputs, states, layer=recurrence.layer, dropout=dropout)
+            drop = (lambda layer, _: masks[layer]) if masks else None
+            logits, after = forward(self.model, parameters, inputs, states, layer=recurrence.layer, masks=drop)
             objective = loss(self.model, logits, targets)
-        gradients = tape.gradient(objective, list(trained.values()))
-        gradients, norm = optimizer.clipped(gradients, self._grad_clip)
-        optimizer.apply(self.variables, list(trained), gradients, rate)
-        return objective, norm, after
+        gradients, norm = optimizer.clipped(tape.gradient(objective, list(parameters.values())), self._grad_clip)
+        return objective, norm, gradients, after
 
     def _evaluated(self, inputs: Any, targets: Any, states: Any) -> tuple[Any, dict[str, Any]]:
         logits, after = self._predicted(inputs, states)
         return loss(self.model, logits, targets), after
 
     def _predicted(self, inputs: Any, states: Any) -> tuple[Any, dict[str, Any]]:
-        return forward(self.model, self._trained(), inputs, states, layer=recurrence.layer)
-
-    def _trained(self) -> dict[str, Any]:
-        return {name: self.variables[name] for name in self._parameters}
-
-    def _dropped(self) -> Dropout:
-        """The dropout of this step: it follows from the seed and the step alone, so a resumed run repeats it."""
-        seed = tf.stack([tf.constant(self._seed, tf.int64), self.variables["global_step"].read_value()])
-        return Dropout(self._dropout, seed * [1, self.model.num_layers])
+        return forward(self.model, self._parameters, inputs, states, layer=recurrence.layer)

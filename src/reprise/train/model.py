@@ -15,8 +15,10 @@ from reprise.train.config import Cell
 
 #: Parameters, states: tensors or variables by name, in a fixed order.
 Named = Mapping[str, Any]
-#: `layer(cell, inputs [T, N, D], weights, states) -> (outputs [T, N, H], states)`
+#: `recurrence.layer`, or another of its kind.
 Layer = Callable[..., tuple[tf.Tensor, tuple[tf.Tensor, ...]]]
+#: (layer, its outputs [T, N, H]) to what they are multiplied with.
+Masks = Callable[[int, tf.Tensor], tf.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +48,11 @@ class Architecture:
         return self.embedding_size if self.task == "text" and self.embedding_size else self.input_size
 
 
-@dataclass(frozen=True, slots=True)
-class Dropout:
-    """Drops outputs of layers; which ones follows from `seed` (int64 [2]) alone."""
-
-    rate: float
-    seed: tf.Tensor
-
-    def __call__(self, x: tf.Tensor, layer: int) -> tf.Tensor:
-        """`x` without the dropped elements, the rest scaled so that the mean stays."""
-        # The raw operator: tf.random.stateless_uniform traces one that TensorFlow 1 cannot load.
-        uniform = tf.raw_ops.StatelessRandomUniform(
-            shape=tf.shape(x), seed=tf.add(self.seed, [0, layer]), dtype=tf.float32
-        )
-        return tf.where(uniform >= self.rate, x / (1.0 - self.rate), tf.zeros_like(x))
+def dropout_mask(rate: float, seed: tf.Tensor, layer: int, shape: Any) -> tf.Tensor:
+    """What the outputs of a layer are multiplied with: zeros, or what keeps the mean; `seed`, int64 [2], decides."""
+    # The raw operator: tf.random.stateless_uniform traces one that TensorFlow 1 cannot load.
+    uniform = tf.raw_ops.StatelessRandomUniform(shape=shape, seed=tf.add(seed, [0, layer]), dtype=tf.float32)
+    return tf.cast(uniform >= rate, tf.float32) / (1.0 - rate)
 
 
 def parameter_shapes(model: Architecture) -> dict[str, tuple[int, ...]]:
@@ -111,7 +104,7 @@ def forward(
     states: Named,
     *,
     layer: Layer,
-    dropout: Dropout | None = None,
+    masks: Masks | None = None,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """Logits [N, T, V] (or next values [N, T, D]) and the states after the last step.
 
@@ -121,17 +114,18 @@ def forward(
         inputs: Token ids int32 [N, T], or features float32 [N, T, D].
         states: As `state_shapes`.
         layer: How a layer runs over time.
-        dropout: Applied to the outputs of every layer; None drops nothing.
+        masks: Multiplied with the outputs of every layer, for dropout.
     """
-    outputs = _embedded(model, parameters, _time_first(inputs))
+    outputs = _time_first(inputs)
     final: dict[str, tf.Tensor] = {}
     for k in range(model.num_layers):
         names = [f"layer{k}.{part}" for part in recurrence.state_names(model.cell)]
         weights = _under(parameters, f"rnn/layer{k}/")
-        outputs, after = layer(model.cell, outputs, weights, tuple(states[name] for name in names))
+        embedding = parameters.get("embedding") if k == 0 else None
+        outputs, after = layer(model.cell, outputs, weights, tuple(states[n] for n in names), embedding=embedding)
         final |= dict(zip(names, after, strict=True))
-        if dropout is not None:
-            outputs = dropout(outputs, k)
+        if masks is not None:
+            outputs *= masks(k, outputs)
     return _projected(parameters, _time_first(outputs)), final
 
 
@@ -145,14 +139,6 @@ def loss(model: Architecture, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tenso
 def _time_first(x: tf.Tensor) -> tf.Tensor:
     """The first two axes exchanged."""
     return tf.transpose(x, [1, 0, *range(2, x.shape.rank)])
-
-
-def _embedded(model: Architecture, parameters: Named, inputs: tf.Tensor) -> tf.Tensor:
-    if model.task == "forecast":
-        return inputs
-    if model.embedding_size:
-        return tf.gather(parameters["embedding"], inputs)
-    return inputs  # a layer takes ids as one-hot vectors
 
 
 def _projected(parameters: Named, hidden: tf.Tensor) -> tf.Tensor:

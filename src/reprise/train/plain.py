@@ -16,11 +16,12 @@ States = tuple[tf.Tensor, ...]
 Weights = Mapping[str, Any]
 
 
-def loop(cell: Cell, inputs: tf.Tensor, weights: Weights, states: States) -> tuple[tf.Tensor, States]:
-    """A layer over time: inputs [T, N, D] to outputs [T, N, H] and the last states; ids [T, N] mean one-hot inputs."""
+def loop(
+    cell: Cell, inputs: tf.Tensor, weights: Weights, states: States, *, embedding: Any = None
+) -> tuple[tf.Tensor, States]:
+    """A layer over time, as `recurrence.layer`."""
     if inputs.dtype.is_integer:
-        kernel = weights["candidate/input_projection/kernel" if cell == "gru" else "kernel"]
-        inputs = tf.one_hot(inputs, kernel.shape[0] - (0 if cell == "gru" else states[-1].shape[1]))
+        inputs = tf.one_hot(inputs, _input_size(cell, weights)) if embedding is None else tf.gather(embedding, inputs)
     steps = tf.shape(inputs)[0]
     unstacked = tf.TensorArray(inputs.dtype, size=steps, element_shape=inputs.shape[1:]).unstack(inputs)
     outputs = tf.TensorArray(inputs.dtype, size=steps, element_shape=states[-1].shape)
@@ -53,6 +54,14 @@ def _gru(x: tf.Tensor, weights: Weights, states: States) -> States:
 def _rnn(x: tf.Tensor, weights: Weights, states: States) -> States:
     """BasicRNNCell."""
     return (tf.tanh(_dense([x, states[0]], weights, "")),)
+
+
+def _input_size(cell: Cell, weights: Weights) -> int:
+    """D."""
+    if cell == "gru":
+        return int(weights["candidate/input_projection/kernel"].shape[0])
+    rows, width = weights["kernel"].shape
+    return int(rows - width // (4 if cell == "lstm" else 1))
 
 
 def _dense(inputs: list[tf.Tensor], weights: Weights, prefix: str) -> tf.Tensor:

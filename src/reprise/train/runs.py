@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reprise.errors import CallError, ReadError
+from reprise.errors import CallError, ReadError, VocabularyError
 from reprise.tensors import Array
 from reprise.train import checkpoints, loop, transfer
 from reprise.train.config import TrainConfig
@@ -169,7 +169,7 @@ def _same(config: TrainConfig, checkpoint: checkpoints.Checkpoint) -> AnyCorpus:
     for attempt in attempts[config.level == "values" :]:
         try:
             corpus = attempt()
-        except ReadError as error:
+        except (ReadError, VocabularyError) as error:
             wrong = str(error)
             continue
         if corpus.fingerprint == checkpoint.config["corpus"]:

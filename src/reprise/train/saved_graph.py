@@ -9,15 +9,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
 
 from reprise.train import optimizer, plain
-from reprise.train.model import Architecture, Dropout, Named, forward, loss, parameter_shapes, state_shapes
+from reprise.train.model import Architecture, Named, dropout_mask, forward, loss, parameter_shapes, state_shapes
 from reprise.vocabulary import Vocabulary
 
 v1 = tf.compat.v1
+
+#: Hints that newer versions attach to operators; TensorFlow 1 refuses a graph with attributes it does not know.
+_UNKNOWN_TO_TENSORFLOW_1 = ("debug_name", "grad_a", "grad_b", "validate_shape", "_has_manual_control_dependencies")
 
 #: The collection that holds vocabulary and configuration.
 COLLECTION = "reprise"
@@ -46,6 +50,9 @@ def meta_graph(
         saver = v1.train.Saver(created, max_to_keep=None)
         graph.add_to_collection(COLLECTION, _about(model, vocabulary, config))
         meta = v1.train.export_meta_graph(saver_def=saver.as_saver_def(), strip_default_attrs=True)
+    for node in meta.graph_def.node:
+        for attribute in _UNKNOWN_TO_TENSORFLOW_1:
+            node.attr.pop(attribute, None)
     meta.signature_def["step"].CopyFrom(step)
     meta.signature_def["train"].CopyFrom(train)
     return bytes(meta.SerializeToString(deterministic=True))
@@ -112,9 +119,9 @@ def _training(
         logits, final = inferred
         if config["dropout"]:
             seed = tf.stack([variables["trainer/seed"].read_value(), variables["global_step"].read_value()])
-            dropout = Dropout(config["dropout"], seed * [1, model.num_layers])
+            masks = partial(_mask, config["dropout"], seed * [1, model.num_layers])
             logits, final = forward(
-                model, variables, _normalised(variables, inputs), states, layer=plain.loop, dropout=dropout
+                model, variables, _normalised(variables, inputs), states, layer=plain.loop, masks=masks
             )
             logits = _restored(variables, logits)
         # A forecast's loss is measured in the units of the model.
@@ -146,6 +153,10 @@ def _restored(variables: Named, values: tf.Tensor) -> tf.Tensor:
     if "normalisation/mean" not in variables:
         return values
     return values * variables["normalisation/std"] + variables["normalisation/mean"]
+
+
+def _mask(rate: float, seed: tf.Tensor, layer: int, outputs: tf.Tensor) -> tf.Tensor:
+    return dropout_mask(rate, seed, layer, tf.shape(outputs))
 
 
 def _state_keys(states: Named) -> dict[str, tf.Tensor]:
