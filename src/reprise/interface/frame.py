@@ -1,0 +1,129 @@
+"""A `while` frame written node by node: what the rewrites of unrolled cells and fused operators produce.
+
+For each variable: Enter → Merge → Switch → body → NextIteration, and Exit after the loop. A sequence that is read
+or written is a TensorArray, filled before the loop or stacked after it. One iteration serves one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from reprise.graph import Graph, Node, Value
+from reprise.tensors import in_memory
+
+
+class Frame:
+    """A frame under construction.
+
+    Attributes:
+        name: Of the frame, and the scope of its nodes.
+        nodes: Made so far, those before and after the loop included.
+        counter: The number of the iteration, inside the loop.
+    """
+
+    def __init__(self, name: str, rows: Value) -> None:
+        """`rows`, an int32 scalar outside the loop, is the number of iterations."""
+        self.name = name
+        self.nodes: dict[str, Node] = {}
+        self._constants: dict[Value, Value] = {}
+        self._variables: dict[Value, int] = {}
+        self._rows = rows
+        zero, one = self.number("zero", 0), self.number("one", 1)
+        self._range = self.make("range", "Range", (zero, rows, one), Tidx="int32")
+        self.counter = self.carry(zero, "int32")
+        below = self.make("Less", "Less", (Value(f"{name}/Merge_0"), self.constant(rows)), T="int32")
+        self.make("LoopCond", "LoopCond", (below,))
+        self.leave(self.counter, self.make("next", "Add", (self.counter, self.constant(one)), T="int32"))
+
+    def make(self, name: str, op: str, inputs: tuple[Value, ...] = (), **attributes: Any) -> Value:
+        """Adds a node under the frame's scope; gives its first output."""
+        return self.add(Node(f"{self.name}/{name}", op, inputs, (), attributes))
+
+    def add(self, node: Node) -> Value:
+        """Adds a node; gives its first output."""
+        self.nodes[node.name] = node
+        return Value(node.name)
+
+    def number(self, name: str, content: Any) -> Value:
+        """An int32 constant outside the loop."""
+        return self.make(name, "Const", dtype="int32", value=in_memory(np.asarray(content, np.int32)))
+
+    def constant(self, value: Value) -> Value:
+        """A value from outside, as the body sees it."""
+        if value not in self._constants:
+            k = len(self._constants)
+            self._constants[value] = self._enter(f"constant_{k}", value, is_constant=True)
+        return self._constants[value]
+
+    def _enter(self, name: str, value: Value, **attributes: Any) -> Value:
+        return self.make(name, "Enter", (value,), frame_name=self.name.encode(), **attributes)
+
+    def carry(self, initial: Value, dtype: str) -> Value:
+        """A new loop variable, as the body sees it at the start of an iteration."""
+        k = len(self._variables)
+        enter = self._enter(f"Enter_{k}", initial, is_constant=False, T=dtype)
+        merge = self.make(f"Merge_{k}", "Merge", (enter, Value(f"{self.name}/NextIteration_{k}")), T=dtype)
+        self.make(f"Switch_{k}", "Switch", (merge, Value(f"{self.name}/LoopCond")), T=dtype)
+        entered = self.make(f"Identity_{k}", "Identity", (Value(f"{self.name}/Switch_{k}", 1),), T=dtype)
+        self._variables[entered] = k
+        return entered
+
+    def leave(self, variable: Value, leaving: Value) -> Value:
+        """Ends the iteration of a variable that `carry` made; gives its value after the loop."""
+        k = self._variables[variable]
+        self.make(f"NextIteration_{k}", "NextIteration", (leaving,))
+        return self.make(f"Exit_{k}", "Exit", (Value(f"{self.name}/Switch_{k}", 0),))
+
+    def read(self, name: str, stacked: Value, dtype: str) -> Value:
+        """The row of this iteration, of a sequence with time as its first axis."""
+        array = self.make(f"{name}/TensorArray", "TensorArrayV3", (self._rows,), dtype=dtype)
+        filled = self.make(
+            f"{name}/scatter", "TensorArrayScatterV3", (array, self._range, stacked, Value(array.node, 1)), T=dtype
+        )
+        held = (self.constant(array), self.counter, self.constant(filled))
+        return self.make(f"{name}/read", "TensorArrayReadV3", held, dtype=dtype)
+
+    def write(self, name: str, element: Value, dtype: str) -> Value:
+        """Stacks a value of every iteration; gives the sequence, time first."""
+        array = self.make(f"{name}/TensorArray", "TensorArrayV3", (self._rows,), dtype=dtype)
+        flow = self.carry(Value(array.node, 1), "float32")
+        held = (self.constant(array), self.counter, element, flow)
+        done = self.leave(flow, self.make(f"{name}/write", "TensorArrayWriteV3", held, T=dtype))
+        return self.make(f"{name}/stack", "TensorArrayGatherV3", (array, self._range, done), dtype=dtype)
+
+
+def row_count(scope: str, stacked: Value) -> tuple[Value, list[Node]]:
+    """The size of the first axis, and the nodes that compute it."""
+    bounds = [
+        Node(f"{scope}/rows/{name}", "Const", (), (), {"dtype": "int32", "value": in_memory(np.asarray([n], np.int32))})
+        for name, n in (("begin", 0), ("end", 1), ("strides", 1))
+    ]
+    shape = Node(f"{scope}/rows/Shape", "Shape", (stacked,), (), {"out_type": "int32"})
+    inputs = (Value(shape.name), *(Value(b.name) for b in bounds))
+    taken = Node(f"{scope}/rows", "StridedSlice", inputs, (), {"shrink_axis_mask": 1, "T": "int32"})
+    return Value(taken.name), [*bounds, shape, taken]
+
+
+#: Attributes that name the type of what an operator makes, the most telling first.
+_DTYPES = ("DstT", "dtype", "out_type", "output_type", "Tparams", "T")
+
+
+def dtype_of(nodes: Mapping[str, Node] | Graph, value: Value) -> str:
+    """The element type of a value as its producer states it; float32 where it does not."""
+    made = nodes[value.node]
+    for _ in range(len(nodes.nodes) if isinstance(nodes, Graph) else len(nodes)):
+        found = next((made.attributes[a] for a in _DTYPES if isinstance(made.attributes.get(a), str)), None)
+        if made.op in _FLAGS:
+            return "bool"
+        if found is not None or not made.inputs or made.inputs[0].node not in nodes:
+            return found or "float32"
+        made = nodes[made.inputs[0].node]
+    return "float32"
+
+
+_FLAGS = frozenset(
+    "Less LessEqual Greater GreaterEqual Equal NotEqual LogicalAnd LogicalOr LogicalNot IsFinite IsNan Any All".split()
+)

@@ -1,0 +1,115 @@
+"""Recurrences that a program unrolled: the same cell applied again and again, with no loop in the graph.
+
+The steps are found by the weights they share, laid over each other, and replaced by one `while` frame whose body is
+the first step. The number of steps becomes the number of rows of the input. The nodes of the file stay: the last
+value of a state keeps its name and reads the loop, as does what puts the outputs of all steps together; nodes that only
+a gradient needs are left as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from reprise.graph import Graph, Value
+from reprise.interface.facts import Facts
+from reprise.interface.structure import Structure, analyse
+from reprise.interface.unrolled import chains, single
+from reprise.interface.unrolled.collected import Collected, Output, outputs_of
+from reprise.interface.unrolled.pieces import Piece
+from reprise.interface.unrolled.plans import Plan, frame_name, stacked_name
+from reprise.interface.unrolled.rolling import rewrite
+from reprise.interface.unrolled.steps import Row, Steps, View, correspond
+
+__all__ = ["Rolled", "roll"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """A graph without unrolled recurrences.
+
+    Attributes:
+        graph: The graph.
+        notes: What was found, for the evidence.
+        steps: Frame name → the number of steps that the file has.
+    """
+
+    graph: Graph
+    notes: tuple[str, ...] = ()
+    steps: Mapping[str, int] = field(default_factory=dict)
+
+
+def roll(graph: Graph) -> Rolled:
+    """`graph` with every recurrence that was unrolled in it as a frame; what does not repeat exactly stays."""
+    structure = analyse(graph)
+    found = chains.find(structure)
+    if not found.clusters:
+        return Rolled(graph)
+    view = _view(structure, found)
+    plans = _plans(view, found)
+    if not plans:
+        return Rolled(graph)
+    nodes = dict(graph.nodes)
+    for plan in plans:
+        rewrite(view, plan, nodes)
+    return Rolled(Graph(nodes, graph.functions), tuple(_note(p) for p in plans), {p.frame: p.count for p in plans})
+
+
+def _view(structure: Structure, found: chains.Chains) -> View:
+    readers: dict[Value, list[tuple[str, int]]] = {}
+    outputs: dict[str, dict[int, None]] = {}
+    for node in structure.graph:
+        for slot, value in enumerate(node.inputs):
+            readers.setdefault(value, []).append((node.name, slot))
+            outputs.setdefault(value.node, {})[value.index] = None
+    place = {name: i for i, name in enumerate(structure.order)}
+    return View(structure, Facts(structure), found.masks, readers, outputs, place)
+
+
+def _plans(view: View, found: chains.Chains) -> list[Plan]:
+    plans: dict[str, Plan] = {}
+    for cluster in sorted(found.clusters, key=lambda c: min(view.place[chain.anchors[0]] for chain in c)):
+        steps = correspond(view, cluster)
+        if steps is not None:
+            plan = _plan(view, steps)
+            plans[plan.frame] = plan
+    copies = [copy for model in plans.values() for copy in single.adopt(view, model, found.single)]
+    plans |= {copy.frame: copy for copy in sorted(copies, key=lambda c: len(c.outputs))}
+    return _linked(view, list(plans.values()))
+
+
+def _plan(view: View, steps: Steps) -> Plan:
+    frame = frame_name(view, steps)
+    used, _ = steps.needed(view.graph, [Value(a) for a in steps.anchors])
+    for t, images in enumerate(steps.images):
+        for value in _values(view, steps):
+            source = stacked_name(frame, value)
+            view.stacked[Value(images[value.node], value.index)] = Piece(source, 0, t, kept=False, of=len(steps.images))
+    return Plan(frame, steps, outputs_of(view, steps, used))
+
+
+def _linked(view: View, plans: list[Plan]) -> list[Plan]:
+    """The plans, each making what another one reads."""
+    asked = {row.source for p in plans for row in _rows(view, p)}
+    linked = []
+    for plan in plans:
+        values = _values(view, plan.steps)
+        extra = [Output(v, Collected.NOWHERE) for v in values if stacked_name(plan.frame, v) in asked]
+        linked.append(replace(plan, outputs=(*plan.outputs, *extra)))
+    return linked
+
+
+def _values(view: View, steps: Steps) -> Iterator[Value]:
+    """What the first step makes of itself alone, as far as something reads it."""
+    for name in steps.order:
+        yield from view.read(name)
+
+
+def _rows(view: View, plan: Plan) -> tuple[Row, ...]:
+    roots = [*map(Value, plan.steps.anchors), *(o.value for o in plan.outputs)]
+    return plan.steps.rows(view.graph, plan.steps.needed(view.graph, roots)[0])
+
+
+def _note(plan: Plan) -> str:
+    first = plan.frame.removeprefix("unrolled/")
+    return f"{plan.count} steps written out in the graph, from {first}, are one recurrence"

@@ -1,0 +1,126 @@
+"""What the rest of a graph takes from the steps of an unrolled recurrence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from reprise.graph import Node, Value
+from reprise.interface.frame import dtype_of
+from reprise.interface.unrolled.chains import weight_of
+from reprise.interface.unrolled.pieces import content_of
+from reprise.interface.unrolled.steps import Row, Steps, View
+
+_MEASURES = frozenset("Shape ShapeN Rank Size".split())
+_FLOATS = frozenset("float32 float64 float16 bfloat16".split())
+
+
+class Collected(Enum):
+    """How the values of the steps leave them."""
+
+    PACKED = "packed along a new axis"
+    JOINED = "joined along an axis they have"
+    SINGLY = "one tensor for each step"
+    LAST = "of the last step alone"
+    NOWHERE = "read by another recurrence"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A value of every step that something outside of the steps takes.
+
+    Attributes:
+        value: In the first step.
+        kind: How it is taken.
+        node: The node that takes it, or (SINGLY, LAST) that makes it in the first or last step.
+        axis: Of time in what is packed or joined.
+        rank: Of one step's value.
+        backwards: Whether the last step comes first.
+    """
+
+    value: Value
+    kind: Collected
+    node: str = ""
+    axis: int = 0
+    rank: int = 0
+    backwards: bool = False
+
+
+def outputs_of(view: View, steps: Steps, used: set[str]) -> tuple[Output, ...]:
+    """The outputs of `steps`, whose recurrence needs the nodes `used`."""
+    inside = {name for images in steps.images for name in images.values()}
+    found: list[Output] = []
+    for name in steps.order:
+        for value in view.read(name):
+            found += _together(view, steps, value, inside)
+    found += _heads(view, steps, inside, used, {o.value for o in found})
+    taken = {o.value for o in found if o.kind is Collected.SINGLY}
+    found += _last(view, steps, inside, used, taken)
+    return tuple(found)
+
+
+def _together(view: View, steps: Steps, value: Value, inside: set[str]) -> Iterator[Output]:
+    """Nodes that put the values of all steps together."""
+    images = tuple(steps.image(value, t) for t in range(len(steps.images)))
+    for reader in dict(view.readers.get(value, ())):
+        node = view.graph.nodes[reader]
+        if reader in inside:
+            continue
+        parts, kind, axis = _parts(view, node)
+        if parts in (images, images[::-1]) and axis is not None:
+            shape = view.facts.shape(value)
+            rank = len(shape) if shape is not None else axis + 1 + (kind is Collected.JOINED)
+            if shape is None and axis:
+                continue
+            axis += (rank + (kind is Collected.PACKED)) * (axis < 0)
+            yield Output(value, kind, reader, axis, rank, parts != images)
+
+
+def _parts(view: View, node: Node) -> tuple[tuple[Value, ...], Collected, int | None]:
+    if node.op in ("Pack", "Stack"):
+        return node.inputs, Collected.PACKED, int(node.attributes.get("axis", 0))
+    if node.op not in ("Concat", "ConcatV2"):
+        return (), Collected.JOINED, None
+    place, parts = (0, node.inputs[1:]) if node.op == "Concat" else (-1, node.inputs[:-1])
+    axis = content_of(view.graph, node.inputs[place])
+    return parts, Collected.JOINED, None if axis is None else int(axis)
+
+
+def _heads(view: View, steps: Steps, inside: set[str], used: set[str], taken: set[Value]) -> Iterator[Output]:
+    """Scores that every step computes for itself, and nothing puts together."""
+    rows = set(steps.rows(view.graph, used))
+    scored: set[str] = set()
+    for name in steps.order:
+        node = view.graph.nodes[name]
+        own = name not in used and any(weight_of(view.graph, v) for v in node.inputs)
+        if not own and not any(v.node in scored for v in node.inputs):
+            continue
+        scored.add(name)
+        names, _ = steps.needed(view.graph, [Value(name)])
+        foreign = [r for r in steps.rows(view.graph, names) if r not in rows and not _from_loop(view, r)]
+        value = Value(name)
+        readers = [r for r, _ in view.readers.get(value, ()) if view.graph.nodes[r].op not in _MEASURES]
+        leaves = not readers or any(r not in steps.images[0] for r in readers)
+        if leaves and not foreign and value not in taken and dtype_of(view.graph, value) in _FLOATS:
+            yield Output(value, Collected.SINGLY, name)
+
+
+def _from_loop(view: View, row: Row) -> bool:
+    return row.first in view.stacked
+
+
+def _last(view: View, steps: Steps, inside: set[str], used: set[str], taken: set[Value]) -> Iterator[Output]:
+    """What only the last step is asked for: readers that the step before does not have."""
+    carried = {s.next for s in steps.needed(view.graph, [Value(a) for a in steps.anchors])[1]}
+    for name in steps.order:
+        for value in view.read(name):
+            if value in carried or value in taken or dtype_of(view.graph, value) not in _FLOATS:
+                continue
+            if _readers(view, steps.image(value, -1), inside) - _readers(view, steps.image(value, -2), inside):
+                yield Output(value, Collected.LAST, steps.image(value, -1).node)
+
+
+def _readers(view: View, value: Value, inside: set[str]) -> set[str]:
+    """The operators outside of the steps that read a value."""
+    return {view.graph.nodes[r].op for r, _ in view.readers.get(value, ()) if r not in inside}

@@ -1,0 +1,240 @@
+"""The frame that replaces unrolled steps, and how the rest of the graph reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from reprise.graph import Node, Value
+from reprise.interface.frame import Frame, dtype_of, row_count
+from reprise.interface.inline import RESULTS
+from reprise.interface.unrolled.collected import Collected, Output
+from reprise.interface.unrolled.plans import Plan, stacked_name
+from reprise.interface.unrolled.steps import Count, Made, Row, State, View
+from reprise.tensors import in_memory
+
+
+def rewrite(view: View, plan: Plan, nodes: dict[str, Node]) -> None:
+    """Adds the frame of `plan` to `nodes`, and lets what read the last step or all steps read the frame."""
+    names, states = plan.steps.needed(view.graph, [*map(Value, plan.steps.anchors), *(o.value for o in plan.outputs)])
+    writer = _Writer(view, plan, nodes)
+    finals = writer.loop(names, states)
+    last = {plan.steps.image(s.next, -1): final for s, final in zip(states, finals, strict=True)}
+    writer.results(last)
+    for output in plan.outputs:
+        writer.output(output)
+
+
+class _Writer:
+    def __init__(self, view: View, plan: Plan, nodes: dict[str, Node]) -> None:
+        self.view, self.plan, self.nodes = view, plan, nodes
+
+    def loop(self, names: set[str], states: tuple[State, ...]) -> list[Value]:
+        """Writes the frame; gives the last value of every state."""
+        graph, steps = self.view.graph, self.plan.steps
+        rows = steps.rows(graph, names)
+        stacked = {row: self._sequence(row, f"{self.plan.frame}/in/{k}") for k, row in enumerate(rows)}
+        frame = Frame(self.plan.frame, self._row_count(stacked))
+        entering: dict[object, Value] = {s: frame.carry(s.initial, dtype_of(graph, s.next)) for s in states}
+        for k, row in enumerate(rows):
+            entering[row] = frame.read(f"in/{k}", stacked[row], dtype_of(graph, row.first))
+        for name in sorted(names, key=self.view.place.__getitem__):
+            frame.add(self._moved(frame, graph.nodes[name], entering))
+        finals = [frame.leave(entering[s], self._inside(s.next)) for s in states]
+        for value in dict.fromkeys(o.value for o in self.plan.outputs):
+            frame.write(f"out/{value.node}/{value.index}", self._inside(value), dtype_of(graph, value))
+        self.nodes.update(frame.nodes)
+        return finals
+
+    def _inside(self, value: Value) -> Value:
+        return Value(f"{self.plan.frame}/{value.node}", value.index)
+
+    def _moved(self, frame: Frame, node: Node, entering: dict[object, Value]) -> Node:
+        inputs = []
+        for slot, value in enumerate(node.inputs):
+            role = self.plan.steps.roles[node.name, slot]
+            if isinstance(role, Made):
+                inputs.append(self._inside(value))
+            elif isinstance(role, Count):
+                inputs.append(_counted(frame, role, entering))
+            elif isinstance(role, (State, Row)):
+                inputs.append(entering[role])
+            else:
+                inputs.append(frame.constant(value))
+        return replace(node, name=f"{frame.name}/{node.name}", inputs=tuple(inputs), controls=())
+
+    def _make(self, name: str, op: str, inputs: tuple[Value, ...], **attributes: object) -> Value:
+        self.nodes[name] = Node(name, op, inputs, (), attributes)
+        return Value(name)
+
+    def _numbers(self, name: str, content: object) -> Value:
+        return self._make(name, "Const", (), dtype="int32", value=in_memory(np.asarray(content, np.int32)))
+
+    def _row_count(self, stacked: Mapping[Row, Value]) -> Value:
+        if not stacked:
+            return self._numbers(f"{self.plan.frame}/rows", self.plan.count)
+        leading = min(stacked, key=lambda row: not _is_whole(row, self.plan.count))
+        rows, made = row_count(self.plan.frame, stacked[leading])
+        self.nodes.update((n.name, n) for n in made)
+        return rows
+
+    def _sequence(self, row: Row, scope: str) -> Value:
+        """All rows with time as the first axis, in the order of the steps; the first row is read from it too."""
+        dtype = dtype_of(self.view.graph, row.first)
+        whole = self._placeholder(row) if row.source is None else self._time_first(row, row.source, scope)
+        if not _is_whole(row, self.plan.count):
+            first = min(row.start, row.start + row.delta * (self.plan.count - 1))
+            bounds = [self._numbers(f"{scope}/{n}", [first + k]) for n, k in (("from", 0), ("to", self.plan.count))]
+            one = self._numbers(f"{scope}/by", [1])
+            whole = self._make(f"{scope}/part", "StridedSlice", (whole, *bounds, one), T=dtype)
+        if row.delta < 0:
+            whole = self._make(f"{scope}/reversed", "ReverseV2", (whole, self._numbers(f"{scope}/axis", [0])))
+        if row.axis >= 0 and row.first not in self.view.stacked:
+            self._first_row(row, whole, scope, dtype)
+        return whole
+
+    def _time_first(self, row: Row, source: Value, scope: str) -> Value:
+        if row.axis < 0:
+            return self._make(f"{scope}/expand", "ExpandDims", (source, self._numbers(f"{scope}/dim", 0)))
+        shape = self.view.facts.shape(source)
+        axis = row.axis
+        if row.kept:
+            source = self._make(f"{scope}/expand", "ExpandDims", (source, self._numbers(f"{scope}/dim", axis + 1)))
+        if axis == 0:
+            return source
+        rank = (len(shape) if shape is not None else axis + 2) + row.kept
+        order = [axis, *(i for i in range(rank) if i != axis)]
+        return self._make(f"{scope}/transpose", "Transpose", (source, self._numbers(f"{scope}/perm", order)))
+
+    def _placeholder(self, row: Row) -> Value:
+        """One placeholder for all steps, called like the first."""
+        name = row.first.node
+        shape = self.view.graph.nodes[name].attributes["shape"]
+        dims = None if shape.dims is None else (None, *shape.dims)
+        members = tuple(str(v).encode() for v in self.plan.steps.members[row])
+        attributes = {
+            "dtype": dtype_of(self.view.graph, row.first),
+            "shape": type(shape)(dims),
+            "_step_tensors": members,
+        }
+        self.nodes[name] = Node(name, "Placeholder", (), (), attributes)
+        return row.first
+
+    def _first_row(self, row: Row, stacked: Value, scope: str, dtype: str) -> None:
+        """Lets other readers of the first row (they ask for its size) find it in a sequence of any length."""
+        begin, end = self._numbers(f"{scope}/begin", [0]), self._numbers(f"{scope}/end", [1])
+        inputs = (stacked, begin, end, end)
+        taken = self._make(f"{scope}/first", "StridedSlice", inputs, shrink_axis_mask=1, T=dtype)
+        for name, _ in self.view.readers.get(row.first, ()):
+            node = self.nodes[name]
+            moved = tuple(taken if v == row.first else v for v in node.inputs)
+            self.nodes[name] = replace(node, inputs=moved)
+
+    def results(self, last: Mapping[Value, Value]) -> None:
+        """The last value of a state is read from the loop, under the name that it has in the file."""
+        for name in dict.fromkeys(v.node for v in last):
+            outputs = max(v.index for v in last if v.node == name) + 1
+            read = [v.index + 1 for v in self.view.readers if v.node == name] if outputs > 1 else []
+            self._rename(name)
+            every = (Value(name, i) for i in range(max([outputs, *read])))
+            inputs = tuple(last.get(v, self._old(v)) for v in every)
+            self._make(name, RESULTS, inputs)
+
+    def _old(self, value: Value) -> Value:
+        return Value(f"{self.plan.frame}/file/{value.node}", value.index)
+
+    def _rename(self, name: str) -> None:
+        """Keeps a node whose name is given to something else."""
+        old = self._old(Value(name)).node
+        self.nodes[old] = replace(self.nodes[name], name=old)
+
+    def output(self, output: Output) -> None:
+        """Lets the readers of what every step makes read the sequence that the loop stacks."""
+        stacked = stacked_name(self.plan.frame, output.value)
+        if output.kind is Collected.NOWHERE:
+            return
+        if output.kind is Collected.SINGLY:
+            self._stand_in(output, stacked)
+        elif output.kind is Collected.LAST:
+            self._last_row(output, stacked)
+        else:
+            self._collect(output, stacked)
+
+    def _stand_in(self, output: Output, stacked: Value) -> None:
+        """One tensor for all steps, called like that of the first."""
+        self._rename(output.node)
+        self._redirect(output.node)
+        images = (self.plan.steps.image(output.value, t) for t in range(self.plan.count))
+        named = tuple(str(v).encode() for v in images)
+        dtype = dtype_of(self.view.graph, output.value)
+        self._make(output.node, "Identity", (stacked,), _step_tensors=named, T=dtype)
+
+    def _redirect(self, name: str) -> None:
+        """Nodes of the file that read one step go on reading that step."""
+        for reader, slot in self.view.readers.get(Value(name), ()):
+            node = self.nodes[reader]
+            if node.inputs[slot] == Value(name):
+                moved = tuple(self._old(v) if v == Value(name) else v for v in node.inputs)
+                self.nodes[reader] = replace(node, inputs=moved)
+
+    def _last_row(self, output: Output, stacked: Value) -> None:
+        scope = f"{self.plan.frame}/last/{output.node}"
+        begin, end = self._numbers(f"{scope}/begin", [-1]), self._numbers(f"{scope}/end", [0])
+        inputs = (stacked, begin, end, self._numbers(f"{scope}/strides", [1]))
+        row = self._make(f"{scope}/row", "StridedSlice", inputs, shrink_axis_mask=1, end_mask=1)
+        self._rename(output.node)
+        count = max(v.index for v in [output.value, *self.view.readers] if v.node == output.node) + 1
+        every = (row if i == output.value.index else self._old(Value(output.node, i)) for i in range(count))
+        self._make(output.node, RESULTS, tuple(every))
+
+    def _collect(self, output: Output, stacked: Value) -> None:
+        """What was put together from every step, in the same layout, for any number of steps."""
+        scope = f"{self.plan.frame}/collect/{output.node}"
+        if output.backwards:
+            stacked = self._make(f"{scope}/reversed", "ReverseV2", (stacked, self._numbers(f"{scope}/first_axis", [0])))
+        dtype = dtype_of(self.view.graph, output.value)
+        if output.axis:
+            order = [*range(1, output.axis + 1), 0, *range(output.axis + 1, output.rank + 1)]
+            inputs = (stacked, self._numbers(f"{scope}/perm", order))
+            stacked = self._make(f"{scope}/transpose", "Transpose", inputs, T=dtype, Tperm="int32")
+        if output.kind is Collected.PACKED:
+            self._make(output.node, "Identity", (stacked,), T=dtype)
+        else:
+            self._make(output.node, "Reshape", (stacked, self._joined(scope, stacked, output)), T=dtype, Tshape="int32")
+
+    def _joined(self, scope: str, stacked: Value, output: Output) -> Value:
+        """The shape in which the axis of time and the one after it are one."""
+        shape = self._make(f"{scope}/Shape", "Shape", (stacked,), out_type="int32")
+        one = self._numbers(f"{scope}/by", [1])
+        parts: list[Value] = []
+        for name, first, end in (("before", 0, output.axis), ("after", output.axis + 2, output.rank + 1)):
+            if end > first:
+                bounds = (self._numbers(f"{scope}/{name}/from", [first]), self._numbers(f"{scope}/{name}/to", [end]))
+                parts.append(self._make(f"{scope}/{name}", "StridedSlice", (shape, *bounds, one), T="int32"))
+        parts.insert(output.axis > 0, self._numbers(f"{scope}/open", [-1]))
+        return self._make(
+            f"{scope}/target", "ConcatV2", (*parts, self._numbers(f"{scope}/zero", 0)), N=len(parts), T="int32"
+        )
+
+
+def _is_whole(row: Row, count: int) -> bool:
+    """Whether the steps read all rows that there are."""
+    known = row.of is None or row.of == count
+    return known and min(row.start, row.start + row.delta * (count - 1)) == 0
+
+
+def _counted(frame: Frame, role: Count, known: dict[object, Value]) -> Value:
+    """`first + delta · iteration`."""
+    if role not in known:
+        scope = f"count/{role.first}_{role.delta}_{role.dtype}"
+        value = frame.counter
+        for op, number, neutral in (("Mul", role.delta, 1), ("Add", role.first, 0)):
+            if number != neutral:
+                held = frame.constant(frame.number(f"{scope}/{op}/number", number))
+                value = frame.make(f"{scope}/{op}", op, (value, held), T="int32")
+        if role.dtype != "int32":
+            value = frame.make(f"{scope}/Cast", "Cast", (value,), SrcT="int32", DstT=role.dtype)
+        known[role] = value
+    return known[role]
