@@ -26,7 +26,7 @@ class Engine:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        held = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+        held = {name: np.asarray(array, order="C") for name, array in weights.items()}
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(a) for a in held.values()]
         options.add_external_initializers(list(held), values)
         data = without_weights(graph, held).SerializeToString()
@@ -44,7 +44,7 @@ class Engine:
         Raises:
             LiftError: The numbers do not fit the graph (an id outside the table, a size that the file bakes in).
         """
-        typed = {name: np.ascontiguousarray(array, self.inputs[name]) for name, array in feeds.items() if name in self.inputs}
+        typed = {name: np.asarray(array, self.inputs[name], order="C") for name, array in feeds.items() if name in self.inputs}
         try:
             results = self._session.run(list(wanted), typed)
         except Exception as error:  # as above

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from reprise.graph import Node, ShapeAttribute, Value
 from reprise.interface.facts import Facts
 from reprise.interface.recurrences import Recurrence
 from reprise.interface.sizes import Dim
-from reprise.interface.structure import Carried, Structure
+from reprise.interface.structure import Carried, Loop, Structure
 from reprise.tensors import Array
 
 
@@ -101,7 +103,11 @@ def _facts(
                 continue
             numbers = [d.scale if d.known else None for d in shape]
             free = range(len(numbers)) if states is None else states[carried.entering]
-            facts.give(carried.entering, facts.symbols(carried.enter, numbers, free))
+            symbols = facts.symbols(carried.enter, numbers, free) or ()
+            # A size that the file computes from an input's shape is that input's size.
+            facts.give(carried.entering, tuple(s if d.known else d for s, d in zip(symbols, shape, strict=True)))
+    for recurrence in recurrences:
+        _free_trips(structure, facts, static, recurrence)
     for recurrence in recurrences:
         for carried in recurrence.loop.carried:
             facts.equate(facts.of(carried.entering).shape, facts.of(carried.leaving).shape)
@@ -110,6 +116,39 @@ def _facts(
     for value in wanted:
         facts.of(value)
     return facts
+
+
+def _free_trips(structure: Structure, facts: Facts, static: Facts, recurrence: Recurrence) -> None:
+    """Where the file bakes in the number of steps, the loop's bound and its arrays' sizes are that number as constants.
+
+    They are the time of the sequence that the loop reads, and become free with it.
+    """
+    stacked = [facts.shape(r.stacked) for r in recurrence.reads]
+    times = [s[0] for s in stacked if s and not s[0].known and facts.sizes.nominal(s[0]) is not None]
+    if not times:
+        return
+    for value in (*bounds(structure, recurrence.loop), *array_sizes(structure, recurrence)):
+        number = static.content(value)
+        if number is not None and number.size == 1 and int(number.item()) == facts.sizes.nominal(times[0]):
+            facts.know(value, np.asarray(times[0], object))
+
+
+def bounds(structure: Structure, loop: Loop) -> list[Value]:
+    """The right-hand sides of the comparisons that a loop's condition is made of."""
+    found, pending = [], [loop.condition]
+    while pending:
+        node = structure.graph[structure.source(pending.pop()).node]
+        if node.op == "LogicalAnd":
+            pending.extend(node.inputs)
+        elif node.op == "Less":
+            found.append(structure.origin(node.inputs[1]))
+    return found
+
+
+def array_sizes(structure: Structure, recurrence: Recurrence) -> list[Value]:
+    """The sizes that the arrays were made with which a recurrence writes."""
+    made = [structure.graph[structure.origin(w.carried.initial).node] for w in recurrence.writes]
+    return [n.inputs[1 if n.op == "TensorListReserve" else 0] for n in made if n.inputs]
 
 
 def _declared(structure: Structure, value: Value) -> tuple[int | None, ...] | None:

@@ -405,39 +405,49 @@ def regroup(facts: Facts, node: Node, have: list[Dim], wanted: list[Dim]) -> Dim
     factors: list[Dim] = []
     for size in have:
         factors += [Dim(1, (s,)) for s in size.symbols] + ([Dim(size.scale)] if size.scale != 1 else [])
-    front, back = [], []
+    front, back = _equal_ends(factors, wanted)
+    if len(wanted) == 1:
+        return (*front, product(factors), *back)
+    if len(wanted) == len(factors) and all(
+        facts.sizes.nominal(f) == w.scale for f, w in zip(factors, wanted, strict=True) if w.known
+    ):
+        return (*front, *factors, *back)
     open_at = wanted.index(Dim(-1)) if Dim(-1) in wanted else len(wanted)
-    for size in wanted[:open_at]:
-        front.append(_take(facts, factors, size, 0))
-    for size in reversed(wanted[open_at + 1 :]):
-        back.append(_take(facts, factors, size, -1))
-    if open_at < len(wanted):
-        front.append(product(factors))
-    return (*front, *reversed(back))
+    middle = [_take(facts, factors, size, 0) for size in wanted[:open_at]]
+    after = [_take(facts, factors, size, -1) for size in reversed(wanted[open_at + 1 :])]
+    failed = None in middle or None in after
+    rest = [facts.fresh(node, len(front) + open_at) if failed else product(factors)] if open_at < len(wanted) else []
+    found = [*middle, *rest, *reversed(after)]
+    return (*front, *(w if f is None else f for f, w in zip(found, wanted, strict=True)), *back)
 
 
-def _take(facts: Facts, factors: list[Dim], wanted: Dim, end: int) -> Dim:
-    """Removes factors worth `wanted` from one end of `factors`; `wanted` itself where they do not divide evenly."""
+def _equal_ends(factors: list[Dim], wanted: list[Dim]) -> tuple[list[Dim], list[Dim]]:
+    """Takes off both lists what is the same at their fronts and at their backs."""
+    front: list[Dim] = []
+    back: list[Dim] = []
+    while factors and wanted and factors[-1] == wanted[-1]:
+        back.insert(0, factors.pop())
+        wanted.pop()
+    while factors and wanted and factors[0] == wanted[0]:
+        front.append(factors.pop(0))
+        wanted.pop(0)
+    return front, back
+
+
+def _take(facts: Facts, factors: list[Dim], wanted: Dim, end: int) -> Dim | None:
+    """Removes factors worth `wanted` from one end of `factors`; None, and nothing removed, where none are."""
+    before = list(factors)
     taken: list[Dim] = []
-    target = facts.sizes.nominal(wanted) if not wanted.known else wanted.scale
-
-    def worth() -> int | None:
-        return facts.sizes.nominal(product(taken))
-
-    while factors:
-        value = product(taken)
-        if value == wanted or (target is not None and worth() == target and (taken or target == 1)):
-            break
-        if not wanted.known and len(taken) >= len(wanted.symbols) + 1:
-            break
-        if not _divide(facts, factors, taken, target, end):
-            break
-    value = product(taken if end == 0 else taken[::-1])
-    if sorted(value.symbols) == sorted(wanted.symbols) and value.scale == wanted.scale:
-        return value
-    if target is not None and facts.sizes.nominal(value) == target and taken:
-        return value
-    return wanted
+    target = facts.sizes.nominal(wanted)
+    while True:
+        value = product(taken if end == 0 else taken[::-1])
+        if sorted(value.symbols) == sorted(wanted.symbols) and value.scale == wanted.scale:
+            return value
+        if taken and target is not None and facts.sizes.nominal(value) == target:
+            return value
+        if not factors or not _divide(facts, factors, taken, target, end):
+            factors[:] = before
+            return None
 
 
 def _divide(facts: Facts, factors: list[Dim], taken: list[Dim], target: int | None, end: int) -> bool:
@@ -527,7 +537,7 @@ def _one_hot(facts: Facts, node: Node, inputs: list[Fact]) -> list[Fact]:
 
 
 def _fill(facts: Facts, node: Node, inputs: list[Fact]) -> list[Fact]:
-    wanted = inputs[0].content
+    wanted = inputs[1 if node.op == "BroadcastTo" else 0].content
     return [Fact(None if wanted is None else tuple(dim(d) for d in wanted.ravel()))]
 
 
@@ -616,7 +626,9 @@ def _slice(facts: Facts, node: Node, inputs: list[Fact]) -> list[Fact]:
         n = dim(n)
         if n == Dim(-1):
             start = None if begin is None else begin[i]
-            n = shape[i] if start == 0 else facts.fresh(node, i)
+            whole = facts.sizes.resolve(shape[i])
+            rest = Dim(whole.scale - int(start)) if whole.known and isinstance(start, np.integer) else facts.fresh(node, i)
+            n = shape[i] if start == 0 else rest
         sizes.append(n)
     return [Fact(tuple(sizes))]
 
@@ -761,7 +773,9 @@ def _pooled(facts: Facts, node: Node, x: Dims, axis: int, kernel: Dims | None) -
 
 def _block_cell(facts: Facts, node: Node, inputs: list[Fact]) -> list[Fact]:
     """LSTMBlockCell and GRUBlockCell: every output is like the state that goes in."""
-    state = inputs[1].shape
+    x, state = inputs[0].shape, inputs[1].shape
+    if x and state:
+        facts.sizes.equate(x[0], state[0])
     return [Fact(state)] * 7
 
 
@@ -773,6 +787,24 @@ def _block_lstm(facts: Facts, node: Node, inputs: list[Fact]) -> list[Fact]:
     return [Fact((x[0], facts.sizes.equate(x[1], state[0]), state[1]))] * 7
 
 
+def _partition(facts: Facts, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """DynamicPartition: how many rows go where is known at run time only."""
+    shape, places = inputs[0].shape, inputs[1].shape
+    count = int(node.attributes.get("num_partitions", 1))
+    if shape is None or places is None:
+        return [UNKNOWN] * count
+    return [Fact((facts.fresh(node, i), *shape[len(places) :])) for i in range(count)]
+
+
+def _stitch(facts: Facts, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """DynamicStitch: rows of the data, as many as the greatest place says."""
+    half = len(inputs) // 2
+    place, data = inputs[0].shape, inputs[half].shape
+    if place is None or data is None:
+        return [UNKNOWN]
+    return [Fact((facts.fresh(node, 0), *data[len(place) :]))]
+
+
 def _nothing(facts: Facts, node: Node, inputs: list[Fact]) -> list[Fact]:
     """Operators that store values: their own results have no shape to speak of."""
     return [UNKNOWN, UNKNOWN]
@@ -781,7 +813,7 @@ def _nothing(facts: Facts, node: Node, inputs: list[Fact]) -> list[Fact]:
 _STORING = (
     "TensorArray TensorArrayV2 TensorArrayV3 TensorArrayWrite TensorArrayWriteV2 TensorArrayWriteV3 TensorArrayScatter "
     "TensorArrayScatterV2 TensorArrayScatterV3 TensorArrayUnpack TensorListReserve TensorListSetItem TensorListFromTensor "
-    "EmptyTensorList TensorListPushBack StackPush StackPushV2 RandomUniform RandomStandardNormal TruncatedNormal"
+    "EmptyTensorList TensorListPushBack StackPush StackPushV2"
 )
 _ELEMENTWISE = (
     "Sigmoid Tanh Relu Relu6 Elu Selu LeakyRelu Softplus Softsign Exp Log Log1p Sqrt Rsqrt Square Neg Abs Sign Floor "
@@ -823,6 +855,8 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(("BlockLSTM", "BlockLSTMV2"), _block_lstm),
     **dict.fromkeys(("Conv2D", "MaxPool", "AvgPool"), _conv),
     **dict.fromkeys(_STORING.split(), _nothing),
+    **dict.fromkeys(("DynamicStitch", "ParallelDynamicStitch"), _stitch),
+    "DynamicPartition": _partition,
     "_Results": _results,
     "Rank": _rank,
     "Size": _size,

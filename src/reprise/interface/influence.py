@@ -30,6 +30,7 @@ class Influence:
         self, structure: Structure, seeds: Collection[Value], blocked: Collection[str] = SHAPE_ONLY, within: str = ""
     ) -> None:
         """Follows `seeds`, not through operators in `blocked`; with `within`, only inside that loop."""
+        self._structure = structure
         self._bits = {value: 1 << i for i, value in enumerate(seeds)}
         self.seeds = tuple(seeds)
         self._nodes: dict[str, int] = {}
@@ -61,7 +62,10 @@ class Influence:
     def mask(self, value: Value) -> int:
         """The seeds that `value` depends on, as bits in the order of the seeds."""
         own = self._bits.get(value)
-        return own if own is not None else self._nodes.get(value.node, 0)
+        if own is not None:
+            return own
+        result = self._structure.result(value)
+        return self._nodes.get(value.node, 0) if result == value else self.mask(result)
 
     def of(self, value: Value) -> tuple[Value, ...]:
         """The seeds that `value` depends on."""
@@ -75,6 +79,11 @@ def ancestors(structure: Structure, values: Collection[Value], stop: Mapping[Val
     pending = [v for v in values if not stop or v not in stop]
     while pending:
         value = pending.pop()
+        result = structure.result(value)
+        if result != value:
+            seen.add(value.node)
+            pending.extend([result] if not stop or result not in stop else [])
+            continue
         if value.node in seen or value.node not in structure.graph.nodes:
             continue
         seen.add(value.node)

@@ -102,6 +102,12 @@ class Structure:
         own = self._contexts.get(value)
         return own if own is not None else self._contexts.get(Value(value.node), ())
 
+    def result(self, value: Value) -> Value:
+        """`value`, or what a node of results passes on as it: each of its outputs is one of its inputs."""
+        while (node := self.graph.nodes.get(value.node)) is not None and node.op == RESULTS:
+            value = node.inputs[value.index]
+        return value
+
     def source(self, value: Value) -> Value:
         """`value` without the nodes that only pass it on, inside its own context."""
         while True:
@@ -111,7 +117,7 @@ class Structure:
             if node.op in _PASS and node.inputs:
                 value = node.inputs[0]
             elif node.op == RESULTS:
-                value = node.inputs[value.index]
+                value = self.result(value)
             elif value.node in self._loop_switches and value.index == 1:
                 value = self._loop_switches[value.node]
             else:

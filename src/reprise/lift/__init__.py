@@ -15,7 +15,9 @@ from reprise.graph import Node, Value
 from reprise.interface import Discovery
 from reprise.interface import axes
 from reprise.interface.axes import Axes
+from reprise.interface.facts import Facts
 from reprise.interface.influence import ancestors
+from reprise.interface.sizes import Dim
 from reprise.lift.block import Block
 from reprise.lift.blockcells import BLOCK_CELLS
 from reprise.lift.control import CONTROL
@@ -85,7 +87,7 @@ def _prepared(found: Discovery, variable: Variable, fixed: Settings) -> tuple[Em
     facts = _axes(found, fixed).facts
     wanted = [*found.outputs, *(c.final for c in found.states if c.final is not None)]
     needed = frozenset(ancestors(found.structure, [*wanted, *(c.initial for c in found.states)]))
-    emitter = Emitter(found.structure, facts, OPERATORS, variable, needed)
+    emitter = Emitter(found.structure, facts, OPERATORS, variable, needed, _sizes(found, facts))
     block = Block(emitter.names)
     inputs: list[tuple[str, str, Shape]] = []
     for port, value in zip(found.interface.inputs, found.inputs, strict=True):
@@ -101,6 +103,16 @@ def _prepared(found: Discovery, variable: Variable, fixed: Settings) -> tuple[Em
     for port in found.interface.outputs:
         emitter.names.fresh(port.name)
     return emitter, block, inputs
+
+
+def _sizes(found: Discovery, facts: Facts) -> dict[Dim, tuple[str, int]]:
+    """Which axis of which input each free size is."""
+    sizes: dict[Dim, tuple[str, int]] = {}
+    for port, value in zip(found.interface.inputs, found.inputs, strict=True):
+        for axis, size in enumerate(facts.shape(value) or ()):
+            if not size.known:
+                sizes.setdefault(size, (port.name, axis))
+    return sizes
 
 
 def _axes(found: Discovery, fixed: Settings) -> Axes:

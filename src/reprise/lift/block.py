@@ -65,7 +65,7 @@ class Names:
 
     def constant(self, array: Array, hint: str = "constant") -> str:
         """The name of an initializer with these numbers; equal small ones are shared."""
-        array = np.ascontiguousarray(array)
+        array = np.asarray(array, order="C")
         if array.dtype.name in COMPUTED:
             array = array.astype(np.float32)
         key = (str(array.dtype), array.shape, array.tobytes()) if array.size <= 64 and array.dtype != object else None

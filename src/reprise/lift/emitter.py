@@ -11,8 +11,9 @@ from reprise.errors import LiftError, MissingWeights
 from reprise.graph import Node, Value
 from reprise.interface.facts import Facts
 from reprise.interface.roles import dtype as value_dtype
+from reprise.interface.sizes import Dim, dim
 from reprise.interface.structure import Structure
-from reprise.lift.block import Block, Names
+from reprise.lift.block import Block, Names, onnx_type
 from reprise.tensors import Array, Tensor
 
 
@@ -45,18 +46,24 @@ class Emitter:
         operators: Mapping[str, Operator],
         variable: Callable[[Node], Tensor | None],
         needed: frozenset[str],
+        sizes: Mapping[Dim, tuple[str, int]],
     ) -> None:
-        """`variable` gives the stored tensor of a variable node; `needed` names the nodes that the outputs rest on."""
+        """`variable` gives the stored tensor of a variable node; `needed` names the nodes that the outputs rest on.
+
+        `sizes` says which axis of which input of the model a free size is.
+        """
         self.structure = structure
         self.facts = facts
         self.names = Names()
         self.needed = needed
+        self._sizes = sizes
         self._operators = operators
         self._variable = variable
         self._weights: dict[str, str] = {}
 
     def name(self, value: Value, block: Block) -> str:
         """The ONNX name of `value`, emitting what it needs first."""
+        value = self.structure.result(value)
         pending = [value]
         while pending:
             top = pending[-1]
@@ -78,6 +85,21 @@ class Emitter:
         """The numbers of `value` where they follow from the file alone."""
         return self.facts.content(value)
 
+    def size(self, size: Dim, block: Block) -> str | None:
+        """A free size as an int64 vector of one element, read from the inputs; None where it is not one of theirs."""
+        if size.known:
+            return block.ints(size.scale)
+        parts = [self._sizes.get(Dim(1, (s,))) for s in size.symbols]
+        if None in parts:
+            return None
+        outermost = block.home(())
+        names = [
+            outermost.one("Slice", outermost.one("Shape", name), outermost.ints(axis), outermost.ints(axis + 1))
+            for name, axis in (p for p in parts if p is not None)
+        ]
+        names += [block.ints(size.scale)] if size.scale != 1 else []
+        return names[0] if len(names) == 1 else _product(outermost, names)
+
     def variable(self, node: Node) -> str:
         """The initializer of a variable node."""
         if node.name not in self._weights:
@@ -98,10 +120,10 @@ class Emitter:
         node = self.structure.graph.nodes.get(value.node)
         if node is None:
             raise LiftError(f"node {value.node!r} is not in the graph; the file is incomplete")
-        if self.known(value) is not None:
+        if self.known(value) is not None or self._free_size(value) is not None:
             return []
         operator = self._operator(node)
-        return [v for i, v in enumerate(node.inputs) if i not in operator.lazy]
+        return [self.structure.result(v) for i, v in enumerate(node.inputs) if i not in operator.lazy]
 
     def _operator(self, node: Node) -> Operator:
         operator = self._operators.get(node.op)
@@ -116,6 +138,13 @@ class Emitter:
             outermost = block.home(())
             outermost.values[value] = self.names.constant(self._typed(content, value), value.node)
             return
+        free = self._free_size(value)
+        if free is not None and (read := self.size(free, block)) is not None:
+            kind = onnx_type(value_dtype(self.structure, value))
+            outermost = block.home(())
+            scalar = outermost.one("Squeeze", read, outermost.ints(0))
+            outermost.values[value] = outermost.one("Cast", scalar, to=kind, hint=value.node)
+            return
         home = block.home(self.structure.context(value))
         made = self._operator(node).emit(Site(self, node, home))
         made = (made,) if isinstance(made, str) else made
@@ -123,12 +152,27 @@ class Emitter:
             if name is not None:
                 home.values.setdefault(Value(node.name, index), name)
 
+    def _free_size(self, value: Value) -> Dim | None:
+        """The size that a scalar is, where it is one that the inputs give."""
+        content = self.facts.of(value).content
+        if content is None or content.dtype != object or content.ndim:
+            return None
+        size = self.facts.sizes.resolve(dim(content.item()))
+        return size if size.symbols and all(Dim(1, (s,)) in self._sizes for s in size.symbols) else None
+
     def _typed(self, content: Array, value: Value) -> Array:
         """Folding computes shapes in int64; the graph may want int32."""
         wanted = value_dtype(self.structure, value)
         if content.dtype.kind in "iu" and wanted in ("int32", "int64"):
             return content.astype(wanted)
         return content
+
+
+def _product(block: Block, names: list[str]) -> str:
+    total = names[0]
+    for name in names[1:]:
+        total = block.one("Mul", total, name)
+    return total
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,10 +25,6 @@ def _passed(site: Site) -> str:
     return site.input(0)
 
 
-def _result(site: Site) -> tuple[str | None, ...]:
-    return tuple(site.inputs())
-
-
 def _placeholder(site: Site) -> str:
     if site.node.inputs:  # PlaceholderWithDefault that nobody feeds
         return site.input(0)
@@ -300,7 +296,6 @@ ARITHMETIC: dict[str, Operator] = {
         "Identity StopGradient PreventGradient CheckNumerics EnsureShape Snapshot RefIdentity Enter RefEnter".split(),
         Operator(_passed),
     ),
-    "_Results": Operator(_result),
     **dict.fromkeys(("Placeholder", "PlaceholderV2", "PlaceholderWithDefault"), Operator(_placeholder)),
     "Const": Operator(_const),
     **dict.fromkeys(("Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"), Operator(_variable)),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from reprise.graph import Value
 from reprise.interface.sizes import Dim
 from reprise.lift.block import computed, onnx_type
 from reprise.lift.emitter import Operator, Site
@@ -36,7 +37,7 @@ def _free_target(site: Site) -> str | None:
     A file that was saved for one batch size and length has them as numbers in its reshapes; `Facts` knows which of
     those numbers are the batch or the time.
     """
-    shape = site.emitter.facts.shape(_output(site))
+    shape = site.emitter.facts.shape(Value(site.node.name))
     if shape is None:
         return None
     free = [i for i, d in enumerate(shape) if not d.known]
@@ -45,28 +46,12 @@ def _free_target(site: Site) -> str | None:
     return None if site.known(1) is None else _composed_target(site, shape)
 
 
-def _output(site: Site) -> Any:
-    from reprise.graph import Value
-
-    return Value(site.node.name)
-
-
 def _composed_target(site: Site, shape: tuple[Dim, ...]) -> str:
-    """Several free sizes: all but one are taken from the input at run time."""
-    source = site.emitter.facts.shape(site.node.inputs[0]) or ()
-    parts, open_yet = [], True
-    sizes = site.one("Shape", site.input(0))
-    for size in shape:
-        if size.known:
-            parts.append(site.block.ints(size.scale))
-        elif size in source:
-            parts.append(site.one("Gather", sizes, site.block.ints(source.index(size)), axis=0))
-        elif open_yet:
-            parts.append(site.block.ints(-1))
-            open_yet = False
-        else:
-            raise site.emitter.refusal(site.node, "has several sizes that the file bakes in and that do not follow from its input")
-    return site.one("Concat", *parts, axis=0)
+    """Several free sizes: each is read from the inputs, one may be left to what remains."""
+    parts = [site.emitter.size(size, site.block) for size in shape]
+    if parts.count(None) > 1:
+        raise site.emitter.refusal(site.node, "has several sizes that the file bakes in and that are not those of its inputs")
+    return site.one("Concat", *(p if p is not None else site.block.ints(-1) for p in parts), axis=0)
 
 
 def _expand_dims(site: Site) -> str:
@@ -236,7 +221,7 @@ def _one_hot(site: Site) -> str:
     depth = site.must_know(1, "depth")
     off, on = site.one("Reshape", site.input(3), site.block.ints(1)), site.one("Reshape", site.input(2), site.block.ints(1))
     values = site.one("Concat", off, on, axis=0)
-    ids = site.input(0)
+    ids = site.int64(0)
     spread = site.one("OneHot", ids, site.constant(int(depth.item()), "int64"), values, axis=int(site.attribute("axis", -1)))  # type: ignore[call-overload]
     # ONNX counts negative ids from the end; TensorFlow leaves their rows empty.
     return spread
@@ -350,8 +335,34 @@ def _batch_norm(site: Site) -> tuple[str | None, ...]:
     return (site.one("Add", site.one("Mul", x, factor), shift), None, None, None, None)
 
 
-def _dynamic_partition_stitch(site: Site) -> str:
-    raise site.emitter.refusal(site.node, "puts rows together in an order that is computed at run time")
+def _partition(site: Site) -> tuple[str, ...]:
+    """DynamicPartition: rows of the data by the number that stands beside each."""
+    if site.rank(1) != 1:
+        raise site.emitter.refusal(site.node, "divides by numbers of more than one axis")
+    data, numbers = site.inputs()
+    kind = site.dtype(1)
+    return tuple(
+        site.one("Compress", data, site.one("Equal", numbers, site.constant(i, kind)), axis=0)
+        for i in range(int(site.attribute("num_partitions", 1)))  # type: ignore[call-overload]
+    )
+
+
+def _stitch(site: Site) -> str:
+    """DynamicStitch: rows put to the places that stand beside them."""
+    half = len(site.node.inputs) // 2
+    places = [site.one("Reshape", site.int64(i), site.block.ints(-1)) for i in range(half)]
+    rows = []
+    for i in range(half):
+        shape = site.one("Shape", site.input(half + i))
+        inner = site.one("Slice", shape, site.block.ints(site.rank(i)), site.block.ints(_END))
+        rows.append(site.one("Reshape", site.input(half + i), site.one("Concat", site.block.ints(-1), inner, axis=0)))
+    place = site.one("Concat", *places, axis=0) if half > 1 else places[0]
+    data = site.one("Concat", *rows, axis=0) if half > 1 else rows[0]
+    count = site.one("Add", site.one("ReduceMax", place, keepdims=1), site.block.ints(1))
+    inner = site.one("Slice", site.one("Shape", data), site.block.ints(1), site.block.ints(_END))
+    zero = site.constant(0, computed(site.dtype(half)))
+    empty = site.one("Expand", zero, site.one("Concat", count, inner, axis=0))
+    return site.one("ScatterND", empty, site.one("Unsqueeze", place, site.block.ints(1)), data)
 
 
 SHAPING: dict[str, Operator] = {
@@ -381,6 +392,8 @@ SHAPING: dict[str, Operator] = {
     "ReverseV2": Operator(_reverse, lazy=(1,)),
     "ReverseSequence": Operator(_reverse_sequence),
     "InvertPermutation": Operator(_invert),
+    "DynamicPartition": Operator(_partition),
+    **dict.fromkeys(("DynamicStitch", "ParallelDynamicStitch"), Operator(_stitch)),
     "Conv2D": Operator(_conv),
     "MaxPool": Operator(_pool("MaxPool")),
     "AvgPool": Operator(_pool("AveragePool")),

@@ -1,0 +1,129 @@
+"""A lifted model as one ONNX file that says of itself what it is, and back.
+
+Any ONNX runtime can use such a file: state goes in as `state_in.NAME` and comes out as `state_out.NAME`, and the metadata
+tell in JSON what the names mean, where a sequence starts, and which symbols the ids stand for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from reprise.errors import CallError, DamagedFile, DiscoveryError, UnknownFormat
+from reprise.formats import StoredModel
+from reprise.formats import onnx as file
+from reprise.interface import Interface
+from reprise.lift.model import INLINE, STATE_IN, STATE_OUT, Lifted, standalone
+from reprise.tensors import DTYPES, Array
+from reprise.vocabulary import Vocabulary
+
+Settings = Mapping[str, float | int | bool]
+
+
+def written(lifted: Lifted, first_states: Mapping[str, Array], vocabulary: Vocabulary | None) -> onnx.ModelProto:
+    """`lifted` with its weights and everything that is known of it.
+
+    Args:
+        lifted: The model, for one choice of its settings.
+        first_states: Where a sequence starts, for the states that do not start from zeros: one row each.
+        vocabulary: Its symbols.
+    """
+    facts: dict[str, Any] = {
+        file.VERSION: file.LAYOUT,
+        file.INTERFACE: lifted.interface.to_json(),
+        file.SETTINGS: {"fixed": dict(lifted.fixed), "open": list(lifted.open)},
+        file.FIRST_STATES: {name: array.tolist() for name, array in first_states.items()},
+        file.FAST: list(lifted.fast),
+    }
+    if vocabulary is not None:
+        facts[file.VOCABULARY] = vocabulary.to_json()
+    return standalone(lifted.graph, lifted.weights, {k: json.dumps(v, ensure_ascii=False) for k, v in facts.items()})
+
+
+def lifted_in(stored: StoredModel) -> tuple[Callable[[Settings], Lifted], Callable[[], tuple[onnx.GraphProto, dict[str, Array]]]]:
+    """What a `RecurrentModel` is made of: its `lift` and its `first_states`.
+
+    Raises:
+        DiscoveryError: The file does not say what its inputs, outputs and states are.
+        ReadError: What it says cannot be.
+    """
+    known = stored.metadata
+    if file.INTERFACE not in known:
+        raise DiscoveryError(
+            f"{stored.path}: an ONNX model that Reprise did not write ({file.describe(stored.foreign)}). It does not say which "
+            "of these are recurrent state. Restore the file that it was made from, and export that."
+        )
+    if known.get(file.VERSION) != file.LAYOUT:
+        raise UnknownFormat(
+            f"{stored.path}: written in layout {known.get(file.VERSION)!r}; this program reads {file.LAYOUT}. "
+            "Use a newer Reprise, or export the model again."
+        )
+    try:
+        lifted = _lifted(stored)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedFile(f"{stored.path}: what it says of itself cannot be ({error}). Export the model again.") from error
+    return lambda settings: _with(stored, lifted, settings), lambda: _first_states(stored, lifted.interface)
+
+
+def _lifted(stored: StoredModel) -> Lifted:
+    known, model = stored.metadata, stored.foreign
+    interface = Interface.from_json(known[file.INTERFACE])
+    _check_ports(interface, model.graph, known[file.SETTINGS]["open"])
+    graph = onnx.GraphProto()
+    graph.CopyFrom(model.graph)
+    large = [t for t in graph.initializer if np.prod(t.dims, dtype=np.int64) > INLINE]
+    small = [t for t in graph.initializer if np.prod(t.dims, dtype=np.int64) <= INLINE]
+    weights = {t.name: numpy_helper.to_array(t) for t in large}
+    kept = onnx.GraphProto()
+    kept.initializer.extend(small)
+    graph.ClearField("initializer")
+    graph.MergeFrom(kept)
+    settings = known[file.SETTINGS]
+    return Lifted(interface, graph, weights, dict(settings["fixed"]), tuple(settings["open"]), tuple(known[file.FAST]))
+
+
+def _check_ports(interface: Interface, graph: onnx.GraphProto, open_settings: list[str]) -> None:
+    settable = [s for s in interface.states if s.initial != "inputs"]
+    inputs = [*(p.name for p in interface.inputs), *(STATE_IN + s.name for s in settable), *open_settings]
+    outputs = [p.name for p in interface.outputs]
+    for kind, wanted, found in (
+        ("input", inputs, {i.name for i in graph.input}),
+        ("output", outputs, {o.name for o in graph.output}),
+    ):
+        missing = [name for name in wanted if name not in found]
+        if missing or len(set(wanted)) < len(wanted):
+            raise ValueError(f"its graph has no {kind} {', '.join(missing)}")
+    unknown = {i.name for i in graph.input} - set(inputs)
+    if unknown:
+        raise ValueError(f"its graph has inputs that the interface does not name: {', '.join(sorted(unknown))}")
+
+
+def _with(stored: StoredModel, lifted: Lifted, settings: Settings) -> Lifted:
+    for name, value in settings.items():
+        if name not in lifted.open and lifted.fixed.get(name) != value:
+            raise CallError(
+                f"setting {name!r} is {lifted.fixed.get(name)} in {stored.path} and cannot be {value}: it was built in when "
+                "the model was exported. Use the model that the file was made from."
+            )
+    return lifted
+
+
+def _first_states(stored: StoredModel, interface: Interface) -> tuple[onnx.GraphProto, dict[str, Array]]:
+    """A graph without inputs that gives one row of each state that does not start from zeros."""
+    held = stored.metadata.get(file.FIRST_STATES, {})
+    try:
+        rows = {p.name: np.asarray(held[p.name], DTYPES[p.dtype]) for p in interface.states if p.initial == "file"}
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamagedFile(f"{stored.path}: its first states cannot be read ({error}). Export the model again.") from error
+    nodes = [helper.make_node("Identity", [STATE_IN + name], [name]) for name in rows]
+    outputs = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in rows.items()]
+    small = [numpy_helper.from_array(a, STATE_IN + n) for n, a in rows.items()]
+    return helper.make_graph(nodes, "first states", [], outputs, small), {}
+
+
+__all__ = ["STATE_IN", "STATE_OUT", "lifted_in", "written"]
