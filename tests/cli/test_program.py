@@ -1,6 +1,9 @@
 """What all commands have in common."""
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -12,14 +15,14 @@ from reprise.errors import ReadError
 def test_help_names_every_command(reprise):
     result = reprise("--help")
     assert result.code == 0
-    assert all(re.search(rf"^  {name} +\w", result.out, re.MULTILINE) for name in COMMANDS)
+    assert all(re.search(rf"^    {name} +\w", result.out, re.MULTILINE) for name in COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_a_command_shows_real_examples(reprise, command):
     result = reprise(command, "--help")
     assert result.code == 0
-    assert f"Examples:\n    reprise {command}" in result.out
+    assert f"examples:\n  reprise {command}" in result.out
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["version"]])
@@ -29,7 +32,7 @@ def test_version(reprise, arguments):
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["smaple"], "No such command 'smaple'"), (["sample"], "Missing argument 'MODEL'"), (["score", "--n"], "--n")],
+    [(["smaple"], "invalid choice: 'smaple'"), (["sample"], "required: MODEL"), (["score", "m", "t", "--js"], "--js")],
 )
 def test_a_command_line_that_is_not_understood_leaves_with_2(reprise, arguments, words):
     result = reprise(*arguments)
@@ -60,6 +63,16 @@ def test_an_interruption_is_silent_and_leaves_with_130(reprise, monkeypatch):
 
     monkeypatch.setattr("reprise.cli.version.version", interrupt)
     assert reprise("version") == (130, "", "")
+
+
+def test_a_reader_that_leaves_ends_the_program_without_a_word():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "reprise", "formats"], stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_formats_says_where_each_is_written_down(reprise):

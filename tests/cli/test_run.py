@@ -19,7 +19,7 @@ def restored(monkeypatch):
     run, step = fake.run, fake.step
     fake.run = lambda inputs, state: run(inputs, fake.initial_state())
     fake.step = lambda inputs, state: step(inputs, fake.initial_state())
-    monkeypatch.setattr("reprise.cli.run.restored", lambda path, *options: fake)
+    monkeypatch.setattr("reprise.cli.run.restored", lambda **options: fake)
     return fake
 
 

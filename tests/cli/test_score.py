@@ -13,7 +13,7 @@ TEXT = "a bad cafe\n"
 @pytest.fixture(autouse=True)
 def restored(monkeypatch):
     """Every path is the same small model."""
-    monkeypatch.setattr("reprise.cli.score.restored", lambda path, *options: model())
+    monkeypatch.setattr("reprise.cli.score.restored", lambda **options: model())
 
 
 def test_the_score_of_a_file(reprise, tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from reprise import sampling
 from reprise.vocabulary import Vocabulary
 
 
@@ -72,6 +73,12 @@ class FakeModel:
         ids = self._ids(inputs[self.interface.inputs[0].name], drop_time=True)[:, 0]
         state = np.tanh(self.a[ids] + state @ self.r)
         return {self.interface.outputs[0].name: self._scored(state @ self.w)}, state
+
+    def stream(self, length: int, **options: Any) -> Any:
+        return sampling.generate(self, length, **options)
+
+    def score(self, text: str) -> sampling.Score:
+        return sampling.score(self, text)
 
     def _scored(self, logits: Any) -> Any:
         if self.interface.outputs[0].role != "probabilities":

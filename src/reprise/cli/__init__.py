@@ -1,17 +1,21 @@
 """The command line: arguments in, one library call, text out. One file per command.
 
+A command's module has its options (`add_options`), its function of the same name, which receives them, and `EXAMPLES`.
+Only the module of the command at hand is loaded, and it loads only what it needs: the cold start is a promise.
+
 Text goes to standard output, everything else to standard error. Exit codes: 0 done, 1 the model or the call was
-refused (one line says why), 2 the command line was not understood, 130 interrupted.
+refused (one line says why) or nobody reads the output, 2 the command line was not understood, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import io
 import sys
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from importlib import import_module
-
-import typer
+from types import ModuleType
+from typing import NoReturn
 
 from reprise.errors import RepriseError
 
@@ -20,41 +24,76 @@ COMMANDS = ("train", "sample", "score", "inspect", "run", "export", "formats", "
 ABOUT = "Brings saved RNN, LSTM and GRU models back, from their files alone, and trains new ones."
 
 
-def main() -> None:
-    """Runs the command that the arguments name, and ends the process."""
+def main() -> NoReturn:
+    """Does what the arguments say, and ends the process."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8")  # a pipe on Windows would have another
+    sys.exit(_outcome(sys.argv[1:]))
+
+
+def _outcome(arguments: Sequence[str]) -> int:
+    """Runs the command; the exit code."""
     try:
-        application(sys.argv[1:])(prog_name="reprise")
-    except RepriseError as error:
-        sys.exit(_said(str(error)))
-    except OSError as error:
-        sys.exit(_said(f"{error.filename}: {error.strerror}" if error.filename else str(error)))
+        execute(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output is gone, and needs no word about it
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except (RepriseError, OSError) as error:
+        sys.stderr.write(f"reprise: {_line(error)}\n")
+        return 1
+    return 0
 
 
-def application(arguments: Sequence[str]) -> typer.Typer:
-    """The program: with the one command that `arguments` begin with, or with all where they begin otherwise."""
-    app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.callback(help=ABOUT)(_common)
-    for name in COMMANDS if arguments[:1] not in [[c] for c in COMMANDS] else arguments[:1]:
-        module = import_module(f"reprise.cli.{name}")
-        app.command(name, epilog=f"\b\nExamples:\n{module.EXAMPLES}")(getattr(module, name))
-    return app
+def execute(arguments: Sequence[str]) -> None:
+    """Runs the command that `arguments` begin with.
+
+    Raises:
+        SystemExit: The command line was not understood (2), or help was asked for (0).
+        RepriseError: The command was refused.
+    """
+    if not arguments or arguments[0] not in COMMANDS:
+        _program().parse_args(arguments or ["--help"])
+        return
+    name = arguments[0]
+    module = import_module(f"reprise.cli.{name}")
+    getattr(module, name)(**vars(parser(module).parse_args(arguments[1:])))
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        import_module("reprise.cli.version").version()
-        raise typer.Exit
+def parser(module: ModuleType) -> ArgumentParser:
+    """The options of the command that `module` is."""
+    name = module.__name__.rpartition(".")[2]
+    made = ArgumentParser(
+        prog=f"reprise {name}",
+        description=getattr(module, name).__doc__,
+        epilog=f"examples:\n{module.EXAMPLES.rstrip()}",
+        formatter_class=_Formatter,
+        allow_abbrev=False,
+    )
+    module.add_options(made)
+    return made
 
 
-def _common(
-    version: bool = typer.Option(False, "--version", help="Show the version.", callback=_show_version, is_eager=True),
-) -> None:
-    """Options that come before the command."""
+def _program() -> ArgumentParser:
+    """What the program as a whole understands, when no command was named."""
+    made = ArgumentParser(prog="reprise", description=ABOUT, formatter_class=_Formatter, allow_abbrev=False)
+    made.add_argument("--version", action="version", version=f"reprise {import_module('reprise').__version__}")
+    commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        about: str = getattr(import_module(f"reprise.cli.{name}"), name).__doc__
+        commands.add_parser(name, help=about.partition("\n")[0])
+    return made
 
 
-def _said(message: str) -> int:
-    sys.stderr.write(f"reprise: {' '.join(message.split())}\n")
-    return 1
+class _Formatter(RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30)
+
+
+def _line(error: Exception) -> str:
+    """What is wrong, as one line."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())

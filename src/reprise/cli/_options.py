@@ -1,57 +1,48 @@
-"""The arguments that commands share, and the model that they name."""
+"""The options that commands share, and the model that they name."""
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reprise.model import RecurrentModel
     from reprise.state import State
 
-Model = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A folder, a checkpoint prefix or a file of any saved format.")
-]
-VocabularyFile = Annotated[
-    Path | None, typer.Option("--vocabulary", metavar="FILE", help="The vocabulary, where the model's files have none.")
-]
-Inputs = Annotated[
-    list[str] | None, typer.Option("--input", metavar="TENSOR", help="Use this tensor as an input. Repeatable.")
-]
-Outputs = Annotated[
-    list[str] | None, typer.Option("--output", metavar="TENSOR", help="Use this tensor as an output. Repeatable.")
-]
-States = Annotated[
-    list[str] | None,
-    typer.Option("--state-tensor", metavar="TENSOR", help="Use this tensor as a state. Repeatable."),
-]
-Scope = Annotated[str, typer.Option(metavar="NAME", help="Of several models in the graph, the one in this scope.")]
-StateFile = Annotated[Path | None, typer.Option("--state", metavar="FILE", help="Go on from this saved state.")]
-SaveState = Annotated[Path | None, typer.Option("--save-state", metavar="FILE", help="Save the state at the end.")]
+
+def add_model(parser: ArgumentParser) -> None:
+    """The model, and what decides where its files leave a choice; `restored` takes all of it."""
+    parser.add_argument("path", metavar="MODEL", type=Path, help="a folder, a checkpoint prefix or a file")
+    group = parser.add_argument_group("where the files do not decide")
+    group.add_argument("--vocabulary", metavar="FILE", type=Path, help="the symbols the model was trained with")
+    for option, name in (("--input", "inputs"), ("--output", "outputs"), ("--state-tensor", "states")):
+        about = f"one of the {name}; may be repeated"
+        group.add_argument(option, dest=name, metavar="TENSOR", action="append", default=[], help=about)
+    group.add_argument("--scope", metavar="NAME", default="", help="which of several models in a graph")
+
+
+def add_state(parser: ArgumentParser) -> None:
+    """Where to start and what to keep; see `started`."""
+    parser.add_argument("--state", metavar="FILE", type=Path, help="go on from this saved state")
+    parser.add_argument("--save-state", metavar="FILE", type=Path, help="save the state at the end")
 
 
 def restored(
     path: Path,
-    vocabulary: Path | None = None,
-    inputs: list[str] | None = None,
-    outputs: list[str] | None = None,
-    states: list[str] | None = None,
-    scope: str = "",
+    vocabulary: Path | None,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    states: Sequence[str],
+    scope: str,
 ) -> RecurrentModel:
-    """The model that the arguments name."""
+    """The model that the options of `add_model` name."""
     from reprise.formats import read_vocabulary
     from reprise.restore import restore
 
-    return restore(
-        path,
-        inputs=inputs or (),
-        outputs=outputs or (),
-        states=states or (),
-        scope=scope,
-        vocabulary=None if vocabulary is None else read_vocabulary(vocabulary),
-    )
+    symbols = None if vocabulary is None else read_vocabulary(vocabulary)
+    return restore(path, inputs=inputs, outputs=outputs, states=states, scope=scope, vocabulary=symbols)
 
 
 def started(path: Path | None) -> State | None:

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+import sys
+from argparse import ArgumentParser
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-import typer
-
-from reprise.cli._options import Inputs, Model, Outputs, Scope, States, VocabularyFile, restored
+from reprise.cli._options import add_model, restored
 
 EXAMPLES = """\
   reprise export runs/quijote quijote.onnx --to onnx
   reprise export model.ckpt-2000 model.onnx --steps 64"""
 
 
-def export(
-    path: Model,
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write.")],
-    to: Annotated[str, typer.Option("--to", help="The format to write.")] = "onnx",
-    steps: Annotated[int, typer.Option(help="Over how many carried steps the file is verified.")] = 16,
-    vocabulary: VocabularyFile = None,
-    inputs: Inputs = None,
-    outputs: Outputs = None,
-    states: States = None,
-    scope: Scope = "",
-) -> None:
+def add_options(parser: ArgumentParser) -> None:
+    """Where to, and as what."""
+    add_model(parser)
+    parser.add_argument("out", metavar="OUT", type=Path, help="the file to write")
+    parser.add_argument("--to", metavar="FORMAT", default="onnx", help="the format to write (%(default)s)")
+    parser.add_argument(
+        "--steps", metavar="N", type=int, default=16, help="verify over so many carried steps (%(default)s)"
+    )
+
+
+def export(out: Path, to: str, steps: int, **options: Any) -> None:
     """Write a saved model in another format, verified over many carried steps, or refused."""
     from reprise.export import export as exported
 
-    exported(restored(path, vocabulary, inputs, outputs, states, scope), out, to=to, steps=steps)
-    typer.echo(f"{out}: written, and equal over {steps} carried steps", err=True)
+    exported(restored(**options), out, to=to, steps=steps)
+    sys.stderr.write(f"{out}: written, and equal over {steps} carried steps\n")

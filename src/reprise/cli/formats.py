@@ -1,8 +1,12 @@
 """`reprise formats`."""
 
-import typer
+from argparse import ArgumentParser
 
 EXAMPLES = "  reprise formats"
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """None."""
 
 
 def formats() -> None:
@@ -11,4 +15,4 @@ def formats() -> None:
 
     width = max(len(f.name) for f in FORMATS)
     for each in FORMATS:
-        typer.echo(f"{each.name:{width}}  {each.spec}")
+        print(f"{each.name:{width}}  {each.spec}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
 
-import typer
-
-from reprise.cli._options import Inputs, Model, Outputs, Scope, States
+from reprise.cli._options import add_model
 
 EXAMPLES = """\
   reprise inspect model.ckpt-2000
@@ -15,19 +15,18 @@ EXAMPLES = """\
   reprise inspect model.ckpt.meta --json | jq .interface"""
 
 
-def inspect(
-    path: Model,
-    as_json: Annotated[bool, typer.Option("--json", help="Print data.")] = False,
-    inputs: Inputs = None,
-    outputs: Outputs = None,
-    states: States = None,
-    scope: Scope = "",
-) -> None:
+def add_options(parser: ArgumentParser) -> None:
+    """How to say it."""
+    add_model(parser)
+    parser.add_argument("--json", dest="as_json", action="store_true", help="print data")
+
+
+def inspect(path: Path, as_json: bool, **options: Any) -> None:
     """Show what a saved model holds: format, interface and the evidence for it, variables, vocabulary.
 
     Also for a file that cannot be run: then it says what stands in the way.
     """
     from reprise.restore import examine
 
-    found = examine(path, inputs=inputs or (), outputs=outputs or (), states=states or (), scope=scope)
-    typer.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if as_json else str(found))
+    found = examine(path, **options)
+    print(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if as_json else found)

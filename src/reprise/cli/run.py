@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from reprise.cli._options import (
-    Inputs,
-    Model,
-    Outputs,
-    SaveState,
-    Scope,
-    StateFile,
-    States,
-    VocabularyFile,
-    restored,
-    started,
-)
+from reprise.cli._options import add_model, add_state, restored, started
 from reprise.errors import CallError, DamagedFile, MissingFile
 
 EXAMPLES = """\
@@ -28,26 +16,24 @@ EXAMPLES = """\
   reprise run model.ckpt --inputs next.npz --outputs out.npz --state s.safetensors --step"""
 
 
-def run(
-    path: Model,
-    inputs: Annotated[
-        Path, typer.Option(metavar="NPZ", help="Arrays by the name of the input (`reprise inspect` shows them).")
-    ],
-    outputs: Annotated[Path, typer.Option(metavar="NPZ", help="Where to write the arrays, by the name of the output.")],
-    step: Annotated[bool, typer.Option("--step", help="One time step: the inputs have no time axis.")] = False,
-    vocabulary: VocabularyFile = None,
-    state: StateFile = None,
-    save_state: SaveState = None,
-    input_tensors: Inputs = None,
-    output_tensors: Outputs = None,
-    states: States = None,
-    scope: Scope = "",
-) -> None:
+def add_options(parser: ArgumentParser) -> None:
+    """The arrays, and how to feed them."""
+    add_model(parser)
+    names = "arrays by the name of the"
+    parser.add_argument("--inputs", dest="source", metavar="NPZ", type=Path, required=True, help=f"{names} input")
+    parser.add_argument(
+        "--outputs", dest="target", metavar="NPZ", type=Path, required=True, help=f"{names} output, to write"
+    )
+    parser.add_argument("--step", action="store_true", help="one time step: the inputs have no time axis")
+    add_state(parser)
+
+
+def run(source: Path, target: Path, step: bool, state: Path | None, save_state: Path | None, **options: Any) -> None:
     """Feed arrays to a saved model, and write what it gives."""
-    arrays = read(inputs)
-    model = restored(path, vocabulary, input_tensors, output_tensors, states, scope)
-    given, after = (model.step if step else model.run)(_named(arrays), started(state))
-    write(outputs, given)
+    arrays = read(source)
+    model = restored(**options)
+    outputs, after = (model.step if step else model.run)(_named(arrays), started(state))
+    write(target, outputs)
     if save_state:
         model.signed(after).save(save_state)
 

@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentParser
 from collections.abc import Iterator
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Any
 
-import typer
-
-from reprise.cli._options import (
-    Inputs,
-    Model,
-    Outputs,
-    SaveState,
-    Scope,
-    StateFile,
-    States,
-    VocabularyFile,
-    restored,
-    started,
-)
+from reprise.cli._options import add_model, add_state, restored, started
 
 EXAMPLES = """\
   reprise sample runs/quijote --length 600 --prompt "En un lugar" --temperature 0.8
@@ -31,53 +20,41 @@ EXAMPLES = """\
 RULE = "\n" + 40 * "-" + "\n"
 
 
-def sample(
-    path: Model,
-    length: Annotated[int, typer.Option("--length", "-l", help="How many symbols to draw.")] = 600,
-    prompt: Annotated[
-        str, typer.Option("--prompt", "--primetext", "--prime", "--start-text", help="What the text begins with.")
-    ] = "",
-    temperature: Annotated[float, typer.Option(help="Above 0; below 1 is careful, above 1 is wild.")] = 1.0,
-    top_k: Annotated[int | None, typer.Option(help="Draw from the k most probable symbols only.")] = None,
-    top_p: Annotated[
-        float | None, typer.Option(help="Draw from the fewest symbols whose probabilities sum to p only.")
-    ] = None,
-    greedy: Annotated[bool, typer.Option("--greedy", help="Always take the most probable symbol.")] = False,
-    seed: Annotated[int | None, typer.Option(help="The same seed gives the same text on any machine.")] = None,
-    samples: Annotated[int, typer.Option("--samples", "-n", help="How many texts to draw, as one batch.")] = 1,
-    vocabulary: VocabularyFile = None,
-    state: StateFile = None,
-    save_state: SaveState = None,
-    inputs: Inputs = None,
-    outputs: Outputs = None,
-    states: States = None,
-    scope: Scope = "",
-) -> None:
-    """Write text that a saved model makes up, symbol by symbol."""
-    from reprise.sampling import generate
-
-    model = restored(path, vocabulary, inputs, outputs, states, scope)
-    last: list[Any] = []
-    pieces = generate(
-        model,
-        length,
-        prompt=prompt,
-        state=started(state),
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        greedy=greedy,
-        seed=seed,
-        samples=samples,
-        keep=last.append if save_state else None,
+def add_options(parser: ArgumentParser) -> None:
+    """What to draw, and how."""
+    add_model(parser)
+    prompts = ("--prompt", "--primetext", "--prime", "--start-text")
+    parser.add_argument(
+        "-l", "--length", metavar="N", type=int, default=600, help="how many symbols to draw (%(default)s)"
     )
+    parser.add_argument(*prompts, metavar="TEXT", default="", help="what the text begins with")
+    parser.add_argument(
+        "--temperature", metavar="T", type=float, default=1.0, help="above 0: below 1 is careful, above 1 is wild (1.0)"
+    )
+    parser.add_argument("--top-k", metavar="K", type=int, help="draw only from the K most probable symbols")
+    parser.add_argument(
+        "--top-p", metavar="P", type=float, help="draw only from the fewest whose probabilities sum to P"
+    )
+    parser.add_argument("--greedy", action="store_true", help="always take the most probable symbol")
+    parser.add_argument("--seed", metavar="S", type=int, help="the same seed gives the same text on any machine")
+    parser.add_argument(
+        "-n", "--samples", metavar="N", type=int, default=1, help="how many texts, drawn as one batch (1)"
+    )
+    add_state(parser)
+
+
+def sample(length: int, prompt: str, samples: int, state: Path | None, save_state: Path | None, **options: Any) -> None:
+    """Write text that a saved model makes up, symbol by symbol."""
+    drawing = {name: options.pop(name) for name in ("temperature", "top_k", "top_p", "greedy", "seed")}
+    model, last = restored(**options), list[Any]()
+    keep = last.append if save_state else None
+    pieces = model.stream(length, prompt=prompt, state=started(state), samples=samples, keep=keep, **drawing)
     if samples == 1:
         _stream(prompt, pieces)
     else:
         sys.stdout.write(RULE.join(prompt + "".join(text) for text in zip(*pieces, strict=True)))
     if sys.stdout.isatty():
         sys.stdout.write("\n")
-    sys.stdout.flush()
     if save_state:
         model.signed(last[0]).save(save_state)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
+from argparse import ArgumentParser
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-import typer
-
-from reprise.cli._options import Inputs, Model, Outputs, Scope, States, VocabularyFile, restored
+from reprise.cli._options import add_model, restored
 from reprise.errors import CallError
 
 EXAMPLES = """\
@@ -18,25 +17,21 @@ EXAMPLES = """\
   reprise score model.ckpt chapter.txt --json"""
 
 
-def score(
-    path: Model,
-    text: Annotated[Path, typer.Argument(metavar="TEXT", help="A text file in UTF-8, or - for standard input.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print data.")] = False,
-    vocabulary: VocabularyFile = None,
-    inputs: Inputs = None,
-    outputs: Outputs = None,
-    states: States = None,
-    scope: Scope = "",
-) -> None:
-    """Measure how well a saved model predicts a text: bits per symbol and perplexity."""
-    from reprise.sampling import score as scored
+def add_options(parser: ArgumentParser) -> None:
+    """The text, and how to say the result."""
+    add_model(parser)
+    parser.add_argument("text", metavar="TEXT", type=Path, help="a text file in UTF-8, or - for standard input")
+    parser.add_argument("--json", dest="as_json", action="store_true", help="print data")
 
-    result = scored(restored(path, vocabulary, inputs, outputs, states, scope), _read(text))
+
+def score(text: Path, as_json: bool, **options: Any) -> None:
+    """Measure how well a saved model predicts a text: bits per symbol and perplexity."""
+    result = restored(**options).score(_read(text))
     facts = {"bits_per_symbol": result.bits_per_symbol, "perplexity": result.perplexity, "symbols": result.symbols}
     if as_json:
-        typer.echo(json.dumps(facts))
+        print(json.dumps(facts))
     else:
-        typer.echo(
+        print(
             f"{result.bits_per_symbol:.4f} bits per symbol, perplexity {result.perplexity:.4f}, "
             f"{result.symbols} symbols predicted"
         )

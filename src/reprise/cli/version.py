@@ -1,12 +1,16 @@
 """`reprise version`."""
 
-import typer
+from argparse import ArgumentParser
 
 import reprise
 
 EXAMPLES = "  reprise version"
 
 
+def add_options(parser: ArgumentParser) -> None:
+    """None."""
+
+
 def version() -> None:
     """Show the version."""
-    typer.echo(f"reprise {reprise.__version__}")
+    print(f"reprise {reprise.__version__}")
