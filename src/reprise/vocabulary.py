@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,7 +30,7 @@ class Vocabulary:
 
     def __post_init__(self) -> None:
         if len(set(self.symbols)) != len(self.symbols):
-            twice = sorted({s for s in self.symbols if self.symbols.count(s) > 1})
+            twice = sorted(s for s, times in Counter(self.symbols).items() if times > 1)
             raise VocabularyError(
                 f"vocabulary: {len(twice)} symbols occur twice ({_listed(twice)}); each must have one id"
             )

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from reprise import formats
 from reprise.errors import AmbiguousFormat, DamagedFile, MissingFile, ReadError
@@ -57,6 +58,24 @@ def test_a_variable_restored_under_another_name_finds_it(saved):
     model = formats.read(saved[0] / "renamed")
     assert model.variable_names["renamed"] == "average"
     assert "outer/cell/kernel" not in model.variable_names
+
+
+@pytest.mark.parametrize(("chosen", "stored"), [("plain", "w"), ("averages", "w/ExponentialMovingAverage")])
+def test_of_two_savers_in_a_graph_the_one_that_wrote_the_file_decides(tmp_path, chosen, stored):
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        w = v1.get_variable("w", [2], use_resource=False)
+        average = v1.get_variable("w/ExponentialMovingAverage", [2], use_resource=False)
+        savers = {"plain": v1.train.Saver([w, average]), "averages": v1.train.Saver({average.op.name: w})}
+        session.run(v1.global_variables_initializer())
+        savers["plain"].save(session, str(tmp_path / "model.ckpt"))
+        savers[chosen].export_meta_graph(str(tmp_path / "model.ckpt.meta"), as_text=chosen == "averages")
+    model = formats.read(tmp_path)
+    assert model.variable_names["w"] == stored
+    assert model.variable_names["w/ExponentialMovingAverage"] == "w/ExponentialMovingAverage"
+    if chosen == "plain":
+        assert model.metadata["moving_averages"] == {"w": "w/ExponentialMovingAverage"}
+        assert model.notes == ("moving averages are stored too, of 1 variables; the plain values are used",)
 
 
 @pytest.mark.parametrize(

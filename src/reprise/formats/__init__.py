@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reprise.errors import AmbiguousFormat, CallError, MissingFile, UnknownFormat
-from reprise.formats import _strangers, tf_checkpoint, tf_frozen, tf_saved_model
+from reprise.formats import _strangers, onnx, tf_checkpoint, tf_frozen, tf_saved_model
 from reprise.formats._base import Format, Signature, StoredModel
 from reprise.formats._sidecars import read_vocabulary
 
@@ -15,6 +15,7 @@ __all__ = ["FORMATS", "Format", "Signature", "StoredModel", "identify", "read", 
 
 #: Every format that can be read. Their order decides nothing: two claims are an error.
 FORMATS: tuple[Format, ...] = (
+    onnx.FORMAT,
     tf_checkpoint.FORMAT,
     tf_frozen.FORMAT,
     tf_saved_model.FORMAT,

@@ -18,6 +18,8 @@ from reprise.wire import pickle
 from reprise.wire.varint import Cut
 
 _MOST_BYTES = 2**26
+#: A file that is only looked at because it lies there must be small: with a name that says vocabulary, or without.
+_MOST_FOUND_BYTES = {True: 2**23, False: 2**18}
 _MOST_SYMBOLS = 2**22
 _MOST_NESTING = 4
 #: A file of lines is taken for a vocabulary only where its name says so; it could be a corpus.
@@ -55,13 +57,14 @@ def find(folder: Path) -> Found:
 def _candidates(folder: Path) -> list[Path]:
     try:
         files = sorted(file for file in folder.iterdir() if file.suffix.lower() in _READERS)
-        return [f for f in files if f.is_file() and f.stat().st_size <= _MOST_BYTES and _may_be(f)]
+        return [file for file in files if file.is_file() and _may_be(file)]
     except OSError:
         return []
 
 
 def _may_be(file: Path) -> bool:
-    return file.suffix.lower() in (".pkl", ".pickle") or bool(_NAMED.search(file.stem))
+    named = bool(_NAMED.search(file.stem))
+    return (named or file.suffix.lower() in (".pkl", ".pickle")) and file.stat().st_size <= _MOST_FOUND_BYTES[named]
 
 
 def read_vocabulary(path: str | PathLike[str]) -> Vocabulary:

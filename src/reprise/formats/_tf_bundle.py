@@ -26,6 +26,7 @@ from reprise.wire.varint import Cut, varint
 _HEADER_KEY = b""
 _CHECKSUM = 4
 _OBJECT_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
+_OBJECTS = "TensorFlow 2 saved these weights by object; their names are paths through the objects of its program"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,13 @@ def read(prefix: Path, *, may_lack_data: bool = False) -> Bundle:
     shards = _shards(prefix, header.num_shards, entries.values())
     there = [file for file in shards.values() if file.is_file()]
     tensors = _assemble(entries, shards, index)
+    notes = (_OBJECTS,) if _OBJECT_GRAPH_KEY.encode() in entries else ()
     if may_lack_data and not there:
-        return Bundle(tensors, (index,), (f"{_lacking(shards, index)} Running the model is not possible.",))
+        return Bundle(tensors, (index,), (*notes, f"{_lacking(shards, index)} Running the model is not possible."))
     if len(there) < len(shards):
         raise MissingFile(_lacking(shards, index))
     _check_lengths(entries.values(), shards)
-    return Bundle(tensors, (index, *shards.values()))
+    return Bundle(tensors, (index, *shards.values()), notes)
 
 
 def _content(index: Path) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any
 from reprise.errors import DamagedFile, VocabularyError
 from reprise.formats import _tf_graphdef
 from reprise.formats._base import Signature
-from reprise.formats._tf_variables import bind
+from reprise.formats._tf_variables import averages, bind
 from reprise.graph import Graph
 from reprise.tensors import Tensor
 from reprise.vocabulary import Vocabulary
@@ -37,6 +37,14 @@ class Content:
     vocabulary: Vocabulary | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     assets: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of it."""
+        averages = self.metadata.get("moving_averages")
+        if not averages:
+            return ()
+        return (f"moving averages are stored too, of {len(averages)} variables; the plain values are used",)
 
 
 def read(path: Path) -> Any:
@@ -81,7 +89,7 @@ def content(proto: Any, tensors: Mapping[str, Tensor], path: Path) -> Content:
         variable_names=binding.names,
         signatures=tuple(_signature(name, proto.signature_def[name]) for name in sorted(proto.signature_def)),
         vocabulary=_vocabulary(proto, path),
-        metadata=_metadata(proto),
+        metadata=_metadata(proto, averages(binding.names, tensors)),
         assets=tuple(asset.filename for asset in proto.asset_file_def),
     )
 
@@ -102,7 +110,11 @@ def _vocabulary(proto: Any, path: Path) -> Vocabulary | None:
         raise DamagedFile(f"{path}: the vocabulary inside cannot be read ({error}). Copy the file again.") from error
 
 
-def _metadata(proto: Any) -> dict[str, Any]:
+def _metadata(proto: Any, moving_averages: Mapping[str, str]) -> dict[str, Any]:
     info = proto.meta_info_def
-    found = {"tensorflow_version": info.tensorflow_version, "tags": tuple(info.tags)}
+    found = {
+        "tensorflow_version": info.tensorflow_version,
+        "tags": tuple(info.tags),
+        "moving_averages": moving_averages,
+    }
     return {key: value for key, value in found.items() if value}

@@ -12,7 +12,7 @@ from reprise.errors import DamagedFile, MissingFile
 from reprise.formats._tf_bundle import Bundle, joined
 from reprise.formats._tf_slices import bounds, slice_key
 from reprise.formats._tf_tensors import dtype_name, known_shape, tensor
-from reprise.tensors import Tensor
+from reprise.tensors import Array, Tensor
 from reprise.wire import messages, sstable
 
 _META_KEY = b""
@@ -49,9 +49,13 @@ def _tensor(listed: Any, table: dict[bytes, bytes], file: Path) -> Tensor:
 def _slice(name: str, dtype: int, shape: tuple[int, ...], value: bytes | None, file: Path) -> Tensor:
     if value is None:
         raise DamagedFile(f"{file}: a slice of tensor {name} is not in the table. Copy the file again.")
+    return Tensor(dtype_name(dtype), shape, lambda: _values(name, dtype, shape, value, file), str(file))
+
+
+def _values(name: str, dtype: int, shape: tuple[int, ...], value: bytes, file: Path) -> Array:
     data = messages.parse("SavedTensorSlices", value, file).data.data
     data.dtype = dtype  # a slice lists its values and no more; type and shape are the tensor's
     del data.tensor_shape.dim[:]
     for size in shape:
         data.tensor_shape.dim.add(size=size)
-    return tensor(data, f"tensor {name}", file)
+    return tensor(data, f"tensor {name}", file).load()

@@ -17,6 +17,7 @@ from reprise.graph import Graph, Node, Value
 from reprise.tensors import Tensor
 
 _EXTENT = re.compile(r"-|(?P<start>\d{1,15}),(?P<length>\d{1,15})", re.ASCII)
+_AVERAGE = "/ExponentialMovingAverage"  # what tf.train.ExponentialMovingAverage adds to a variable's name
 _VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"})
 _ASSIGNS = frozenset({"Assign", "AssignVariableOp"})
 _PASSES = frozenset({"Identity", "Reshape", "Cast", "Switch", "RefSwitch", "Enter"})
@@ -56,6 +57,12 @@ def bind(graph: Graph, weights: Mapping[str, Tensor], restore_op: str = "") -> B
         if one.variable not in names:
             _take(one, weights, names, parts)
     return Binding(names, parts)
+
+
+def averages(names: Mapping[str, str], weights: Mapping[str, Tensor]) -> dict[str, str]:
+    """Variable node → the stored moving average of it, for the variables that have one and hold the plain value."""
+    found = {variable: stored + _AVERAGE for variable, stored in names.items() if stored + _AVERAGE in weights}
+    return {v: average for v, average in found.items() if weights[average].shape == weights[names[v]].shape}
 
 
 def _take(one: _Restored, weights: Mapping[str, Tensor], names: dict[str, str], parts: dict[str, Tensor]) -> None:

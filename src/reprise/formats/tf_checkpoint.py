@@ -46,7 +46,7 @@ def read(path: Path) -> StoredModel:
         vocabulary=found.vocabulary,
         vocabulary_source=found.source,
         files=(*((place.meta,) if place.meta else ()), *bundle.files),
-        notes=(*place.notes, *bundle.notes, *found.notes),
+        notes=(*place.notes, *bundle.notes, *content.notes, *found.notes),
         metadata=content.metadata,
     )
 

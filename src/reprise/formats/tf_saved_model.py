@@ -82,7 +82,7 @@ def read(path: Path, *, tags: Collection[str] | None = None) -> StoredModel:
         vocabulary=found.vocabulary,
         vocabulary_source=found.source,
         files=(file, *bundle.files),
-        notes=found.notes,
+        notes=(*bundle.notes, *content.notes, *found.notes),
         metadata=content.metadata,
     )
 

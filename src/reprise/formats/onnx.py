@@ -1,0 +1,171 @@
+"""ONNX files, those that Reprise wrote with the interface inside and those of others."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto
+
+from reprise.errors import DamagedFile, MissingFile, VocabularyError
+from reprise.formats._base import Format, StoredModel
+from reprise.vocabulary import Vocabulary
+from reprise.wire.varint import Cut, varint
+
+#: What a file of ours says of itself, in `metadata_props`: each key holds JSON.
+VERSION = "reprise.version"
+INTERFACE = "reprise.interface"
+SETTINGS = "reprise.settings"
+FIRST_STATES = "reprise.first_states"
+FAST = "reprise.fast"
+VOCABULARY = "reprise.vocabulary"
+#: The last entry: the CRC-32C of all bytes before it, since ONNX itself has no checksum.
+CHECKSUM = "reprise.crc32c"
+
+#: The layout of the entries above that this program writes, and the highest that it reads.
+LAYOUT = 1
+
+#: What protobuf can hold in one message, so in one file.
+LARGEST = 2**31 - 1
+
+_HEAD = 4096
+#: IR versions that ONNX has had since its first release; a SavedModel begins alike, with a version of 1.
+_IR_VERSIONS = range(3, 100)
+#: Fields of ModelProto that may follow the version: producer_name, producer_version, domain, graph, opset_import.
+_NEXT_TAGS = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42)
+
+
+def sniff(path: Path) -> str | None:
+    """Evidence of an ONNX model: it begins with the version of its representation, and a field of a model follows."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+        if head[:1] != b"\x08":
+            return None
+        version, after = varint(head, 1)
+    except (OSError, Cut):
+        return None
+    if version not in _IR_VERSIONS or after >= len(head) or head[after] not in _NEXT_TAGS:
+        return None
+    return f"it begins as an ONNX model of IR version {version}"
+
+
+def to_bytes(model: onnx.ModelProto) -> bytes:
+    """The content of a file: `model`, and a checksum of it at the end."""
+    body = model.SerializeToString()
+    return body + _seal(body)
+
+
+def _seal(body: bytes | memoryview) -> bytes:
+    """Messages that are written one after the other are one message, so the entry is a model of its own."""
+    end = onnx.ModelProto()
+    end.metadata_props.add(key=CHECKSUM, value=f"{google_crc32c.value(bytes(body)):08x}")
+    return bytes(end.SerializeToString())
+
+
+def read(path: Path) -> StoredModel:
+    """The model in an ONNX file; the interface is what the file itself says of it."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise MissingFile(f"{path}: cannot be read ({error}).") from error
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+        metadata = {entry.key: entry.value for entry in model.metadata_props}
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise DamagedFile(
+            f"{path}: is not a whole ONNX model ({error}). It is cut or changed; copy it again."
+        ) from error
+    _check_sum(path, data, metadata)
+    _check_weights_inside(path, model)
+    held = {
+        key: _json(path, key, text) for key, text in metadata.items() if key.startswith("reprise.") and key != CHECKSUM
+    }
+    vocabulary = _vocabulary(path, held)
+    return StoredModel(
+        path=path,
+        format=FORMAT.name,
+        evidence=sniff(path) or "it is an ONNX model",
+        graph=None,
+        vocabulary=vocabulary,
+        vocabulary_source="the file itself" if vocabulary else "",
+        files=(path,),
+        notes=() if held else (f"not written by Reprise: {describe(model)}",),
+        metadata={"producer": f"{model.producer_name} {model.producer_version}".strip(), **held},
+        foreign=model,
+    )
+
+
+def _check_sum(path: Path, data: bytes, metadata: dict[str, str]) -> None:
+    if not any(key.startswith("reprise.") for key in metadata):
+        return
+    length = len(_seal(b""))
+    if data[-length:] != _seal(memoryview(data)[:-length]):
+        raise DamagedFile(
+            f"{path}: its checksum ({CHECKSUM}) does not fit its content. It is cut or damaged, or another program has "
+            "changed it; copy it again, or export the model again."
+        )
+
+
+def _check_weights_inside(path: Path, model: onnx.ModelProto) -> None:
+    """A file that names other files to be read is refused: it could name any."""
+    for tensor in _tensors(model.graph):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            raise DamagedFile(
+                f"{path}: keeps the weights {tensor.name!r} in another file, which is not read. "
+                "Save the model with its weights inside."
+            )
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
+    pending = [graph]
+    while pending:
+        at = pending.pop()
+        yield from at.initializer
+        for node in at.node:
+            for attribute in node.attribute:
+                pending += [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
+                yield from (*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors)
+
+
+def _json(path: Path, key: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DamagedFile(f"{path}: its entry {key!r} is not JSON ({error}). Export the model again.") from error
+
+
+def _vocabulary(path: Path, held: dict[str, Any]) -> Vocabulary | None:
+    if VOCABULARY not in held:
+        return None
+    try:
+        return Vocabulary.from_json(held[VOCABULARY])
+    except VocabularyError as error:
+        raise DamagedFile(f"{path}: its vocabulary cannot be read ({error}). Export the model again.") from error
+
+
+def describe(model: onnx.ModelProto) -> str:
+    """What an ONNX model holds, in one line."""
+    stored = {i.name for i in model.graph.initializer}
+    inputs = [i.name for i in model.graph.input if i.name not in stored]
+    counts = Counter(node.op_type for node in model.graph.node)
+    operators = ", ".join(f"{op} ×{n}" if n > 1 else op for op, n in counts.most_common(8))
+    return (
+        f"producer {model.producer_name or 'unknown'}; inputs {', '.join(inputs[:8]) or 'none'}; "
+        f"outputs {', '.join(o.name for o in model.graph.output[:8]) or 'none'}; operators {operators or 'none'}"
+    )
+
+
+FORMAT = Format(
+    name="ONNX",
+    spec="onnx/onnx.proto",
+    sniff=sniff,
+    read=read,
+)
