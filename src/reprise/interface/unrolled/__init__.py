@@ -1,17 +1,18 @@
 """Recurrences that a program unrolled: the same cell applied again and again, with no loop in the graph.
 
 The steps are found by the weights they share, laid over each other, and replaced by one `while` frame whose body is
-the first step. The number of steps becomes the number of rows of the input. The nodes of the file stay: the last
-value of a state keeps its name and reads the loop, as does what puts the outputs of all steps together; nodes that only
-a gradient needs are left as they were.
+the first step. The number of steps becomes the number of rows of the input. The last value of
+a state keeps its name and reads the loop, as does what puts the outputs of all steps together. Nodes of the steps that
+something else reads (a gradient) are left as they were.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from reprise.graph import Graph, Value
+from reprise.graph import Graph, Node, Value
 from reprise.interface.facts import Facts
 from reprise.interface.structure import Structure, analyse
 from reprise.interface.unrolled import chains, single
@@ -50,9 +51,24 @@ def roll(graph: Graph) -> Rolled:
     if not plans:
         return Rolled(graph)
     nodes = dict(graph.nodes)
-    for plan in plans:
-        rewrite(view, plan, nodes)
+    idle = set().union(*(rewrite(view, plan, nodes) for plan in plans))
+    _sweep(nodes, idle)
     return Rolled(Graph(nodes, graph.functions), tuple(_note(p) for p in plans), {p.frame: p.count for p in plans})
+
+
+def _sweep(nodes: dict[str, Node], idle: set[str]) -> None:
+    """Takes out idle nodes that nothing reads: they would look like results of the model."""
+    readers = Counter(name for node in nodes.values() for name in _above(node))
+    pending = [name for name in idle if not readers[name]]
+    while pending:
+        for name in _above(nodes.pop(pending.pop())):
+            readers[name] -= 1
+            if not readers[name] and name in idle:
+                pending.append(name)
+
+
+def _above(node: Node) -> set[str]:
+    return {v.node for v in node.inputs} | set(node.controls)
 
 
 def _view(structure: Structure, found: chains.Chains) -> View:

@@ -16,8 +16,11 @@ from reprise.interface.unrolled.steps import Count, Made, Row, State, View
 from reprise.tensors import in_memory
 
 
-def rewrite(view: View, plan: Plan, nodes: dict[str, Node]) -> None:
-    """Adds the frame of `plan` to `nodes`, and lets what read the last step or all steps read the frame."""
+def rewrite(view: View, plan: Plan, nodes: dict[str, Node]) -> set[str]:
+    """Adds the frame of `plan` to `nodes`, and lets what read the last step or all steps read the frame.
+
+    Gives the names of the nodes that the frame makes idle, unless something else in the graph reads them.
+    """
     names, states = plan.steps.needed(view.graph, [*map(Value, plan.steps.anchors), *(o.value for o in plan.outputs)])
     writer = _Writer(view, plan, nodes)
     finals = writer.loop(names, states)
@@ -25,11 +28,18 @@ def rewrite(view: View, plan: Plan, nodes: dict[str, Node]) -> None:
     writer.results(last)
     for output in plan.outputs:
         writer.output(output)
+    return writer.idle()
 
 
 class _Writer:
     def __init__(self, view: View, plan: Plan, nodes: dict[str, Node]) -> None:
         self.view, self.plan, self.nodes = view, plan, nodes
+        self._renamed: dict[str, str] = {}
+
+    def idle(self) -> set[str]:
+        """The nodes of the steps, those aside whose names now mean something else."""
+        steps = {name for images in self.plan.steps.images for name in images.values()}
+        return (steps - set(self._renamed)) | set(self._renamed.values())
 
     def loop(self, names: set[str], states: tuple[State, ...]) -> list[Value]:
         """Writes the frame; gives the last value of every state."""
@@ -149,6 +159,7 @@ class _Writer:
         """Keeps a node whose name is given to something else."""
         old = self._old(Value(name)).node
         self.nodes[old] = replace(self.nodes[name], name=old)
+        self._renamed[name] = old
 
     def output(self, output: Output) -> None:
         """Lets the readers of what every step makes read the sequence that the loop stacks."""
