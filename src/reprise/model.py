@@ -59,7 +59,7 @@ class RecurrentModel:
         digest = hashlib.sha256()
         for port in self.interface.states:
             digest.update(f"{port.name}{port.dtype}{port.shape}".encode())
-        for name, array in sorted(self.lifted.weights.items()):
+        for name, array in sorted(self.lifted.numbers().items()):
             digest.update(f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 

@@ -9,7 +9,7 @@ from reprise import formats, interface, lift
 from reprise.errors import MissingWeights
 from reprise.graph import Node
 from reprise.interface import Choices
-from reprise.lift import Lifted
+from reprise.lift import Lifted, onnx_file
 from reprise.model import RecurrentModel
 from reprise.tensors import Tensor
 from reprise.vocabulary import Vocabulary
@@ -40,6 +40,8 @@ def restore(
         RepriseError: The file cannot be read, understood or run; the message says where and why.
     """
     stored = formats.read(path)
+    if stored.foreign is not None:
+        return RecurrentModel(stored, *onnx_file.lifted_in(stored), vocabulary or stored.vocabulary, threads)
     if stored.graph is None:
         raise MissingWeights(f"{path}: the file holds weights and no graph")
     found = interface.discover(stored.graph, Choices(tuple(inputs), tuple(outputs), tuple(states), scope))

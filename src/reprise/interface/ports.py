@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, TypeVar
 
-from reprise.tensors import Shape
+from reprise.errors import DamagedFile
+from reprise.tensors import DTYPES, Shape
 
 InputRole = Literal["tokens", "one-hot", "features", "lengths"]
 OutputRole = Literal["logits", "probabilities", "hidden", "values"]
 Initial = Literal["zeros", "file", "inputs"]
+
+_Entry = TypeVar("_Entry", "Port", "StatePort", "Setting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,26 @@ class Interface:
         """The same facts as plain data."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, data: Any) -> Interface:
+        """The inverse of `to_json`, for data of any file.
+
+        Raises:
+            DamagedFile: It is not such data.
+        """
+        try:
+            return cls(
+                tuple(_read(Port, p) for p in data["inputs"]),
+                tuple(_read(Port, p) for p in data["outputs"]),
+                tuple(_read(StatePort, p) for p in data["states"]),
+                tuple(_read(Setting, p) for p in data["settings"]),
+                bool(data["steppable"]),
+                str(data["why_not"]),
+                tuple(str(e) for e in data["evidence"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise DamagedFile(f"interface: not the data of one ({error})") from error
+
     def __str__(self) -> str:
         rows = [("", "name", "tensor", "type", "shape", "meaning")]
         rows += [("input", p.name, p.tensor or "-", p.dtype, _shape(p), _meaning(p)) for p in self.inputs]
@@ -117,6 +140,47 @@ class Interface:
         rows += [("state", s.name, _passage(s), s.dtype, _state_shape(s), _start(s)) for s in self.states]
         rows += [("setting", s.name, s.tensor, s.dtype, "", f"{_value(s)}: {s.why}") for s in self.settings]
         return "\n".join([*_columns(rows), f"steppable: {'yes' if self.steppable else 'no, ' + self.why_not}"])
+
+
+def _read(kind: type[_Entry], data: Any) -> _Entry:
+    """A port or setting from plain data, each of its facts checked."""
+    facts = {f.name: data[f.name] for f in fields(kind)}
+    if "shape" in facts:
+        facts["shape"] = tuple(facts["shape"])
+    axes = len(facts.get("shape", ()))
+    for name, value in facts.items():
+        if not _ALLOWED[name](value, axes):
+            raise ValueError(f"{name} cannot be {value!r}")
+    return kind(**facts)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _text(value: Any, _: int) -> bool:
+    return isinstance(value, str)
+
+
+def _text_or_none(value: Any, _: int) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _axis(value: Any, axes: int) -> bool:
+    return value is None or (_is_whole(value) and 0 <= value < axes)
+
+
+#: What each fact of a port or setting may be, given how many axes its tensor has.
+_ALLOWED: dict[str, Callable[[Any, int], bool]] = {
+    **dict.fromkeys(("name", "role", "why"), _text),
+    **dict.fromkeys(("tensor", "source_in", "source_out", "fed_through"), _text_or_none),
+    **dict.fromkeys(("time_axis", "batch_axis"), _axis),
+    "dtype": lambda value, _: value in DTYPES,
+    "shape": lambda value, _: all(n is None or (_is_whole(n) and n >= 0) for n in value),
+    "rows": lambda value, _: value in (None, "batch-major", "time-major"),
+    "initial": lambda value, _: value in ("zeros", "file", "inputs"),
+    "value": lambda value, _: value is None or isinstance(value, (bool, int, float)),
+}
 
 
 def _shape(port: Port) -> str:

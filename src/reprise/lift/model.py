@@ -40,9 +40,13 @@ class Lifted:
     open: tuple[str, ...]
     fast: tuple[str, ...] = ()
 
+    def numbers(self) -> dict[str, Array]:
+        """All initializers by name, large and small."""
+        return {t.name: numpy_helper.to_array(t) for t in self.graph.initializer} | dict(self.weights)
+
 
 #: Smaller initializers stand in the graph itself, where ONNX Runtime can fold them.
-_INLINE = 1024
+INLINE = 1024
 
 
 def assemble(
@@ -60,7 +64,7 @@ def assemble(
         block.nodes.append(helper.make_node("Identity", [made], [wanted]))
     used = _used(block.nodes)
     arrays = {k: v for k, v in block.names.initializers.items() if k in used}
-    small = [numpy_helper.from_array(a, k) for k, a in arrays.items() if a.size <= _INLINE]
+    small = [numpy_helper.from_array(a, k) for k, a in arrays.items() if a.size <= INLINE]
     graph = helper.make_graph(
         block.nodes,
         name,
@@ -68,7 +72,7 @@ def assemble(
         [_info(n, d, s) for n, _, d, s in outputs],
         small,
     )
-    return graph, {k: a for k, a in arrays.items() if a.size > _INLINE}
+    return graph, {k: a for k, a in arrays.items() if a.size > INLINE}
 
 
 def _info(name: str, dtype: str, shape: Shape) -> onnx.ValueInfoProto:

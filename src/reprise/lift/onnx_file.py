@@ -1,12 +1,13 @@
 """A lifted model as one ONNX file that says of itself what it is, and back.
 
-Any ONNX runtime can use such a file: state goes in as `state_in.NAME` and comes out as `state_out.NAME`, and the metadata
+Any ONNX runtime can use such a file: state goes in as `state_in.NAME` and comes out as `state_out.NAME`. The metadata
 tell in JSON what the names mean, where a sequence starts, and which symbols the ids stand for.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,11 +19,13 @@ from reprise.errors import CallError, DamagedFile, DiscoveryError, UnknownFormat
 from reprise.formats import StoredModel
 from reprise.formats import onnx as file
 from reprise.interface import Interface
+from reprise.lift.block import computed
 from reprise.lift.model import INLINE, STATE_IN, STATE_OUT, Lifted, standalone
 from reprise.tensors import DTYPES, Array
 from reprise.vocabulary import Vocabulary
 
 Settings = Mapping[str, float | int | bool]
+FirstStates = tuple[onnx.GraphProto, dict[str, Array]]
 
 
 def written(lifted: Lifted, first_states: Mapping[str, Array], vocabulary: Vocabulary | None) -> onnx.ModelProto:
@@ -37,7 +40,7 @@ def written(lifted: Lifted, first_states: Mapping[str, Array], vocabulary: Vocab
         file.VERSION: file.LAYOUT,
         file.INTERFACE: lifted.interface.to_json(),
         file.SETTINGS: {"fixed": dict(lifted.fixed), "open": list(lifted.open)},
-        file.FIRST_STATES: {name: array.tolist() for name, array in first_states.items()},
+        file.FIRST_STATES: {n: _computed(a, a.dtype.name).tolist() for n, a in first_states.items()},
         file.FAST: list(lifted.fast),
     }
     if vocabulary is not None:
@@ -45,7 +48,7 @@ def written(lifted: Lifted, first_states: Mapping[str, Array], vocabulary: Vocab
     return standalone(lifted.graph, lifted.weights, {k: json.dumps(v, ensure_ascii=False) for k, v in facts.items()})
 
 
-def lifted_in(stored: StoredModel) -> tuple[Callable[[Settings], Lifted], Callable[[], tuple[onnx.GraphProto, dict[str, Array]]]]:
+def lifted_in(stored: StoredModel) -> tuple[Callable[[Settings], Lifted], Callable[[], FirstStates]]:
     """What a `RecurrentModel` is made of: its `lift` and its `first_states`.
 
     Raises:
@@ -55,8 +58,8 @@ def lifted_in(stored: StoredModel) -> tuple[Callable[[Settings], Lifted], Callab
     known = stored.metadata
     if file.INTERFACE not in known:
         raise DiscoveryError(
-            f"{stored.path}: an ONNX model that Reprise did not write ({file.describe(stored.foreign)}). It does not say which "
-            "of these are recurrent state. Restore the file that it was made from, and export that."
+            f"{stored.path}: an ONNX model that Reprise did not write ({file.describe(stored.foreign)}). It does not "
+            "say which of these are recurrent state. Restore the file that it was made from, and export that."
         )
     if known.get(file.VERSION) != file.LAYOUT:
         raise UnknownFormat(
@@ -66,25 +69,31 @@ def lifted_in(stored: StoredModel) -> tuple[Callable[[Settings], Lifted], Callab
     try:
         lifted = _lifted(stored)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DamagedFile(f"{stored.path}: what it says of itself cannot be ({error}). Export the model again.") from error
+        raise _damaged(stored, f"what it says of itself cannot be ({error})") from error
     return lambda settings: _with(stored, lifted, settings), lambda: _first_states(stored, lifted.interface)
+
+
+def _damaged(stored: StoredModel, what: str) -> DamagedFile:
+    return DamagedFile(f"{stored.path}: {what}. Export the model again.")
 
 
 def _lifted(stored: StoredModel) -> Lifted:
     known, model = stored.metadata, stored.foreign
     interface = Interface.from_json(known[file.INTERFACE])
     _check_ports(interface, model.graph, known[file.SETTINGS]["open"])
-    graph = onnx.GraphProto()
-    graph.CopyFrom(model.graph)
-    large = [t for t in graph.initializer if np.prod(t.dims, dtype=np.int64) > INLINE]
-    small = [t for t in graph.initializer if np.prod(t.dims, dtype=np.int64) <= INLINE]
-    weights = {t.name: numpy_helper.to_array(t) for t in large}
-    kept = onnx.GraphProto()
-    kept.initializer.extend(small)
-    graph.ClearField("initializer")
-    graph.MergeFrom(kept)
+    small = [t for t in model.graph.initializer if _size(t) <= INLINE]
+    weights = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer if _size(t) > INLINE}
+    graph = helper.make_graph(model.graph.node, model.graph.name, model.graph.input, model.graph.output, small)
     settings = known[file.SETTINGS]
     return Lifted(interface, graph, weights, dict(settings["fixed"]), tuple(settings["open"]), tuple(known[file.FAST]))
+
+
+def _computed(numbers: Any, dtype: str) -> Array:
+    return np.asarray(numbers, DTYPES[computed(dtype)])
+
+
+def _size(tensor: onnx.TensorProto) -> int:
+    return math.prod(tensor.dims)
 
 
 def _check_ports(interface: Interface, graph: onnx.GraphProto, open_settings: list[str]) -> None:
@@ -107,21 +116,24 @@ def _with(stored: StoredModel, lifted: Lifted, settings: Settings) -> Lifted:
     for name, value in settings.items():
         if name not in lifted.open and lifted.fixed.get(name) != value:
             raise CallError(
-                f"setting {name!r} is {lifted.fixed.get(name)} in {stored.path} and cannot be {value}: it was built in when "
-                "the model was exported. Use the model that the file was made from."
+                f"setting {name!r} is {lifted.fixed.get(name)} in {stored.path} and cannot be {value}: it was built in "
+                "when the model was exported. Use the model that the file was made from."
             )
     return lifted
 
 
-def _first_states(stored: StoredModel, interface: Interface) -> tuple[onnx.GraphProto, dict[str, Array]]:
+def _first_states(stored: StoredModel, interface: Interface) -> FirstStates:
     """A graph without inputs that gives one row of each state that does not start from zeros."""
     held = stored.metadata.get(file.FIRST_STATES, {})
     try:
-        rows = {p.name: np.asarray(held[p.name], DTYPES[p.dtype]) for p in interface.states if p.initial == "file"}
+        rows = {p.name: _computed(held[p.name], p.dtype) for p in interface.states if p.initial == "file"}
     except (KeyError, TypeError, ValueError) as error:
-        raise DamagedFile(f"{stored.path}: its first states cannot be read ({error}). Export the model again.") from error
+        raise _damaged(stored, f"its first states cannot be read ({error})") from error
     nodes = [helper.make_node("Identity", [STATE_IN + name], [name]) for name in rows]
-    outputs = [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for n, a in rows.items()]
+    outputs = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(row.dtype), row.shape)
+        for name, row in rows.items()
+    ]
     small = [numpy_helper.from_array(a, STATE_IN + n) for n, a in rows.items()]
     return helper.make_graph(nodes, "first states", [], outputs, small), {}
 

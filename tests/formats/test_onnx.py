@@ -1,0 +1,112 @@
+import json
+import random
+
+import onnx
+import pytest
+
+import reprise
+from reprise.errors import DamagedFile, DiscoveryError, ReadError, UnknownFormat
+from reprise.export import export
+from reprise.formats import identify
+from reprise.formats import onnx as format
+from tests.export.models import graph, model
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory):
+    place = tmp_path_factory.mktemp("onnx") / "m.onnx"
+    export(model(), place, steps=1)
+    return place.read_bytes()
+
+
+def changed(content, **metadata):
+    """The file with other metadata, as another program would write it, with a checksum that fits."""
+    held = onnx.ModelProto.FromString(content)
+    kept = {e.key: e.value for e in held.metadata_props if e.key != format.CHECKSUM}
+    kept |= {f"reprise.{key}": value for key, value in metadata.items()}
+    held.ClearField("metadata_props")
+    for key, value in kept.items():
+        if value is not None:
+            held.metadata_props.add(key=key, value=value)
+    return format.to_bytes(held)
+
+
+def test_an_onnx_model_is_identified(tmp_path, content):
+    (tmp_path / "m").write_bytes(content)
+    assert identify(tmp_path / "m").name == "ONNX"
+    assert format.sniff(tmp_path / "m") == "it begins as an ONNX model of IR version 10"
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"\x08", b"\x08\x01\x12\x05", b"\x08\x0a", b"\x0a\x05hello", b"\x08" + b"\xff" * 20]
+)
+def test_other_beginnings_are_not_claimed(tmp_path, head):
+    (tmp_path / "m").write_bytes(head)
+    assert format.sniff(tmp_path / "m") is None
+
+
+def test_a_cut_file_is_refused(tmp_path, content):
+    for size in random.Random(1).sample(range(8, len(content)), 60):
+        (tmp_path / "m").write_bytes(content[:size])
+        with pytest.raises(ReadError):
+            reprise.restore(tmp_path / "m")
+
+
+def test_any_changed_byte_is_noticed(tmp_path, content):
+    draw = random.Random(2)
+    for at in draw.sample(range(2, len(content)), 200):
+        flipped = content[at] ^ 1 << draw.randrange(8)
+        (tmp_path / "m").write_bytes(content[:at] + bytes([flipped]) + content[at + 1 :])
+        with pytest.raises(ReadError):
+            reprise.restore(tmp_path / "m")
+
+
+def test_the_words_of_a_damaged_file(tmp_path, content):
+    (tmp_path / "m").write_bytes(content[:-30] + bytes([content[-30] ^ 1]) + content[-29:])
+    with pytest.raises(DamagedFile, match="It is cut or damaged, or another program has changed it; copy it again"):
+        reprise.restore(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "error", "words"),
+    [
+        ("version", "2", UnknownFormat, "written in layout 2; this program reads 1"),
+        ("interface", "{", DamagedFile, "its entry 'reprise.interface' is not JSON"),
+        ("interface", "[]", DamagedFile, "interface: not the data of one"),
+        ("settings", "[]", DamagedFile, "what it says of itself cannot be"),
+        ("settings", '{"fixed": {}, "open": ["keep"]}', DamagedFile, "its graph has no input keep"),
+        ("vocabulary", "{}", DamagedFile, "its vocabulary cannot be read"),
+    ],
+)
+def test_metadata_that_cannot_be_are_refused(tmp_path, content, key, value, error, words):
+    (tmp_path / "m").write_bytes(changed(content, **{key: value}))
+    with pytest.raises(error, match=words):
+        reprise.restore(tmp_path / "m")
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"), [("dtype", "float33"), ("shape", [-1]), ("batch_axis", 7), ("name", None), ("initial", "ones")]
+)
+def test_each_fact_of_a_state_is_checked(tmp_path, content, fact, value):
+    facts = {e.key: e.value for e in onnx.ModelProto.FromString(content).metadata_props}
+    interface = json.loads(facts[format.INTERFACE])
+    interface["states"][0][fact] = value
+    (tmp_path / "m").write_bytes(changed(content, interface=json.dumps(interface)))
+    with pytest.raises(DamagedFile, match=f"interface: not the data of one \\({fact} cannot be"):
+        reprise.restore(tmp_path / "m")
+
+
+def test_a_foreign_model_is_refused_with_what_it_holds(tmp_path):
+    foreign = onnx.helper.make_model(graph(), producer_name="somebody")
+    (tmp_path / "m.onnx").write_bytes(foreign.SerializeToString())
+    words = r"Reprise did not write \(producer somebody; inputs ids, state_in.h; outputs .*; operators .*RNN"
+    with pytest.raises(DiscoveryError, match=words):
+        reprise.restore(tmp_path / "m.onnx")
+
+
+def test_weights_in_another_file_are_not_read(tmp_path, content):
+    held = onnx.ModelProto.FromString(content)
+    held.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+    (tmp_path / "m").write_bytes(changed(held.SerializeToString()))
+    with pytest.raises(DamagedFile, match=r"keeps the weights '.*' in another file, which is not read"):
+        reprise.restore(tmp_path / "m")
