@@ -7,6 +7,7 @@ has it is complete. The file `checkpoint`, which names them for TensorFlow, foll
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -166,7 +167,7 @@ def read(prefix: Path) -> Checkpoint:
     try:
         reader = tf.train.load_checkpoint(str(prefix))
         values = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-    except (tf.errors.OpError, RuntimeError, ValueError) as error:
+    except (tf.errors.OpError, RuntimeError, ValueError, LookupError) as error:  # what its reader makes of damage
         raise DamagedFile(
             f"{prefix}.index or .data: {_first_line(error)}; the file is damaged or was cut short."
         ) from error
@@ -191,6 +192,8 @@ def _about(prefix: Path) -> dict[str, Any]:
         raise DamagedFile(
             f"{path}: the collection {COLLECTION!r} is not JSON ({error}); the file is damaged."
         ) from error
+    if [hashlib.sha256(entries[0]).hexdigest().encode()] != list(entries[1:]):
+        raise DamagedFile(f"{path}: the collection {COLLECTION!r} contradicts its checksum; the file is damaged.")
     if about.get("version") != 1:
         raise ReadError(f"{path}: written by another version ({about.get('version')!r}, expected 1). Update reprise.")
     return about

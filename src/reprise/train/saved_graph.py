@@ -1,11 +1,12 @@
 """The graph that travels with the weights: a MetaGraph that any TensorFlow can load, step and go on training.
 
 It says what it is: the signatures `step` and `train` name every input, output and state; the collection `reprise`
-holds the vocabulary and the configuration as JSON. Operators and control flow are those of TensorFlow 1.
+holds the vocabulary and the configuration as JSON, and its SHA-256. Operators and loops are those of TensorFlow 1.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -48,7 +49,9 @@ def meta_graph(
         step = _step_signature(model, inputs, states, logits, final)
         train = _training(model, created, inputs, states, (logits, final), config)
         saver = v1.train.Saver(created, max_to_keep=None)
-        graph.add_to_collection(COLLECTION, _about(model, vocabulary, config))
+        about = _about(model, vocabulary, config)
+        graph.add_to_collection(COLLECTION, about)
+        graph.add_to_collection(COLLECTION, hashlib.sha256(about).hexdigest().encode())  # a MetaGraph has no checksum
         meta = v1.train.export_meta_graph(saver_def=saver.as_saver_def(), strip_default_attrs=True)
     for node in meta.graph_def.node:
         for attribute in _UNKNOWN_TO_TENSORFLOW_1:

@@ -1,0 +1,65 @@
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from reprise.train import TrainConfig
+from reprise.train.display import Display
+from reprise.train.events import Advanced, Finished, Saved, Started, Validated
+from reprise.train.model import Architecture
+from reprise.train.records import History, read_history
+
+
+def advanced(step, count=2, seconds=0.5):
+    ones = np.ones(count, np.float32)
+    return Advanced(step, ones * 2, ones * 0.5, ones * 0.001, tokens=1000 * count, seconds=seconds)
+
+
+def test_a_resumed_history_forgets_what_lies_after_the_checkpoint(tmp_path):
+    history = History(tmp_path, 0)
+    for event in (advanced(2), Validated(2, 1.5, ""), advanced(4)):
+        history(event)
+    with (tmp_path / "history.jsonl").open("a") as file:
+        file.write('{"step": 5, "lo')  # killed while writing
+    assert [line["step"] for line in read_history(tmp_path)] == [1, 2, 2, 3, 4]
+    History(tmp_path, 2)(advanced(4))
+    assert [line["step"] for line in read_history(tmp_path)] == [1, 2, 2, 3, 4]
+    assert read_history(tmp_path)[2] == {"step": 2, "validation_loss": 1.5}
+
+
+def shown(events, **console):
+    stream = io.StringIO()
+    with Display(Console(file=stream, width=100, **console)) as display:
+        for event in events:
+            display(event)
+    return stream.getvalue()
+
+
+def story():
+    folder = Path("runs/x")
+    config = TrainConfig(("a.txt",), str(folder))
+    model = Architecture("lstm", 2, 128, 64, 65)
+    started = Started(folder, config, model, 0, 100, 50, 12345, 4242, ("resumed exactly after step 7",))
+    end = Finished(folder, False, "all 100 steps are done", 0, 100, 50, 1.386, 61.0)
+    return [started, advanced(2), advanced(4), Validated(50, 1.386, "[red]some text"), Saved(50, folder, 50), end]
+
+
+def test_the_display_tells_how_a_run_goes_and_what_to_do_then():
+    text = shown(story())
+    assert "2-layer LSTM of 128 units, 65 symbols, embedding 64, 4,242 parameters" in text
+    assert "resumed exactly after step 7" in text
+    assert "validation loss 1.3860, 2.000 bits per character (best so far)" in text
+    assert "[red]some text" in text, "a sample is text, not markup"
+    assert "1:01, 4,000 chars/s while training" in text
+    assert "reprise sample runs/x/model.ckpt-50 " in text
+    assert "reprise train --out runs/x --resume" in text
+    assert "reprise export runs/x/model.ckpt-50 runs/x/model.onnx --to onnx" in text
+
+
+def test_a_terminal_shows_loss_speed_and_time_left():
+    text = shown(story(), force_terminal=True)
+    assert "step 4/100" in text
+    assert f"loss 2.0000, {2 / math.log(2):.3f} bits per character  4,000 chars/s" in text
+    assert "left" in text
