@@ -16,7 +16,6 @@ from reprise.formats import FORMATS, Format
         (b"\x89HDF\r\n\x1a\n" + bytes(100), "an HDF5 file, as Keras saves in .h5"),
         (b"\x80\x04K\x01.", "a pickle"),
         (bytes(4) + b"TFL3" + bytes(40), "a TensorFlow Lite model"),
-        (b"\x08\x07\x12\x04tf2x", "an ONNX model"),
         (b'\x10\0\0\0\0\0\0\0{"a": 1}', "a safetensors file"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
         (b"<html>", "HTML or XML"),

@@ -54,8 +54,14 @@ def test_parts_of_a_partitioned_variable_are_parts_of_its_tensor(saved, form):
     assert np.array_equal(np.concatenate([part.load() for part in parts]), expected["wide"])
 
 
-def test_a_variable_restored_under_another_name_finds_it(saved):
-    model = formats.read(saved[0] / "renamed")
+@pytest.mark.parametrize("saver", ["named", "unknown"])
+def test_a_variable_restored_under_another_name_finds_it(folder, saver):
+    meta = folder / "renamed" / "model.ckpt.meta"
+    if saver == "unknown":
+        proto = messages.parse("MetaGraphDef", meta.read_bytes(), meta)
+        proto.ClearField("saver_def")
+        meta.write_bytes(proto.SerializeToString())
+    model = formats.read(folder / "renamed")
     assert model.variable_names["renamed"] == "average"
     assert "outer/cell/kernel" not in model.variable_names
 

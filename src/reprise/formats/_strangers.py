@@ -66,8 +66,6 @@ def _by_layout(head: bytes) -> str:
         return "a TensorFlow Lite model"
     if head[8:10] == b'{"' and head[4:8] == bytes(4):
         return "a safetensors file, which holds weights only"
-    if head[0] == 8 and len(head) > 2 and head[1] < 32 and head[2] in (0x12, 0x1A, 0x3A):
-        return "an ONNX model"
     return "text" if not re.search(rb"[\x00-\x08\x0e-\x1a]", head) else f"unknown; it begins {head[:8].hex(' ')}"
 
 

@@ -42,21 +42,15 @@ class Binding:
 def bind(graph: Graph, weights: Mapping[str, Tensor], restore_op: str = "") -> Binding:
     """Variable node → stored name, by the saver of `restore_op` first, then by name, then by any other saver."""
     first = _reached_by(graph, restore_op)
-    restored = [r for r in _restored(graph) if r.stored in weights]
-    restored.sort(key=lambda r: r.by not in first)  # stable: the file's order within each group
-    names: dict[str, str] = {}
-    parts: dict[str, Tensor] = {}
-    for one in [r for r in restored if r.by in first]:
-        _take(one, weights, names, parts)
-    for node in graph:
-        if node.op in _VARIABLES and node.name not in names:
-            own = next((name for name in _own_names(node) if name in weights), None)
-            if own is not None:
-                names[node.name] = own
+    restored = [one for one in _restored(graph) if one.stored in weights]
+    found = {one.variable: one for one in restored if one.by in first}
+    own = {node.name: _own_name(node, weights) for node in graph if node.op in _VARIABLES and node.name not in found}
     for one in restored:
-        if one.variable not in names:
-            _take(one, weights, names, parts)
-    return Binding(names, parts)
+        if not own.get(one.variable):
+            found.setdefault(one.variable, one)
+    parts = {_part_name(one): _part(weights[one.stored], one) for one in found.values() if one.part}
+    names = {variable: _part_name(one) if one.part else one.stored for variable, one in found.items()}
+    return Binding({**names, **{variable: name for variable, name in own.items() if name}}, parts)
 
 
 def averages(names: Mapping[str, str], weights: Mapping[str, Tensor]) -> dict[str, str]:
@@ -65,12 +59,8 @@ def averages(names: Mapping[str, str], weights: Mapping[str, Tensor]) -> dict[st
     return {v: average for v, average in found.items() if weights[average].shape == weights[names[v]].shape}
 
 
-def _take(one: _Restored, weights: Mapping[str, Tensor], names: dict[str, str], parts: dict[str, Tensor]) -> None:
-    names[one.variable] = one.stored
-    if one.part:
-        key = f"{one.stored} [{one.part}]"
-        names[one.variable] = key
-        parts[key] = _part(weights[one.stored], one)
+def _part_name(one: _Restored) -> str:
+    return f"{one.stored} [{one.part}]"
 
 
 def _reached_by(graph: Graph, restore_op: str) -> set[str]:
@@ -85,11 +75,11 @@ def _reached_by(graph: Graph, restore_op: str) -> set[str]:
     return reached
 
 
-def _own_names(node: Node) -> Iterator[str]:
-    yield node.name
+def _own_name(node: Node, weights: Mapping[str, Tensor]) -> str | None:
+    """The stored tensor that has the variable's own name."""
     shared = node.attributes.get("shared_name", b"")
-    if isinstance(shared, bytes) and shared:
-        yield shared.decode("utf-8", "replace")
+    names = (node.name, shared.decode("utf-8", "replace") if isinstance(shared, bytes) else "")
+    return next((name for name in names if name in weights), None)
 
 
 def _restored(graph: Graph) -> Iterator[_Restored]:
