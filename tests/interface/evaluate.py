@@ -148,6 +148,7 @@ OPS: dict[str, Callable[..., Any]] = {
     **dict.fromkeys(("Add", "AddV2", "BiasAdd"), lambda n, a, b: a + b),
     "Sub": lambda n, a, b: a - b,
     "Mul": lambda n, a, b: a * b,
+    "FloorMod": lambda n, a, b: a % b,
     "Less": lambda n, a, b: a < b,
     "LessEqual": lambda n, a, b: a <= b,
     "Greater": lambda n, a, b: a > b,

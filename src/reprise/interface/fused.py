@@ -13,8 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reprise.graph import Graph, Node, Value
+from reprise.interface.facts import Facts
 from reprise.interface.frame import Frame, dtype_of, row_count
 from reprise.interface.inline import RESULTS
+from reprise.interface.sizes import Dim
+from reprise.interface.structure import analyse
 from reprise.tensors import Tensor, in_memory
 
 FUSED = frozenset(("BlockLSTM", "BlockLSTMV2"))
@@ -48,7 +51,7 @@ def unfuse(graph: Graph) -> Unfused:
 
 
 def _rewrite(graph: Graph, node: Node, nodes: dict[str, Node]) -> dict[Value, Value]:
-    """Puts the frame of one operator in its place; gives the last cell state and output, by what they are the last of."""
+    """Puts a frame in the place of one operator; gives the last rows of its cell states and outputs."""
     name, dtype = f"fused/{node.name}", dtype_of(graph, Value(node.name))
     _, x, cell_state, output, weights, *peepholes, bias = node.inputs
     if node.op == "BlockLSTMV2":
@@ -99,23 +102,14 @@ def _reordered(scope: str, weights: Value, axis: int, dtype: str, nodes: dict[st
 def _runs_over_all_rows(graph: Graph, node: Node) -> bool:
     """Whether `seq_len_max` is the size of the first axis of x."""
     counted = _passed(graph, node.inputs[0], ("Cast", "Identity"))
-    if counted.op == "Const" and isinstance(counted.attributes.get("value"), Tensor):
-        return int(counted.attributes["value"].load()) == _stated_rows(graph, node)
+    stated = counted.attributes.get("value")
+    if counted.op == "Const" and isinstance(stated, Tensor):
+        shape = Facts(analyse(graph)).shape(node.inputs[1])
+        return shape is not None and shape[0] == Dim(int(stated.load()))
     if counted.op != "StridedSlice" or not _takes(graph, counted, 0):
         return False
     shape = _passed(graph, counted.inputs[0], ("Identity",))
     return shape.op == "Shape" and _same(graph, shape.inputs[0], node.inputs[1])
-
-
-def _stated_rows(graph: Graph, node: Node) -> int | None:
-    """The number of rows that the file states for the input."""
-    made = _passed(graph, node.inputs[1], ("Identity",))
-    for attribute in ("_output_shapes", "shape"):
-        shape = made.attributes.get(attribute)
-        dims = shape[0].dims if attribute == "_output_shapes" and shape else getattr(shape, "dims", None)
-        if dims:
-            return dims[0]
-    return None
 
 
 def _same(graph: Graph, one: Value, other: Value) -> bool:

@@ -22,6 +22,7 @@ def rewrite(view: View, plan: Plan, nodes: dict[str, Node]) -> set[str]:
     Gives the names of the nodes that the frame makes idle, unless something else in the graph reads them.
     """
     names, states = plan.steps.needed(view.graph, [*map(Value, plan.steps.anchors), *(o.value for o in plan.outputs)])
+    states = tuple(sorted(states, key=lambda s: (view.place[s.initial.node], view.place[s.next.node])))
     writer = _Writer(view, plan, nodes)
     finals = writer.loop(names, states)
     last = {plan.steps.image(s.next, -1): final for s, final in zip(states, finals, strict=True)}
@@ -68,12 +69,21 @@ class _Writer:
             if isinstance(role, Made):
                 inputs.append(self._inside(value))
             elif isinstance(role, Count):
-                inputs.append(_counted(frame, role, entering))
+                inputs.append(_counted(frame, role, self.plan.count, entering))
             elif isinstance(role, (State, Row)):
                 inputs.append(entering[role])
             else:
-                inputs.append(frame.constant(value))
+                inputs.append(frame.constant(self._outside(value)))
         return replace(node, name=f"{frame.name}/{node.name}", inputs=tuple(inputs), controls=())
+
+    def _outside(self, value: Value) -> Value:
+        """A value as the loop can bring it in: a constant of a branch is one of the loop's own."""
+        node = self.view.graph.nodes[value.node]
+        if node.op != "Const" or not node.controls:
+            return value
+        name = self._inside(value).node
+        self.nodes[name] = replace(node, name=name, controls=())
+        return Value(name)
 
     def _make(self, name: str, op: str, inputs: tuple[Value, ...], **attributes: object) -> Value:
         self.nodes[name] = Node(name, op, inputs, (), attributes)
@@ -236,12 +246,12 @@ def _is_whole(row: Row, count: int) -> bool:
     return known and min(row.start, row.start + row.delta * (count - 1)) == 0
 
 
-def _counted(frame: Frame, role: Count, known: dict[object, Value]) -> Value:
-    """`first + delta · iteration`."""
+def _counted(frame: Frame, role: Count, steps: int, known: dict[object, Value]) -> Value:
+    """`first + delta · (iteration mod steps)`: a program that makes `steps` of them at a call counts anew at each."""
     if role not in known:
         scope = f"count/{role.first}_{role.delta}_{role.dtype}"
         value = frame.counter
-        for op, number, neutral in (("Mul", role.delta, 1), ("Add", role.first, 0)):
+        for op, number, neutral in (("FloorMod", steps, 0), ("Mul", role.delta, 1), ("Add", role.first, 0)):
             if number != neutral:
                 held = frame.constant(frame.number(f"{scope}/{op}/number", number))
                 value = frame.make(f"{scope}/{op}", op, (value, held), T="int32")
