@@ -49,7 +49,7 @@ def two_devices():
 def saved(tmp_path_factory):
     """A folder with one model in every form that a Saver has: V2, sharded, V1, under an import scope."""
     folder = tmp_path_factory.mktemp("saved")
-    for name in ("v2", "sharded", "v1", "renamed"):
+    for name in ("v2", "sharded", "v1", "v1-sharded", "renamed"):
         (folder / name).mkdir()
     with tf.Graph().as_default(), two_devices() as session:
         expected = variables()
@@ -60,6 +60,8 @@ def saved(tmp_path_factory):
         v1.train.Saver(sharded=True).save(session, str(folder / "sharded" / "model.ckpt"))
         plain = [v for v in v1.global_variables() if v.op.name not in ("brain", "names", "half")]  # V1 cannot hold them
         v1.train.Saver(plain, write_version=v1.train.SaverDef.V1).save(session, str(folder / "v1" / "model.ckpt"))
+        saver = v1.train.Saver(plain, write_version=v1.train.SaverDef.V1, sharded=True)
+        saver.save(session, str(folder / "v1-sharded" / "model.ckpt"), global_step=300)
         graph = v1.get_default_graph().as_graph_def()
     with tf.Graph().as_default(), two_devices() as session:
         tf.graph_util.import_graph_def(graph, name="outer")

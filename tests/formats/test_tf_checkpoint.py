@@ -12,7 +12,7 @@ from reprise import formats
 from reprise.errors import AmbiguousFormat, DamagedFile, MissingFile, ReadError
 from reprise.wire import messages
 
-FORMS = ("v2/model.ckpt-300", "sharded/model.ckpt", "v1/model.ckpt")
+FORMS = ("v2/model.ckpt-300", "sharded/model.ckpt", "v1/model.ckpt", "v1-sharded", "v1-sharded/model.ckpt-300")
 
 
 def numbers(model):
@@ -110,6 +110,13 @@ def test_the_state_file_chooses_among_steps_though_its_folder_is_elsewhere(folde
     assert model.notes == ("2 checkpoints are here; the checkpoint file names model.ckpt-300",)
 
 
+def test_a_state_file_that_names_a_step_that_is_gone_is_told(folder):
+    copy_step(folder / "v2", 300, 1000)
+    (folder / "v2" / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-2000"')
+    stale = "; the checkpoint file names model.ckpt-2000, which is not here"
+    assert formats.read(folder / "v2").notes == (f"2 checkpoints are here, the highest step is model.ckpt-1000{stale}",)
+
+
 def test_without_a_state_file_the_highest_step_is_taken(folder):
     copy_step(folder / "v2", 300, 1000)
     (folder / "v2" / "checkpoint").unlink()
@@ -170,6 +177,12 @@ def test_one_lacking_shard_of_several_is_an_error(folder):
     (folder / "sharded" / "model.ckpt.meta").unlink()
     with pytest.raises(MissingFile, match=r"lie in model\.ckpt\.data-00000-of-00002, not found beside it"):
         formats.read(index)
+
+
+def test_a_lacking_shard_of_v1_is_an_error(folder):
+    (folder / "v1-sharded" / "model.ckpt-300-00001-of-00002").unlink()
+    with pytest.raises(MissingFile, match=r"model\.ckpt-300: found 1 of 2 shards of the checkpoint"):
+        formats.read(folder / "v1-sharded")
 
 
 def test_a_lacking_index_is_an_error(folder):

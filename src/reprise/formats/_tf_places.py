@@ -12,6 +12,7 @@ from reprise.wire import messages
 from reprise.wire.sstable import MAGIC
 
 _SHARD = re.compile(r"(?P<prefix>.+)\.data-\d{5}-of-\d{5}$")
+_V1_SHARD = re.compile(r"(?P<prefix>.+)-(\d{5}|\?{5})-of-(?P<count>\d{5})$")
 _STEP = re.compile(r"(?P<stem>.*?)-(?P<step>\d+)$")
 _STATE_FILE = "checkpoint"
 _MOST_STATE_BYTES = 2**20
@@ -24,7 +25,7 @@ class Place:
     Attributes:
         prefix: What the names of its parts begin with.
         index: The index of a V2 checkpoint.
-        v1: The one file of a V1 checkpoint.
+        v1: The files of a V1 checkpoint: one, or its shards.
         meta: The graph.
         evidence: Why these files, one clause.
         notes: Choices that were made, for the user.
@@ -32,7 +33,7 @@ class Place:
 
     prefix: Path
     index: Path | None = None
-    v1: Path | None = None
+    v1: tuple[Path, ...] = ()
     meta: Path | None = None
     evidence: str = ""
     notes: tuple[str, ...] = ()
@@ -51,7 +52,7 @@ def locate(path: Path) -> Place | None:
     name = path.name
     if name == _STATE_FILE and path.is_file():
         return _in_folder(path.parent)
-    shard = _SHARD.match(name)
+    shard = _SHARD.match(name) or _V1_SHARD.match(name)
     if shard:
         return _at_prefix(path.with_name(shard["prefix"]))
     if name.endswith(".index"):
@@ -65,10 +66,11 @@ def _at_prefix(prefix: Path, notes: tuple[str, ...] = ()) -> Place | None:
     index, meta = _beside(prefix, ".index"), _beside(prefix, ".meta")
     if index.is_file():
         graph, more = _meta_of(prefix)
-        return Place(prefix, index, None, graph, _clause(index, graph), (*notes, *more))
-    if is_v1(prefix):
+        return Place(prefix, index, (), graph, _clause(index, graph), (*notes, *more))
+    v1 = _v1_files(prefix)
+    if v1:
         graph, more = _meta_of(prefix)
-        return Place(prefix, None, prefix, graph, _clause(prefix, graph), (*notes, *more))
+        return Place(prefix, None, v1, graph, _clause(v1[0], graph), (*notes, *more))
     shards = sorted(prefix.parent.glob(f"{_literal(prefix.name)}.data-*-of-*"))
     if shards:
         raise MissingFile(
@@ -98,7 +100,25 @@ def _literal(name: str) -> str:
     return re.sub(r"([*?[])", r"[\1]", name)
 
 
-def is_v1(path: Path) -> bool:
+def _v1_files(prefix: Path) -> tuple[Path, ...]:
+    """The files of a V1 checkpoint of this prefix, if there is one.
+
+    Raises:
+        MissingFile: Some of its shards are not there.
+    """
+    if _is_v1(prefix):
+        return (prefix,)
+    files = sorted(filter(_is_v1, prefix.parent.glob(f"{_literal(prefix.name)}-?????-of-?????")))
+    counts = {int(match["count"]) for file in files if (match := _V1_SHARD.match(file.name))}
+    if files and counts != {len(files)}:
+        raise MissingFile(
+            f"{prefix}: found {len(files)} of {max(counts)} shards of the checkpoint. "
+            "Half a checkpoint was copied; copy the others too."
+        )
+    return tuple(files)
+
+
+def _is_v1(path: Path) -> bool:
     """Whether the file is a table without being the index of a V2 checkpoint."""
     try:
         with path.open("rb") as file:
@@ -162,11 +182,14 @@ def _in_folder(folder: Path) -> Place | None:
 
 def _prefixes(folder: Path) -> list[Path]:
     """The checkpoints of a folder, by stem and then by step."""
-    v2 = [index.with_suffix("") for index in folder.glob("*.index")]
-    v1 = [
-        p for p in folder.iterdir() if p.is_file() and p.suffix not in (".index", ".meta") and p not in v2 and is_v1(p)
-    ]
-    return sorted([*v2, *v1], key=_order)
+    v2 = {index.with_suffix("") for index in folder.glob("*.index")}
+    others = (p for p in folder.iterdir() if p.suffix not in (".index", ".meta") and p.is_file() and _is_v1(p))
+    return sorted({*v2, *(p.with_name(_without_shard(p.name)) for p in others)}, key=_order)
+
+
+def _without_shard(name: str) -> str:
+    match = _V1_SHARD.match(name)
+    return match["prefix"] if match else name
 
 
 def _choose(folder: Path, prefixes: list[Path]) -> tuple[Path, tuple[str, ...]]:
@@ -195,7 +218,7 @@ def _state(folder: Path) -> str:
     except OSError:
         return ""
     named = messages.parse_text("CheckpointState", text, file).model_checkpoint_path
-    return re.split(r"[/\\]", named)[-1]
+    return _without_shard(re.split(r"[/\\]", named)[-1])
 
 
 def _stem(prefix: Path) -> str:

@@ -1,10 +1,11 @@
-"""Saver V1 checkpoints: one table whose first value lists the tensors and whose others hold their slices.
+"""Saver V1 checkpoints: a table, or some, whose first value lists the tensors and whose others hold their slices.
 
 The format is `tensorflow/core/util/saved_tensor_slice.proto`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +19,49 @@ from reprise.wire import messages, sstable
 _META_KEY = b""
 
 
-def read(file: Path) -> Bundle:
-    """The tensors of a V1 checkpoint.
+def read(files: Sequence[Path]) -> Bundle:
+    """The tensors of a V1 checkpoint, which may be in several shards.
 
     Raises:
-        MissingFile: It cannot be read.
-        DamagedFile: It is not whole.
+        MissingFile: A file cannot be read.
+        DamagedFile: One is not whole.
     """
+    slices: dict[bytes, tuple[bytes, Path]] = {}
+    listed: dict[str, list[Any]] = {}
+    for file in files:
+        table = _table(file)
+        for one in messages.parse("SavedTensorSlices", table.pop(_META_KEY), file).meta.tensor:
+            listed.setdefault(one.name, []).append(one)
+        slices.update((key, (value, file)) for key, value in table.items())
+    return Bundle({name: _tensor(parts, slices, files[0]) for name, parts in listed.items()}, tuple(files))
+
+
+def _table(file: Path) -> dict[bytes, bytes]:
     try:
         table = dict(sstable.entries(file.read_bytes(), file))
     except OSError as error:
         raise MissingFile(f"{file}: cannot be read ({error.strerror}).") from error
     if _META_KEY not in table:
         raise DamagedFile(f"{file}: the table does not list its tensors, so it is not a Saver V1 checkpoint.")
-    listed = messages.parse("SavedTensorSlices", table[_META_KEY], file).meta.tensor
-    return Bundle({one.name: _tensor(one, table, file) for one in listed}, (file,))
+    return table
 
 
-def _tensor(listed: Any, table: dict[bytes, bytes], file: Path) -> Tensor:
-    name, dtype = listed.name, dtype_name(listed.type)
-    shape = known_shape(listed.shape, f"tensor {name}", file)
+def _tensor(listed: list[Any], slices: Mapping[bytes, tuple[bytes, Path]], file: Path) -> Tensor:
+    """A tensor from its entries, one in each shard that holds slices of it."""
+    name, kind = listed[0].name, listed[0].type
+    shape = known_shape(listed[0].shape, f"tensor {name}", file)
     parts = []
-    for proto in listed.slice:
+    for proto in (proto for one in listed for proto in one.slice):
         where = bounds(proto, shape, name, file)
         size = tuple(s.stop - s.start for s in where)
-        parts.append((where, _slice(name, listed.type, size, table.get(slice_key(name.encode(), proto)), file)))
-    return joined(name, dtype, shape, parts, file)
+        stored = slices.get(slice_key(name.encode(), proto))
+        if stored is None:
+            raise DamagedFile(f"{file}: a slice of tensor {name} is not in the table. Copy the file again.")
+        parts.append((where, _slice(name, kind, size, *stored)))
+    return joined(name, dtype_name(kind), shape, parts, file)
 
 
-def _slice(name: str, dtype: int, shape: tuple[int, ...], value: bytes | None, file: Path) -> Tensor:
-    if value is None:
-        raise DamagedFile(f"{file}: a slice of tensor {name} is not in the table. Copy the file again.")
+def _slice(name: str, dtype: int, shape: tuple[int, ...], value: bytes, file: Path) -> Tensor:
     return Tensor(dtype_name(dtype), shape, lambda: _values(name, dtype, shape, value, file), str(file))
 
 
