@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reprise.graph import Node, ShapeAttribute, Value
-from reprise.interface.facts import Facts
+from reprise.interface.facts import Facts, grown_size
 from reprise.interface.recurrences import Recurrence
 from reprise.interface.sizes import Dim
 from reprise.interface.structure import Carried, Loop, Structure
@@ -69,13 +69,13 @@ def read(
     wanted = list(wanted)
     every = {v: tuple(range(len(_declared(structure, v) or ()))) for v in inputs}
     facts = _facts(structure, recurrences, every, None, wanted, settings)
-    times, batch = _times(facts, recurrences), _batch(facts, recurrences)
+    times, batch = _times(structure, facts, recurrences), _batch(facts, recurrences)
     free = {
         v: tuple(i for i, d in enumerate(facts.shape(v) or ()) if set(d.symbols) & (times | {batch})) for v in inputs
     }
     states = {c.entering: _batch_axes(facts, c, batch) for r in recurrences for c in r.states}
     facts = _facts(structure, recurrences, free, states, wanted, settings)
-    return Axes(facts, _times(facts, recurrences), _batch(facts, recurrences))
+    return Axes(facts, _times(structure, facts, recurrences), _batch(facts, recurrences))
 
 
 def _batch_axes(facts: Facts, carried: Carried, batch: str | None) -> tuple[int, ...]:
@@ -170,13 +170,14 @@ def _listed(node: Node) -> list[tuple[int | None, ...] | None]:
     return []
 
 
-def _times(facts: Facts, recurrences: Collection[Recurrence]) -> frozenset[str]:
+def _times(structure: Structure, facts: Facts, recurrences: Collection[Recurrence]) -> frozenset[str]:
     found = set()
     for recurrence in recurrences:
         for read in recurrence.reads:
             shape = facts.shape(read.stacked)
             if shape and len(shape[0].symbols) == 1 and shape[0].scale == 1:
                 found.add(shape[0].symbols[0])
+        found |= {grown_size(structure, w.carried) for w in recurrence.writes}
     return frozenset(found)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from reprise.graph import Node, ShapeAttribute, Value
 from reprise.interface.fold import FOLDABLE, fold
 from reprise.interface.sizes import Dim, Equalities, dim, product
-from reprise.interface.structure import InLoop, Structure, is_loop_merge
+from reprise.interface.structure import Carried, Structure, is_loop_merge
 from reprise.tensors import Array, Tensor
 
 Dims = tuple[Dim, ...]
@@ -730,7 +730,12 @@ def _array_size(facts: Facts, flow: Value) -> Dim:
     elif made.op == "TensorListReserve":
         size = facts.of(made.inputs[1]).content
     # A size of 0 is that of an array which grows as it is written.
-    return facts.fresh(made, "size") if size is None or size.item() == 0 else dim(size.item())
+    return Dim(1, (grown_size(facts.structure, carried),)) if size is None or size.item() == 0 else dim(size.item())
+
+
+def grown_size(structure: Structure, carried: Carried) -> str:
+    """The symbol for the number of rows of an array whose size the file does not tell."""
+    return f"?{structure.origin(carried.initial).node}.size"
 
 
 def _array_count(facts: Facts, node: Node, inputs: list[Fact]) -> list[Fact]:

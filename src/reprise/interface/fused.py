@@ -104,8 +104,8 @@ def _runs_over_all_rows(graph: Graph, node: Node) -> bool:
     counted = _passed(graph, node.inputs[0], ("Cast", "Identity"))
     stated = counted.attributes.get("value")
     if counted.op == "Const" and isinstance(stated, Tensor):
-        shape = Facts(analyse(graph)).shape(node.inputs[1])
-        return shape is not None and shape[0] == Dim(int(stated.load()))
+        rows = Facts(analyse(graph)).shape(node.inputs[1])
+        return rows is not None and rows[0] == Dim(int(stated.load()))
     if counted.op != "StridedSlice" or not _takes(graph, counted, 0):
         return False
     shape = _passed(graph, counted.inputs[0], ("Identity",))

@@ -15,9 +15,11 @@ SHAPE_ONLY = frozenset(
 
 #: Operators that choose: a symbol drawn from scores is a new input, not a continuation of the scores.
 DISCRETE = frozenset(
-    "ArgMax ArgMin Multinomial RandomCategorical StatelessMultinomial TopK TopKV2 InTopK InTopKV2 "
-    "RandomUniformInt Bucketize".split()
+    "ArgMax ArgMin Multinomial RandomCategorical StatelessMultinomial InTopK InTopKV2 RandomUniformInt Bucketize".split()
 )
+
+#: Their second output is a choice: the places of the greatest scores.
+RANKING = frozenset({"TopK", "TopKV2"})
 
 
 class Influence:
@@ -31,6 +33,7 @@ class Influence:
     ) -> None:
         """Follows `seeds`, not through operators in `blocked`; with `within`, only inside that loop."""
         self._structure = structure
+        self._soft = not DISCRETE.isdisjoint(blocked)
         self._bits = {value: 1 << i for i, value in enumerate(seeds)}
         self.seeds = tuple(seeds)
         self._nodes: dict[str, int] = {}
@@ -65,6 +68,8 @@ class Influence:
         if own is not None:
             return own
         result = self._structure.result(value)
+        if value.index == 1 and self._soft and self._structure.graph[result.node].op in RANKING:
+            return 0
         return self._nodes.get(value.node, 0) if result == value else self.mask(result)
 
     def of(self, value: Value) -> tuple[Value, ...]:

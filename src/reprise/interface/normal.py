@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reprise.graph import Graph
+from reprise.interface.fused import unfuse
 from reprise.interface.inline import inline
+from reprise.interface.unrolled import roll
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,4 +25,6 @@ class Normal:
 
 def normalise(graph: Graph) -> Normal:
     """`graph` with functional control flow, unrolled cells and fused operators as frames."""
-    return Normal(inline(graph), ())
+    unfused = unfuse(inline(graph))
+    rolled = roll(unfused.graph)
+    return Normal(rolled.graph, (*unfused.notes, *rolled.notes))

@@ -12,9 +12,10 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from reprise.graph import Node, Value
-from reprise.interface.influence import DISCRETE, Influence, ancestors
+from reprise.interface.influence import DISCRETE, RANKING, Influence, ancestors
 from reprise.interface.recurrences import Recurrence
 from reprise.interface.structure import Structure
+from reprise.tensors import Tensor
 
 #: Where values come from outside the graph. Each output of such a node is a source of its own.
 SOURCES = frozenset(
@@ -31,6 +32,9 @@ _SIDE_EFFECTS = frozenset(
 _LOSSES = frozenset("SparseSoftmaxCrossEntropyWithLogits SoftmaxCrossEntropyWithLogits L2Loss CTCLoss InTopK InTopKV2".split())
 _REARRANGING = frozenset("Pack Stack ConcatV2 Concat Identity Reshape ExpandDims Squeeze Transpose _Results".split())
 _ROUNDABOUT = frozenset("Identity Cast Squeeze Reshape Log LogSoftmax Transpose StridedSlice Max Min".split())
+
+
+_LOSS_STEPS = frozenset("Log Log1p Sub Add AddV2 Neg Maximum Minimum ClipByValue Reshape Identity Mul".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,9 @@ class _Kinds:
             if _may_be_output(structure, name)
         }
         self._remove_losses()
+        self._before = ancestors(structure, reached.seeds)
+        self._after_loss = self._gradients()
+        self.candidates -= self._after_loss
         self.joined = False
 
     def _remove_losses(self) -> None:
@@ -140,6 +147,18 @@ class _Kinds:
         self._foreign |= lost
         self.candidates -= lost
         self._lost = lost
+
+    def _gradients(self) -> set[str]:
+        """What depends on a loss, if only for its shape, and what descends from the ones a gradient begins with.
+
+        The second matters for losses that are linear in a prediction or target and whose shapes are all constants.
+        """
+        roots = _ones_that_are_applied(self._structure) - self._before
+        after = (self._foreign & self._recurrent) | roots
+        for name in self._structure.order:
+            if name not in after and any(v.node in after for v in self._structure.graph[name].inputs):
+                after.add(name)
+        return after
 
     def outputs(self) -> list[str]:
         """Names of candidates that end a branch of the computation and are not part of the gradient."""
@@ -173,7 +192,19 @@ class _Kinds:
         others = [v.node for v in node.inputs if v.node != name]
         if node.op in _LOSSES:
             return True
-        return any(o in self._foreign and o not in self._recurrent for o in others)
+        return any(o in self._foreign and o not in self._recurrent and o not in self._after_loss for o in others)
+
+
+def _ones_that_are_applied(structure: Structure) -> set[str]:
+    """Names of `Fill(…, 1)` that updates of variables are computed from: dL/dL, where a gradient begins."""
+    updates = [n for n in structure.graph if n.op.startswith(("Apply", "ResourceApply", "SparseApply", "ScatterSub"))]
+    behind = ancestors(structure, [v for n in updates for v in n.inputs])
+    return {n for n in behind if structure.graph[n].op == "Fill" and _is_one(structure, structure.graph[n].inputs[1])}
+
+
+def _is_one(structure: Structure, value: Value) -> bool:
+    tensor = structure.graph[structure.origin(value).node].attributes.get("value")
+    return isinstance(tensor, Tensor) and tensor.size == 1 and tensor.load().item() == 1
 
 
 _STORES = ("Assign", "ResourceApply", "Apply", "ScatterUpdate", "AssignVariableOp", "Restore")
@@ -182,12 +213,17 @@ _STORES = ("Assign", "ResourceApply", "Apply", "ScatterUpdate", "AssignVariableO
 def _presented(structure: Structure, value: Value, kinds: _Kinds) -> Iterator[Value]:
     """What to show for the end of a branch: scores instead of a draw from them; logits beside probabilities."""
     node = structure.graph[value.node]
-    if node.op in DISCRETE or (node.op in _ROUNDABOUT and _behind_draw(structure, value)):
+    if node.op in DISCRETE | RANKING or (node.op in _ROUNDABOUT and _behind_draw(structure, value)):
         chosen = next((v for v in node.inputs if v.node in kinds.candidates), None)
         if chosen is not None:
             yield from _presented(structure, chosen, kinds)
         return
     if node.op in ("Mean", "Sum") and _reduces_all(structure, node):
+        return
+    scored = _behind_loss(structure, value)
+    if scored is not None:
+        yield structure.graph[scored.node].inputs[0]
+        yield scored
         return
     logits = _logits_of(structure, value)
     if logits is not None and logits.node in kinds.candidates:
@@ -195,12 +231,26 @@ def _presented(structure: Structure, value: Value, kinds: _Kinds) -> Iterator[Va
     yield value
 
 
+def _behind_loss(structure: Structure, value: Value) -> Value | None:
+    """The probabilities behind `log(clip(p))` or `log(1 - p)`, the beginning of a cross entropy written by hand."""
+    node = structure.graph[value.node]
+    if node.op not in ("Log", "Log1p"):
+        return None
+    while node.op in _LOSS_STEPS:
+        moved = [v for v in node.inputs if structure.graph[structure.origin(v).node].op != "Const"]
+        if len(moved) != 1:
+            return None
+        value = moved[0]
+        node = structure.graph[value.node]
+    return value if node.op in ("Softmax", "Sigmoid") else None
+
+
 def _behind_draw(structure: Structure, value: Value) -> bool:
     """Whether a draw lies behind operators that only rearrange: `tf.squeeze(tf.multinomial(tf.log(p), 1))`."""
     node = structure.graph[value.node]
     while node.op in _ROUNDABOUT and node.inputs:
         node = structure.graph[node.inputs[0].node]
-    return node.op in DISCRETE
+    return node.op in DISCRETE | RANKING
 
 
 def _reduces_all(structure: Structure, node: Node) -> bool:

@@ -7,12 +7,12 @@ they pop the stacks that the forward loop pushed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reprise.graph import Node, Value
 from reprise.interface.facts import stacked_into, written_value
-from reprise.interface.influence import DISCRETE, SHAPE_ONLY, Influence
+from reprise.interface.influence import DISCRETE, RANKING, SHAPE_ONLY, Influence
 from reprise.interface.structure import Carried, Loop, Structure
 from reprise.tensors import Tensor
 
@@ -85,9 +85,10 @@ def _recurrence(structure: Structure, loop: Loop) -> Recurrence | None:
     body = [n for n in structure.graph if structure.context(Value(n.name))[: len(loop.context)] == loop.context]
     if any(n.op.startswith(_POPS) for n in body):
         return None
-    entering = [c.entering for c in loop.carried]
-    soft = Influence(structure, entering, SHAPE_ONLY | DISCRETE, within=loop.name)
-    states = tuple(c for c in loop.carried if _is_state(structure, loop, c, soft))
+    soft = Influence(structure, [c.entering for c in loop.carried], SHAPE_ONLY | DISCRETE, within=loop.name)
+    numeric = [c for c in loop.carried if _may_be_state(structure, loop, c, soft)]
+    cyclic = _in_cycles({c: [d for d in numeric if soft.mask(c.leaving) & soft.mask(d.entering)] for c in numeric})
+    states = tuple(c for c in numeric if c in cyclic)
     if not states:
         return None
     counters = tuple(c for c in loop.carried if is_counter(structure, c))
@@ -119,13 +120,31 @@ def _constant(structure: Structure, value: Value) -> float | None:
     return tensor.load().item() if isinstance(tensor, Tensor) and tensor.size == 1 else None
 
 
-def _is_state(structure: Structure, loop: Loop, carried: Carried, soft: Influence) -> bool:
-    own = soft.mask(carried.entering)
-    if not soft.mask(carried.leaving) & own or structure.source(carried.leaving) == carried.entering:
-        return False
+def _may_be_state(structure: Structure, loop: Loop, carried: Carried, soft: Influence) -> bool:
     return _dtype(structure, carried.entering) in _FLOATS and not (
-        _is_array(structure, carried) or _is_sum(structure, loop, carried, soft) or is_counter(structure, carried)
+        structure.source(carried.leaving) == carried.entering
+        or _is_array(structure, carried)
+        or _is_sum(structure, loop, carried, soft)
+        or is_counter(structure, carried)
     )
+
+
+def _in_cycles(depends: Mapping[Carried, Sequence[Carried]]) -> set[Carried]:
+    """Those that, over some iterations, depend on themselves."""
+
+    def reaches_itself(start: Carried) -> bool:
+        seen: set[Carried] = set()
+        pending = list(depends[start])
+        while pending:
+            at = pending.pop()
+            if at == start:
+                return True
+            if at not in seen:
+                seen.add(at)
+                pending.extend(depends[at])
+        return False
+
+    return {c for c in depends if reaches_itself(c)}
 
 
 def _dtype(structure: Structure, value: Value) -> str:
@@ -170,7 +189,7 @@ def _is_fed_back(structure: Structure, carried: Carried) -> bool:
         if node is None or value in seen:
             continue
         seen.add(value)
-        if node.op in DISCRETE:
+        if node.op in DISCRETE | RANKING:
             return True
         if node.op in ("Cast", "Reshape", "Squeeze", "Gather", "GatherV2", "ResourceGather", "OneHot", "Select", "Merge"):
             pending.extend(node.inputs)

@@ -1,13 +1,44 @@
-"""Whether T single steps are the same as one run of T steps."""
+"""Whether T single steps are the same as one run of T steps.
+
+They are when every number at step t is made of the inputs at step t and of the state. Each value outside the loops is one
+of four kinds: *still* (no input of a sequence reaches it), *rows* (it has the axis of time, and row t is made of row t),
+*end* (made of what the last step left behind), or mixed, which is the obstacle. An operator that is not known to keep rows
+apart mixes them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
-from reprise.graph import Value
+from reprise.graph import Node, Value
 from reprise.interface.axes import Axes
+from reprise.interface.influence import SHAPE_ONLY, Influence, ancestors
 from reprise.interface.recurrences import Recurrence
 from reprise.interface.structure import Carried, Structure
+
+
+class Kind(NamedTuple):
+    """How a value depends on time; `why` says what mixes steps."""
+
+    name: str
+    why: str = ""
+
+
+STILL, ROWS, END = Kind("still"), Kind("rows"), Kind("end")
+
+_KEEP_ROWS = frozenset(
+    "Identity StopGradient PreventGradient CheckNumerics Cast Sigmoid Tanh Relu Relu6 Elu Selu LeakyRelu Softplus Softsign "
+    "Exp Log Log1p Expm1 Sqrt Rsqrt Square Neg Abs Sign Floor Ceil Round Rint Reciprocal Inv Erf Sin Cos LogicalNot "
+    "ZerosLike OnesLike Add AddV2 Sub Mul Div RealDiv DivNoNan FloorDiv FloorMod Mod Maximum Minimum Pow AddN "
+    "SquaredDifference Less LessEqual Greater GreaterEqual Equal NotEqual LogicalAnd LogicalOr BiasAdd Select SelectV2 "
+    "ClipByValue Gather GatherV2 ResourceGather OneHot Reshape ExpandDims Squeeze Transpose Concat ConcatV2 Pack Unpack "
+    "Split SplitV Sum Mean Max Min Prod All Any ArgMax ArgMin Fill Tile _Results Merge Switch FusedBatchNorm "
+    "FusedBatchNormV2 FusedBatchNormV3 DynamicPartition DynamicStitch ParallelDynamicStitch Enter "
+    "PlaceholderWithDefault ReadVariableOp Snapshot EnsureShape".split()
+)
+_SLICES = frozenset({"StridedSlice", "Slice"})
+_ARRAYS = ("TensorArray", "TensorList")
 
 
 def obstacle(
@@ -21,4 +52,145 @@ def obstacle(
     """Why the model cannot be stepped, or an empty string where it can."""
     if started:
         return f"the model computes the first state of {started[0].final} from its inputs"
+    kinds = _kinds(structure, used, axes, inputs, outputs)
+    for recurrence in used:
+        why = _inside(structure, recurrence)
+        if why:
+            return why
+    mixed = [k.why for v in outputs if (k := kinds.get(structure.result(v).node, STILL)).name == "mixed"]
+    mixed += [k.why for r in used for read in r.reads if (k := kinds.get(read.stacked.node, STILL)).name == "mixed"]
+    return mixed[0] if mixed else ""
+
+
+def _kinds(
+    structure: Structure, used: tuple[Recurrence, ...], axes: Axes, inputs: Sequence[Value], outputs: Sequence[Value]
+) -> dict[str, Kind]:
+    kinds = {v.node: ROWS if axes.time_axis(v) is not None else STILL for v in inputs}
+    by_exit = {c.final.node: (r, c) for r in used for c in r.loop.carried if c.final is not None}
+    wanted = ancestors(structure, [*outputs, *(c.final for r in used for c in r.states if c.final is not None)])
+    for name in structure.order:
+        if name not in wanted or name in kinds or structure.context(Value(name)):
+            continue
+        if name in by_exit:
+            kinds[name] = _after_loop(structure, axes, kinds, *by_exit[name])
+        else:
+            kinds[name] = _of_node(structure, axes, structure.graph[name], kinds)
+    return kinds
+
+
+def _after_loop(
+    structure: Structure, axes: Axes, kinds: dict[str, Kind], recurrence: Recurrence, carried: Carried
+) -> Kind:
+    """What a loop leaves behind: rows in its arrays, the end in its variables."""
+    reads = [kinds.get(r.stacked.node, STILL) for r in recurrence.reads]
+    read = {r.stacked for r in recurrence.reads}
+    others = [
+        kinds.get(v.node, STILL)
+        for v in recurrence.loop.constants.values()
+        if not structure.graph[structure.origin(v).node].op.startswith(_ARRAYS) and v not in read
+    ]
+    for kind in (*reads, *others):
+        if kind.name == "mixed":
+            return kind
+    if any(k in (ROWS, END) for k in others):
+        return Kind("mixed", f"every iteration of loop {recurrence.loop.name!r} looks at a whole sequence")
+    return ROWS if any(w.carried == carried for w in recurrence.writes) else END
+
+
+def _of_node(structure: Structure, axes: Axes, node: Node, kinds: dict[str, Kind]) -> Kind:
+    if node.op in SHAPE_ONLY:
+        return STILL
+    above = [kinds.get(structure.result(v).node, STILL) for v in node.inputs]
+    mixed = next((k for k in above if k.name == "mixed"), None)
+    if mixed is not None:
+        return mixed
+    if ROWS not in above:
+        return END if END in above else STILL
+    if node.op.startswith(_ARRAYS):
+        return ROWS
+    if END in above:
+        return Kind("mixed", f"{node.op} {node.name!r} joins every step with the last one")
+    return _of_rows(structure, axes, node, above)
+
+
+def _of_rows(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
+    keeps = _has_time(axes, Value(node.name))
+    rule = _RULES.get(node.op)
+    if rule is not None:
+        return rule(structure, axes, node, above)
+    if node.op in _KEEP_ROWS and keeps:
+        return ROWS
+    if node.op in _SLICES:
+        return ROWS if keeps else _taken(axes, node)
+    return _mixed(node)
+
+
+def _mixed(node: Node) -> Kind:
+    return Kind("mixed", f"{node.op} {node.name!r} computes with several steps at once")
+
+
+def _has_time(axes: Axes, value: Value) -> bool:
+    return any(axes.times & set(d.symbols) for d in axes.facts.shape(value) or ())
+
+
+def _taken(axes: Axes, node: Node) -> Kind:
+    """One row of a sequence: the last is what a step leaves; another is not."""
+    content = axes.facts.content(node.inputs[1]) if len(node.inputs) > 1 else None
+    shape = axes.facts.shape(node.inputs[0]) or ()
+    timed = [i for i, d in enumerate(shape) if axes.times & set(d.symbols)]
+    if node.op == "StridedSlice" and content is not None and timed and timed[0] < len(content) and content[timed[0]] == -1:
+        return END
+    return _mixed(node)
+
+
+def _matmul(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
+    return ROWS if above[1] == STILL and _has_time(axes, Value(node.name)) else _mixed(node)
+
+
+def _softmax(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
+    shape = axes.facts.shape(node.inputs[0])
+    return _mixed(node) if not shape or axes.times & set(shape[-1].symbols) else ROWS
+
+
+def _picture(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
+    shape = axes.facts.shape(node.inputs[0])
+    if not shape or len(shape) != 4 or any(axes.times & set(d.symbols) for d in shape[1:]):
+        return _mixed(node)
+    return ROWS
+
+
+def _chosen(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
+    """GatherNd of the last valid step of each row, when its places come from the lengths."""
+    behind = {structure.graph[n].op for n in ancestors(structure, node.inputs[1:])}
+    from_lengths = above[1] == STILL and bool(behind & {"Placeholder", "PlaceholderWithDefault"}) and "Sub" in behind
+    return END if from_lengths and not _has_time(axes, Value(node.name)) else _mixed(node)
+
+
+_RULES: dict[str, Callable[[Structure, Axes, Node, list[Kind]], Kind]] = {
+    **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2"), _matmul),
+    **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
+    **dict.fromkeys(("Conv2D", "MaxPool", "AvgPool"), _picture),
+    "GatherNd": _chosen,
+}
+
+
+def _inside(structure: Structure, recurrence: Recurrence) -> str:
+    """What in the body of a loop depends on the number of the iteration."""
+    counters = {c.entering for c in recurrence.counters}
+    for read in recurrence.reads:
+        if structure.source(read.index) not in counters:
+            return f"loop {recurrence.loop.name!r} reads its input in another order than that of time ({read.node})"
+    blocked = SHAPE_ONLY | _COMPARISONS | frozenset(_indexed(structure, recurrence))
+    influence = Influence(structure, tuple(counters), blocked, within=recurrence.loop.name)
+    results = [c.leaving for c in recurrence.states] + [w.element for w in recurrence.writes]
+    if any(influence.mask(v) for v in results):
+        return f"loop {recurrence.loop.name!r} computes with the number of the step"
     return ""
+
+
+_COMPARISONS = frozenset("Less LessEqual Greater GreaterEqual Equal NotEqual".split())
+
+
+def _indexed(structure: Structure, recurrence: Recurrence) -> Iterable[str]:
+    """Operators that read and write arrays by the number of the step."""
+    return {n.op for n in structure.graph if n.op.startswith(("TensorArrayRead", "TensorArrayWrite", "TensorListGet", "TensorListSet"))}

@@ -379,7 +379,18 @@ def _is_whole_range(site: Site, indices: Value) -> bool:
 
 
 def _scattered(site: Site, stacked: Value) -> str:
-    raise site.emitter.refusal(site.node, "puts rows into an array in an order of its own")
+    """Rows put in at places computed at run time; the others are zeros."""
+    made = site.emitter.structure.graph[site.emitter.structure.origin(site.node.inputs[0]).node]
+    if not made.op.startswith("TensorArray") or not made.inputs:
+        raise site.emitter.refusal(site.node, "fills an array whose size is not known")
+    rows = site.emitter.name(stacked, site.block)
+    size = site.emitter.name(made.inputs[0], site.block)
+    count = site.one("Reshape", site.one("Cast", size, to=TensorProto.INT64), site.block.ints(1))
+    inner = site.one("Slice", site.one("Shape", rows), site.block.ints(1), site.block.ints(np.iinfo(np.int64).max))
+    zero = site.constant(0, computed(value_dtype(site.emitter.structure, stacked)))
+    empty = site.one("Expand", zero, site.one("Concat", count, inner, axis=0))
+    places = site.one("Unsqueeze", site.int64(1), site.block.ints(1))
+    return site.one("ScatterND", empty, places, rows)
 
 
 def _read_row(site: Site) -> str:

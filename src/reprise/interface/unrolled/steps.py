@@ -16,6 +16,7 @@ import numpy as np
 
 from reprise.graph import Graph, Value
 from reprise.interface.facts import Facts
+from reprise.interface.influence import DISCRETE
 from reprise.interface.structure import Structure
 from reprise.interface.unrolled.chains import Chain, attributes_of, weight_of
 from reprise.interface.unrolled.pieces import Piece, alike, content_of, piece_of
@@ -24,6 +25,7 @@ from reprise.interface.unrolled.pieces import Piece, alike, content_of, piece_of
 MAX_DEPTH = 200
 
 _RANDOM = ("Random", "TruncatedNormal", "Multinomial", "StatelessRandom")
+_JOINS = ("Concat", "ConcatV2", "Pack")
 _IMPURE = ("Queue", "Iterator", "Reader", "Stack", "TensorArray", "TensorList", "Barrier", "Placeholder", "Variable")
 
 
@@ -243,7 +245,22 @@ class _Overlay:
             else:
                 if name in self._second:
                     return False
+        self._forget_trials()
         return True
+
+    def _forget_trials(self) -> None:
+        """Leaves only pairs that the step itself is made of."""
+        kept: set[str] = set()
+        pending = [name for name in self.region if name in self.images]
+        while pending:
+            name = pending.pop()
+            if name not in kept:
+                kept.add(name)
+                inputs = self.nodes[name].inputs
+                pending += [v.node for i, v in enumerate(inputs) if self.roles[name, i] == MADE]
+        # What prepares the second step depends on the first alone, but is no part of it.
+        second = {self.images[name] for name in kept}
+        self.images = {name: self.images[name] for name in kept - second}
 
     def _candidates(self, name: str, images: Mapping[str, str], seeds: Mapping[str, str]) -> Iterator[str]:
         if name in seeds:
@@ -346,7 +363,8 @@ class _Overlay:
     def _carried(self, u: Value, v: Value, depth: int) -> _Match | None:
         """A carried value, cut as deep as the packing and slicing of one value goes and no deeper."""
         below = self._below(u, v, depth)
-        if below is not None and (below.fresh or (len(below.states) == 1 and not below.forced)):
+        joins = self.nodes[u.node].op in _JOINS
+        if below is not None and (joins or (not below.forced and (below.fresh or len(below.states) == 1))):
             return below
         if self.view.masks[v.node] & self._all & ~self._first:
             return None
@@ -430,4 +448,9 @@ class _Overlay:
             names, states = steps.needed(self.view.graph, [Value(a) for a in self.seeds])
         except KeyError:  # something that the anchors rest on has no counterpart in some step
             return None
-        return steps if states and names <= alive else None
+        return steps if states and names <= alive and self._moves(names) else None
+
+    def _moves(self, names: set[str]) -> bool:
+        """Whether anything but the state changes from step to step; else it may be one layer applied many times."""
+        roles = (self.roles[n, i] for n in names for i in range(len(self.nodes[n].inputs)))
+        return any(isinstance(r, (Row, Count)) for r in roles) or any(self.nodes[n].op in DISCRETE for n in names)
