@@ -1,0 +1,297 @@
+"""Rolling: recurrences that a program unrolled become one loop that computes the same, for any number of steps."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reprise.graph import Graph, Value
+from reprise.interface import recurrences
+from reprise.interface.structure import analyse
+from reprise.interface.unrolled import roll
+from tests.interface.building import Builder
+from tests.interface.evaluate import evaluate
+
+N, D, H, V = 2, 3, 4, 5
+RNG = np.random.default_rng(7)
+
+
+def rows(steps, width=D):
+    return RNG.normal(size=(N, steps, width)).astype(np.float32)
+
+
+def pieces(b, x, steps, style):
+    """The rows of x [N, T, D], taken apart as programs do it."""
+    if style == "unstack":
+        return b.parts("Unpack", x, steps, 1)
+    if style == "split":
+        return [b("Squeeze", p, squeeze_dims=(1,), T="float32") for p in b.parts("Split", x, steps, 1)]
+    bounds = ([[0, t, 0] for t in range(steps)], [[0, t + 1, 0] for t in range(steps)])
+    masks = {"begin_mask": 5, "end_mask": 5, "shrink_axis_mask": 2}
+    return [
+        b("StridedSlice", x, b.const(begin), b.const(end), b.const([1, 1, 1]), T="float32", **masks)
+        for begin, end in zip(*bounds, strict=True)
+    ]
+
+
+def language_model(b, steps, layers=1, style="split", kernels=None, scope=""):
+    """LSTM layers over [N, T, D], their outputs joined as rnn_decoder programs do; gives the names of interest."""
+    x = b.placeholder(f"{scope}x", None, steps, D)
+    kernels = kernels or [
+        (b.variable(f"kernel_{k}", (D if not k else H) + H, 4 * H), b.variable(f"bias_{k}", 4 * H))
+        for k in range(layers)
+    ]
+    states = [[b.placeholder(f"{scope}{s}_{k}", None, H) for s in "ch"] for k in range(len(kernels))]
+    outputs = []
+    for row in pieces(b, x, steps, style):
+        for k, weights in enumerate(kernels):
+            states[k] = list(b.lstm(row, *states[k], *weights))
+            row = states[k][1]
+        outputs.append(row)
+    if len(outputs) == 1:
+        joined = b("Identity", outputs[0], name=f"{scope}joined", T="float32")
+    else:
+        joined = b.concat(*outputs, axis=1, name=f"{scope}joined")
+    flat = b("Reshape", joined, b.const([-1, H]), name=f"{scope}flat", T="float32")
+    return [str(flat), *(str(v) for state in states for v in state)], kernels
+
+
+def feeds(b, steps, layers=1, scope=""):
+    start = {f"{scope}{s}_{k}": RNG.normal(size=(N, H)).astype(np.float32) for k in range(layers) for s in "ch"}
+    return {**b.weights, **start, f"{scope}x": rows(steps)}
+
+
+def same(one: Graph, other: Graph, names, fed):
+    for name in names:
+        np.testing.assert_allclose(evaluate(other, name, fed), evaluate(one, name, fed), rtol=1e-5, atol=1e-6)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(2, 7), st.integers(1, 3), st.sampled_from(["unstack", "split", "slice"]))
+def test_any_number_of_steps_is_one_loop_that_computes_the_same(steps, layers, style):
+    b = Builder()
+    names, _ = language_model(b, steps, layers, style)
+    rolled = roll(b.graph())
+    (found,) = recurrences.find(analyse(rolled.graph))
+    assert len(found.states) == 2 * layers
+    assert list(rolled.steps.values()) == [steps]
+    same(b.graph(), rolled.graph, names, feeds(b, steps, layers))
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(1, 9))
+def test_the_number_of_steps_becomes_that_of_the_rows(rows_fed):
+    b, longer = Builder(), Builder()
+    names, _ = language_model(b, 3)
+    truth, _ = language_model(longer, rows_fed)
+    fed = feeds(b, rows_fed)
+    rolled = roll(b.graph()).graph
+    for ours, theirs in zip(names, truth, strict=True):
+        np.testing.assert_allclose(
+            evaluate(rolled, ours, fed), evaluate(longer.graph(), theirs, fed), rtol=1e-5, atol=1e-6
+        )
+
+
+def test_states_enter_where_the_program_starts_them_and_leave_under_the_names_of_the_last_step():
+    b = Builder()
+    names, _ = language_model(b, 4)
+    structure = analyse(roll(b.graph()).graph)
+    (found,) = recurrences.find(structure)
+    assert [str(s.initial) for s in found.states] == ["c_0:0", "h_0:0"]
+    last = [structure.graph[Value.parse(n).node] for n in names[1:]]
+    assert [n.op for n in last] == ["_Results", "_Results"]
+    assert [n.inputs[0] for n in last] == [s.final for s in found.states]
+
+
+def test_one_packed_state_is_one_state():
+    b = Builder()
+    kernel, bias = b.variable("kernel", D + H, 4 * H), b.variable("bias", 4 * H)
+    packed = b.placeholder("packed", None, 2 * H)
+    for row in pieces(b, b.placeholder("x", None, 5, D), 5, "split"):
+        whole = b("Slice", packed, b.const([0, 0]), b.const([-1, 2 * H]), T="float32")
+        packed = b.concat(*b.lstm(row, *b.parts("Split", whole, 2, 1), kernel, bias), axis=1)
+    rolled = roll(b.graph()).graph
+    (found,) = recurrences.find(analyse(rolled))
+    assert [str(s.initial) for s in found.states] == ["packed:0"]
+    same(b.graph(), rolled, [str(packed)], {**b.weights, "x": rows(5), "packed": rows(1, 2 * H)[:, 0]})
+
+
+def test_a_placeholder_and_a_head_for_every_step_become_sequences_under_the_first_names():
+    b = Builder()
+    kernels = (b.variable("g", D + H, 2 * H), b.variable("gb", 2 * H), b.variable("k", D + H, H), b.variable("kb", H))
+    head = b.variable("w", H, V), b.variable("wb", V)
+    xs = [b.placeholder(f"Placeholder_{t}", None, D) for t in range(4)]
+    h = b.placeholder("h", None, H)
+    scores = []
+    for x in xs:
+        h = b.gru(x, h, kernels)
+        scores.append(b.linear(h, *head))
+    rolled = roll(b.graph()).graph
+    fed = rows(4)
+    start = {**b.weights, "h": rows(1, H)[:, 0]}
+    one_by_one = {**start, **{f"Placeholder_{t}": fed[:, t] for t in range(4)}}
+    truth = np.stack([evaluate(b.graph(), str(s), one_by_one) for s in scores])
+    ours = {**start, "Placeholder_0": np.moveaxis(fed, 1, 0)}
+    np.testing.assert_allclose(evaluate(rolled, str(scores[0]), ours), truth, rtol=1e-5, atol=1e-6)
+    tensors = tuple(f"Placeholder_{t}:0".encode() for t in range(4))
+    assert rolled["Placeholder_0"].attributes["_step_tensors"] == tensors
+    assert "Placeholder_1" not in rolled or not analyse(rolled).consumers["Placeholder_1"]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_packed_outputs_keep_their_axis(axis):
+    b = Builder()
+    kernels = (b.variable("g", D + H, 2 * H), b.variable("gb", 2 * H), b.variable("k", D + H, H), b.variable("kb", H))
+    h, made = b.placeholder("h", None, H), []
+    for row in pieces(b, b.placeholder("x", None, 3, D), 3, "unstack"):
+        h = b.gru(row, h, kernels)
+        made.append(h)
+    packed = b("Pack", *made, axis=axis, N=3, T="float32")
+    rolled = roll(b.graph()).graph
+    assert not any(n.op == "Pack" for n in rolled)
+    same(b.graph(), rolled, [str(packed)], {**b.weights, "x": rows(3), "h": rows(1, H)[:, 0]})
+
+
+def bidirectional(b, steps):
+    """Two layers, each in both directions, the outputs of the first joined step by step."""
+    row = pieces(b, b.placeholder("x", None, steps, D), steps, "unstack")
+    for layer in range(2):
+        width = D if not layer else 2 * H
+        directions = []
+        for order in (1, -1):
+            kernel, bias = b.variable(f"w{layer}{order}", width + H, 4 * H), b.variable(f"b{layer}{order}", 4 * H)
+            zero = b("Fill", b.const([N, H]), b.const(0.0, "float32"), T="float32")
+            c, h, made = zero, zero, []
+            for x in row[::order]:
+                c, h = b.lstm(x, c, h, kernel, bias)
+                made.append(h)
+            directions.append(made[::order])
+        row = [b.concat(*both, axis=1) for both in zip(*directions, strict=True)]
+    return b("Pack", *row, axis=1, N=steps, T="float32", name="out")
+
+
+def test_layers_that_read_both_directions_of_the_layer_below_are_loops_of_their_own():
+    b = Builder()
+    out = bidirectional(b, 4)
+    rolled = roll(b.graph())
+    assert len(rolled.steps) == 4
+    same(b.graph(), rolled.graph, [str(out)], {**b.weights, "x": rows(4)})
+
+
+def test_a_copy_of_one_step_is_read_like_the_unrolled_copy_that_shares_its_weights():
+    b = Builder()
+    names, kernels = language_model(b, 6, 2, scope="train/")
+    sampled, _ = language_model(b, 1, 2, kernels=kernels, scope="sample/")
+    rolled = roll(b.graph())
+    assert sorted(rolled.steps.values()) == [1, 6]
+    same(b.graph(), rolled.graph, names, feeds(b, 6, 2, "train/"))
+    same(b.graph(), rolled.graph, sampled, feeds(b, 1, 2, "sample/"))
+    longer = Builder()
+    truth, _ = language_model(longer, 5, 2, scope="sample/")
+    fed = feeds(b, 5, 2, "sample/")
+    for ours, theirs in zip(sampled, truth, strict=True):
+        np.testing.assert_allclose(
+            evaluate(rolled.graph, ours, fed), evaluate(longer.graph(), theirs, fed), rtol=1e-5, atol=1e-6
+        )
+
+
+def test_a_step_that_differs_leaves_the_graph_as_it_was():
+    b = Builder()
+    kernel, bias = b.variable("kernel", D + H, 4 * H), b.variable("bias", 4 * H)
+    c, h = b.placeholder("c", None, H), b.placeholder("h", None, H)
+    for t, row in enumerate(pieces(b, b.placeholder("x", None, 4, D), 4, "split")):
+        c, h = b.lstm(row, c, h, kernel, bias)
+        h = b.unary("Tanh", h) if t == 2 else h
+    rolled = roll(b.graph())
+    assert rolled.graph.nodes == b.nodes
+    assert not rolled.notes
+
+
+def test_rows_that_are_not_in_order_are_not_a_sequence():
+    b = Builder()
+    kernel, bias = b.variable("kernel", D + H, 4 * H), b.variable("bias", 4 * H)
+    c, h = b.placeholder("c", None, H), b.placeholder("h", None, H)
+    row = pieces(b, b.placeholder("x", None, 4, D), 4, "unstack")
+    for t in (0, 2, 1, 3):
+        c, h = b.lstm(row[t], c, h, kernel, bias)
+    assert not roll(b.graph()).notes
+
+
+def test_steps_that_read_only_some_rows_read_only_those_in_the_loop():
+    b = Builder()
+    kernel, bias = b.variable("kernel", D + H, 4 * H), b.variable("bias", 4 * H)
+    c, h = b.placeholder("c", None, H), b.placeholder("h", None, H)
+    for row in pieces(b, b.placeholder("x", None, 6, D), 6, "unstack")[1:4]:
+        c, h = b.lstm(row, c, h, kernel, bias)
+    rolled = roll(b.graph())
+    assert list(rolled.steps.values()) == [3]
+    start = {"c": rows(1, H)[:, 0], "h": rows(1, H)[:, 0]}
+    same(b.graph(), rolled.graph, [str(c), str(h)], {**b.weights, **start, "x": rows(6)})
+
+
+def test_a_number_that_counts_the_steps_is_counted_by_the_loop():
+    b = Builder()
+    kernel, bias = b.variable("kernel", D + H, H), b.variable("bias", H)
+    h, lengths = b.placeholder("h", None, H), b.placeholder("lengths", None, dtype="int32")
+    for t, row in enumerate(pieces(b, b.placeholder("x", None, 4, D), 4, "unstack")):
+        new = b.unary("Tanh", b.linear(b.concat(row, h, axis=1), kernel, bias))
+        done = b("LessEqual", lengths, b.const(t), T="int32")
+        h = b("Select", done, h, new, T="float32")
+    rolled = roll(b.graph()).graph
+    fed = {**b.weights, "x": rows(4), "h": rows(1, H)[:, 0], "lengths": np.array([2, 4], np.int32)}
+    same(b.graph(), rolled, [str(h)], fed)
+
+
+def test_an_output_that_is_fed_back_is_carried_and_needs_no_input():
+    b = Builder()
+    kernel, bias = b.variable("kernel", D + H, H), b.variable("bias", H)
+    table, head = b.variable("table", V, D), (b.variable("w", H, V), b.variable("wb", V))
+    x, h = b.placeholder("first", None, D), b.placeholder("h", None, H)
+    for _ in range(4):
+        h = b.unary("Tanh", b.linear(b.concat(x, h, axis=1), kernel, bias))
+        chosen = b("ArgMax", b.linear(h, *head), b.const(1), T="float32", output_type="int64")
+        x = b("GatherV2", table, chosen, b.const(0), Tparams="float32")
+    rolled = roll(b.graph()).graph
+    (found,) = recurrences.find(analyse(rolled))
+    assert [str(s.initial) for s in found.states] == ["h:0"]
+    assert [str(c.initial) for c in found.fed_back] == ["first:0"]
+    same(b.graph(), rolled, [str(h)], {**b.weights, "first": rows(1)[:, 0], "h": rows(1, H)[:, 0]})
+
+
+def test_an_unrolled_encoder_hands_its_state_to_an_unrolled_decoder():
+    b = Builder()
+    cells = {
+        s: (b.variable(f"{s}/kernel", D + H, 4 * H), b.variable(f"{s}/bias", 4 * H)) for s in ("encoder", "decoder")
+    }
+    zero = b("Fill", b.const([N, H]), b.const(0.0, "float32"), T="float32")
+    c, h = zero, zero
+    for scope, steps in (("encoder", 3), ("decoder", 5)):
+        for row in pieces(b, b.placeholder(f"{scope}/x", None, steps, D), steps, "unstack"):
+            c, h = b.lstm(row, c, h, *cells[scope])
+    rolled = roll(b.graph())
+    assert sorted(rolled.steps.values()) == [3, 5]
+    fed = {**b.weights, "encoder/x": rows(3), "decoder/x": rows(5)}
+    same(b.graph(), rolled.graph, [str(c), str(h)], fed)
+
+
+def test_nodes_that_a_gradient_reads_stay_and_idle_ones_go():
+    b = Builder()
+    kernel, bias = b.variable("kernel", D + H, H), b.variable("bias", H)
+    h, made = b.placeholder("h", None, H), []
+    for row in pieces(b, b.placeholder("x", None, 4, D), 4, "unstack"):
+        h = b.unary("Tanh", b.linear(b.concat(row, h, axis=1), kernel, bias))
+        made.append(h)
+    slope = b("TanhGrad", made[1], b.placeholder("dy", None, H), T="float32", name="gradient")
+    kept = roll(b.graph()).graph
+    assert kept[slope.node] == b.nodes[slope.node]
+    assert made[1].node in kept
+    assert made[2].node not in kept
+
+
+def test_one_layer_applied_many_times_is_not_a_recurrence():
+    b = Builder()
+    kernel, bias = b.variable("kernel", D, D), b.variable("bias", D)
+    x = b.placeholder("x", None, D)
+    for _ in range(3):
+        x = b.unary("Tanh", b.linear(x, kernel, bias))
+    assert roll(b.graph()).graph.nodes == b.nodes
