@@ -251,6 +251,18 @@ def test_a_graph_that_reads_a_node_it_lacks_is_refused(tmp_path):
         formats.read(tmp_path / "model.meta")
 
 
+def test_weights_of_another_shape_are_not_taken_for_the_variables(folder):
+    meta = folder / "v2" / "model.ckpt-300.meta"
+    proto = messages.parse("MetaGraphDef", meta.read_bytes(), meta)
+    kernel = next(node for node in proto.graph_def.node if node.name == "cell/kernel")
+    kernel.attr["shape"].shape.dim[1].size = 12
+    meta.write_bytes(proto.SerializeToString())
+    model = formats.read(folder / "v2")
+    assert "cell/kernel" not in model.variable_names
+    said = "1 variables differ (cell/kernel is float32 [3, 12], stored is float32 [3, 8])"
+    assert model.notes == (f"graph and weights are not of one model: {said}",)
+
+
 def test_a_tensor_larger_than_the_file_is_not_allocated(tmp_path):
     meta = messages.message_class("MetaGraphDef")()
     value = meta.graph_def.node.add(name="a", op="Const").attr["value"].tensor

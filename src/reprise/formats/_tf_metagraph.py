@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from reprise.errors import DamagedFile, VocabularyError
 from reprise.formats import _tf_graphdef
 from reprise.formats._base import Signature
-from reprise.formats._tf_variables import averages, bind
+from reprise.formats._tf_variables import Binding, averages, bind
 from reprise.graph import Graph
 from reprise.tensors import Tensor
 from reprise.vocabulary import Vocabulary
@@ -28,6 +28,7 @@ class Content:
 
     Attributes:
         assets: Names of the asset files.
+        notes: What is to be said of it.
     """
 
     graph: Graph | None = None
@@ -37,14 +38,7 @@ class Content:
     vocabulary: Vocabulary | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     assets: tuple[str, ...] = ()
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What is to be said of it."""
-        averages = self.metadata.get("moving_averages")
-        if not averages:
-            return ()
-        return (f"moving averages are stored too, of {len(averages)} variables; the plain values are used",)
+    notes: tuple[str, ...] = ()
 
 
 def read(path: Path) -> Any:
@@ -83,15 +77,25 @@ def content(proto: Any, tensors: Mapping[str, Tensor], path: Path) -> Content:
     """
     graph = _tf_graphdef.graph(proto.graph_def, path)
     binding = bind(graph, tensors, proto.saver_def.restore_op_name)
+    shadows = averages(binding.names, tensors)
     return Content(
         graph=graph,
         weights={**tensors, **binding.parts},
         variable_names=binding.names,
         signatures=tuple(_signature(name, proto.signature_def[name]) for name in sorted(proto.signature_def)),
         vocabulary=_vocabulary(proto, path),
-        metadata=_metadata(proto, averages(binding.names, tensors)),
+        metadata=_metadata(proto, shadows),
         assets=tuple(asset.filename for asset in proto.asset_file_def),
+        notes=tuple(_notes(binding, shadows)),
     )
+
+
+def _notes(binding: Binding, shadows: Mapping[str, str]) -> Iterator[str]:
+    if shadows:
+        yield f"moving averages are stored too, of {len(shadows)} variables; the plain values are used"
+    if binding.strangers:
+        shown = "; ".join(binding.strangers[:4]) + (" …" if len(binding.strangers) > 4 else "")
+        yield f"graph and weights are not of one model: {len(binding.strangers)} variables differ ({shown})"
 
 
 def _signature(name: str, proto: Any) -> Signature:

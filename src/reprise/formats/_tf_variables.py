@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from reprise.errors import DamagedFile
-from reprise.graph import Graph, Node, Value
+from reprise.graph import Graph, Node, ShapeAttribute, Value
 from reprise.tensors import Tensor
 
 _EXTENT = re.compile(r"-|(?P<start>\d{1,15}),(?P<length>\d{1,15})", re.ASCII)
@@ -33,10 +33,17 @@ class _Restored(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """The stored name of each variable, and tensors that exist only as a part of a stored one."""
+    """Which tensor each variable has.
+
+    Attributes:
+        names: Variable node → stored name.
+        parts: Tensors that exist only as a part of a stored one.
+        strangers: Variables whose tensor has another shape or type than they, each with both, for messages.
+    """
 
     names: Mapping[str, str]
     parts: Mapping[str, Tensor]
+    strangers: tuple[str, ...] = ()
 
 
 def bind(graph: Graph, weights: Mapping[str, Tensor], restore_op: str = "") -> Binding:
@@ -50,7 +57,29 @@ def bind(graph: Graph, weights: Mapping[str, Tensor], restore_op: str = "") -> B
             found.setdefault(one.variable, one)
     parts = {_part_name(one): _part(weights[one.stored], one) for one in found.values() if one.part}
     names = {variable: _part_name(one) if one.part else one.stored for variable, one in found.items()}
-    return Binding({**names, **{variable: name for variable, name in own.items() if name}}, parts)
+    names.update((variable, name) for variable, name in own.items() if name)
+    tensors = {variable: parts.get(name) or weights[name] for variable, name in names.items()}
+    strangers = {v: _described(graph[v], tensor) for v, tensor in tensors.items() if not _fits(graph[v], tensor)}
+    fitting = {variable: name for variable, name in names.items() if variable not in strangers}
+    return Binding(fitting, parts, tuple(strangers.values()))
+
+
+def _fits(variable: Node, tensor: Tensor) -> bool:
+    """Whether a tensor has the shape and the type that the variable declares, as far as it does."""
+    shape, dtype = variable.attributes.get("shape"), variable.attributes.get("dtype", tensor.dtype)
+    if dtype != tensor.dtype:
+        return False
+    if not isinstance(shape, ShapeAttribute) or shape.dims is None:
+        return True
+    return len(shape.dims) == len(tensor.shape) and all(
+        declared in (None, size) for declared, size in zip(shape.dims, tensor.shape, strict=True)
+    )
+
+
+def _described(variable: Node, tensor: Tensor) -> str:
+    dims = variable.attributes["shape"].dims if "shape" in variable.attributes else None
+    declared = f"{variable.attributes.get('dtype')} {'of any shape' if dims is None else list(dims)}"
+    return f"{variable.name} is {declared}, stored is {tensor.dtype} {list(tensor.shape)}"
 
 
 def averages(names: Mapping[str, str], weights: Mapping[str, Tensor]) -> dict[str, str]:
