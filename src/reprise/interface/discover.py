@@ -10,8 +10,9 @@ import numpy as np
 from reprise.errors import AmbiguousInterface, CallError, NoRecurrence
 from reprise.graph import Graph, Node, Value
 from reprise.interface import axes as axes_of
-from reprise.interface import names, outputs, recurrences, roles, settings, states, stepping
+from reprise.interface import names, outputs, recurrences, roles, settings, states, stepping, types
 from reprise.interface.axes import Axes
+from reprise.interface.facts import Facts
 from reprise.interface.influence import ancestors
 from reprise.interface.normal import normalise
 from reprise.interface.ports import Initial, Interface, Port, Setting, StatePort
@@ -176,15 +177,18 @@ def _select(
     why = ()
     if len(ranked) > 1:
         others = ", ".join(str(g.outputs[0]) for g in ranked[1:])
-        why = (f"{len(ranked)} models in the graph; chosen: the one without dropout and with the freest shape, not that of {others}",)
+        why = (f"{len(ranked)} models in the graph; chosen: the one without random numbers and with the fewest steps and rows baked in, not that of {others}",)
     return best.outputs, best.recurrences, why
 
 
 def _rank(structure: Structure, group: _Group) -> tuple[int, int, int]:
-    """Lower is better: no random numbers, sizes left free, few steps baked in."""
-    names_behind = _behind(structure, group)
-    random = any(structure.graph[n].op.startswith("Random") and structure.context(Value(n)) for n in names_behind)
-    return int(random), 0, len(names_behind) // 1000
+    """Lower is better: no random numbers in it, few steps baked in, few rows baked in."""
+    random = any(structure.graph[n].op.startswith("Random") for n in _behind(structure, group))
+    static = Facts(structure)
+    baked = [static.shape(read.stacked) or () for r in group.recurrences for read in r.reads]
+    steps = [s[0].scale for s in baked if s and s[0].known]
+    rows = [s[1].scale for s in baked if len(s) > 1 and s[1].known]
+    return int(random), max(steps, default=0), max(rows, default=0)
 
 
 def _behind(structure: Structure, group: _Group) -> set[str]:
@@ -320,7 +324,7 @@ def _input_ports(
         Port(
             name,
             str(v),
-            roles.dtype(structure, v),
+            types.dtype(structure, v),
             axes.sizes(v),
             axes.time_axis(v),
             axes.batch_axis(v),
@@ -339,7 +343,7 @@ def _output_ports(
         Port(
             name,
             str(v),
-            roles.dtype(structure, v),
+            types.dtype(structure, v),
             axes.sizes(v),
             axes.time_axis(v),
             axes.batch_axis(v),
@@ -362,7 +366,7 @@ def _state_ports(
                 str(structure.origin(carried.initial)),
                 names.of_final(structure, carried),
                 states.fed_through(structure, carried),
-                roles.dtype(structure, carried.entering),
+                types.dtype(structure, carried.entering),
                 axes.sizes(carried.entering),
                 axes.batch_axis(carried.entering),
                 started[carried],
@@ -374,7 +378,7 @@ def _state_ports(
 def _setting_ports(structure: Structure, scalars: Sequence[Value], needed: set[Value]) -> tuple[Setting, ...]:
     called = names.unique([names.of_setting(v) for v in scalars])
     return tuple(
-        Setting(name, str(v), roles.dtype(structure, v), *settings.inference_value(structure, v, needed))
+        Setting(name, str(v), types.dtype(structure, v), *settings.inference_value(structure, v, needed))
         for name, v in zip(called, scalars, strict=True)
     )
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from reprise.graph import Node, Value
 from reprise.interface.influence import DISCRETE, RANKING, Influence, ancestors
 from reprise.interface.recurrences import Recurrence
+from reprise.interface.states import writes_state
+from reprise.interface.types import dtype
 from reprise.interface.structure import Structure
 from reprise.tensors import Tensor
 
@@ -30,7 +32,8 @@ _SIDE_EFFECTS = frozenset(
     "StackPushV2 TensorListPushBack Abort".split()
 )
 _LOSSES = frozenset("SparseSoftmaxCrossEntropyWithLogits SoftmaxCrossEntropyWithLogits L2Loss CTCLoss InTopK InTopKV2".split())
-_REARRANGING = frozenset("Pack Stack ConcatV2 Concat Identity Reshape ExpandDims Squeeze Transpose _Results".split())
+_JOINS = frozenset("Pack Stack ConcatV2 Concat".split())
+_MOVES = frozenset("Reshape ExpandDims Squeeze Transpose StridedSlice Slice GatherNd TensorListStack".split())
 _ROUNDABOUT = frozenset("Identity Cast Squeeze Reshape Log LogSoftmax Transpose StridedSlice Max Min".split())
 
 
@@ -76,8 +79,12 @@ def predictions(structure: Structure, recurrences: Collection[Recurrence], given
     foreign = sum(1 << i for i, s in enumerate(every) if s not in wanted)
     kinds = _Kinds(structure, reached, from_sources, foreign)
     found = [v for name in kinds.outputs() for v in _presented(structure, Value(name), kinds)]
-    unique = [v for v in dict.fromkeys(found) if not _only_packs_states(structure, v, recurrences)]
-    unique = unique or list(dict.fromkeys(found))
+    unique = list(dict.fromkeys(found))
+    finals = {c.final for r in recurrences for c in r.states}
+    unique = [v for v in unique if not _only_rearranges(structure, v, finals)] or unique
+    finals |= {w.carried.final for r in recurrences for w in r.writes if writes_state(structure, r, w)}
+    unique = [v for v in unique if not _only_rearranges(structure, v, finals)] or unique
+    unique = [v for v in unique if dtype(structure, v).startswith(("float", "bfloat"))] or unique
     uses = tuple(tuple(dict.fromkeys(leaves[s] for s in reached.of(v))) for v in unique)
     return Predictions(tuple(unique), uses, kinds.joined)
 
@@ -276,18 +283,20 @@ def _logits_of(structure: Structure, value: Value) -> Value | None:
     return logits
 
 
-def _only_packs_states(structure: Structure, value: Value, recurrences: Collection[Recurrence]) -> bool:
-    """Whether an end is nothing but final states, put together or alone."""
-    finals = {c.final for r in recurrences for c in r.loop.carried}
+def _only_rearranges(structure: Structure, value: Value, finals: Collection[Value | None]) -> bool:
+    """Whether an end is nothing but what loops leave behind, cut or put together without any computation."""
     pending = [value]
     while pending:
         at = structure.source(pending.pop())
         if at in finals:
             continue
         node = structure.graph.nodes[at.node]
-        if node.op == "Const" or not ancestors(structure, [at]) & {f.node for f in finals if f}:
-            continue
-        if node.op not in _REARRANGING:
+        if node.op in _JOINS:
+            pending.extend(v for v in node.inputs if structure.graph[structure.origin(v).node].op != "Const")
+        elif node.op in _MOVES:
+            pending.append(node.inputs[0])
+        elif node.op.startswith(("TensorArrayGather", "TensorArrayPack")):
+            pending.append(node.inputs[-1])
+        else:
             return False
-        pending.extend(node.inputs)
     return True

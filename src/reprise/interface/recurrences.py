@@ -198,14 +198,16 @@ def _is_fed_back(structure: Structure, carried: Carried) -> bool:
 
 def _reads(structure: Structure, body: list[Node]) -> Iterator[Read]:
     for node in body:
-        if not node.op.startswith(_READS):
-            continue
-        list_like = node.op == "TensorListGetItem"
-        flow = node.inputs[0] if list_like else node.inputs[-1]
-        filled = structure.graph.nodes.get(structure.origin(flow).node)
-        stacked = None if filled is None else stacked_into(filled)
+        stacked = stacked_by(structure, node) if node.op.startswith(_READS) else None
         if stacked is not None:
             yield Read(node.name, node.inputs[1], stacked)
+
+
+def stacked_by(structure: Structure, read: Node) -> Value | None:
+    """The sequence behind the array that a node reads a row of."""
+    flow = read.inputs[0] if read.op == "TensorListGetItem" else read.inputs[-1]
+    filled = structure.graph.nodes.get(structure.origin(flow).node)
+    return None if filled is None else stacked_into(filled)
 
 
 def _writes(structure: Structure, loop: Loop, body: list[Node]) -> Iterator[Write]:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from reprise.graph import Value
 from reprise.interface.axes import Axes
+from reprise.interface.influence import ancestors
 from reprise.interface.recurrences import Recurrence
-from reprise.interface.states import through_copies
+from reprise.interface.states import writes_state
 from reprise.interface.structure import Structure
+from reprise.interface.types import dtype
 
 _LOOKUPS = frozenset("Gather GatherV2 ResourceGather OneHot EmbeddingLookup".split())
 _PASSING = frozenset(
@@ -16,19 +18,6 @@ _PASSING = frozenset(
     "NextIteration TensorListFromTensor Pack ConcatV2 Concat Slice".split()
 )
 _COMPARISONS = frozenset("GreaterEqual Less Greater LessEqual Equal NotEqual Max Min Maximum Minimum ReverseSequence".split())
-
-
-def dtype(structure: Structure, value: Value) -> str:
-    """The element type of `value`, by the attribute that its operator keeps it in."""
-    node = structure.graph[value.node]
-    types = node.attributes.get("output_types") or node.attributes.get("component_types")
-    if isinstance(types, tuple) and value.index < len(types):
-        return str(types[value.index])
-    for name in ("DstT", "output_type", "dtype", "T", "Tparams", "type", "element_dtype", "TI"):
-        found = node.attributes.get(name)
-        if isinstance(found, str):
-            return found
-    return dtype(structure, node.inputs[value.index if node.op == "_Results" else 0]) if node.inputs else "float32"
 
 
 def of_input(
@@ -77,11 +66,39 @@ def of_output(
         return "probabilities"
     if any(_feeds_softmax(structure, value, other) for other in wanted) or _scored(structure, value):
         return "logits"
+    if _width(axes, value) in _symbols(structure, axes, used) and not _is_hidden(structure, used, value):
+        return "logits"
+    return "hidden" if _is_hidden(structure, used, value) else "values"
+
+
+def _is_hidden(structure: Structure, used: tuple[Recurrence, ...], value: Value) -> bool:
+    """Whether a value is the sequence of a recurrence's own states."""
     hidden = {_flow_owner(structure, w.carried.final) for r in used for w in r.writes}
     at = value
     while structure.graph[at.node].op in ("Transpose", "Identity", "Reshape", "_Results"):
         at = structure.graph[at.node].inputs[0]
-    return "hidden" if at.node in hidden and _is_state_element(structure, used, at) else "values"
+    return at.node in hidden and _is_state_element(structure, used, at)
+
+
+def _width(axes: Axes, value: Value) -> int | None:
+    shape = axes.facts.shape(value)
+    return shape[-1].scale if shape and shape[-1].known else None
+
+
+def _symbols(structure: Structure, axes: Axes, used: tuple[Recurrence, ...]) -> set[int]:
+    """The number of symbols of each table or one-hot code that the sequences are made by."""
+    behind = ancestors(structure, [read.stacked for r in used for read in r.reads])
+    behind |= ancestors(structure, [w.element for r in used for w in r.writes])
+    sizes = set()
+    for name in behind:
+        node = structure.graph[name]
+        if node.op in ("Gather", "GatherV2", "ResourceGather"):
+            table = axes.facts.shape(node.inputs[0])
+            sizes |= {table[0].scale} if table and table[0].known else set()
+        elif node.op == "OneHot":
+            depth = axes.facts.content(node.inputs[1])
+            sizes |= set() if depth is None else {int(depth.item())}
+    return sizes
 
 
 def _behind(structure: Structure, value: Value, through: tuple[str, ...]) -> str:
@@ -123,9 +140,8 @@ def _flow_owner(structure: Structure, final: Value | None) -> str | None:
 
 
 def _is_state_element(structure: Structure, used: tuple[Recurrence, ...], stacked: Value) -> bool:
-    for r in used:
-        carried = {v for c in r.states for v in through_copies(structure, c.leaving)}
-        for w in r.writes:
-            if _flow_owner(structure, w.carried.final) == stacked.node:
-                return bool(carried & set(through_copies(structure, w.element)))
-    return False
+    return any(
+        _flow_owner(structure, w.carried.final) == stacked.node and writes_state(structure, r, w)
+        for r in used
+        for w in r.writes
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reprise.graph import Node, Value
-from reprise.interface.roles import dtype
+from reprise.interface.types import dtype
 from reprise.interface.structure import Structure
 from reprise.tensors import Tensor
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reprise.graph import Node, Value
-from reprise.interface.recurrences import Recurrence
+from reprise.interface.recurrences import Recurrence, Write
 from reprise.interface.structure import Carried, Structure
 
 _ACTIVATIONS = frozenset("Tanh Relu Relu6 Elu Selu Softsign Softplus Sigmoid Identity Minimum Maximum Cast".split())
@@ -87,6 +87,12 @@ def through_copies(structure: Structure, value: Value) -> list[Value]:
         else:
             found.append(at)
     return found
+
+
+def writes_state(structure: Structure, recurrence: Recurrence, write: Write) -> bool:
+    """Whether what a loop writes at each step is one of its states."""
+    carried = {v for c in recurrence.states for v in through_copies(structure, c.leaving)}
+    return bool(carried & set(through_copies(structure, write.element)))
 
 
 def _upstream(

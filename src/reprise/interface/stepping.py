@@ -14,7 +14,7 @@ from typing import NamedTuple
 from reprise.graph import Node, Value
 from reprise.interface.axes import Axes
 from reprise.interface.influence import SHAPE_ONLY, Influence, ancestors
-from reprise.interface.recurrences import Recurrence
+from reprise.interface.recurrences import Read, Recurrence, stacked_by
 from reprise.interface.structure import Carried, Structure
 
 
@@ -37,6 +37,8 @@ _KEEP_ROWS = frozenset(
     "FusedBatchNormV2 FusedBatchNormV3 DynamicPartition DynamicStitch ParallelDynamicStitch Enter "
     "PlaceholderWithDefault ReadVariableOp Snapshot EnsureShape".split()
 )
+_PASS = frozenset("Identity StopGradient PreventGradient CheckNumerics Enter _Results Snapshot EnsureShape".split())
+_PARTITIONS = frozenset({"DynamicPartition", "DynamicStitch", "ParallelDynamicStitch"})
 _SLICES = frozenset({"StridedSlice", "Slice"})
 _ARRAYS = ("TensorArray", "TensorList")
 
@@ -52,6 +54,8 @@ def obstacle(
     """Why the model cannot be stepped, or an empty string where it can."""
     if started:
         return f"the model computes the first state of {started[0].final} from its inputs"
+    if not any(axes.time_axis(v) is not None for v in inputs):
+        return "no input has an axis of time: the graph makes the sequence itself from what it is given"
     kinds = _kinds(structure, used, axes, inputs, outputs)
     for recurrence in used:
         why = _inside(structure, recurrence)
@@ -114,11 +118,11 @@ def _of_node(structure: Structure, axes: Axes, node: Node, kinds: dict[str, Kind
 
 
 def _of_rows(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
-    keeps = _has_time(axes, Value(node.name))
+    keeps = _has_time(axes, Value(node.name)) or _is_part(structure, axes, node)
     rule = _RULES.get(node.op)
     if rule is not None:
         return rule(structure, axes, node, above)
-    if node.op in _KEEP_ROWS and keeps:
+    if node.op in _PASS or (node.op in _KEEP_ROWS and keeps):
         return ROWS
     if node.op in _SLICES:
         return ROWS if keeps else _taken(axes, node)
@@ -131,6 +135,13 @@ def _mixed(node: Node) -> Kind:
 
 def _has_time(axes: Axes, value: Value) -> bool:
     return any(axes.times & set(d.symbols) for d in axes.facts.shape(value) or ())
+
+
+def _is_part(structure: Structure, axes: Axes, node: Node) -> bool:
+    """Rows that DynamicPartition sorted, to be put back in order: the look-up in an embedding of several parts."""
+    symbols = {s for d in axes.facts.shape(Value(node.name)) or () for s in d.symbols}
+    makers = {s.removeprefix("?").rpartition(".")[0] for s in symbols}
+    return any((made := structure.graph.nodes.get(m)) is not None and made.op in _PARTITIONS for m in makers)
 
 
 def _taken(axes: Axes, node: Node) -> Kind:
@@ -178,7 +189,7 @@ def _inside(structure: Structure, recurrence: Recurrence) -> str:
     """What in the body of a loop depends on the number of the iteration."""
     counters = {c.entering for c in recurrence.counters}
     for read in recurrence.reads:
-        if structure.source(read.index) not in counters:
+        if structure.plain(read.index) not in counters and not _is_lagged(structure, recurrence, read):
             return f"loop {recurrence.loop.name!r} reads its input in another order than that of time ({read.node})"
     blocked = SHAPE_ONLY | _COMPARISONS | frozenset(_indexed(structure, recurrence))
     influence = Influence(structure, tuple(counters), blocked, within=recurrence.loop.name)
@@ -186,6 +197,19 @@ def _inside(structure: Structure, recurrence: Recurrence) -> str:
     if any(influence.mask(v) for v in results):
         return f"loop {recurrence.loop.name!r} computes with the number of the step"
     return ""
+
+
+def _is_lagged(structure: Structure, recurrence: Recurrence, read: Read) -> bool:
+    """`raw_rnn` reads row t+1 at the end of step t, and row 0 before the loop."""
+    if structure.plain(read.index) not in {structure.source(c.leaving) for c in recurrence.counters}:
+        return False
+    firsts = [
+        n
+        for c in recurrence.loop.carried
+        for n in ancestors(structure, [c.initial])
+        if structure.graph[n].op.startswith(("TensorArrayRead", "TensorListGetItem"))
+    ]
+    return any(stacked_by(structure, structure.graph[n]) == read.stacked for n in firsts)
 
 
 _COMPARISONS = frozenset("Less LessEqual Greater GreaterEqual Equal NotEqual".split())

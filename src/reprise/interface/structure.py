@@ -21,6 +21,9 @@ from reprise.interface.inline import RESULTS
 _PASS = frozenset({"Identity", "StopGradient", "PreventGradient", "CheckNumerics", "EnsureShape", "RefIdentity"})
 
 
+_SWITCHES = frozenset({"Switch", "RefSwitch"})
+
+
 class InLoop(NamedTuple):
     """Inside the loop of this frame."""
 
@@ -122,6 +125,12 @@ class Structure:
                 value = self._loop_switches[value.node]
             else:
                 return value
+
+    def plain(self, value: Value) -> Value:
+        """`source`, and into branches: a value inside a branch is the one that its Switch lets in."""
+        while (node := self.graph.nodes.get((value := self.source(value)).node)) is not None and node.op in _SWITCHES:
+            value = node.inputs[0]
+        return value
 
     def origin(self, value: Value) -> Value:
         """`source`, and out of branches and loops through the nodes that bring a value in unchanged."""
