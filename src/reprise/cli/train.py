@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
 from argparse import SUPPRESS, ArgumentParser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -79,19 +83,43 @@ def train(resume: bool, quiet: bool, **given: Any) -> None:
         given["columns"] = tuple(given["columns"].split(","))
     if "out" not in given:
         raise CallError("--out is missing: name the folder of the run, such as --out runs/mine")
-    finished = _run(given, resume, quiet)
+    begin = _resumed(given) if resume else _new(given)
+    with _silence():
+        from reprise.train.display import Display
+    with Display(quiet=quiet) as display:
+        finished = begin((display,))
     if finished.signal:
         raise SystemExit(128 + finished.signal)
 
 
-def _run(given: dict[str, Any], resume: bool, quiet: bool) -> Any:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on the processor are no news to a user
+def _new(given: dict[str, Any]) -> Callable[..., Any]:
     from reprise import train
-    from reprise.train.display import Display
 
-    with Display(quiet=quiet) as display:
-        if not resume:
-            return train.train(train.TrainConfig(**given), (display,))
-        if not given["data"]:
-            del given["data"]
-        return train.resume(given.pop("out"), given, (display,))
+    config = train.TrainConfig(**given)
+    return lambda observers: train.train(config, observers)
+
+
+def _resumed(given: dict[str, Any]) -> Callable[..., Any]:
+    from reprise import train
+
+    changes = {name: value for name, value in given.items() if name != "out" and (name, value) != ("data", ())}
+    return lambda observers: train.resume(given["out"], changes, observers)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Holds standard error back: TensorFlow greets there when it loads, before it heeds any setting."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(kept, held.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -171,7 +171,7 @@ def read(prefix: Path) -> Checkpoint:
         raise DamagedFile(
             f"{prefix}.index or .data: {_first_line(error)}; the file is damaged or was cut short."
         ) from error
-    vocabulary = None if about["vocabulary"] is None else Vocabulary.from_json(about["vocabulary"])
+    vocabulary = Vocabulary.from_json(about["vocabulary"]) if "vocabulary" in about else None
     return Checkpoint(prefix, values, Architecture(**about["architecture"]), vocabulary, about["config"])
 
 

@@ -7,7 +7,6 @@ import time
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
-from rich.table import Table
 from rich.text import Text
 
 from reprise.train.events import Advanced, Event, Finished, Saved, Started, Validated
@@ -95,15 +94,15 @@ class Display:
 
     def _closing(self, event: Finished, meter: _Meter) -> None:
         best = best_prefix(event)
-        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), title_justify="left")
-        table.add_row("ended", f"after step {event.step:,}: {event.why}")
-        table.add_row("time", f"{_clock(event.seconds)}, {meter.mean_speed():,.0f} {meter.unit}/s while training")
-        if math.isfinite(event.best_loss):
-            table.add_row("validation", meter.loss(event.best_loss))
-        table.add_row("best", str(best))
-        for purpose, command in commands(event.folder, best, forecast=meter.forecast).items():
-            table.add_row(purpose, command)
-        self._console.print(table, soft_wrap=True)
+        rows = {
+            "ended": f"after step {event.step:,}: {event.why}",
+            "time": f"{_clock(event.seconds)}, {meter.mean_speed():,.0f} {meter.unit}/s while training",
+            **({"validation": meter.loss(event.best_loss)} if math.isfinite(event.best_loss) else {}),
+            "best": str(best),
+            **commands(event.folder, best, forecast=meter.forecast),
+        }
+        for name, value in rows.items():  # in lines of any length, so that a command can be copied
+            self._console.print(Text(f"{name:<12}{value}"), soft_wrap=True)
 
     def _say(self, text: str, style: str = "") -> None:
         if not self._quiet:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 
@@ -20,6 +20,9 @@ from reprise.train.model import Architecture, Named, dropout_mask, forward, loss
 from reprise.vocabulary import Vocabulary
 
 v1 = tf.compat.v1
+
+#: Inputs and outputs by role.
+Signature: TypeAlias = tuple[Named, Named]
 
 #: Hints that newer versions attach to operators; TensorFlow 1 refuses a graph with attributes it does not know.
 _UNKNOWN_TO_TENSORFLOW_1 = ("debug_name", "grad_a", "grad_b", "validate_shape", "_has_manual_control_dependencies")
@@ -46,8 +49,8 @@ def meta_graph(
     with tf.Graph().as_default() as graph, _frames():
         created = _variables(model, variables)
         inputs, states, logits, final = _inference(model, created)
-        step = _step_signature(model, inputs, states, logits, final)
-        train = _training(model, created, inputs, states, (logits, final), config)
+        signatures = {"step": _step_signature(model, inputs, states, logits, final)}
+        signatures["train"] = _training(model, created, inputs, states, (logits, final), config)
         saver = v1.train.Saver(created, max_to_keep=None)
         about = _about(model, vocabulary, config)
         graph.add_to_collection(COLLECTION, about)
@@ -56,8 +59,8 @@ def meta_graph(
     for node in meta.graph_def.node:
         for attribute in _UNKNOWN_TO_TENSORFLOW_1:
             node.attr.pop(attribute, None)
-    meta.signature_def["step"].CopyFrom(step)
-    meta.signature_def["train"].CopyFrom(train)
+    for name, (inputs, outputs) in signatures.items():
+        _describe(meta.signature_def[name], f"reprise/{name}", inputs, outputs)
     return bytes(meta.SerializeToString(deterministic=True))
 
 
@@ -99,13 +102,13 @@ def _inference(model: Architecture, variables: Named) -> tuple[tf.Tensor, Named,
     return inputs, states, logits, {name: tf.identity(final[name], name=f"final_state/{name}") for name in final}
 
 
-def _step_signature(model: Architecture, inputs: tf.Tensor, states: Named, logits: tf.Tensor, final: Named) -> Any:
+def _step_signature(
+    model: Architecture, inputs: tf.Tensor, states: Named, logits: tf.Tensor, final: Named
+) -> Signature:
     outputs = {logits.op.name: logits}
     if model.task == "text":
         outputs["probabilities"] = tf.nn.softmax(logits, name="probabilities")
-    return _signature(
-        {inputs.op.name: inputs, **_state_keys(states)}, {**outputs, **_state_keys(final)}, "reprise/step"
-    )
+    return {inputs.op.name: inputs, **_state_keys(states)}, {**outputs, **_state_keys(final)}
 
 
 def _training(
@@ -115,7 +118,7 @@ def _training(
     states: Named,
     inferred: tuple[tf.Tensor, Named],
     config: Mapping[str, Any],
-) -> Any:
+) -> Signature:
     with tf.name_scope("training"):
         targets = v1.placeholder(inputs.dtype, inputs.shape, name="targets")
         rate = v1.placeholder_with_default(variables["trainer/learning_rate"], [], name="learning_rate")
@@ -137,11 +140,8 @@ def _training(
         with tf.control_dependencies([objective, norm, *final.values()]):
             train_op = tf.group(optimizer.apply(variables, names, gradients, rate), name="train_op")
     fed = {inputs.op.name: inputs, "targets": targets, "learning_rate": rate, **_state_keys(states)}
-    fetched = {"loss": objective, "gradient_norm": norm, **_state_keys(final)}
-    signature = _signature(fed, fetched, "reprise/train")
-    # An operation has no tensor: TensorInfo holds its name, as in SavedModel's own train_op signature.
-    signature.outputs["train_op"].name = train_op.name
-    return signature
+    fetched = {"loss": objective, "gradient_norm": norm, "train_op": train_op, **_state_keys(final)}
+    return fed, fetched
 
 
 def _normalised(variables: Named, values: tf.Tensor) -> tf.Tensor:
@@ -166,16 +166,19 @@ def _state_keys(states: Named) -> dict[str, tf.Tensor]:
     return {f"state/{name}": tensor for name, tensor in states.items()}
 
 
-def _signature(inputs: Named, outputs: Named, method: str) -> Any:
-    info = v1.saved_model.build_tensor_info
-    return v1.saved_model.build_signature_def(
-        {key: info(tensor) for key, tensor in inputs.items()},
-        {key: info(tensor) for key, tensor in outputs.items()},
-        method,
-    )
+def _describe(signature: Any, method: str, inputs: Named, outputs: Named) -> None:
+    """Writes a SignatureDef."""
+    signature.method_name = method
+    for described, named in ((signature.inputs, inputs), (signature.outputs, outputs)):
+        for key, value in named.items():
+            described[key].name = value.name
+            if isinstance(value, tf.Tensor):  # an operation has a name only, as in SavedModel's own train_op
+                described[key].dtype = value.dtype.as_datatype_enum
+                described[key].tensor_shape.CopyFrom(value.shape.as_proto())
 
 
 def _about(model: Architecture, vocabulary: Vocabulary | None, config: Mapping[str, Any]) -> bytes:
-    symbols = None if vocabulary is None else vocabulary.to_json()
-    about = {"version": 1, "vocabulary": symbols, "architecture": model.to_json(), "config": dict(config)}
+    about = {"version": 1, "architecture": model.to_json(), "config": dict(config)}
+    if vocabulary is not None:
+        about["vocabulary"] = vocabulary.to_json()
     return json.dumps(about, ensure_ascii=False).encode("utf-8")
