@@ -21,12 +21,13 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--json", dest="as_json", action="store_true", help="print data")
 
 
-def inspect(path: Path, as_json: bool, **options: Any) -> None:
+def inspect(path: Path, vocabulary: Path | None, as_json: bool, **options: Any) -> None:
     """Show what a saved model holds: format, interface and the evidence for it, variables, vocabulary.
 
     Also for a file that cannot be run: then it says what stands in the way.
     """
-    from reprise.restore import examine
+    from reprise.examine import examine
+    from reprise.formats import read_vocabulary
 
-    found = examine(path, **options)
+    found = examine(path, vocabulary=None if vocabulary is None else read_vocabulary(vocabulary), **options)
     print(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if as_json else found)

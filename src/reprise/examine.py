@@ -1,0 +1,140 @@
+"""What a saved model holds and what stands in the way of running it, for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from os import PathLike
+from typing import Any
+
+from reprise import formats, interface
+from reprise.errors import RepriseError
+from reprise.formats import StoredModel
+from reprise.interface import Choices, Interface
+from reprise.restore import restore
+from reprise.tensors import DTYPES, Tensor
+from reprise.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What was found. Printed, it is a report.
+
+    Attributes:
+        stored: The files as data.
+        vocabulary: That of the files, or the one that was given.
+        interface: Its recurrent interface, or None where that was not established.
+        obstacle: Why the model cannot be run, or None where it can.
+    """
+
+    stored: StoredModel
+    vocabulary: Vocabulary | None
+    interface: Interface | None
+    obstacle: RepriseError | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The same facts as plain data."""
+        stored, obstacle = self.stored, self.obstacle
+        return {
+            "path": str(stored.path),
+            "format": stored.format,
+            "evidence": stored.evidence,
+            "files": [str(f) for f in stored.files],
+            "notes": list(stored.notes),
+            "vocabulary": None if self.vocabulary is None else self.vocabulary.to_json(),
+            "vocabulary_source": stored.vocabulary_source,
+            "signatures": [asdict(s) for s in stored.signatures],
+            "variables": [{"name": n, "dtype": t.dtype, "shape": list(t.shape)} for n, t in stored.weights.items()],
+            "interface": None if self.interface is None else self.interface.to_json(),
+            "obstacle": None if obstacle is None else {"kind": type(obstacle).__name__, "message": str(obstacle)},
+        }
+
+    def __str__(self) -> str:
+        return "\n\n".join(f"{title}\n{_indented(lines)}" for title, lines in self._sections() if lines)
+
+    def _sections(self) -> Iterator[tuple[str, list[str]]]:
+        stored, found = self.stored, self.interface
+        yield f"{stored.format}: {stored.evidence}", [str(f) for f in stored.files]
+        yield "Notes", list(stored.notes)
+        yield "Interface", [] if found is None else str(found).splitlines()
+        yield "Evidence", [] if found is None else list(found.evidence)
+        yield "Vocabulary", _vocabulary(self.vocabulary, stored.vocabulary_source)
+        yield "Signatures", [f"{s.name}: {', '.join(s.inputs)} → {', '.join(s.outputs)}" for s in stored.signatures]
+        yield f"Variables: {_amount(stored.weights.values())}", _table(stored)
+        yield "It can be run" if self.obstacle is None else "It cannot be run", [_advice(self)]
+
+
+def examine(
+    path: str | PathLike[str],
+    *,
+    inputs: Sequence[str] = (),
+    outputs: Sequence[str] = (),
+    states: Sequence[str] = (),
+    scope: str = "",
+    vocabulary: Vocabulary | None = None,
+) -> Examination:
+    """Looks at the saved model at `path`, whether or not it can be run; the arguments are those of `restore`.
+
+    Raises:
+        ReadError: The file cannot be read at all.
+    """
+    stored = formats.read(path)
+    symbols = vocabulary or stored.vocabulary
+    try:
+        model = restore(path, inputs=inputs, outputs=outputs, states=states, scope=scope, vocabulary=vocabulary)
+    except RepriseError as obstacle:
+        choices = Choices(tuple(inputs), tuple(outputs), tuple(states), scope)
+        return Examination(stored, symbols, _interface(stored, choices), obstacle)
+    return Examination(stored, symbols, model.interface, None)
+
+
+def _interface(stored: StoredModel, choices: Choices) -> Interface | None:
+    """The interface of a graph that was understood but cannot be run."""
+    if stored.graph is None:
+        return None
+    try:
+        return interface.discover(stored.graph, choices).interface
+    except RepriseError:
+        return None  # the obstacle says why
+
+
+def _indented(lines: Sequence[str]) -> str:
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def _vocabulary(vocabulary: Vocabulary | None, source: str) -> list[str]:
+    if vocabulary is None:
+        return ["none in the files or beside them; a model of symbols needs one: --vocabulary FILE"]
+    shown = " ".join(repr(s) for s in vocabulary.symbols[:12]) + (" …" if len(vocabulary) > 12 else "")
+    return [f"{len(vocabulary)} {vocabulary.kind}" + (f", from {source}" if source else ""), shown]
+
+
+def _amount(tensors: Any) -> str:
+    known = list(tensors)
+    size = sum(t.size * DTYPES[t.dtype].itemsize for t in known)
+    return f"{len(known)} with {sum(t.size for t in known):,} numbers, {size / 1e6:,.1f} MB"
+
+
+def _table(stored: StoredModel) -> list[str]:
+    width = max((len(name) for name in stored.weights), default=0)
+    return [f"{name:{width}}  {_kind(tensor)}" for name, tensor in stored.weights.items()]
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{tensor.dtype} [{', '.join(map(str, tensor.shape))}]"
+
+
+def _advice(found: Examination) -> str:
+    if found.obstacle is None:
+        return (
+            f"reprise sample {found.stored.path}"
+            if _speaks(found)
+            else f"reprise run {found.stored.path} --inputs in.npz --outputs out.npz"
+        )
+    return f"{type(found.obstacle).__name__}: {found.obstacle}"
+
+
+def _speaks(found: Examination) -> bool:
+    """Whether it is a model of symbols that can be sampled."""
+    outputs = () if found.interface is None else found.interface.outputs
+    return found.vocabulary is not None and any(p.role in ("logits", "probabilities") for p in outputs)
