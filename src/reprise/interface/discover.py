@@ -13,6 +13,7 @@ from reprise.interface import axes as axes_of
 from reprise.interface import names, outputs, recurrences, roles, settings, states, stepping, types
 from reprise.interface.axes import Axes
 from reprise.interface.facts import Facts
+from reprise.interface.feedback import open_feedback
 from reprise.interface.influence import ancestors
 from reprise.interface.normal import normalise
 from reprise.interface.ports import Initial, Interface, Port, Setting, StatePort
@@ -82,8 +83,13 @@ def discover(graph: Graph, choices: Choices | None = None, variables: Collection
     found = recurrences.find(structure)
     if not found:
         raise NoRecurrence(_without_recurrence(graph))
+    notes = normal.notes
+    opened = open_feedback(structure, found)
+    if opened is not None:
+        structure = analyse(opened[0])
+        found, notes = recurrences.find(structure), (*notes, *opened[1])
     wanted, used, why = _choose(structure, found, choices)
-    return _describe(structure, used, wanted, choices, (*normal.notes, *why))
+    return _describe(structure, used, wanted, choices, (*notes, *why))
 
 
 def _without_recurrence(graph: Graph) -> str:

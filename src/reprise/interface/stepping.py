@@ -87,18 +87,26 @@ def _after_loop(
 ) -> Kind:
     """What a loop leaves behind: rows in its arrays, the end in its variables."""
     reads = [kinds.get(r.stacked.node, STILL) for r in recurrence.reads]
-    read = {r.stacked for r in recurrence.reads}
-    others = [
-        kinds.get(v.node, STILL)
-        for v in recurrence.loop.constants.values()
-        if not structure.graph[structure.origin(v).node].op.startswith(_ARRAYS) and v not in read
-    ]
+    others = [kinds.get(v.node, STILL) for v in _used_constants(structure, recurrence)]
     for kind in (*reads, *others):
         if kind.name == "mixed":
             return kind
     if any(k in (ROWS, END) for k in others):
         return Kind("mixed", f"every iteration of loop {recurrence.loop.name!r} looks at a whole sequence")
     return ROWS if any(w.carried == carried for w in recurrence.writes) else END
+
+
+def _used_constants(structure: Structure, recurrence: Recurrence) -> list[Value]:
+    """Values from outside whose numbers the body computes with, the sequences that it reads aside."""
+    constants = {
+        inner: outer
+        for inner, outer in recurrence.loop.constants.items()
+        if not structure.graph[structure.origin(outer).node].op.startswith(_ARRAYS)
+    }
+    influence = Influence(structure, tuple(constants), SHAPE_ONLY, within=recurrence.loop.name)
+    results = [c.leaving for c in recurrence.loop.carried] + [w.element for w in recurrence.writes]
+    used = {inner for v in results for inner in influence.of(v)}
+    return [outer for inner, outer in constants.items() if inner in used]
 
 
 def _of_node(structure: Structure, axes: Axes, node: Node, kinds: dict[str, Kind]) -> Kind:

@@ -86,22 +86,24 @@ def _plans(view: View, found: chains.Chains) -> list[Plan]:
     plans: dict[str, Plan] = {}
     for cluster in sorted(found.clusters, key=lambda c: min(view.place[chain.anchors[0]] for chain in c)):
         steps = correspond(view, cluster)
-        if steps is not None:
-            plan = _plan(view, steps)
-            plans[plan.frame] = plan
+        if steps is None:
+            continue
+        frame = frame_name(view, steps)
+        if len(found.clusters) > 1:
+            _remember(view, frame, steps)
+        used, _ = steps.needed(view.graph, [Value(a) for a in steps.anchors])
+        plans[frame] = Plan(frame, steps, outputs_of(view, steps, used))
     copies = [copy for model in plans.values() for copy in single.adopt(view, model, found.single)]
     plans |= {copy.frame: copy for copy in sorted(copies, key=lambda c: len(c.outputs))}
     return _linked(view, list(plans.values()))
 
 
-def _plan(view: View, steps: Steps) -> Plan:
-    frame = frame_name(view, steps)
-    used, _ = steps.needed(view.graph, [Value(a) for a in steps.anchors])
+def _remember(view: View, frame: str, steps: Steps) -> None:
+    """Lets the steps of another recurrence know what these make as the rows of a sequence."""
     for t, images in enumerate(steps.images):
         for value in _values(view, steps):
             source = stacked_name(frame, value)
             view.stacked[Value(images[value.node], value.index)] = Piece(source, 0, t, kept=False, of=len(steps.images))
-    return Plan(frame, steps, outputs_of(view, steps, used))
 
 
 def _linked(view: View, plans: list[Plan]) -> list[Plan]:

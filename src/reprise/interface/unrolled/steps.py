@@ -213,6 +213,7 @@ class _Overlay:
         self.images: dict[str, str] = {}
         self.roles: dict[tuple[str, int], Role] = {}
         self.members: dict[Row, list[Value]] = {}
+        self._attributes: dict[str, dict[str, Any]] = {}
         self._known: dict[tuple[Value, Value], _Match | None] = {}
         self.region = tuple(self._region())
 
@@ -275,7 +276,11 @@ class _Overlay:
 
     def _alike(self, name: str, other: str) -> bool:
         one, two = self.nodes[name], self.nodes[other]
-        return one.op == two.op and len(one.inputs) == len(two.inputs) and attributes_of(one) == attributes_of(two)
+        if one.op != two.op or len(one.inputs) != len(two.inputs):
+            return False
+        if name not in self._attributes:
+            self._attributes[name] = attributes_of(one)
+        return self._attributes[name] == attributes_of(two)
 
     def _inputs(self, name: str, other: str, depth: int = 0) -> list[_Match] | None:
         if depth > MAX_DEPTH or not self._alike(name, other):

@@ -1,0 +1,153 @@
+"""Loops that draw their own next input, opened: the symbol becomes an input again.
+
+A sampler inside the graph starts from a first symbol, draws the next from its own scores and ends after so many steps or at
+an end mark. To a caller who holds the state, the drawn symbol is the input of the next step. So the loop variable that holds
+it is replaced by a row of a sequence, and the loop runs once for each row, whatever ended it before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from reprise.graph import Graph, Node, ShapeAttribute, Value
+from reprise.interface.axes import array_sizes
+from reprise.interface.facts import Facts
+from reprise.interface.frame import row_count
+from reprise.interface.recurrences import Recurrence
+from reprise.interface.structure import Carried, Structure
+from reprise.interface.types import dtype
+from reprise.tensors import in_memory
+
+_PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
+
+
+def open_feedback(structure: Structure, found: tuple[Recurrence, ...]) -> tuple[Graph, tuple[str, ...]] | None:
+    """The graph with every loop opened that draws its own input, and what was done; None where there is none.
+
+    A loop that also reads a sequence (a decoder that may mix in its own draws) stays as it is.
+    """
+    closed = [r for r in found if r.fed_back and not r.reads and r.counters]
+    if not closed:
+        return None
+    nodes = dict(structure.graph.nodes)
+    for recurrence in closed:
+        _open(structure, recurrence, nodes)
+    notes = tuple(
+        f"loop {r.loop.name!r} draws its own next input; here the caller gives it ({', '.join(str(c.initial) for c in r.fed_back)})"
+        for r in closed
+    )
+    return Graph(nodes, structure.graph.functions), notes
+
+
+def _open(structure: Structure, recurrence: Recurrence, nodes: dict[str, Node]) -> None:
+    scope = f"{recurrence.loop.name}/opened"
+    sequences = [_sequence(structure, c, nodes) for c in recurrence.fed_back]
+    rows, made = row_count(scope, sequences[0])
+    nodes.update((n.name, n) for n in made)
+    for k, (carried, sequence) in enumerate(zip(recurrence.fed_back, sequences, strict=True)):
+        _read_instead(structure, recurrence, carried, sequence, rows, f"{scope}/{k}", nodes)
+    _run_for(recurrence, rows, scope, nodes)
+    replaced = dict.fromkeys(array_sizes(structure, recurrence), rows)
+    for write in recurrence.writes:  # the arrays that the loop writes hold as many rows as the sequence has
+        _rewire(nodes, structure.origin(write.carried.initial).node, replaced)
+
+
+def _sequence(structure: Structure, carried: Carried, nodes: dict[str, Node]) -> Value:
+    """A placeholder for the symbols of all steps, under the name of the first symbol's placeholder where it has one."""
+    first = structure.origin(carried.initial)
+    node = structure.graph[first.node]
+    shape = Facts(structure).shape(first)
+    sizes = None if shape is None else (None, *(d.scale if d.known else None for d in shape))
+    attributes = {"dtype": dtype(structure, first), "shape": ShapeAttribute(sizes)}
+    if node.op in _PLACEHOLDERS and set(structure.consumers[node.name]) <= _entrances(structure, carried, first):
+        nodes[node.name] = Node(node.name, "Placeholder", (), (), attributes)
+        return first
+    name = f"{carried.enter}/symbols"
+    nodes[name] = Node(name, "Placeholder", (), (), attributes)
+    return Value(name)
+
+
+def _entrances(structure: Structure, carried: Carried, first: Value) -> set[str]:
+    """The nodes between a first symbol and its loop."""
+    names, value = {carried.enter}, carried.initial
+    while value != first:
+        names.add(value.node)
+        value = structure.graph[value.node].inputs[0]
+    return names
+
+
+def _read_instead(
+    structure: Structure,
+    recurrence: Recurrence,
+    carried: Carried,
+    sequence: Value,
+    rows: Value,
+    scope: str,
+    nodes: dict[str, Node],
+) -> None:
+    """Inside the loop the variable's Identity becomes a read of this step's row."""
+    kind = dtype(structure, carried.entering)
+    frame = {"frame_name": _frame_name(structure, carried), "is_constant": True}
+    numbers = {n: Node(f"{scope}/{n}", "Const", (), (), _int(k)) for n, k in (("zero", 0), ("one", 1))}
+    array = Node(f"{scope}/array", "TensorArrayV3", (rows,), (), {"dtype": kind})
+    places = Node(f"{scope}/places", "Range", (Value(numbers["zero"].name), rows, Value(numbers["one"].name)), (), {"Tidx": "int32"})
+    filled = Node(
+        f"{scope}/filled",
+        "TensorArrayScatterV3",
+        (Value(array.name), Value(places.name), sequence, Value(array.name, 1)),
+        (),
+        {"T": kind},
+    )
+    handle = Node(f"{scope}/handle", "Enter", (Value(array.name),), (), frame)
+    flow = Node(f"{scope}/flow", "Enter", (Value(filled.name),), (), frame)
+    read = Node(
+        f"{scope}/read",
+        "TensorArrayReadV3",
+        (Value(handle.name), _inside(structure, recurrence.counters[0]), Value(flow.name)),
+        (),
+        {"dtype": kind},
+    )
+    nodes.update((n.name, n) for n in (*numbers.values(), array, places, filled, handle, flow, read))
+    for name in _switches(structure, carried):
+        for consumer in structure.consumers[name]:
+            _rewire(nodes, consumer, {Value(name, 1): Value(read.name)})
+    for name in (carried.enter, carried.entering.node):
+        nodes.pop(name, None)
+
+
+def _switches(structure: Structure, carried: Carried) -> list[str]:
+    return [n for n in structure.consumers[carried.entering.node] if structure.is_loop_switch(n)]
+
+
+def _inside(structure: Structure, counter: Carried) -> Value:
+    """A counter as the body sees it."""
+    return Value(_switches(structure, counter)[0], 1)
+
+
+def _frame_name(structure: Structure, carried: Carried) -> object:
+    return structure.graph[carried.enter].attributes["frame_name"]
+
+
+def _run_for(recurrence: Recurrence, rows: Value, scope: str, nodes: dict[str, Node]) -> None:
+    """The loop's condition becomes: as long as there is a row."""
+    counter = recurrence.counters[0]
+    frame = {"frame_name": nodes[counter.enter].attributes["frame_name"], "is_constant": True}
+    bound = Node(f"{scope}/bound", "Enter", (rows,), (), frame)
+    below = Node(f"{scope}/below", "Less", (counter.entering, Value(bound.name)), (), {"T": "int32"})
+    nodes.update({bound.name: bound, below.name: below})
+    for node in list(nodes.values()):
+        if node.op == "LoopCond" and node.inputs[0] == recurrence.loop.condition:
+            nodes[node.name] = replace(node, inputs=(Value(below.name),))
+
+
+def _rewire(nodes: dict[str, Node], name: str, replaced: Mapping[Value, Value]) -> None:
+    node = nodes.get(name)
+    if node is not None:
+        nodes[name] = replace(node, inputs=tuple(replaced.get(v, v) for v in node.inputs))
+
+
+def _int(number: int) -> dict[str, object]:
+    return {"dtype": "int32", "value": in_memory(np.asarray(number, np.int32))}
