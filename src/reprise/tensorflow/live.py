@@ -80,9 +80,9 @@ class LiveModel:
     def _run(self, fetches: list[Any], feeds: Mapping[Any, Any]) -> list[Array]:
         try:
             return [np.asarray(array) for array in self._session.run(fetches, dict(feeds))]
-        except tf.errors.OpError as error:
+        except (tf.errors.OpError, ValueError) as error:
             raise SaveError(
-                f"the session cannot run the model by the interface that was found: {error.message.splitlines()[0]}. "
+                f"the session cannot run the model by the interface that was found: {str(error).splitlines()[0]}. "
                 "Say which tensors are meant with inputs=, outputs= or states=."
             ) from error
 
@@ -99,8 +99,13 @@ def _tensor(graph: Any, name: str | None, what: str) -> Any:
 
 def _baked(port: Port | StatePort, tensor: Any) -> tuple[int | None, ...]:
     """The sizes that a program must feed: the tensor's, or the port's where the tensor leaves them open."""
-    if tensor.shape.rank != len(port.shape):
+    if tensor.shape.rank is None:
         return port.shape
+    if tensor.shape.rank != len(port.shape):
+        raise SaveError(
+            f"{port.name!r} is not one tensor of the graph ({tensor.name} has the shape {tensor.shape}), as where each "
+            "step has a placeholder of its own, so that a signature cannot name it. Save the graph that runs one step."
+        )
     return tuple(n if n is not None else m for n, m in zip(tensor.shape.as_list(), port.shape, strict=True))
 
 

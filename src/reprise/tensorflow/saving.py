@@ -79,8 +79,7 @@ def save(
     meta = _exported(session.graph, variables, place)
     found = _discovered(meta, place, Choices(tuple(inputs), tuple(outputs), tuple(states), scope))
     live = LiveModel(session, found, vocabulary)
-    held = dict(zip([v.name for v in variables], of_session.values(session, variables), strict=True))
-    with publishing.publication(place) as part:
+    with of_session.unchanged(session, variables) as held, publishing.publication(place) as part:
         copy, written = _with_saver(meta)
         _describe(written, live, publishing.before(place), vocabulary)
         _write(part, copy, written, held)
@@ -144,7 +143,7 @@ def _with_saver(meta: Any) -> tuple[Any, Any]:
     with tf.Graph().as_default() as copy:
         saver = v1.train.import_meta_graph(meta)
         written = v1.train.export_meta_graph(
-            saver_def=saver.as_saver_def(), clear_devices=True, clear_extraneous_savers=True, strip_default_attrs=True
+            saver_def=saver.as_saver_def(), clear_devices=True, strip_default_attrs=True
         )
     return copy, written
 
@@ -156,21 +155,24 @@ def _describe(meta: Any, live: LiveModel, before: Mapping[str, Any], vocabulary:
         named = [*signature.inputs.values(), *signature.outputs.values()]
         if all(one.name.partition(":")[0] in nodes for one in named):
             meta.signature_def[name].CopyFrom(signature)
-    info = v1.saved_model.build_tensor_info
-    fed = {**live.inputs, **live.settings, **_state_keys(live.states)}
-    fetched = {**live.outputs, **_state_keys(live.final)}
-    step = v1.saved_model.build_signature_def(
-        {key: info(tensor) for key, tensor in fed.items()},
-        {key: info(tensor) for key, tensor in fetched.items()},
-        _METHOD,
-    )
-    meta.signature_def[_SIGNATURE].CopyFrom(step)
+    step = meta.signature_def[_SIGNATURE]
+    step.Clear()
+    step.method_name = _METHOD
+    _name(step.inputs, {**live.inputs, **live.settings, **_state_keys(live.states)})
+    _name(step.outputs, {**live.outputs, **_state_keys(live.final)})
     if vocabulary is not None:
         entries = meta.collection_def[_COLLECTION].bytes_list
         about = json.loads(entries.value[0]) if entries.value else {}
         about |= {"version": 1, "vocabulary": vocabulary.to_json()}
         del entries.value[:]
         entries.value.append(json.dumps(about, ensure_ascii=False).encode())
+
+
+def _name(infos: Any, tensors: Mapping[str, Any]) -> None:
+    for key, tensor in tensors.items():
+        infos[key].name = tensor.name
+        infos[key].dtype = tensor.dtype.as_datatype_enum
+        infos[key].tensor_shape.CopyFrom(tensor.shape.as_proto())
 
 
 def _state_keys(states: Mapping[str, Any]) -> dict[str, Any]:

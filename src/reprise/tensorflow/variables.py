@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,6 +147,21 @@ def values(session: Any, variables: Sequence[Variable]) -> list[Array]:
             f"{len(unset)} of {len(variables)} variables have no value in this session: {shown}. "
             "Run their initializers, or restore them, first."
         ) from error
+
+
+@contextmanager
+def unchanged(session: Any, variables: Sequence[Variable]) -> Iterator[Mapping[str, Array]]:
+    """The values by name; those that steps of the model change (states that it keeps in variables) are set back after.
+
+    Raises:
+        CallError: Some have no value yet.
+    """
+    held = values(session, variables)
+    try:
+        yield {v.name: array for v, array in zip(variables, held, strict=True)}
+    finally:
+        pairs = zip(variables, held, values(session, variables), strict=True)
+        assign(session, [(v, array) for v, array, now in pairs if array.tobytes() != now.tobytes()])
 
 
 def _is_set(session: Any, tensor: Any) -> bool:
