@@ -36,13 +36,14 @@ Variable = Callable[[Node], Tensor | None]
 Settings = Mapping[str, float | int | bool]
 
 
-def lift(found: Discovery, variable: Variable, settings: Settings | None = None) -> Lifted:
+def lift(found: Discovery, variable: Variable, settings: Settings | None = None, *, fast: bool = True) -> Lifted:
     """The model that `found` describes, as ONNX.
 
     Args:
         found: The interface and its places in the graph.
         variable: The stored tensor of a variable node, or None.
         settings: Values of settings, where they are not those that inference uses.
+        fast: Whether loops of known cells become LSTM, GRU and RNN operators; without, every loop stays one.
 
     Raises:
         LiftError: An operator that is needed has no translation.
@@ -51,6 +52,7 @@ def lift(found: Discovery, variable: Variable, settings: Settings | None = None)
     chosen = {s.name: (settings or {}).get(s.name, s.value) for s in found.interface.settings}
     fixed = {k: v for k, v in chosen.items() if v is not None}
     emitter, block, inputs = _prepared(found, variable, fixed)
+    emitter.fast_path = fast
     for port, carried in zip(found.interface.states, found.states, strict=True):
         if port.initial == "inputs":
             continue
@@ -65,7 +67,7 @@ def lift(found: Discovery, variable: Variable, settings: Settings | None = None)
             outputs.append((STATE_OUT + port.name, emitter.name(carried.final, block), port.dtype, port.shape))
     graph, weights = assemble(block, inputs, outputs, "model")
     still_open = tuple(s.name for s in found.interface.settings if s.name not in fixed)
-    return Lifted(found.interface, graph, weights, fixed, still_open)
+    return Lifted(found.interface, graph, weights, fixed, still_open, tuple(emitter.fast), tuple(emitter.misses))
 
 
 def first_states(found: Discovery, variable: Variable) -> tuple[onnx.GraphProto, dict[str, Array]]:

@@ -15,8 +15,9 @@ from onnx import TensorProto, helper
 from reprise.graph import Node, Value
 from reprise.interface.facts import stacked_into, written_value
 from reprise.interface.influence import Influence
-from reprise.interface.roles import dtype as value_dtype
+from reprise.interface.types import dtype as value_dtype
 from reprise.interface.structure import Carried, InBranch, InLoop, Loop, is_loop_merge
+from reprise.lift import recurrent
 from reprise.lift.block import Block, computed, onnx_type
 from reprise.lift.emitter import Operator, Site
 from reprise.tensors import Tensor
@@ -41,6 +42,11 @@ def _loop_of(site: Site, inside: Value) -> Loop:
 def emit_loop(site: Site, loop: Loop) -> None:
     """Emits `loop` as one ONNX Loop into the block of `site`, and names its final values there."""
     plan = _Plan(site, loop)
+    cells = recurrent.emit(site.emitter, site.block, plan.body()) if site.emitter.fast_path else recurrent.Miss("not wanted")
+    if not isinstance(cells, recurrent.Miss):
+        plan.leave(cells)
+        return
+    site.emitter.misses.append(f"loop {loop.name!r}: {cells.reason}")
     outer = site.block
     trips, first = plan.trips(), ""
     body = Block(outer.names, loop.context, outer)
@@ -97,6 +103,13 @@ class _Plan:
             body.values[carried.entering] = body.names.fresh(carried.entering.node)
         for carried in self.kept:
             body.values[carried.entering] = self._initial(carried)
+
+    def body(self) -> recurrent.Body:
+        """What the fast path needs to know."""
+        rows = [_element(self.site, c) for c in self.arrays]
+        bounds = _bounds(self.site, self.loop, self.numbers, self.loop.condition)
+        still = {c.entering: self._initial(c) for c in self.kept}
+        return recurrent.Body(self.loop, self.numbers, self.carried, self.initial, still, rows, bounds or ())
 
     def trips(self) -> str | None:
         """The number of iterations (int64), where the condition only compares counters with bounds."""

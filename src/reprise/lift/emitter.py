@@ -10,7 +10,7 @@ import numpy as np
 from reprise.errors import LiftError, MissingWeights
 from reprise.graph import Node, Value
 from reprise.interface.facts import Facts
-from reprise.interface.roles import dtype as value_dtype
+from reprise.interface.types import dtype as value_dtype
 from reprise.interface.sizes import Dim, dim
 from reprise.interface.structure import Structure
 from reprise.lift.block import Block, Names, onnx_type
@@ -37,6 +37,9 @@ class Emitter:
         structure: The source.
         facts: What is known of its values.
         names: Names and constants of the model.
+        fast_path: Whether loops of known cells become ONNX's recurrent operators.
+        fast: The recurrent operators that were emitted in the place of loops.
+        misses: Why other loops stayed loops.
     """
 
     def __init__(
@@ -60,6 +63,9 @@ class Emitter:
         self._operators = operators
         self._variable = variable
         self._weights: dict[str, str] = {}
+        self.fast_path = True
+        self.fast: list[str] = []
+        self.misses: list[str] = []
 
     def name(self, value: Value, block: Block) -> str:
         """The ONNX name of `value`, emitting what it needs first."""
@@ -99,6 +105,10 @@ class Emitter:
         ]
         names += [block.ints(size.scale)] if size.scale != 1 else []
         return names[0] if len(names) == 1 else _product(outermost, names)
+
+    def stored(self, node: Node) -> Tensor | None:
+        """The stored tensor of a variable node, None where the files have none."""
+        return self._variable(node)
 
     def variable(self, node: Node) -> str:
         """The initializer of a variable node."""

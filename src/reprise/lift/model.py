@@ -30,7 +30,8 @@ class Lifted:
         weights: The large initializers by name.
         fixed: Settings whose value was built in.
         open: Settings that are inputs of the graph.
-        fast: Names of the fused ONNX operators in use, for `inspect`; empty for the general path.
+        fast: Names of the recurrent ONNX operators in use, for `inspect`.
+        misses: Why other loops of the source stayed loops.
     """
 
     interface: Interface
@@ -39,6 +40,7 @@ class Lifted:
     fixed: Mapping[str, float | int | bool]
     open: tuple[str, ...]
     fast: tuple[str, ...] = ()
+    misses: tuple[str, ...] = ()
 
     def numbers(self) -> dict[str, Array]:
         """All initializers by name, large and small."""

@@ -1,0 +1,181 @@
+"""The fast path: a loop all of whose states belong to known cells becomes LSTM, GRU and RNN operators of ONNX.
+
+They run over the whole sequence at once. What lies between the cells (residuals, projections, gates of a highway) is
+computed for all steps at once too, or the loop stays a loop: there are no half measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reprise import cells
+from reprise.cells import joined
+from reprise.graph import Value
+from reprise.interface.facts import stacked_into
+from reprise.interface.sizes import dim
+from reprise.interface.structure import Carried, Loop
+from reprise.interface.types import dtype as value_dtype
+from reprise.lift.block import Block, computed
+from reprise.lift.emitter import Emitter
+from reprise.lift.recurrent.affine import Reader
+from reprise.lift.recurrent.matching import Found, match
+from reprise.lift.recurrent.numbers import Numbers
+from reprise.lift.recurrent.sequences import Miss, Plan, Walk
+from reprise.tensors import Array
+
+__all__ = ["Body", "Miss", "emit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What of a loop is wanted.
+
+    Attributes:
+        loop: The loop.
+        numbers: Variables that hold the number of the iteration.
+        carried: Variables that are carried, and their initial values by ONNX name.
+        initial: See `carried`.
+        still: Variables that no step changes → their ONNX name.
+        rows: What the loop writes at each step, one value for each array.
+        bounds: The loop runs while its number is below all of these; empty where that is not known.
+    """
+
+    loop: Loop
+    numbers: Sequence[Carried]
+    carried: Sequence[Carried]
+    initial: Sequence[str]
+    still: Mapping[Value, str]
+    rows: Sequence[Value]
+    bounds: Sequence[Value]
+
+
+def emit(emitter: Emitter, block: Block, body: Body) -> list[str] | Miss:
+    """Emits the loop into `block`; gives the final values of `carried`, and the whole arrays, by ONNX name.
+
+    Nothing is emitted when it gives a `Miss`.
+    """
+    strange = next((c for c in body.carried if _type(emitter, c) != "float32"), None)
+    if strange is not None:
+        return Miss(
+            f"state {strange.entering} is {_type(emitter, strange)}, and ONNX Runtime has these cells in float32"
+        )
+    if not body.bounds or not body.carried:
+        return Miss("its condition is more than a number of steps")
+    reader = Reader(emitter.structure, emitter.facts, Numbers(emitter.structure, emitter.known, emitter.stored))
+    found = match(reader, body.carried)
+    if isinstance(found, Carried):
+        return Miss(f"state {found.entering} belongs to no cell that is known")
+    plan = Walk(emitter, body.loop, {c.entering for c in body.numbers}, found).plan(body.rows)
+    return plan if isinstance(plan, Miss) else _Emission(emitter, block, body, found, plan).result()
+
+
+def _type(emitter: Emitter, carried: Carried) -> str:
+    return computed(value_dtype(emitter.structure, carried.entering))
+
+
+class _Emission:
+    """The loop as whole sequences: every value of the body has a name of shape [T, …] in a block of its own."""
+
+    def __init__(self, emitter: Emitter, block: Block, body: Body, found: Sequence[Found], plan: Plan) -> None:
+        self._emitter = emitter
+        self._outer = block
+        self._body = body
+        self._plan = plan
+        self._cells = {c.output: c for c in found}
+        self._initial = dict(zip(body.carried, body.initial, strict=True))
+        self._final: dict[Carried, str] = {}
+        self._steps = ""
+        self._sequences = Block(block.names, body.loop.context, block)
+        self._sequences.nodes = block.nodes
+        self._sequences.values.update(body.still)
+
+    def result(self) -> list[str]:
+        for value in self._plan.order:
+            if value in self._cells:
+                self._sequences.values[value] = self._cell(self._cells[value])
+            elif value in self._plan.reads:
+                self._sequences.values[value] = self._read(self._plan.reads[value])
+            else:
+                self._emitter.name(value, self._sequences)
+        rows = [self._emitter.name(v, self._sequences) for v in self._body.rows]
+        return [*(self._final[c] for c in self._body.carried), *rows]
+
+    def _read(self, filled: Value) -> str:
+        """A sequence that is read: as many rows of it as the loop has steps."""
+        rows = self._emitter.name(filled, self._outer)
+        if self._has_all_rows(filled):
+            return rows
+        return self._outer.one("Slice", rows, self._outer.ints(0), self._number_of_steps(), self._outer.ints(0))
+
+    def _has_all_rows(self, filled: Value) -> bool:
+        """Whether the loop ends with the last row: its only bound is the number of rows."""
+        facts = self._emitter.facts
+        stacked = stacked_into(self._emitter.structure.graph[filled.node])
+        shape = None if stacked is None else facts.shape(stacked)
+        sizes = [facts.of(b).content for b in self._body.bounds]
+        return shape is not None and all(
+            s is not None and s.size == 1 and facts.sizes.resolve(dim(s.item())) == shape[0] for s in sizes
+        )
+
+    def _number_of_steps(self) -> str:
+        if not self._steps:
+            names = [self._emitter.name(b, self._outer) for b in self._body.bounds]
+            least = names[0] if len(names) == 1 else self._outer.one("Min", *names)
+            count = self._outer.one("Reshape", self._outer.one("Cast", least, to=7), self._outer.ints(1))
+            self._steps = self._outer.one("Max", count, self._outer.ints(0))  # a negative end would count from the last
+        return self._steps
+
+    def _cell(self, cell: Found) -> str:
+        """Emits one operator; gives its outputs [T, N, H]."""
+        factors = [self._sequences.values[self._emitter.structure.source(f)] for f in cell.factors]
+        block = self._outer
+        x = factors[0] if len(factors) == 1 else block.one("Concat", *factors, axis=2)
+        first = block.ints(0)
+        states = [cell.h] if cell.c is None else [cell.h, cell.c]
+        inputs = [x, *self._weights(cell), "", *(block.one("Unsqueeze", self._initial[s], first) for s in states)]
+        if cell.weights.peephole:
+            zero = np.zeros(_hidden(cell), np.float32)
+            inputs.append(
+                self._constant(joined({g: cell.weights.peephole.get(g, zero) for g in "iof"}, "iof"), cell, "P")
+            )
+        name = cell.cell.name
+        made = block.add(name, inputs, 1 + len(states), f"{cell.output.node}/{name}", **_attributes(cell))
+        self._emitter.fast.append(name)
+        for state, last in zip(states, made[1:], strict=True):
+            self._final[state] = block.one("Squeeze", last, first)
+        return block.one("Squeeze", made[0], block.ints(1))
+
+    def _weights(self, cell: Found) -> list[str]:
+        """W [1, gates · H, D], R [1, gates · H, H] and B [1, 2 · gates · H] in ONNX's order."""
+        order, weights = cell.cell.gates, cell.weights
+        zero = np.zeros(_hidden(cell), np.float32)
+        biases = [joined({g: b.get(g, zero) for g in order}, order) for b in (weights.bias, weights.recurrent_bias)]
+        return [
+            self._constant(joined(weights.kernel, order).T, cell, "W"),
+            self._constant(joined(weights.recurrent, order).T, cell, "R"),
+            self._constant(np.concatenate(biases), cell, "B"),
+        ]
+
+    def _constant(self, array: Array, cell: Found, letter: str) -> str:
+        return self._outer.names.constant(array[None].astype(np.float32), f"{cell.output.node}/{letter}")
+
+
+def _hidden(cell: Found) -> int:
+    return int(next(iter(cell.weights.recurrent.values())).shape[0])
+
+
+def _attributes(cell: Found) -> dict[str, object]:
+    attributes: dict[str, object] = {
+        "hidden_size": _hidden(cell),
+        "activations": [a.name for a in cell.activations],
+    }
+    for name in ("alpha", "beta"):
+        numbers = [n for a in cell.activations if (n := getattr(a, name)) is not None]
+        if numbers:
+            attributes[f"activation_{name}"] = numbers
+    if cell.cell is cells.GRU_RESET_AFTER:
+        attributes["linear_before_reset"] = 1
+    return attributes

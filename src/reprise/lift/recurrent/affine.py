@@ -1,0 +1,246 @@
+"""What the gates of a cell are computed from: sums of matrix products, peepholes and biases, read as data.
+
+However a cell is written (one product of everything joined, or one for each gate; biases before or after; a split,
+slices; a forget bias added on the way), each of its gates is an activation of such a sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from reprise.graph import Node, Value
+from reprise.interface.facts import Facts
+from reprise.interface.fold import fold
+from reprise.interface.structure import Structure
+from reprise.lift.recurrent.numbers import Numbers
+from reprise.tensors import Array
+
+_SUMS = frozenset({"Add", "AddV2", "BiasAdd", "BiasAddV1", "AddN"})
+_ACTIVATIONS = frozenset({"Sigmoid", "Tanh", "Relu", "Softsign"})  # those that ONNX calls the same
+_DEPTH = 16  # a gate has a handful of terms; what is nested deeper is not one
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """A sum.
+
+    Attributes:
+        products: Factor [N, K] → the matrix [K, H] that it is multiplied by.
+        peepholes: Factor [N, H] → the vector [H] that it is multiplied by.
+        bias: A number or a vector [H].
+        rest: Terms that are none of these.
+    """
+
+    products: Mapping[Value, Array] = field(default_factory=dict)
+    peepholes: Mapping[Value, Array] = field(default_factory=dict)
+    bias: Array = field(default_factory=lambda: np.zeros((), np.float32))
+    rest: tuple[Value, ...] = ()
+
+    def __add__(self, other: Affine) -> Affine:
+        return Affine(
+            _added(self.products, other.products),
+            _added(self.peepholes, other.peepholes),
+            self.bias + other.bias,
+            self.rest + other.rest,
+        )
+
+    def columns(self, chosen: Array) -> Affine | None:
+        """Some columns of it, None where a term cannot be divided."""
+        if self.rest or self.peepholes:
+            return None
+        bias = self.bias[chosen] if self.bias.ndim else self.bias
+        return Affine({factor: matrix[:, chosen] for factor, matrix in self.products.items()}, {}, bias)
+
+
+def _added(one: Mapping[Value, Array], other: Mapping[Value, Array]) -> dict[Value, Array]:
+    return {**one, **{k: one[k] + v if k in one else v for k, v in other.items()}}
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """An activation by ONNX's name, with its parameters where it has some."""
+
+    name: str
+    alpha: float | None = None
+    beta: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """An activation of a sum."""
+
+    activation: Activation
+    sum: Affine
+
+
+class Reader:
+    """Reads gates and sums out of the body of a loop."""
+
+    def __init__(self, structure: Structure, facts: Facts, numbers: Numbers) -> None:
+        self.structure = structure
+        self.facts = facts
+        self.numbers = numbers
+
+    def node(self, value: Value) -> Node:
+        """The node behind `value`."""
+        return self.structure.graph[self.structure.source(value).node]
+
+    def operands(self, value: Value, *ops: str) -> Iterator[tuple[Value, Value]]:
+        """The two inputs of `value` in both orders, nothing where it is made by another operator."""
+        node = self.node(value)
+        if node.op in ops and len(node.inputs) == 2:
+            a, b = (self.structure.source(v) for v in node.inputs)
+            yield a, b
+            yield b, a
+
+    def gate(self, value: Value) -> Gate | None:
+        """`value` as a gate: an activation of a sum, or some columns of one."""
+        found = self.activation(value)
+        if found is not None:
+            return Gate(found[0], self.sum(found[1]))
+        cut = self._columns(self.structure.source(value))
+        found = None if cut is None else self.activation(cut[0])
+        if cut is None or found is None:
+            return None
+        part = self.sum(found[1]).columns(cut[1])
+        return None if part is None else Gate(found[0], part)
+
+    def activation(self, value: Value) -> tuple[Activation, Value] | None:
+        """The activation that makes `value`, and what it is applied to."""
+        node = self.node(value)
+        if node.op in _ACTIVATIONS:
+            return Activation(node.op), self.structure.source(node.inputs[0])
+        return self._hard_sigmoid(value)
+
+    def _hard_sigmoid(self, value: Value) -> tuple[Activation, Value] | None:
+        """`clip(alpha · x + beta, 0, 1)`, as Keras writes it."""
+        inside = self._clipped(value)
+        for scaled, beta in () if inside is None else self.operands(inside, "Add", "AddV2"):
+            for x, alpha in self.operands(scaled, "Mul"):
+                a, b = self._number(alpha), self._number(beta)
+                if a is not None and b is not None:
+                    return Activation("HardSigmoid", a, b), x
+        return None
+
+    def _clipped(self, value: Value) -> Value | None:
+        """What is clipped to [0, 1] to give `value`."""
+        node = self.node(value)
+        if node.op == "ClipByValue":
+            bounds = [self._number(v) for v in node.inputs[1:]]
+            return self.structure.source(node.inputs[0]) if bounds == [0.0, 1.0] else None
+        for outer, outer_bound, inner, inner_bound in (
+            ("Maximum", 0.0, "Minimum", 1.0),
+            ("Minimum", 1.0, "Maximum", 0.0),
+        ):
+            for between, bound in self.operands(value, outer):
+                for x, other in self.operands(between, inner):
+                    if self._number(bound) == outer_bound and self._number(other) == inner_bound:
+                        return x
+        return None
+
+    def _number(self, value: Value) -> float | None:
+        found = self.numbers.of(value)
+        return float(found.item()) if found is not None and found.size == 1 else None
+
+    def sum(self, value: Value, depth: int = 0) -> Affine:
+        """`value` as a sum; what is not understood is its `rest`."""
+        value = self.structure.source(value)
+        rest = Affine(rest=(value,))
+        if depth > _DEPTH:
+            return rest
+        bias = self._row(value)
+        if bias is not None:
+            return Affine(bias=bias)
+        node = self.node(value)
+        if node.op in _SUMS:
+            total = Affine()
+            for term in node.inputs:
+                total += self.sum(term, depth + 1)
+            return total
+        if node.op == "MatMul":
+            return self._product(node) or rest
+        if node.op == "Mul":
+            return self._peephole(value) or rest
+        cut = self._columns(value)
+        return rest if cut is None else self.sum(cut[0], depth + 1).columns(cut[1]) or rest
+
+    def _row(self, value: Value) -> Array | None:
+        """A number or a vector that is added to every row."""
+        numbers = self.numbers.of(value)
+        if numbers is None or any(n != 1 for n in numbers.shape[:-1]):
+            return None
+        return numbers.reshape(numbers.shape[-1:]) if numbers.size > 1 else numbers.reshape(())
+
+    def _product(self, node: Node) -> Affine | None:
+        matrix = self.numbers.of(node.inputs[1])
+        if matrix is None or matrix.ndim != 2 or node.attributes.get("transpose_a"):
+            return None
+        if node.attributes.get("transpose_b"):
+            matrix = matrix.T
+        factors = list(self._factors(node.inputs[0], len(matrix)))
+        if sum(width for _, width in factors) != len(matrix):
+            return None
+        products: dict[Value, Array] = {}
+        start = 0
+        for factor, width in factors:
+            products = _added(products, {factor: matrix[start : start + width]})
+            start += width
+        return Affine(products)
+
+    def _factors(self, value: Value, rows: int) -> Iterator[tuple[Value, int]]:
+        """The parts of what is multiplied by a matrix of so many rows, and their widths."""
+        value = self.structure.source(value)
+        node = self.node(value)
+        parts = node.inputs[:-1] if node.op == "ConcatV2" else node.inputs[1:] if node.op == "Concat" else ()
+        axis = self.numbers.of(node.inputs[-1] if node.op == "ConcatV2" else node.inputs[0]) if parts else None
+        if axis is None or int(axis.item()) not in (1, -1):
+            yield value, rows
+            return
+        widths = [self._width(part) for part in parts]
+        if widths.count(None) > 1:
+            yield value, rows
+            return
+        left = rows - sum(w for w in widths if w is not None)
+        for part, width in zip(parts, widths, strict=True):
+            yield from self._factors(part, left if width is None else width)
+
+    def _width(self, value: Value) -> int | None:
+        shape = self.facts.shape(value)
+        return shape[-1].scale if shape and shape[-1].known else None
+
+    def _peephole(self, value: Value) -> Affine | None:
+        for factor, vector in self.operands(value, "Mul"):
+            row = self._row(vector)
+            if row is not None and row.ndim == 1:
+                return Affine(peepholes={factor: row})
+        return None
+
+    def _columns(self, value: Value) -> tuple[Value, Array] | None:
+        """What `value` is columns of, and which: found by taking them from a row of column numbers."""
+        node = self.structure.graph[value.node]
+        place = {"Split": 1, "SplitV": 0, "StridedSlice": 0, "Slice": 0}.get(node.op)
+        width = None if place is None else self._width(node.inputs[place])
+        if place is None or width is None or len(self.facts.shape(node.inputs[place]) or ()) != 2:
+            return None
+        others = [self.numbers.of(v) for i, v in enumerate(node.inputs) if i != place]
+        if any(o is None for o in others):
+            return None
+        taken = _taken(node, value.index, np.arange(width)[None], [o for o in others if o is not None])
+        return None if taken is None or taken.ndim != 2 else (self.structure.source(node.inputs[place]), taken[0])
+
+
+def _taken(node: Node, index: int, row: Array, others: list[Array]) -> Array | None:
+    """Output `index` of a node that divides its input, for an input of one row."""
+    if node.op == "Split":
+        count = int(node.attributes.get("num_split", 1))
+        return np.split(row, count, 1)[index] if int(others[0]) in (1, -1) and row.size % count == 0 else None
+    if node.op == "SplitV":
+        sizes = others[0].ravel().tolist()
+        if int(others[1]) not in (1, -1) or min(sizes) < 0 or sum(sizes) != row.size:
+            return None
+        return np.split(row, np.cumsum(sizes)[:-1], 1)[index]
+    made = fold(node, [row, *others])
+    return None if made is None or made[0].shape[:1] != (1,) else made[0]
