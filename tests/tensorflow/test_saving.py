@@ -186,11 +186,11 @@ def test_states_that_enter_as_one_tensor_cannot_be_named_apart(tmp_path):
         shared = []
         language_model(state=lambda shape, name: shared[0] if shared else shared.append(tf.zeros(shape)) or shared[0])
         initialised(session)
-        with pytest.raises(SaveError, match="'layer0.h' and 'layer0.c' both enter as zeros:0"):
+        with pytest.raises(SaveError, match=r"'layer0\.h' and 'layer0\.c' both enter as zeros:0"):
             reprise.tensorflow.save(session, tmp_path / "model.ckpt")
 
 
 @pytest.mark.parametrize("prefix", ["", "checkpoint"])
 def test_a_prefix_must_be_a_name_of_its_own(tmp_path, live, prefix):
-    with pytest.raises(CallError, match="give a prefix, such as runs/model.ckpt"):
+    with pytest.raises(CallError, match=r"give a prefix, such as runs/model\.ckpt"):
         reprise.tensorflow.save(live[0], tmp_path / prefix)

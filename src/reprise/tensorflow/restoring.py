@@ -205,7 +205,7 @@ def _advice(
 ) -> str:
     pairs = {names[0]: v.name for v, names in nearest.items() if names and not _obstacle(v, free[names[0]])}
     if len(pairs) == len(missing):
-        return f"If these are the same variables, map them: variables={_scopes(pairs) or pairs!r}."
+        return f"If these are the same variables, map them: variables={_scopes(pairs) or pairs}."
     trainable = {v.op.name for v in graph.get_collection("trainable_variables")}
     if trainable and not any(m.variable.name in trainable for m in missing):
         return (
@@ -215,12 +215,12 @@ def _advice(
     return "Map names with variables={'name in the file': 'name in the graph'}, or restore some with only='lstm/*'."
 
 
-def _scopes(pairs: Mapping[str, str]) -> str:
-    """The one change of scope that explains all pairs, or nothing."""
+def _scopes(pairs: Mapping[str, str]) -> Mapping[str, str]:
+    """The one change of scope that explains all pairs, or none."""
     scopes = {_scope_change(old, new) for old, new in pairs.items()}
     old, new = next(iter(scopes))
     both_are_scopes = len(scopes) == 1 and len(pairs) > 1 and _is_scope(old) and _is_scope(new)
-    return repr({old: new}) if both_are_scopes else ""
+    return {old: new} if both_are_scopes else {}
 
 
 def _scope_change(old: str, new: str) -> tuple[str, str]:
