@@ -85,8 +85,16 @@ def predictions(structure: Structure, recurrences: Collection[Recurrence], given
     finals |= {w.carried.final for r in recurrences for w in r.writes if writes_state(structure, r, w)}
     unique = [v for v in unique if not _only_rearranges(structure, v, finals)] or unique
     unique = [v for v in unique if dtype(structure, v).startswith(("float", "bfloat"))] or unique
+    shown = {structure.source(v) for v in unique if not _only_lost(structure, v)}
+    unique = [v for v in unique if not (_only_lost(structure, v) and _only_rearranges(structure, v, shown))]
     uses = tuple(tuple(dict.fromkeys(leaves[s] for s in reached.of(v))) for v in unique)
     return Predictions(tuple(unique), uses, kinds.joined)
+
+
+def _only_lost(structure: Structure, value: Value) -> bool:
+    """Whether losses alone read `value`: another output in the layout that a loss wants is no output of its own."""
+    consumers = structure.consumers[value.node]
+    return bool(consumers) and all(structure.graph[c].op in _LOSSES for c in consumers)
 
 
 def _leaving(structure: Structure, recurrence: Recurrence) -> Iterator[Value]:
