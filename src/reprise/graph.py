@@ -23,7 +23,7 @@ class Value(NamedTuple):
     def parse(cls, text: str) -> Value:
         """`"a/b:1"` → `Value("a/b", 1)`; without a colon it is output 0."""
         node, colon, index = text.rpartition(":")
-        return cls(node, int(index)) if colon and index.isdigit() else cls(text, 0)
+        return cls(node, int(index)) if colon and index.isascii() and index.isdigit() else cls(text, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ from os import PathLike
 
 from reprise import formats, interface, lift
 from reprise.errors import MissingWeights
+from reprise.formats import StoredModel
 from reprise.graph import Node
 from reprise.interface import Choices
+from reprise.interface.weights import describe
 from reprise.lift import Lifted, onnx_file
 from reprise.model import RecurrentModel
 from reprise.tensors import Tensor
@@ -43,7 +45,7 @@ def restore(
     if stored.foreign is not None:
         return RecurrentModel(stored, *onnx_file.lifted_in(stored), vocabulary or stored.vocabulary, threads)
     if stored.graph is None:
-        raise MissingWeights(f"{path}: the file holds weights and no graph")
+        raise MissingWeights(_without_graph(stored))
     found = interface.discover(stored.graph, Choices(tuple(inputs), tuple(outputs), tuple(states), scope))
 
     def variable(node: Node) -> Tensor | None:
@@ -55,4 +57,14 @@ def restore(
 
     return RecurrentModel(
         stored, lifted, lambda: lift.first_states(found, variable), vocabulary or stored.vocabulary, threads
+    )
+
+
+def _without_graph(stored: StoredModel) -> str:
+    """What weights alone say of their model, and what is missing."""
+    known = describe({name: tensor.shape for name, tensor in stored.weights.items()})
+    return (
+        f"{stored.path}: weights without the graph that computes with them. They look like: {'; '.join(known) or 'nothing known'}. "
+        "Activations, the bias added to forget gates and what stands between the layers are in the graph: put the .meta "
+        "(or a frozen .pb) that was saved with them beside them."
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from reprise.graph import Node, Value
 from reprise.interface.types import dtype
 from reprise.interface.structure import Structure
@@ -27,7 +29,7 @@ def _rank(node: Node, structure: Structure) -> int | None:
     if dims is None and node.op == "PlaceholderWithDefault":
         default = _default(structure, node)
         return None if default is None else default.ndim
-    if dims is None and _keeps_probability(structure, node.name):
+    if dims is None and (_keeps_probability(structure, node.name) or _drops_probability(structure, node.name)):
         return 0
     return None if dims is None else len(dims)
 
@@ -75,40 +77,46 @@ def _flag(structure: Structure, value: Value) -> tuple[bool, str]:
     return False, "a flag: taken for 'is training'"
 
 
-def _passed_on(structure: Structure, name: str) -> list[str]:
-    """A node and those that only pass its value on, into loops and branches too."""
-    found, pending = [name], [name]
+def _passed_on(structure: Structure, name: str) -> dict[str, bool]:
+    """A node and those that only pass its value on, into loops and branches too; True for `1 - value`."""
+    found, pending = {name: False}, [name]
     while pending:
-        for consumer in structure.consumers[pending.pop()]:
-            if structure.graph[consumer].op in ("Identity", "Enter", "Switch", "Cast", "Merge") and consumer not in found:
-                found.append(consumer)
+        at = pending.pop()
+        for consumer in structure.consumers[at]:
+            node = structure.graph[consumer]
+            turned = node.op == "Sub" and node.inputs[1].node == at and _is_one(structure, node.inputs[0])
+            if consumer not in found and (turned or node.op in _PASSING):
+                found[consumer] = found[at] != turned
                 pending.append(consumer)
     return found
 
 
+_PASSING = frozenset("Identity Enter Switch Cast Merge Reshape".split())
+
+
+def _is_one(structure: Structure, value: Value) -> bool:
+    made = structure.graph[structure.origin(value).node]
+    tensor = made.attributes.get("value") if made.op == "Const" else None
+    return isinstance(tensor, Tensor) and tensor.size == 1 and tensor.load().item() == 1
+
+
 def _keeps_probability(structure: Structure, name: str) -> bool:
-    """`floor(keep + uniform)`, the mask of TensorFlow 1's dropout."""
-    for passed in _passed_on(structure, name):
-        for consumer in structure.consumers[passed]:
-            if structure.graph[consumer].op in ("Add", "AddV2") and _is_random(structure, consumer):
-                return True
-    return _one_minus_is_rate(structure, name)
-
-
-def _one_minus_is_rate(structure: Structure, name: str) -> bool:
-    for passed in _passed_on(structure, name):
-        for consumer in structure.consumers[passed]:
-            node = structure.graph[consumer]
-            if node.op == "Sub" and node.inputs[1].node == passed and _drops_probability(structure, consumer):
-                return True
-    return False
+    return _meets_random(structure, name, {"Add": False, "AddV2": False, "GreaterEqual": True, "Greater": True})
 
 
 def _drops_probability(structure: Structure, name: str) -> bool:
-    """`uniform >= rate`, the mask of dropout since TensorFlow 1.13."""
-    for passed in _passed_on(structure, name):
+    return _meets_random(structure, name, {"Add": True, "AddV2": True, "GreaterEqual": False, "Greater": False})
+
+
+def _meets_random(structure: Structure, name: str, turned_at: Mapping[str, bool]) -> bool:
+    """Whether a probability makes the mask of a dropout.
+
+    `floor(keep + uniform)` in TensorFlow 1, `uniform >= rate` since 1.13; `turned_at` says for each operator whether it
+    takes the value or one minus the value.
+    """
+    for passed, turned in _passed_on(structure, name).items():
         for consumer in structure.consumers[passed]:
-            if structure.graph[consumer].op in ("GreaterEqual", "Greater") and _is_random(structure, consumer):
+            if turned_at.get(structure.graph[consumer].op) == turned and _is_random(structure, consumer):
                 return True
     return False
 
