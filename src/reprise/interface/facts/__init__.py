@@ -1,0 +1,28 @@
+"""What can be known of values without running the graph: symbolic shapes, and the content of small tensors.
+
+The content matters because TensorFlow computes shapes and permutations inside the graph; the shapes matter because they
+say which axis is time, which is batch, and whether a size that the file baked in can be set free. Rules exist for the
+operators of inference graphs. An operator without a rule gives unknown shapes and fixes the baked sizes that it
+touches: whether it depends on them is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from reprise.interface.facts.arithmetic import ARITHMETIC
+from reprise.interface.facts.arrays import ARRAYS, grown_size, stacked_into, written_value
+from reprise.interface.facts.inference import Dims, Fact, Inference, Rule
+from reprise.interface.facts.layout import LAYOUT
+from reprise.interface.facts.reshaping import RESHAPING
+from reprise.interface.facts.slicing import SLICING
+from reprise.interface.facts.sources import SOURCES
+
+__all__ = ["Dims", "Fact", "Facts", "grown_size", "stacked_into", "written_value"]
+
+
+class Facts(Inference):
+    """Facts of the values of one graph, by the rules of TensorFlow's operators."""
+
+    rules: ClassVar[Mapping[str, Rule]] = {**SOURCES, **ARITHMETIC, **SLICING, **RESHAPING, **LAYOUT, **ARRAYS}

@@ -1,0 +1,148 @@
+"""Rules of operators that compute: element by element, products, reductions, pictures, fused cells."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reprise.graph import Node
+from reprise.interface.facts.inference import UNKNOWN, Dims, Fact, Inference, Rule, known_axis
+from reprise.interface.sizes import Dim, product
+from reprise.tensors import Array
+
+
+def _elementwise(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    return [Fact(inputs[0].shape)]
+
+
+def _binary(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    return [Fact(facts.broadcast(inputs[0].shape, inputs[1].shape), _symbolic(node, inputs))]
+
+
+def _symbolic(node: Node, inputs: list[Fact]) -> Array | None:
+    """Products of sizes; other arithmetic on free sizes is not followed."""
+    a, b = inputs[0].content, inputs[1].content
+    if node.op != "Mul" or a is None or b is None:
+        return None
+    return np.asarray(np.multiply(a.astype(object), b.astype(object)), object)
+
+
+def _all_agree(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape = inputs[0].shape
+    for other in inputs[1:]:
+        shape = facts.broadcast(shape, other.shape)
+    return [Fact(shape)]
+
+
+def _select(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape = facts.equate(inputs[1].shape, inputs[2].shape)
+    chosen = inputs[0].shape
+    if node.op == "Select" and shape and chosen is not None and len(chosen) == 1:  # a flag for each row
+        shape = (facts.sizes.equate(shape[0], chosen[0]), *shape[1:])
+    elif shape is not None and chosen:
+        shape = facts.broadcast(shape, chosen)
+    return [Fact(shape)]
+
+
+def _matmul(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    a, b = inputs[0].shape, inputs[1].shape
+    if a is None or b is None or len(a) < 2 or len(b) < 2:
+        return [UNKNOWN]
+    swap_a = bool(node.attributes.get("transpose_a") or node.attributes.get("adj_x"))
+    swap_b = bool(node.attributes.get("transpose_b") or node.attributes.get("adj_y"))
+    rows, inner = (a[-1], a[-2]) if swap_a else (a[-2], a[-1])
+    inner_b, columns = (b[-1], b[-2]) if swap_b else (b[-2], b[-1])
+    facts.sizes.equate(inner, inner_b)
+    lead = facts.broadcast(a[:-2], b[:-2])
+    return [Fact(None if lead is None else (*lead, rows, columns))]
+
+
+def _bias_add(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    x, bias = inputs[0].shape, inputs[1].shape
+    if x is not None and bias is not None and node.attributes.get("data_format") != b"NCHW":
+        return [Fact((*x[:-1], facts.sizes.equate(x[-1], bias[0])))]
+    return [Fact(x)]
+
+
+def _reduce(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape, axes = inputs[0].shape, inputs[1].content
+    if shape is None or axes is None or axes.dtype == object:
+        return [UNKNOWN]
+    content = inputs[0].content
+    if node.op == "Prod" and content is not None and content.ndim == 1:
+        return [Fact((), np.asarray(product(content.tolist()), object))]
+    gone = {int(a) % max(len(shape), 1) for a in axes.ravel()}
+    if node.attributes.get("keep_dims") or node.attributes.get("keepdims"):
+        return [Fact(tuple(Dim(1) if i in gone else d for i, d in enumerate(shape)))]
+    return [Fact(tuple(d for i, d in enumerate(shape) if i not in gone))]
+
+
+def _arg_reduce(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape = inputs[0].shape
+    axis = None if shape is None else known_axis(inputs[1], len(shape))
+    if shape is None or axis is None:
+        return [UNKNOWN]
+    return [Fact(tuple(d for i, d in enumerate(shape) if i != axis))]
+
+
+def _conv(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """Sizes of the picture axes are new ones; batch passes, channels come from the kernel."""
+    x, kernel = inputs[0].shape, inputs[1].shape if len(inputs) > 1 else None
+    if x is None or len(x) != 4 or node.attributes.get("data_format", b"NHWC") != b"NHWC":
+        return [UNKNOWN]
+    channels = x[3] if kernel is None else kernel[3]
+    return [Fact((x[0], _pooled(facts, node, x, 1, kernel), _pooled(facts, node, x, 2, kernel), channels))]
+
+
+def _pooled(facts: Inference, node: Node, x: Dims, axis: int, kernel: Dims | None) -> Dim:
+    size = facts.sizes.resolve(x[axis])
+    stride = int(node.attributes.get("strides", (1, 1, 1, 1))[axis])
+    window = int(node.attributes["ksize"][axis]) if "ksize" in node.attributes else 0
+    same = node.attributes.get("padding") == b"SAME"
+    if kernel is not None and kernel[axis - 1].known:
+        window = kernel[axis - 1].scale
+    if (same and stride == 1) or (window == 1 and stride == 1):
+        return size
+    if size.known and window:
+        return Dim(-(-size.scale // stride)) if same else Dim((size.scale - window) // stride + 1)
+    return facts.fresh(node, axis)
+
+
+def _block_cell(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """LSTMBlockCell and GRUBlockCell: every output is like the state that goes in."""
+    x, state = inputs[0].shape, inputs[1].shape
+    if x and state:
+        facts.sizes.equate(x[0], state[0])
+    return [Fact(state)] * 7
+
+
+def _block_lstm(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """BlockLSTM(seq_len_max, x [T, N, D], cs_prev [N, H], …): every output is [T, N, H]."""
+    x, state = inputs[1].shape, inputs[2].shape
+    if x is None or state is None:
+        return [UNKNOWN] * 7
+    return [Fact((x[0], facts.sizes.equate(x[1], state[0]), state[1]))] * 7
+
+
+_ELEMENTWISE = (
+    "Sigmoid Tanh Relu Relu6 Elu Selu LeakyRelu Softplus Softsign Exp Log Log1p Sqrt Rsqrt Square Neg Abs Sign Floor "
+    "Ceil Round Rint Reciprocal Inv Erf Sin Cos LogicalNot Softmax LogSoftmax ZerosLike OnesLike IsFinite IsNan Cumsum "
+    "Cumprod ReverseSequence ReverseV2 Expm1 ClipByValue"
+)
+_BINARY = (
+    "Add AddV2 Sub Mul Div RealDiv DivNoNan FloorDiv FloorMod Mod Maximum Minimum Pow SquaredDifference TruncateDiv "
+    "Less LessEqual Greater GreaterEqual Equal NotEqual LogicalAnd LogicalOr BiasAddV1"
+)
+
+ARITHMETIC: dict[str, Rule] = {
+    **dict.fromkeys(_ELEMENTWISE.split(), _elementwise),
+    **dict.fromkeys(_BINARY.split(), _binary),
+    "AddN": _all_agree,
+    **dict.fromkeys(("Select", "SelectV2"), _select),
+    **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2"), _matmul),
+    "BiasAdd": _bias_add,
+    **dict.fromkeys(("Sum", "Mean", "Max", "Min", "Prod", "All", "Any"), _reduce),
+    **dict.fromkeys(("ArgMax", "ArgMin"), _arg_reduce),
+    **dict.fromkeys(("Conv2D", "MaxPool", "AvgPool"), _conv),
+    **dict.fromkeys(("LSTMBlockCell", "GRUBlockCell", "GRUBlockCellV2"), _block_cell),
+    **dict.fromkeys(("BlockLSTM", "BlockLSTMV2"), _block_lstm),
+}

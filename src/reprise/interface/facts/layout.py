@@ -1,0 +1,195 @@
+"""Rules of operators that join, divide, repeat and look up rows, and move axes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reprise.graph import Node
+from reprise.interface.facts.inference import UNKNOWN, Fact, Inference, Rule, known_axis
+from reprise.interface.sizes import Dim, dim
+from reprise.tensors import Array
+
+
+def _concat(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    parts, axis_fact = (inputs[1:], inputs[0]) if node.op == "Concat" else (inputs[:-1], inputs[-1])
+    shapes = [p.shape for p in parts]
+    known = next((s for s in shapes if s is not None), None)
+    axis = None if known is None else known_axis(axis_fact, len(known))
+    if known is None or axis is None or axis >= len(known):
+        return [UNKNOWN]
+    joined = list(known)
+    for shape in shapes:
+        if shape is not None and len(shape) == len(known):
+            joined = [d if i == axis else facts.sizes.equate(d, shape[i]) for i, d in enumerate(joined)]
+    content = _concatenated(parts, axis)
+    if any(s is None for s in shapes):
+        joined[axis] = facts.fresh(node, axis)
+    else:
+        sizes = [facts.sizes.resolve(s[axis]) for s in shapes if s is not None]
+        joined[axis] = _sum(facts, node, axis, sizes)
+    return [Fact(tuple(joined), content)]
+
+
+def _sum(facts: Inference, node: Node, axis: int, sizes: list[Dim]) -> Dim:
+    if all(d.known for d in sizes):
+        return Dim(sum(d.scale for d in sizes))
+    if len(set(sizes)) == 1:  # equal pieces, as when the steps of an unrolled recurrence are put together
+        return Dim(len(sizes)) * sizes[0]
+    return facts.fresh(node, axis)
+
+
+def _concatenated(parts: list[Fact], axis: int) -> Array | None:
+    contents = [p.content for p in parts]
+    if any(c is None for c in contents) or axis != 0:
+        return None
+    return np.concatenate([c.astype(object) for c in contents if c is not None])
+
+
+def _pack(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape = inputs[0].shape
+    for other in inputs[1:]:
+        shape = facts.equate(shape, other.shape)
+    if shape is None:
+        return [UNKNOWN]
+    axis = int(node.attributes.get("axis", 0)) % (len(shape) + 1)
+    contents = [f.content for f in inputs]
+    content = None
+    if shape == () and all(c is not None for c in contents):
+        content = np.empty(len(inputs), object)
+        content[:] = [c.item() if c is not None else None for c in contents]
+        if not any(isinstance(c, Dim) for c in content):
+            content = np.asarray(list(content))
+    return [Fact((*shape[:axis], Dim(len(inputs)), *shape[axis:]), content)]
+
+
+def _unpack(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape, count = inputs[0].shape, int(node.attributes.get("num", 0))
+    content = inputs[0].content
+    if content is not None and content.ndim == 1 and len(content) == count:
+        return [Fact((), np.asarray(c, object if isinstance(c, Dim) else None)) for c in content]
+    if shape is None:
+        return [UNKNOWN] * count
+    axis = int(node.attributes.get("axis", 0)) % len(shape)
+    return [Fact((*shape[:axis], *shape[axis + 1 :]))] * count
+
+
+def _split(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    axis_fact, value = (inputs[0], inputs[1]) if node.op == "Split" else (inputs[2], inputs[0])
+    count = int(node.attributes.get("num_split", 1))
+    axis = None if value.shape is None else known_axis(axis_fact, len(value.shape))
+    if value.shape is None or axis is None:
+        return [UNKNOWN] * count
+    sizes = _split_sizes(facts, node, inputs, value.shape[axis], count)
+    return [Fact((*value.shape[:axis], n, *value.shape[axis + 1 :])) for n in sizes]
+
+
+def _split_sizes(facts: Inference, node: Node, inputs: list[Fact], whole: Dim, count: int) -> list[Dim]:
+    if node.op == "SplitV" and inputs[1].content is not None and inputs[1].content.dtype != object:
+        return [Dim(int(n)) if n >= 0 else facts.fresh(node, i) for i, n in enumerate(inputs[1].content)]
+    whole = facts.sizes.resolve(whole)
+    nominal = facts.sizes.nominal(whole)
+    if whole.scale % count == 0:
+        return [Dim(whole.scale // count, whole.symbols)] * count
+    if nominal is not None and nominal % count == 0:
+        facts.sizes.fix(whole)
+        return [Dim(nominal // count)] * count
+    return [facts.fresh(node, "part")] * count
+
+
+def _transpose(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape, order = inputs[0].shape, inputs[1].content
+    if shape is None or order is None or order.dtype == object or len(order) != len(shape):
+        return [UNKNOWN]
+    return [Fact(tuple(shape[int(i)] for i in order))]
+
+
+def _expand_dims(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape = inputs[0].shape
+    axis = None if shape is None else known_axis(inputs[1], len(shape) + 1)
+    if shape is None or axis is None:
+        return [UNKNOWN]
+    content = inputs[0].content
+    flat = content.reshape(1) if content is not None and content.ndim == 0 else None
+    return [Fact((*shape[:axis], Dim(1), *shape[axis:]), flat)]
+
+
+def _squeeze(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape = inputs[0].shape
+    if shape is None:
+        return [UNKNOWN]
+    axes = {int(a) % len(shape) for a in node.attributes.get("squeeze_dims") or node.attributes.get("axis") or ()}
+    sizes = [facts.sizes.resolve(d) for d in shape]
+    gone = axes or {i for i, d in enumerate(sizes) if d == Dim(1)}
+    content = inputs[0].content
+    return [
+        Fact(
+            tuple(d for i, d in enumerate(sizes) if i not in gone),
+            content.reshape(()) if content is not None and content.size == 1 and len(gone) == content.ndim else None,
+        )
+    ]
+
+
+def _gather(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    table, ids = inputs[0], inputs[1]
+    axis = known_axis(inputs[2], len(table.shape or ())) if len(inputs) > 2 else 0
+    if table.content is not None and ids.content is not None and ids.content.dtype != object and axis == 0:
+        taken = np.asarray(table.content[ids.content], table.content.dtype)
+        return [Fact(tuple(Dim(n) for n in taken.shape), taken)]
+    if table.shape is None or ids.shape is None or axis is None:
+        return [UNKNOWN]
+    return [Fact((*table.shape[:axis], *ids.shape, *table.shape[axis + 1 :]))]
+
+
+def _resource_gather(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    return _gather(facts, node, inputs[:2])
+
+
+def _one_hot(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape, depth = inputs[0].shape, inputs[1].content
+    if shape is None:
+        return [UNKNOWN]
+    axis = int(node.attributes.get("axis", -1)) % (len(shape) + 1)
+    width = facts.fresh(node, axis) if depth is None else dim(depth.item())
+    return [Fact((*shape[:axis], width, *shape[axis:]))]
+
+
+def _tile(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape, times = inputs[0].shape, inputs[1].content
+    if shape is None or times is None or len(times) != len(shape):
+        return [UNKNOWN]
+    return [Fact(tuple(dim(t) if d == Dim(1) else d * dim(t) for d, t in zip(shape, times, strict=True)))]
+
+
+def _partition(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """DynamicPartition: how many rows go where is known at run time only."""
+    shape, places = inputs[0].shape, inputs[1].shape
+    count = int(node.attributes.get("num_partitions", 1))
+    if shape is None or places is None:
+        return [UNKNOWN] * count
+    return [Fact((facts.fresh(node, i), *shape[len(places) :])) for i in range(count)]
+
+
+def _stitch(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """DynamicStitch: rows of the data, as many as the greatest place says."""
+    half = len(inputs) // 2
+    place, data = inputs[0].shape, inputs[half].shape
+    if place is None or data is None:
+        return [UNKNOWN]
+    return [Fact((facts.fresh(node, 0), *data[len(place) :]))]
+
+
+LAYOUT: dict[str, Rule] = {
+    **dict.fromkeys(("Concat", "ConcatV2"), _concat),
+    **dict.fromkeys(("Pack", "Stack"), _pack),
+    "Unpack": _unpack,
+    **dict.fromkeys(("Split", "SplitV"), _split),
+    "Transpose": _transpose,
+    "ExpandDims": _expand_dims,
+    "Squeeze": _squeeze,
+    **dict.fromkeys(("Gather", "GatherV2"), _gather),
+    "ResourceGather": _resource_gather,
+    "OneHot": _one_hot,
+    "Tile": _tile,
+    "DynamicPartition": _partition,
+    **dict.fromkeys(("DynamicStitch", "ParallelDynamicStitch"), _stitch),
+}

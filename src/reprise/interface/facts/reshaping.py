@@ -1,0 +1,97 @@
+"""The rule of Reshape: which axes are flattened together, and which are taken apart again."""
+
+from __future__ import annotations
+
+from reprise.graph import Node
+from reprise.interface.facts.inference import UNKNOWN, Dims, Fact, Inference, Rule
+from reprise.interface.sizes import Dim, product
+
+
+def _reshape(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    target = inputs[1].content
+    if target is None:
+        return [UNKNOWN]
+    wanted = [d if isinstance(d, Dim) else Dim(int(d)) for d in target.ravel()]
+    if inputs[0].shape is None:
+        return [Fact(tuple(facts.fresh(node, i) if d == Dim(-1) else d for i, d in enumerate(wanted)))]
+    content = inputs[0].content
+    return [
+        Fact(
+            regroup(facts, node, [facts.sizes.resolve(d) for d in inputs[0].shape], wanted),
+            content if content is not None and len(wanted) <= 1 and content.ndim <= 1 else None,
+        )
+    ]
+
+
+def regroup(facts: Inference, node: Node, have: list[Dim], wanted: list[Dim]) -> Dims:
+    """The sizes after a reshape: the row-major factors of `have`, grouped as `wanted` asks.
+
+    Grouping from both ends leaves -1 whatever remains, so `[N, T, H]` to `[-1, H]` gives `(N·T, H)`.
+    """
+    wanted = [facts.sizes.resolve(d) for d in wanted]
+    factors: list[Dim] = []
+    for size in have:
+        factors += [Dim(1, (s,)) for s in size.symbols] + ([Dim(size.scale)] if size.scale != 1 else [])
+    front, back = _equal_ends(factors, wanted)
+    if len(wanted) == 1:
+        return (*front, product(factors), *back)
+    if len(wanted) == len(factors) and all(
+        facts.sizes.nominal(f) == w.scale for f, w in zip(factors, wanted, strict=True) if w.known
+    ):
+        return (*front, *factors, *back)
+    open_at = wanted.index(Dim(-1)) if Dim(-1) in wanted else len(wanted)
+    middle = [_take(facts, factors, size, 0) for size in wanted[:open_at]]
+    after = [_take(facts, factors, size, -1) for size in reversed(wanted[open_at + 1 :])]
+    failed = None in middle or None in after
+    rest = [facts.fresh(node, len(front) + open_at) if failed else product(factors)] if open_at < len(wanted) else []
+    found = [*middle, *rest, *reversed(after)]
+    return (*front, *(w if f is None else f for f, w in zip(found, wanted, strict=True)), *back)
+
+
+def _equal_ends(factors: list[Dim], wanted: list[Dim]) -> tuple[list[Dim], list[Dim]]:
+    """Takes off both lists what is the same at their fronts and at their backs."""
+    front: list[Dim] = []
+    back: list[Dim] = []
+    while factors and wanted and factors[-1] == wanted[-1]:
+        back.insert(0, factors.pop())
+        wanted.pop()
+    while factors and wanted and factors[0] == wanted[0]:
+        front.append(factors.pop(0))
+        wanted.pop(0)
+    return front, back
+
+
+def _take(facts: Inference, factors: list[Dim], wanted: Dim, end: int) -> Dim | None:
+    """Removes factors worth `wanted` from one end of `factors`; None, and nothing removed, where none are."""
+    before = list(factors)
+    taken: list[Dim] = []
+    target = facts.sizes.nominal(wanted)
+    while True:
+        value = product(taken if end == 0 else taken[::-1])
+        if sorted(value.symbols) == sorted(wanted.symbols) and value.scale == wanted.scale:
+            return value
+        if taken and target is not None and facts.sizes.nominal(value) == target:
+            return value
+        if not factors or not _divide(facts, factors, taken, target, end):
+            factors[:] = before
+            return None
+
+
+def _divide(facts: Inference, factors: list[Dim], taken: list[Dim], target: int | None, end: int) -> bool:
+    """Moves one factor over, or the part of a number that is still missing; False when nothing fits."""
+    factor = factors[end]
+    have = facts.sizes.nominal(product(taken))
+    if factor.known and target is not None and have and (have * factor.scale) > target:
+        missing, rest = divmod(target, have)
+        if rest or factor.scale % missing:
+            return False
+        factors[end] = Dim(factor.scale // missing)
+        taken.append(Dim(missing))
+        return True
+    taken.append(factors.pop(end))
+    return True
+
+
+RESHAPING: dict[str, Rule] = {
+    "Reshape": _reshape,
+}

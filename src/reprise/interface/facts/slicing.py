@@ -1,0 +1,105 @@
+"""Rules of operators that cut a part out of a tensor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from reprise.graph import Node
+from reprise.interface.facts.inference import UNKNOWN, Dims, Fact, Inference, Rule
+from reprise.interface.sizes import Dim, dim
+
+
+def _strided_slice(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    from_content = _sliced_content(node, inputs)
+    if from_content is not None:
+        return [from_content]
+    shape = inputs[0].shape
+    if shape is None or any(node.attributes.get(m) for m in ("ellipsis_mask",)):
+        return [UNKNOWN]
+    return [Fact(_sliced_shape(facts, node, inputs, shape))]
+
+
+def _sliced_content(node: Node, inputs: list[Fact]) -> Fact | None:
+    content, begin, end, strides = (f.content for f in inputs[:4])
+    if content is None or content.ndim != 1 or begin is None or end is None or strides is None:
+        return None
+    if any(c.dtype == object for c in (begin, end, strides)) or len(begin) != 1:
+        return None
+    if node.attributes.get("shrink_axis_mask", 0):
+        if not -len(content) <= begin[0] < len(content):
+            return UNKNOWN
+        item = content[int(begin[0])]
+        return Fact((), np.asarray(item, object if isinstance(item, Dim) else None))
+    first = None if node.attributes.get("begin_mask", 0) else int(begin[0])
+    last = None if node.attributes.get("end_mask", 0) else int(end[0])
+    part = content[first : last : int(strides[0])]
+    return Fact((Dim(len(part)),), part)
+
+
+def _sliced_shape(facts: Inference, node: Node, inputs: list[Fact], shape: Dims) -> Dims | None:
+    begin, end, strides = (f.content for f in inputs[1:4])
+    if begin is None or end is None or strides is None:
+        return None
+    masks = {m: int(node.attributes.get(f"{m}_mask", 0)) for m in ("begin", "end", "shrink_axis", "new_axis")}
+    sizes: list[Dim] = []
+    axis = 0
+    for i in range(len(begin)):
+        if masks["new_axis"] >> i & 1:
+            sizes.append(Dim(1))
+            continue
+        if axis >= len(shape):
+            return None
+        if not masks["shrink_axis"] >> i & 1:
+            bounds = (
+                None if masks["begin"] >> i & 1 else begin[i],
+                None if masks["end"] >> i & 1 else end[i],
+                strides[i],
+            )
+            sizes.append(_range_size(facts, node, i, shape[axis], bounds))
+        axis += 1
+    return (*sizes, *shape[axis:])
+
+
+def _range_size(facts: Inference, node: Node, i: int, size: Dim, bounds: tuple[Any, Any, Any]) -> Dim:
+    begin, end, stride = bounds
+    if (begin is None or begin == 0) and end is None and abs(int(stride)) == 1:
+        return size
+    if begin is None and end is None and abs(int(stride)) == 1:
+        return size
+    whole = facts.sizes.resolve(size)
+    if any(isinstance(b, Dim) for b in (begin, end)) or not whole.known:
+        facts.sizes.fix(whole)
+        return facts.fresh(node, i)
+    return Dim(len(range(whole.scale)[begin : end : int(stride)]))
+
+
+def _slice(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape, begin, count = inputs[0].shape, inputs[1].content, inputs[2].content
+    if shape is None or count is None:
+        return [UNKNOWN]
+    content = inputs[0].content
+    known = begin is not None and begin.dtype != object and count.dtype != object
+    if content is not None and content.ndim == 1 and begin is not None and known:
+        first = int(begin[0])
+        part = content[first : first + int(count[0])] if count[0] >= 0 else content[first:]
+        return [Fact((Dim(len(part)),), part)]
+    starts = [None] * len(count) if begin is None else list(begin)
+    return [Fact(tuple(_taken(facts, node, i, shape[i], starts[i], dim(n)) for i, n in enumerate(count)))]
+
+
+def _taken(facts: Inference, node: Node, i: int, size: Dim, start: Any, count: Dim) -> Dim:
+    """How much Slice takes of an axis: -1 is all from `start` on."""
+    if count != Dim(-1):
+        return count
+    if start == 0:
+        return size
+    whole = facts.sizes.resolve(size)
+    return Dim(whole.scale - int(start)) if whole.known and isinstance(start, np.integer) else facts.fresh(node, i)
+
+
+SLICING: dict[str, Rule] = {
+    "StridedSlice": _strided_slice,
+    "Slice": _slice,
+}

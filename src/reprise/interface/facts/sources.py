@@ -1,0 +1,79 @@
+"""Rules of the operators that begin a graph or tell sizes: constants, placeholders, variables, shapes, ranges."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reprise.graph import Node, ShapeAttribute
+from reprise.interface.facts.inference import SMALL, UNKNOWN, Dims, Fact, Inference, Rule
+from reprise.interface.sizes import Dim, dim
+from reprise.tensors import Tensor
+
+
+def _const(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    tensor = node.attributes.get("value")
+    if not isinstance(tensor, Tensor):
+        return [UNKNOWN]
+    small = tensor.size <= SMALL and tensor.dtype != "string"
+    return [Fact(tuple(Dim(n) for n in tensor.shape), tensor.load() if small else None)]
+
+
+def _placeholder(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape = node.attributes.get("shape")
+    dims = shape.dims if isinstance(shape, ShapeAttribute) else None
+    if dims == () and "_output_shapes" in node.attributes:
+        # TensorFlow before 1.0 wrote [] for an unknown shape; the true one stands in `_output_shapes`.
+        return [facts.declared(node)]
+    return [Fact(facts.symbols(node.name, dims))]
+
+
+def _variable(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape = node.attributes.get("shape")
+    return [Fact(facts.symbols(node.name, shape.dims) if isinstance(shape, ShapeAttribute) else None)]
+
+
+def _shape_op(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    return [_vector(f.shape) for f in inputs]
+
+
+def _vector(shape: Dims | None) -> Fact:
+    if shape is None:
+        return Fact(None)
+    content = np.empty(len(shape), object)
+    content[:] = shape
+    if all(d.known for d in shape):
+        content = np.asarray([d.scale for d in shape], np.int64)
+    return Fact((Dim(len(shape)),), content)
+
+
+def _rank(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape = inputs[0].shape
+    return [Fact((), None if shape is None else np.asarray(len(shape)))]
+
+
+def _size(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    return [Fact(())]
+
+
+def _range(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    start, limit, step = (f.content for f in inputs)
+    if start is not None and step is not None and limit is not None and start.item() == 0 and step.item() == 1:
+        return [Fact((dim(limit.item()),))]
+    return [Fact((facts.fresh(node, 0),))]
+
+
+def _fill(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    wanted = inputs[1 if node.op == "BroadcastTo" else 0].content
+    return [Fact(None if wanted is None else tuple(dim(d) for d in wanted.ravel()))]
+
+
+SOURCES: dict[str, Rule] = {
+    "Const": _const,
+    **dict.fromkeys(("Placeholder", "PlaceholderV2"), _placeholder),
+    **dict.fromkeys(("Variable", "VariableV2", "VarHandleOp"), _variable),
+    **dict.fromkeys(("Shape", "ShapeN"), _shape_op),
+    "Rank": _rank,
+    "Size": _size,
+    "Range": _range,
+    **dict.fromkeys(("Fill", "RandomUniform", "RandomStandardNormal", "TruncatedNormal"), _fill),
+}
