@@ -1,0 +1,124 @@
+"""The commands on a real run folder: trained here, restored from its files."""
+
+import json
+
+import numpy as np
+import pytest
+
+import reprise as package
+from reprise.examine import examine
+
+TEXT = "the cat sat on the mat and the dog sat on the log\n"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tiny LSTM after a few steps, as `reprise train` leaves it."""
+    pytest.importorskip("tensorflow")
+    from reprise.train import TrainConfig, train
+
+    place = tmp_path_factory.mktemp("trained")
+    (place / "corpus.txt").write_text(TEXT * 200)
+    shape = {"rnn_size": 12, "num_layers": 2, "seq_length": 10, "batch_size": 5, "embedding_size": 6}
+    train(TrainConfig((str(place / "corpus.txt"),), str(place / "run"), max_steps=4, sample_length=0, **shape))
+    return place / "run"
+
+
+def test_sample_is_the_library_call(reprise, folder):
+    result = reprise("sample", folder, "-l", 30, "--prompt", "the ", "--seed", 4, "--temperature", 0.9)
+    assert result.err == ""
+    assert result.out == "the " + package.restore(folder).sample(30, prompt="the ", seed=4, temperature=0.9)
+
+
+def test_a_saved_state_goes_on_where_it_was_left(reprise, folder, tmp_path):
+    state = tmp_path / "s.safetensors"
+    drawn = reprise("sample", folder, "-l", 10, "--prompt", "the", "--greedy", "--save-state", state).out
+    further = reprise("sample", folder, "-l", 10, "--prompt", " ", "--greedy", "--state", state).out
+    assert drawn + further == reprise("sample", folder, "-l", 10, "--prompt", drawn + " ", "--greedy").out
+
+
+def test_the_state_of_another_number_of_samples_is_refused(reprise, folder, tmp_path):
+    state = tmp_path / "s.safetensors"
+    reprise("sample", folder, "-l", 2, "-n", 3, "--save-state", state)
+    result = reprise("sample", folder, "-l", 2, "--prompt", "a", "--state", state)
+    assert result.code == 1
+    assert "expected shape (1, 12) for 1 rows" in result.err
+
+
+def test_score_is_the_library_call(reprise, folder, tmp_path):
+    (tmp_path / "text").write_text(TEXT)
+    facts = json.loads(reprise("score", folder, tmp_path / "text", "--json").out)
+    assert facts["bits_per_symbol"] == package.restore(folder).score(TEXT).bits_per_symbol
+    assert 0 < facts["bits_per_symbol"] < 8
+
+
+def test_a_vocabulary_of_another_length_shows_both(reprise, folder, tmp_path):
+    (tmp_path / "vocab.json").write_text(json.dumps({"symbols": ["a", "b", "c"]}))
+    result = reprise("sample", folder, "--vocabulary", tmp_path / "vocab.json")
+    assert result.code == 1
+    assert f"it has 3 symbols, but 'logits' of the model has {len(set(TEXT))}" in result.err
+
+
+def test_run_in_two_parts_with_the_state_is_run_at_once(reprise, folder, tmp_path):
+    ids = package.restore(folder).vocabulary.encode("the cat sat")[None]
+    for name, part in (("all", ids), ("one", ids[:, :6]), ("two", ids[:, 6:])):
+        np.savez(tmp_path / f"{name}.npz", tokens=part)
+    state = tmp_path / "s.safetensors"
+    feed = {
+        name: ("--inputs", tmp_path / f"{name}.npz", "--outputs", tmp_path / f"{name}-out.npz")
+        for name in ("all", "one", "two")
+    }
+    assert reprise("run", folder, *feed["all"]) == (0, "", "")
+    assert reprise("run", folder, *feed["one"], "--save-state", state) == (0, "", "")
+    assert reprise("run", folder, *feed["two"], "--state", state) == (0, "", "")
+    logits = {name: np.load(tmp_path / f"{name}-out.npz")["logits"] for name in feed}
+    np.testing.assert_allclose(np.concatenate([logits["one"], logits["two"]], axis=1), logits["all"], atol=1e-6)
+
+
+def test_an_exported_file_gives_the_same_text(reprise, folder, tmp_path):
+    result = reprise("export", folder, tmp_path / "m.onnx", "--to", "onnx")
+    assert (result.code, result.out) == (0, "")
+    assert "m.onnx" in result.err
+    options = ("-l", 50, "--prompt", "the ", "--seed", 1)
+    assert reprise("sample", tmp_path / "m.onnx", *options) == reprise("sample", folder, *options)
+
+
+def test_inspect_prints_what_examine_finds(reprise, folder):
+    result = reprise("inspect", folder)
+    assert result == (0, f"{examine(folder)}\n", "")
+    for words in (
+        "TensorFlow checkpoint: ",
+        "tokens:0",
+        "state/layer1.c:0",
+        "rnn/layer0/kernel ",
+        "Evidence\n  loop",
+        "It can be run",
+    ):
+        assert words in result.out
+
+
+def test_inspect_as_data(reprise, folder):
+    facts = json.loads(reprise("inspect", folder, "--json").out)
+    assert facts["obstacle"] is None
+    assert [s["name"] for s in facts["interface"]["states"]] == ["layer0.c", "layer0.h", "layer1.c", "layer1.h"]
+    assert {"name": "rnn/layer0/kernel", "dtype": "float32", "shape": [18, 48]} in facts["variables"]
+    assert facts["vocabulary"]["symbols"] == sorted(set(TEXT))
+
+
+def test_inspect_tells_what_stands_in_the_way(reprise, folder, tmp_path):
+    for each in folder.glob("model.ckpt-4.meta"):
+        (tmp_path / each.name).write_bytes(each.read_bytes())
+    result = reprise("inspect", tmp_path / "model.ckpt-4.meta")
+    assert result.code == 0
+    assert "It cannot be run\n  MissingWeights: " in result.out
+    assert "tokens:0" in result.out, "the interface is known all the same"
+    facts = json.loads(reprise("inspect", tmp_path / "model.ckpt-4.meta", "--json").out)
+    assert facts["obstacle"]["kind"] == "MissingWeights"
+
+
+@pytest.mark.parametrize("command", ["sample", "inspect"])
+def test_a_path_with_nothing_there(reprise, tmp_path, command):
+    result = reprise(command, tmp_path / "model.ckpt")
+    assert result.code == 1
+    assert result.err.startswith(f"reprise: {tmp_path / 'model.ckpt'}: no such file or folder")
+    assert result.err.count("\n") == 1
