@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,15 @@ class Builder:
     def __init__(self) -> None:
         self.nodes: dict[str, Node] = {}
         self.weights: dict[str, np.ndarray] = {}
+        self._made: Counter[str] = Counter()
 
     def __call__(
         self, op: str, *inputs: Value, name: str = "", controls: tuple[str, ...] = (), **attributes: Any
     ) -> Value:
         stem = name or op
-        name, k = stem, 0
-        while name in self.nodes:
-            k += 1
-            name = f"{stem}_{k}"
+        k = self._made[stem]
+        self._made[stem] += 1
+        name = f"{stem}_{k}" if k else stem
         self.nodes[name] = Node(name, op, inputs, controls, attributes)
         return Value(name)
 
