@@ -24,6 +24,7 @@ class _Run:
 
     def of(self, value: Value, memo: dict) -> Any:
         """Works without recursion, for a graph of many steps is deep."""
+        value = self._meant(value)
         pending = [value]
         while pending:
             top = pending[-1]
@@ -31,13 +32,19 @@ class _Run:
                 pending.pop()
                 continue
             node = self.graph[top.node]
-            missing = [] if self._settled(node) else [v for v in node.inputs if v.node not in memo]
+            missing = [] if self._settled(node) else [v for v in map(self._meant, node.inputs) if v.node not in memo]
             if missing:
                 pending += missing
                 continue
             memo[node.name] = self._outputs(node, memo)
             pending.pop()
         return memo[value.node][value.index]
+
+    def _meant(self, value: Value) -> Value:
+        """What a node that stands for several values passes on as this one."""
+        while self.graph[value.node].op == "_Results":
+            value = self.graph[value.node].inputs[value.index]
+        return value
 
     def _settled(self, node: Node) -> bool:
         return node.name in self.feeds or node.op in ("Enter", "Exit")
@@ -50,7 +57,7 @@ class _Run:
         if node.op == "Exit":
             self._loop(node, memo)
             return memo[node.name]
-        inputs = [memo[v.node][v.index] for v in node.inputs]
+        inputs = [memo[v.node][v.index] for v in map(self._meant, node.inputs)]
         if node.op == "Merge":
             return (next((x for x in inputs if x is not DEAD), DEAD), np.int32(0))
         if any(x is DEAD for x in inputs):
@@ -143,7 +150,6 @@ def _array(node: Node, size: Any) -> tuple[Any, ...]:
 OPS: dict[str, Callable[..., Any]] = {
     "Const": lambda n: n.attributes["value"].load(),
     **dict.fromkeys(("Identity", "LoopCond", "NextIteration", "StopGradient", "ReadVariableOp"), lambda n, x: x),
-    "_Results": lambda n, *x: x,
     "Switch": lambda n, x, p: (DEAD, x) if p else (x, DEAD),
     **dict.fromkeys(("Add", "AddV2", "BiasAdd"), lambda n, a, b: a + b),
     "Sub": lambda n, a, b: a - b,
