@@ -1,3 +1,5 @@
+import contextlib
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -194,3 +196,35 @@ def test_states_that_enter_as_one_tensor_cannot_be_named_apart(tmp_path):
 def test_a_prefix_must_be_a_name_of_its_own(tmp_path, live, prefix):
     with pytest.raises(CallError, match=r"give a prefix, such as runs/model\.ckpt"):
         reprise.tensorflow.save(live[0], tmp_path / prefix)
+
+
+def test_the_graph_need_not_be_the_default_one(tmp_path):
+    with building.session() as session:
+        graph = session.graph
+        language_model()
+    assert tf.executing_eagerly()
+    with contextlib.closing(v1.Session(graph=graph)) as session:
+        session.run([v.initializer for v in graph.get_collection("variables")])
+        path = reprise.tensorflow.save(session, tmp_path / "model.ckpt")
+        with tf.Graph().as_default() as other:
+            done = reprise.tensorflow.restore(session, path)
+            assert not other.get_operations()
+    assert set(done.variables) == {"embedding", "lstm/kernel", "lstm/bias", "projection/kernel"}
+
+
+def test_what_only_a_saver_can_save_is_refused(tmp_path, live):
+    session, _ = live
+    tf.lookup.experimental.DenseHashTable(tf.string, tf.int64, -1, "", "-", name="words")
+    session.graph.add_to_collection(v1.GraphKeys.SAVEABLE_OBJECTS, "words")
+    with pytest.raises(SaveError, match=r"asks to save what are no variables \(words"):
+        reprise.tensorflow.save(session, tmp_path / "model.ckpt")
+    assert names(tmp_path) == []
+
+
+def test_a_graph_of_constants_has_nothing_to_save(tmp_path, live):
+    session, _ = live
+    frozen = v1.graph_util.convert_variables_to_constants(session, session.graph.as_graph_def(), ["logits"])
+    with building.session() as other:
+        tf.import_graph_def(frozen, name="")
+        with pytest.raises(SaveError, match="no variables: its weights are constants"):
+            reprise.tensorflow.save(other, tmp_path / "model.ckpt")

@@ -56,7 +56,8 @@ class Variable:
 
 def find(graph: Any) -> tuple[Variable, ...]:
     """Every variable of `graph` but those that it declares local, in the order of their making."""
-    parts = {v.op.name: _part(v) for v in graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES)}
+    with graph.as_default():  # a program that executes eagerly may hold a session too
+        parts = {v.op.name: _part(v) for v in graph.get_collection(v1.GraphKeys.GLOBAL_VARIABLES)}
     local = {v.op.name for v in graph.get_collection(v1.GraphKeys.LOCAL_VARIABLES)} - parts.keys()
     every = [_variable(op, parts) for op in graph.get_operations() if op.type in _KINDS and op.name not in local]
     held = {v.shared for v in every if v.declared}
