@@ -9,6 +9,7 @@ from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from reprise.errors import CallError
@@ -54,6 +55,7 @@ def _add_course(parser: ArgumentParser) -> None:
     add("--batch-size", help="parallel streams [50]")
     add("--num-epochs", "--max-epochs", help="passes over the text [50]")
     add("--max-steps", help="stop after so many steps in all")
+    add("--workers", help="processes on this machine that train together [1]; or set TF_CONFIG in each")
     real("--max-minutes", help="stop after so many minutes")
     real("--learning-rate", help="of Adam [0.002]")
     real("--learning-rate-decay", help="factor for every later epoch [0.97]")
@@ -83,6 +85,11 @@ def train(resume: bool, quiet: bool, **given: Any) -> None:
         given["columns"] = tuple(given["columns"].split(","))
     if "out" not in given:
         raise CallError("--out is missing: name the folder of the run, such as --out runs/mine")
+    workers = given.pop("workers", 1)
+    if workers > 1 and "TF_CONFIG" not in os.environ:
+        from reprise.train.launch import launch
+
+        raise SystemExit(launch(sys.argv[1:], workers, Path(given["out"])))
     begin = _resumed(given) if resume else _new(given)
     with _silence():
         from reprise.train.display import Display

@@ -29,7 +29,8 @@ class TrainConfig:
         num_layers: Recurrent layers, L.
         embedding_size: Width of the token embedding; 0 feeds one-hot vectors.
         seq_length: Time steps of a chunk, T: gradients go back this far, the state goes further.
-        batch_size: Parallel streams, N.
+        batch_size: Parallel streams of a worker, N.
+        workers: Processes that train together, each with streams of its own.
         num_epochs: Passes over the training part.
         max_steps: Stop after this many steps in all.
         max_minutes: Stop this many minutes after the start of this process.
@@ -62,6 +63,7 @@ class TrainConfig:
     embedding_size: int = 64
     seq_length: int = 50
     batch_size: int = 50
+    workers: int = 1
     num_epochs: int = 50
     max_steps: int | None = None
     max_minutes: float | None = None
@@ -102,6 +104,17 @@ class TrainConfig:
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known}
         return cls(**values)
 
+    def shared_by(self, workers: int) -> TrainConfig:
+        """The same streams in all, shared by another number of workers.
+
+        Raises:
+            CallError: They cannot be shared equally.
+        """
+        streams = self.batch_size * self.workers
+        if streams % workers:
+            raise CallError(f"--workers is {workers}; the run has {streams} streams, which they cannot share equally")
+        return replace(self, workers=workers, batch_size=streams // workers)
+
     def changed(self, given: Mapping[str, Any]) -> TrainConfig:
         """This configuration with the flags of a continued run.
 
@@ -124,6 +137,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("embedding_size", 0, 2**16),
     ("seq_length", 1, 2**20),
     ("batch_size", 1, 2**20),
+    ("workers", 1, 2**16),
     ("num_epochs", 1, _LARGE),
     ("max_steps", 1, _LARGE),
     ("max_minutes", 0, _LARGE),

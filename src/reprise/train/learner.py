@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from reprise.tensors import Array
 from reprise.train import optimizer, recurrence
+from reprise.train.cluster import Cluster
 from reprise.train.model import (
     Architecture,
     Named,
@@ -35,14 +36,18 @@ class Learner:
         seed: Of the first weights and of dropout.
         grad_clip: Largest global norm of the gradient; 0 does not clip.
         dropout: Probability to drop an output of a layer.
+        cluster: The workers that learn together.
 
     Attributes:
         model: What is trained.
         variables: Parameters, moments, powers and `global_step`, by their names in a checkpoint.
     """
 
-    def __init__(self, model: Architecture, *, seed: int, grad_clip: float, dropout: float) -> None:
+    def __init__(
+        self, model: Architecture, *, seed: int, grad_clip: float, dropout: float, cluster: Cluster | None = None
+    ) -> None:
         self.model = model
+        self._cluster = cluster or Cluster()
         self._seed, self._grad_clip, self._dropout = seed, grad_clip, dropout
         shapes = parameter_shapes(model)
         values = {**initial_parameters(model, seed), **optimizer.initial_slots(shapes)}
@@ -110,14 +115,20 @@ class Learner:
 
         def body(k: Any, measured: Any, states: Any) -> tuple[Any, ...]:
             states = {name: tf.where(begins[k][:, None], 0.0, state) for name, state in states.items()}
-            masks = self._masks(inputs.shape[1], inputs.shape[2])
-            objective, norm, gradients, after = self._gradients(self._parameters, inputs[k], targets[k], states, masks)
-            optimizer.apply(self.variables, list(self._parameters), gradients, rates[k])
+            objective, norm, after = self._cluster.step(self._step, inputs[k], targets[k], rates[k], states)
             return k + 1, (measured[0].write(k, objective), measured[1].write(k, norm)), after
 
         # One iteration at a time: the next one reads the variables that this one writes.
         _, measured, states = tf.while_loop(lambda k, *_: k < steps, body, (0, measured, states), parallel_iterations=1)
         return measured[0].stack(), measured[1].stack(), states
+
+    def _step(self, inputs: Any, targets: Any, rate: Any, states: Any) -> tuple[Any, Any, dict[str, Any]]:
+        masks = self._masks(*inputs.shape[:2])
+        objective, gradients, after = self._gradients(self._parameters, inputs, targets, states, masks)
+        objective, *gradients = self._cluster.mean([objective, *gradients])
+        gradients, norm = optimizer.clipped(gradients, self._grad_clip)
+        optimizer.apply(self.variables, list(self._parameters), gradients, rate)
+        return objective, norm, after
 
     def _masks(self, batch: int, length: int) -> list[Any]:
         """The dropout of this step: it follows from the seed and the step alone, so a resumed run repeats it."""
@@ -125,16 +136,18 @@ class Learner:
             return []
         # Not inside XLA, which draws other numbers than the operator that the saved graph holds.
         seed = tf.stack([tf.constant(self._seed, tf.int64), self.variables["global_step"].read_value()])
-        seed, shape = seed * [1, self.model.num_layers], [length, batch, self.model.rnn_size]
-        return [dropout_mask(self._dropout, seed, layer, shape) for layer in range(self.model.num_layers)]
+        seed = seed * [1, self.model.num_layers]
+        shape = [length, batch * self._cluster.workers, self.model.rnn_size]
+        wide = [dropout_mask(self._dropout, seed, layer, shape) for layer in range(self.model.num_layers)]
+        return [mask[:, self._cluster.rows(batch)] for mask in wide]
 
     def _differentiated(self, parameters: Any, inputs: Any, targets: Any, states: Any, masks: Any) -> tuple[Any, ...]:
         with tf.GradientTape() as tape:
             drop = (lambda layer, _: masks[layer]) if masks else None
             logits, after = forward(self.model, parameters, inputs, states, layer=recurrence.layer, masks=drop)
             objective = loss(self.model, logits, targets)
-        gradients, norm = optimizer.clipped(tape.gradient(objective, list(parameters.values())), self._grad_clip)
-        return objective, norm, gradients, after
+        gradients = tape.gradient(objective, list(parameters.values()))
+        return objective, [tf.convert_to_tensor(gradient) for gradient in gradients], after
 
     def _evaluated(self, inputs: Any, targets: Any, states: Any) -> tuple[Any, dict[str, Any]]:
         logits, after = self._predicted(inputs, states)

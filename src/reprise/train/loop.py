@@ -19,6 +19,7 @@ import tensorflow as tf
 from reprise.errors import TrainingError
 from reprise.tensors import Array
 from reprise.train import checkpoints
+from reprise.train.cluster import Cluster
 from reprise.train.config import TrainConfig
 from reprise.train.data import Streams
 from reprise.train.events import Advanced, Event, Finished, Observer, Saved, Validated
@@ -82,6 +83,7 @@ class Run:
         about: The configuration and other facts that the MetaGraph shall carry.
         constants: Variables of the checkpoint that never change.
         observers: Told of every event.
+        cluster: The workers that train together.
         started: When this process began the run, by the monotonic clock.
     """
 
@@ -94,6 +96,7 @@ class Run:
     about: Named
     constants: Named
     observers: tuple[Observer, ...]
+    cluster: Cluster = field(default_factory=Cluster)
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -139,22 +142,41 @@ def train(run: Run, place: Place, *, saved: bool) -> Finished:
         TrainingError: The loss exploded or is not a number. What is on disk is the last good checkpoint.
         SaveError: A checkpoint could not be written.
     """
+    with _signals() as received:
+        try:
+            return _trained(run, place, received, saved=saved)
+        except tf.errors.OpError as error:
+            if run.cluster.workers == 1:
+                raise
+            raise TrainingError(
+                f"a worker was lost or cannot be reached ({str(error).splitlines()[0]}). The last checkpoint in "
+                f"{run.folder} is whole: go on by --resume, with the same --workers or another."
+            ) from error
+
+
+def _trained(run: Run, place: Place, received: list[int], *, saved: bool) -> Finished:
     meta = _meta(run, place)
     on_disk = place.position if saved else _saved(run, place, meta)
-    pace = 1
-    with _signals() as received:
-        while not (received or run.why_over(place.position)):
-            before = time.monotonic()
-            steps = min(pace, _steps_to_stop(run, place.position))
-            place = _advanced(run, place, steps)
-            pace = _paced(steps, time.monotonic() - before)
-            if place.position % run.checkpoint_every == 0:
-                place = _measured(run, place)
-                on_disk = _saved(run, place, meta)
-        if place.position != on_disk:
-            place = place if received else _measured(run, place)
-            _saved(run, place, meta)
-    return _finished(run, place, received)
+    steps, over, interrupted = _agreed(run, place, 1, received)
+    while not (over or interrupted):
+        before = time.monotonic()
+        place = _advanced(run, place, steps)
+        pace = _paced(steps, time.monotonic() - before)
+        if place.position % run.checkpoint_every == 0:
+            place = _measured(run, place)
+            on_disk = _saved(run, place, meta)
+        steps, over, interrupted = _agreed(run, place, pace, received)
+    if place.position != on_disk:
+        place = place if interrupted else _measured(run, place)
+        _saved(run, place, meta)
+    return _finished(run, place, received or [signal.SIGTERM] * interrupted)
+
+
+def _agreed(run: Run, place: Place, pace: int, received: list[int]) -> tuple[int, bool, bool]:
+    """What all workers do next: so many steps, or nothing, since the run is over or any of them was interrupted."""
+    steps = min(pace, _steps_to_stop(run, place.position)) if run.cluster.is_first else 0
+    totals = run.cluster.total([steps, bool(run.why_over(place.position)), bool(received)])
+    return int(totals[0]), totals[1] > 0, totals[2] > 0
 
 
 def _steps_to_stop(run: Run, position: int) -> int:
@@ -202,22 +224,23 @@ def _measured(run: Run, place: Place) -> Place:
     """The place with the validation loss taken into account; the learner and the carried states stay as they are."""
     value = _validation_loss(run)
     step = place.position
-    text = sample(run.learner, run.vocabulary, run.config.sample_length, seed=(run.config.seed, step))
-    run.tell(Validated(step, value, text))
+    if run.cluster.is_first:
+        text = sample(run.learner, run.vocabulary, run.config.sample_length, seed=(run.config.seed, step))
+        run.tell(Validated(step, value, text))
     return replace(place, best_loss=value, best_step=step) if value is not None and value < place.best_loss else place
 
 
 def _validation_loss(run: Run) -> float | None:
     if run.validation is None:
         return None
-    states: Named = run.learner.initial_state(run.validation.batch)
+    states: Named = run.learner.initial_state(run.config.batch_size)
     losses = []
     for position in range(run.validation.chunks_per_epoch):
         fresh = run.validation.begins(position)[:, None]
         states = {name: tf.where(fresh, 0.0, state) for name, state in states.items()}
         value, states = run.learner.evaluate(*run.validation.chunk(position), states)
         losses.append(value)
-    return float(np.mean(losses))
+    return run.cluster.total([float(np.mean(losses))])[0] / run.cluster.workers
 
 
 def _meta(run: Run, place: Place) -> bytes:
@@ -226,13 +249,17 @@ def _meta(run: Run, place: Place) -> bytes:
 
 
 def _values(run: Run, place: Place) -> dict[str, Any]:
-    return {**run.learner.values(), **run.constants, **place.values(run.config.seed, run.learning_rate(place.position))}
+    everywhere = replace(place, states=run.cluster.joined(place.states))
+    rate = run.learning_rate(place.position)
+    return {**run.learner.values(), **run.constants, **everywhere.values(run.config.seed, rate)}
 
 
 def _saved(run: Run, place: Place, meta: bytes) -> int:
     """Writes a checkpoint, removes those no longer kept, and gives the step."""
-    step = place.position
-    prefix = checkpoints.write(run.folder, step, _values(run, place), meta)
+    step, values = place.position, _values(run, place)
+    if not run.cluster.is_first:
+        return step
+    prefix = checkpoints.write(run.folder, step, values, meta)
     present = [s for s in checkpoints.complete(run.folder) if s <= step]
     checkpoints.announce(run.folder, {*present[-run.config.keep :], *({place.best_step} & {*present})})
     run.tell(Saved(step, prefix, place.best_step))

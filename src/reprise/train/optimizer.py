@@ -27,11 +27,10 @@ def initial_slots(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
     return slots | powers | {"global_step": np.array(0, np.int64)}
 
 
-def clipped(gradients: Sequence[Any], limit: float) -> tuple[list[tf.Tensor], tf.Tensor]:
+def clipped(gradients: Sequence[tf.Tensor], limit: float) -> tuple[list[tf.Tensor], tf.Tensor]:
     """The gradients, scaled so that their global norm is at most `limit` (0: unchanged), and the norm before."""
-    dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
-    norm = tf.linalg.global_norm(dense)
-    return (tf.clip_by_global_norm(dense, limit, use_norm=norm)[0] if limit else dense), norm
+    norm = tf.linalg.global_norm(gradients)
+    return (tf.clip_by_global_norm(gradients, limit, use_norm=norm)[0] if limit else list(gradients)), norm
 
 
 def apply(

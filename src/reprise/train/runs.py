@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from reprise.errors import CallError, ReadError, VocabularyError
 from reprise.tensors import Array
 from reprise.train import checkpoints, loop, transfer
+from reprise.train.cluster import Cluster, part_of
 from reprise.train.config import TrainConfig
 from reprise.train.data import Corpus, NumericCorpus, load_corpus, read_corpus, read_numeric
 from reprise.train.data.numeric import Normalisation
@@ -32,7 +34,8 @@ def train(config: TrainConfig, observers: tuple[Observer, ...] = ()) -> Finished
         TrainingError: The loss exploded or is not a number; the last good checkpoint is kept.
         SaveError: A checkpoint could not be written.
     """
-    folder = Path(config.out)
+    folder, cluster = Path(config.out), Cluster.of_environment()
+    config = replace(config, workers=cluster.workers)
     if checkpoints.complete(folder):
         raise CallError(f"{folder}: holds a run already. Go on with it by --resume, or give another --out.")
     if not config.data:
@@ -40,10 +43,11 @@ def train(config: TrainConfig, observers: tuple[Observer, ...] = ()) -> Finished
     given = transfer.source(config.init_from) if config.init_from else None
     config = transfer.shaped(config, given) if given else config
     corpus = _read(config, transfer.vocabulary(config, given) if given else None)
-    learner = _learner(config, corpus)
+    learner = _learner(config, corpus, cluster)
     notes = transfer.load(learner, given, corpus) if given else ()
     place = loop.Place(0, learner.initial_state(config.batch_size))
-    return _go(config, corpus, learner, place, observers, notes=notes, saved=False)
+    cluster.total([0])  # none writes before all have looked whether there is a run already
+    return _go(config, corpus, learner, place, observers, cluster, notes=notes, saved=False)
 
 
 def resume(folder: Path, given: Mapping[str, Any], observers: tuple[Observer, ...] = ()) -> Finished:
@@ -59,16 +63,29 @@ def resume(folder: Path, given: Mapping[str, Any], observers: tuple[Observer, ..
         ReadError: The folder holds no whole checkpoint.
         TrainingError, SaveError: As `train`.
     """
+    cluster = Cluster.of_environment()
     step, checkpoint, wrong = checkpoints.newest(folder)
-    config = TrainConfig.from_json(checkpoint.config).changed({"out": str(folder), **given})
+    before = TrainConfig.from_json(checkpoint.config)
+    config = before.shared_by(cluster.workers).changed({"out": str(folder), **given})
     corpus = _same(config, checkpoint)
-    learner = _learner(config, corpus)
+    learner = _learner(config, corpus, cluster)
     learner.assign({name: checkpoint.values[name] for name in learner.variables})
     place = loop.Place.of_values(checkpoint.values)
-    if wrong:
+    place = replace(place, states=part_of(place.states, cluster))
+    cluster.total([0])  # none writes before all have read
+    if wrong and cluster.is_first:
         checkpoints.announce(folder, [s for s in checkpoints.complete(folder) if s <= step])
-    notes = (*(f"passed over: {message}" for message in wrong), f"resumed exactly after step {step}")
-    return _go(config, corpus, learner, place, observers, notes=notes, saved=True)
+    notes = (*(f"passed over: {message}" for message in wrong), _how_exact(step, before, config))
+    return _go(config, corpus, learner, place, observers, cluster, notes=notes, saved=True)
+
+
+def _how_exact(step: int, before: TrainConfig, now: TrainConfig) -> str:
+    if before.workers == now.workers:
+        return f"resumed exactly after step {step}"
+    return (
+        f"resumed after step {step} with {now.workers} workers instead of {before.workers}: the same streams, split "
+        "again; sums are rounded in another order, so losses agree to about 1e-5 and not to the bit"
+    )
 
 
 def _go(
@@ -77,23 +94,27 @@ def _go(
     learner: Learner,
     place: loop.Place,
     observers: tuple[Observer, ...],
+    cluster: Cluster,
     *,
     notes: tuple[str, ...],
     saved: bool,
 ) -> Finished:
     folder = Path(config.out)
-    training, validation = corpus.streams(config.batch_size, config.seq_length)
-    records: tuple[Observer, ...] = (History(folder, place.position), TensorBoard(folder), write_readme)
+    training, validation = corpus.streams(config.batch_size * cluster.workers, config.seq_length)
+    records: tuple[Observer, ...] = ()
+    if cluster.is_first:
+        records = (History(folder, place.position), TensorBoard(folder), write_readme, *observers)
     run = loop.Run(
         config=config,
         folder=folder,
         learner=learner,
-        training=training,
-        validation=validation,
+        training=training.part(cluster.worker, cluster.workers),
+        validation=validation.part(cluster.worker, cluster.workers) if validation else None,
         vocabulary=_vocabulary(corpus),
         about={**config.to_json(), "corpus": corpus.fingerprint},
         constants=_constants(corpus),
-        observers=(*records, *observers),
+        observers=records,
+        cluster=cluster,
     )
     run.tell(_started(run, corpus, place, notes))
     return loop.train(run, place, saved=saved)
@@ -114,7 +135,7 @@ def _started(run: loop.Run, corpus: AnyCorpus, place: loop.Place, notes: tuple[s
     )
 
 
-def _learner(config: TrainConfig, corpus: AnyCorpus) -> Learner:
+def _learner(config: TrainConfig, corpus: AnyCorpus, cluster: Cluster) -> Learner:
     symbols = _vocabulary(corpus)
     model = Architecture(
         cell=config.model,
@@ -124,7 +145,7 @@ def _learner(config: TrainConfig, corpus: AnyCorpus) -> Learner:
         input_size=len(corpus.normalisation.columns) if isinstance(corpus, NumericCorpus) else len(corpus.vocabulary),
         task="forecast" if symbols is None else "text",
     )
-    return Learner(model, seed=config.seed, grad_clip=config.grad_clip, dropout=config.dropout)
+    return Learner(model, seed=config.seed, grad_clip=config.grad_clip, dropout=config.dropout, cluster=cluster)
 
 
 def _vocabulary(corpus: AnyCorpus) -> Vocabulary | None:

@@ -135,7 +135,8 @@ def _training(
         objective = tf.identity(loss(model, predicted, wanted), name="loss")
         names = list(parameter_shapes(model))
         gradients = tf.gradients(objective, [variables[name] for name in names])
-        gradients, norm = optimizer.clipped(gradients, config["grad_clip"])
+        dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        gradients, norm = optimizer.clipped(dense, config["grad_clip"])
         norm = tf.identity(norm, name="gradient_norm")
         with tf.control_dependencies([objective, norm, *final.values()]):
             train_op = tf.group(optimizer.apply(variables, names, gradients, rate), name="train_op")

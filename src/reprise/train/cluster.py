@@ -1,0 +1,108 @@
+"""Several processes that train one model: what each does alone, and where they must agree.
+
+Every worker holds all variables and its own part of the streams. Gradients are averaged at every step, so the variables
+stay the same everywhere; the first worker writes. `TF_CONFIG` says who they are, as for all of TensorFlow.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from reprise.errors import CallError
+from reprise.tensors import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """This process among the workers.
+
+    Attributes:
+        workers: How many there are.
+        worker: Which one this is; 0 writes the checkpoints.
+        strategy: What connects them; None if there is one.
+        summed: Tensors to their sums over all workers; None if there is one.
+    """
+
+    workers: int = 1
+    worker: int = 0
+    strategy: Any = None
+    summed: Any = None
+
+    @classmethod
+    def of_environment(cls) -> Cluster:
+        """The cluster that `TF_CONFIG` describes, connected to; without it this process is alone.
+
+        Raises:
+            CallError: `TF_CONFIG` is not what TensorFlow documents.
+        """
+        try:
+            described = json.loads(os.environ.get("TF_CONFIG") or "{}")
+            hosts = [(kind, k) for kind in ("chief", "worker") for k in range(len(described["cluster"].get(kind, ())))]
+            task = described["task"]["type"], int(described["task"]["index"])
+            place = hosts.index(task)
+        except KeyError:
+            return cls()
+        except (ValueError, TypeError, AttributeError) as error:
+            raise CallError(f"TF_CONFIG: {error}; expected a cluster of workers and the task that this is") from error
+        if len(hosts) == 1:
+            return cls()
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        return cls(len(hosts), place, strategy, _summation(strategy))
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this worker writes and speaks for all."""
+        return self.worker == 0
+
+    def rows(self, each: int) -> slice:
+        """This worker's rows of what all workers hold together, `each` in each."""
+        return slice(self.worker * each, (self.worker + 1) * each)
+
+    def step(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Calls a function in which `mean` is used; to be traced, not inside control flow of that function."""
+        return self.strategy.run(function, arguments) if self.strategy else function(*arguments)
+
+    def mean(self, values: Sequence[Any]) -> list[Any]:
+        """The mean of each value over all workers; inside `step`."""
+        if not self.strategy:
+            return list(values)
+        context = tf.distribute.get_replica_context()
+        return list(context.all_reduce(tf.distribute.ReduceOp.MEAN, list(values)))
+
+    def total(self, numbers: Sequence[float]) -> list[float]:
+        """The sums over all workers; every worker must call it, and goes on when all have."""
+        if not self.strategy:
+            return list(numbers)
+        (sums,) = self.summed(tf.constant(numbers, tf.float64))
+        return list(sums.numpy().tolist())
+
+    def joined(self, parts: Mapping[str, Any]) -> dict[str, Any]:
+        """The rows of all workers, one below the other; every worker must call it."""
+        if not self.strategy:
+            return dict(parts)
+        wide = []
+        for part in map(np.asarray, parts.values()):
+            rows = np.zeros((self.workers * len(part), *part.shape[1:]), part.dtype)
+            rows[self.rows(len(part))] = part
+            wide.append(tf.constant(rows))
+        return dict(zip(parts, self.summed(*wide), strict=True))
+
+
+def _summation(strategy: Any) -> Any:
+    def summed(*values: Any) -> list[Any]:
+        here = [tf.identity(value) for value in values]  # an argument has no device, and a reduction wants to know it
+        return list(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, here))
+
+    return tf.function(lambda *values: strategy.run(summed, values), autograph=False)
+
+
+def part_of(values: Mapping[str, Array], cluster: Cluster) -> dict[str, Array]:
+    """This worker's rows of values that `joined` made, whatever the number of workers was then."""
+    return {name: value[cluster.rows(len(value) // cluster.workers)] for name, value in values.items()}

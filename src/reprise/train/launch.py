@@ -1,0 +1,100 @@
+"""Starts the workers of a run on this machine, one process each, and ends them together."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+from reprise.errors import TrainingError
+
+#: Seconds that the other workers have to save and leave when one has left.
+_GRACE_S = 60.0
+
+
+def launch(arguments: Sequence[str], workers: int, folder: Path) -> int:
+    """Runs `reprise ARGUMENTS` in several connected processes, and gives the exit code of the first.
+
+    The first speaks for all; what the others say goes to `worker-K.log` in the run folder. The processor's cores are
+    shared out, as two processes that both use all of them wait for each other.
+
+    Raises:
+        TrainingError: A worker was lost; the others were ended.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    addresses = [f"127.0.0.1:{port}" for port in _free_ports(workers)]
+    with ExitStack() as stack:
+        processes = []
+        for worker in range(workers):
+            errors = None if worker == 0 else stack.enter_context((folder / f"worker-{worker}.log").open("w"))
+            task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": worker}}
+            environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
+            process = subprocess.Popen(  # noqa: S603 - this program itself
+                [sys.executable, "-m", "reprise", *arguments], env=environment, stdout=errors, stderr=errors
+            )
+            _share(process.pid, worker, workers)
+            processes.append(process)
+        return _ended(processes, folder)
+
+
+def _ended(processes: list[subprocess.Popen[bytes]], folder: Path) -> int:
+    """Waits for all, and passes signals on; the first to leave takes the others with it."""
+
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        for process in processes:
+            if process.poll() is None:
+                process.send_signal(number)
+
+    handlers = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        _wait(lambda: any(process.poll() is not None for process in processes), math.inf)
+        _wait(lambda: all(process.poll() is not None for process in processes), _GRACE_S)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return _judged([process.returncode for process in processes], folder)
+
+
+def _wait(until: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not until() and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def _judged(codes: list[int], folder: Path) -> int:
+    """The exit code of the first worker, unless one was lost."""
+    lost = [worker for worker, code in enumerate(codes) if code < 0]
+    if not lost:
+        return codes[0]
+    raise TrainingError(
+        f"worker {lost[0]} was lost (signal {-codes[lost[0]]}) and the run ended. Its last checkpoint is whole: go on "
+        f"by --resume, with the same --workers or another. What the workers said is in {folder}/worker-*.log."
+    )
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def _share(process: int, worker: int, workers: int) -> None:
+    """Gives a worker its part of the cores, where the system can and there are enough."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))[worker::workers]
+        if cores:
+            os.sched_setaffinity(process, cores)

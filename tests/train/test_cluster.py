@@ -1,0 +1,100 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reprise.errors import CallError
+from reprise.train import TrainConfig, checkpoints
+from reprise.train.cluster import Cluster
+from reprise.train.records import read_history
+from tests.train.small import corpus, resumed, trained
+
+SMALL = "--rnn-size 8 --embedding-size 5 --seq-length 6 --batch-size 2 --dropout 0.2 --sample-length 5".split()
+
+
+def two_workers(folder, *options):
+    command = [sys.executable, "-m", "reprise", "train", "--out", str(folder / "run"), "--workers", "2", *options]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def losses(folder):
+    return [line["loss"] for line in read_history(folder / "run") if "loss" in line]
+
+
+def children(process):
+    listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(child) for child in listed]
+
+
+def test_two_workers_are_one_with_twice_the_streams_and_a_lost_one_ends_the_run(tmp_path):
+    both, alone = tmp_path / "both", tmp_path / "alone"
+    for folder in (both, alone):
+        folder.mkdir()
+        corpus(folder)
+    steps = ["--checkpoint-every", "5", "--num-epochs", "1000000"]
+    process = two_workers(both, str(both / "corpus.txt"), *SMALL, *steps)
+    while process.poll() is None and len(checkpoints.complete(both / "run")) < 3:
+        time.sleep(0.05)
+    os.kill(children(process)[-1], signal.SIGKILL)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1, errors
+    assert "worker 1 was lost" in errors.splitlines()[-1]
+    assert "go on by --resume, with the same --workers or another" in errors.splitlines()[-1]
+
+    before = losses(both)[: checkpoints.newest(both / "run")[0]]
+    notes = resumed(both, max_steps=len(before) + 4, num_epochs=10**6)[0].notes
+    assert "with 1 workers instead of 2" in notes[-1]
+    trained(
+        alone,
+        batch_size=4,
+        max_steps=len(before) + 4,
+        num_epochs=10**6,
+        checkpoint_every=5,
+        dropout=0.2,
+    )
+    np.testing.assert_allclose(losses(both), losses(alone), atol=1e-5)
+    ours, theirs = (checkpoints.newest(folder / "run")[1].values for folder in (both, alone))
+    assert ours["trainer/state/layer0.c"].shape == (4, 8)
+    for name, value in ours.items():
+        np.testing.assert_allclose(value, theirs[name], atol=1e-4, err_msg=name)
+
+
+def test_the_streams_of_a_run_are_shared_equally_or_not_at_all():
+    config = TrainConfig(("a",), "run", batch_size=6, workers=2)
+    assert (config.shared_by(3).batch_size, config.shared_by(1).batch_size) == (4, 12)
+    with pytest.raises(CallError, match="--workers is 5; the run has 12 streams"):
+        config.shared_by(5)
+
+
+@pytest.mark.parametrize(
+    "setting", ["", json.dumps({"cluster": {"worker": ["localhost:1"]}, "task": {"type": "worker", "index": 0}})]
+)
+def test_without_a_cluster_a_process_is_alone(monkeypatch, setting):
+    monkeypatch.setenv("TF_CONFIG", setting)
+    cluster = Cluster.of_environment()
+    assert (cluster.workers, cluster.is_first, cluster.total([3.0]), cluster.mean([1, 2])) == (1, True, [3.0], [1, 2])
+
+
+@pytest.mark.parametrize(
+    "setting", ["not json", json.dumps({"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 7}})]
+)
+def test_a_wrong_tf_config_is_refused(monkeypatch, setting):
+    monkeypatch.setenv("TF_CONFIG", setting)
+    with pytest.raises(CallError, match=r"TF_CONFIG: .*expected a cluster of workers"):
+        Cluster.of_environment()
+
+
+def test_a_signal_reaches_all_workers_and_the_run_is_saved(tmp_path):
+    process = two_workers(tmp_path, str(corpus(tmp_path)), *SMALL, "--num-epochs", "1000000", "--checkpoint-every", "9")
+    while process.poll() is None and len(checkpoints.complete(tmp_path / "run")) < 2:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM, errors
+    assert "SIGTERM was received" in errors
