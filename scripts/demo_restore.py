@@ -59,7 +59,7 @@ def main(run: str, onnx: str, times: str, started: str = "") -> int:
         model = reprise.restore(run)
     print(f"{model.interface}\n", flush=True)
 
-    pieces = generate(model, 601, temperature=0.7, seed=1)
+    pieces = generate(model, 601, temperature=0.6, seed=1)
     with timed(facts, "process start to first character", begun):
         print(*next(pieces), end="", flush=True)
     with timed(facts, "600 more characters, one by one"):
