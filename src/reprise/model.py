@@ -16,7 +16,7 @@ from reprise.interface import Interface, Port, StatePort
 from reprise.lift import STATE_IN, STATE_OUT, Lifted
 from reprise.runtime import Engine
 from reprise.state import State
-from reprise.tensors import DTYPES, Array
+from reprise.tensors import DTYPES, Array, Shape
 from reprise.vocabulary import Vocabulary
 
 Inputs = Array | Mapping[str, Array]
@@ -107,15 +107,17 @@ class RecurrentModel:
             CallError: A name, type or shape does not fit; nothing has run then.
         """
         given, chosen = self._separated(inputs, settings)
-        feeds = self._checked(given)
-        batch = self._batch(feeds)
+        return self._call(given, state, chosen)
+
+    def _call(self, given: Mapping[str, Array], state: State | None, chosen: Settings) -> tuple[dict[str, Array], State]:
+        feeds, batch = self._checked(given)
         state = self._checked_state(state, batch)
-        self._fill_in(feeds, batch)
         lifted, engine = self._engine(chosen)
-        feeds.update({k: np.asarray(v) for k, v in chosen.items() if k in lifted.open})
-        missing = [name for name in lifted.open if name not in feeds]
-        if missing:
-            raise CallError(f"setting {missing[0]!r} must be given: the file has no value for inference")
+        if lifted.open:
+            feeds.update({k: np.asarray(v) for k, v in chosen.items() if k in lifted.open})
+            missing = [name for name in lifted.open if name not in feeds]
+            if missing:
+                raise CallError(f"setting {missing[0]!r} must be given: the file has no value for inference")
         for port in self.interface.states:
             if port.initial != "inputs":
                 feeds[STATE_IN + port.name] = state[port.name]
@@ -135,12 +137,8 @@ class RecurrentModel:
         if not self.interface.steppable:
             raise CallError(f"this model cannot be stepped: {self.interface.why_not}. Use run on whole sequences.")
         given, chosen = self._separated(inputs, settings)
-        raised = {}
-        for port in self.interface.inputs:
-            if port.name in given:
-                array = np.asarray(given[port.name])
-                raised[port.name] = array if port.time_axis is None else np.expand_dims(array, port.time_axis)
-        outputs, after = self.run(raised, state, chosen)
+        raised = {p.name: _raised(p, np.asarray(given[p.name])) for p in self.interface.inputs if p.name in given}
+        outputs, after = self._call(raised, state, chosen)
         lowered = {
             p.name: outputs[p.name] if p.time_axis is None else outputs[p.name].take(0, axis=p.time_axis)
             for p in self.interface.outputs
@@ -148,6 +146,8 @@ class RecurrentModel:
         return lowered, after
 
     def _engine(self, chosen: Settings) -> tuple[Lifted, Engine]:
+        if not chosen and () in self._engines:
+            return self._engines[()]
         built = {k: v for k, v in chosen.items() if k not in self.lifted.open and v != self.lifted.fixed.get(k)}
         key = tuple(sorted(built.items()))
         if key not in self._engines:
@@ -163,6 +163,8 @@ class RecurrentModel:
             if len(variable) != 1:
                 raise CallError(f"the model has {len(variable)} inputs; give them by name: {', '.join(names)}")
             inputs = {variable[0].name: np.asarray(inputs)}
+            if not settings:
+                return inputs, {}
         known = {s.name for s in self.interface.settings}
         unknown = [n for n in (*inputs, *(settings or ())) if n not in known and n not in names]
         if unknown:
@@ -170,41 +172,37 @@ class RecurrentModel:
         chosen = {**{k: v for k, v in inputs.items() if k in known}, **(settings or {})}
         return {k: v for k, v in inputs.items() if k in names}, {k: np.asarray(v).item() for k, v in chosen.items()}
 
-    def _checked(self, given: Mapping[str, Array]) -> dict[str, Array]:
-        feeds = {}
+    def _checked(self, given: Mapping[str, Array]) -> tuple[dict[str, Array], int]:
+        """The inputs as the graph takes them, and how many rows they have."""
+        feeds: dict[str, Array] = {}
+        rows: dict[str, int] = {}
+        steps: list[int] = []
         for port in self.interface.inputs:
             if port.name in given:
-                feeds[port.name] = _fitting(port, np.asarray(given[port.name]))
+                feeds[port.name] = array = _fitting(port, np.asarray(given[port.name]))
+                if port.batch_axis is not None:
+                    rows[port.name] = array.shape[port.batch_axis]
+                if port.time_axis is not None:
+                    steps.append(array.shape[port.time_axis])
             elif port.role != "lengths":
                 raise CallError(f"input {port.name!r} ({port.tensor}) is missing; given: {', '.join(given) or 'nothing'}")
-        for axis_of, letter in ((lambda p: p.time_axis, "time steps"), (lambda p: p.batch_axis, "rows")):
-            sizes = {n: a.shape[axis] for n, a in feeds.items() if (axis := axis_of(self._port(n))) is not None}
-            if letter == "rows" and len(set(sizes.values())) > 1:
-                raise CallError(f"the inputs differ in {letter}: {', '.join(f'{n} {k}' for n, k in sizes.items())}")
-        return feeds
-
-    def _port(self, name: str) -> Port:
-        return next(p for p in self.interface.inputs if p.name == name)
-
-    def _batch(self, feeds: Mapping[str, Array]) -> int:
+        if len(set(rows.values())) > 1:
+            raise CallError(f"the inputs differ in rows: {', '.join(f'{n} {k}' for n, k in rows.items())}")
+        batch = next(iter(rows.values())) if rows else self._baked_batch()
         for port in self.interface.inputs:
-            if port.batch_axis is not None and port.name in feeds:
-                return int(feeds[port.name].shape[port.batch_axis])
+            if port.name not in feeds:  # lengths that are not given are those of the whole sequence
+                feeds[port.name] = np.full([n or batch for n in port.shape], max(steps, default=1), DTYPES[port.dtype])
+        return feeds, batch
+
+    def _baked_batch(self) -> int:
         fixed = [p.shape[0] for p in self.interface.states if p.shape and p.shape[0] is not None]
         return int(fixed[0]) if fixed else 1
-
-    def _fill_in(self, feeds: dict[str, Array], batch: int) -> None:
-        """Lengths that are not given are those of the whole sequence."""
-        steps = max((a.shape[t] for n, a in feeds.items() if (t := self._port(n).time_axis) is not None), default=1)
-        for port in self.interface.inputs:
-            if port.name not in feeds:
-                feeds[port.name] = np.full([n or batch for n in port.shape], steps, DTYPES[port.dtype])
 
     def _checked_state(self, state: State | None, batch: int) -> State:
         if state is None:
             return self.initial_state(batch)
         expected = [p.name for p in self.interface.states]
-        if sorted(state) != sorted(expected):
+        if list(state) != expected and sorted(state) != sorted(expected):
             raise StateError(f"the state has {', '.join(state) or 'nothing'}; this model carries {', '.join(expected)}")
         if state.fingerprint and state.fingerprint != self.fingerprint:
             raise StateError("the state belongs to another model (its fingerprint differs)")
@@ -269,8 +267,25 @@ def _fitting(port: Port, array: Array) -> Array:
     """
     wanted = DTYPES[port.dtype]
     if array.ndim != len(port.shape) or any(n is not None and n != m for n, m in zip(port.shape, array.shape, strict=True)):
-        shown = "[" + ", ".join("any" if n is None else str(n) for n in port.shape) + "]"
-        raise CallError(f"input {port.name!r}: expected shape {shown}, found {list(array.shape)}")
+        raise CallError(f"input {port.name!r}: expected shape {_shown(port.shape)}, found {list(array.shape)}")
     if wanted.kind in "iu" and array.dtype.kind not in "iub":
         raise CallError(f"input {port.name!r}: expected whole numbers ({port.dtype}), found {array.dtype}")
-    return array.astype(wanted)
+    return array.astype(wanted, copy=False)
+
+
+def _raised(port: Port, array: Array) -> Array:
+    """One step as a sequence of one step.
+
+    Raises:
+        CallError: It has another number of axes.
+    """
+    if port.time_axis is None:
+        return array
+    if array.ndim != len(port.shape) - 1:
+        shape = port.shape[: port.time_axis] + port.shape[port.time_axis + 1 :]
+        raise CallError(f"input {port.name!r}: expected shape {_shown(shape)} for one step, found {list(array.shape)}")
+    return array[(*(slice(None),) * port.time_axis, None)]
+
+
+def _shown(shape: Shape) -> str:
+    return "[" + ", ".join("any" if n is None else str(n) for n in shape) + "]"
