@@ -57,6 +57,17 @@ def test_an_error_is_one_line_on_standard_error_and_exit_code_1(reprise, monkeyp
     assert reprise("version") == (1, "", line)
 
 
+def test_an_extra_that_is_not_installed_is_named(reprise, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "rich", None)
+    monkeypatch.delitem(sys.modules, "reprise.train.display", raising=False)
+    result = reprise("train", tmp_path, "--out", tmp_path / "run")
+    assert result.code == 1
+    assert (
+        result.err
+        == "reprise: rich is not installed, and this command needs it: pip install 'reprise-rnn[tensorflow]'\n"
+    )
+
+
 def test_an_interruption_is_silent_and_leaves_with_130(reprise, monkeypatch):
     def interrupt():
         raise KeyboardInterrupt

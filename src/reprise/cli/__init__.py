@@ -21,6 +21,10 @@ from reprise.errors import RepriseError
 
 COMMANDS = ("train", "sample", "score", "inspect", "run", "export", "formats", "version")
 
+#: Packages of the extra `tensorflow`, which only some commands need.
+OPTIONAL = frozenset({"tensorflow", "tensorboard", "matplotlib", "rich"})
+INSTALL = "pip install 'reprise-rnn[tensorflow]'"
+
 ABOUT = "Brings saved RNN, LSTM and GRU models back, from their files alone, and trains new ones."
 
 
@@ -41,6 +45,12 @@ def _outcome(arguments: Sequence[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in OPTIONAL:
+            raise
+        sys.stderr.write(f"reprise: {package} is not installed, and this command needs it: {INSTALL}\n")
+        return 1
     except (RepriseError, OSError) as error:
         sys.stderr.write(f"reprise: {_line(error)}\n")
         return 1
