@@ -228,3 +228,18 @@ def test_a_graph_of_constants_has_nothing_to_save(tmp_path, live):
         tf.import_graph_def(frozen, name="")
         with pytest.raises(SaveError, match="no variables: its weights are constants"):
             reprise.tensorflow.save(other, tmp_path / "model.ckpt")
+
+
+def test_an_input_that_is_spread_over_placeholders_cannot_be_named(tmp_path):
+    with building.session() as session:
+        held = building.weights()
+        xs = [v1.placeholder(tf.float32, [None, 4]) for _ in range(4)]
+        c, h = (tf.zeros([tf.shape(xs[0])[0], building.HIDDEN]) for _ in "ch")
+        hidden = []
+        for x in xs:
+            c, h = building.lstm(held, x, c, h)
+            hidden.append(h)
+        tf.stack([h @ held["projection"] for h in hidden], name="scores")
+        initialised(session)
+        with pytest.raises(SaveError, match=r"has 3 axes and Placeholder:0 the shape \(None, 4\)"):
+            reprise.tensorflow.save(session, tmp_path / "model.ckpt")

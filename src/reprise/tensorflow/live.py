@@ -103,8 +103,8 @@ def _baked(port: Port | StatePort, tensor: Any) -> tuple[int | None, ...]:
         return port.shape
     if tensor.shape.rank != len(port.shape):
         raise SaveError(
-            f"{port.name!r} is not one tensor of the graph ({tensor.name} has the shape {tensor.shape}), as where each "
-            "step has a placeholder of its own, so that a signature cannot name it. Save the graph that runs one step."
+            f"{port.name!r} has {len(port.shape)} axes and {tensor.name} the shape {tensor.shape}, as where each step "
+            "has a placeholder of its own, so that a signature cannot name it. Save the graph that runs one step."
         )
     return tuple(n if n is not None else m for n, m in zip(tensor.shape.as_list(), port.shape, strict=True))
 
