@@ -295,3 +295,61 @@ def test_one_layer_applied_many_times_is_not_a_recurrence():
     for _ in range(3):
         x = b.unary("Tanh", b.linear(x, kernel, bias))
     assert roll(b.graph()).graph.nodes == b.nodes
+
+
+def alone(op):
+    """A step with nothing beside it; gives the names of its next states."""
+    b = Builder()
+    x, c, h = b.placeholder("x", None, D), b.placeholder("c", None, H), b.placeholder("h", None, H)
+    kernel, bias = b.variable("kernel", D + H, 4 * H), b.variable("bias", 4 * H)
+    if op == "lstm":
+        return b, [str(v) for v in b.lstm(x, c, h, kernel, bias)]
+    if op == "gru":
+        return b, [
+            str(b.gru(x, h, (b.variable("g", D + H, 2 * H), b.variable("gb", 2 * H), b.variable("k", D + H, H), bias)))
+        ]
+    peepholes = [b.variable(name, H) for name in ("wci", "wcf", "wco")]
+    cell = b("LSTMBlockCell", x, c, h, kernel, *peepholes, bias, T="float32")
+    return b, [str(Value(cell.node, index)) for index in (1, 6)]
+
+
+@pytest.mark.parametrize(("op", "initial"), [("lstm", {"c:0", "h:0"}), ("gru", {"h:0"}), ("block", {"c:0", "h:0"})])
+def test_a_step_alone_is_known_by_the_equations_of_its_cell(op, initial):
+    b, names = alone(op)
+    if op == "gru":
+        b.weights["bias"] = b.weights["bias"][:H]
+    rolled = roll(b.graph()).graph
+    (found,) = recurrences.find(analyse(rolled))
+    assert {str(s.initial) for s in found.states} == initial
+    fed = {**b.weights, **{s: RNG.normal(size=(N, H)).astype(np.float32) for s in "ch"}}
+    xs, stepped = np.moveaxis(rows(3), 1, 0), dict(fed)
+    for x in xs:
+        new = [evaluate(b.graph(), name, {**stepped, "x": x}) for name in names]
+        stepped |= dict(zip("ch" if len(new) == 2 else "h", new, strict=True))
+    for name, value in zip(names, new, strict=True):
+        np.testing.assert_allclose(evaluate(rolled, name, {**fed, "x": xs}), value, rtol=1e-5, atol=1e-6)
+
+
+def test_a_highway_layer_is_not_a_cell():
+    b = Builder()
+    kernel, gate = (b.variable("w", D, D), b.variable("wb", D)), (b.variable("t", D, D), b.variable("tb", D))
+    x = b.placeholder("x", None, D)
+    t = b.unary("Sigmoid", b.linear(x, *gate))
+    carried = b.binary("Mul", b.binary("Sub", b.const(1.0, "float32"), t), x)
+    b.binary("Add", b.binary("Mul", t, b.unary("Relu", b.linear(x, *kernel))), carried)
+    assert roll(b.graph()).graph.nodes == b.nodes
+
+
+def test_the_scores_of_a_step_alone_are_a_sequence_and_what_is_drawn_from_them_is_not():
+    b, (_, h) = alone("lstm")
+    scores = b.linear(Value.parse(h), b.variable("w", H, V), b.variable("wb", V))
+    b("ArgMax", scores, b.const(1), T="float32", output_type="int64", name="drawn")
+    rolled = roll(b.graph()).graph
+    fed = {
+        **b.weights,
+        **{s: RNG.normal(size=(N, H)).astype(np.float32) for s in "ch"},
+        "x": np.moveaxis(rows(3), 1, 0),
+    }
+    made = evaluate(rolled, str(scores), fed)
+    assert made.shape == (3, N, V)
+    np.testing.assert_allclose(evaluate(rolled, "drawn:0", fed), made[-1].argmax(1))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from reprise.graph import Graph, Node, Value
 from reprise.interface.facts import Facts
 from reprise.interface.structure import Structure, analyse
-from reprise.interface.unrolled import chains, single
+from reprise.interface.unrolled import alone, chains, single
 from reprise.interface.unrolled.collected import Collected, Output, outputs_of
 from reprise.interface.unrolled.pieces import Piece
 from reprise.interface.unrolled.plans import Plan, frame_name, stacked_name
@@ -44,7 +44,7 @@ def roll(graph: Graph) -> Rolled:
     """`graph` with every recurrence that was unrolled in it as a frame; what does not repeat exactly stays."""
     structure = analyse(graph)
     found = chains.find(structure)
-    if not found.clusters:
+    if not found.masks:
         return Rolled(graph)
     view = _view(structure, found)
     plans = _plans(view, found)
@@ -95,6 +95,8 @@ def _plans(view: View, found: chains.Chains) -> list[Plan]:
         plans[frame] = Plan(frame, steps, outputs_of(view, steps, used))
     copies = [copy for model in plans.values() for copy in single.adopt(view, model, found.single)]
     plans |= {copy.frame: copy for copy in sorted(copies, key=lambda c: len(c.outputs))}
+    taken = {name for plan in plans.values() for images in plan.steps.images for name in images.values()}
+    plans |= {plan.frame: plan for plan in alone.plans(view, found.single, taken)}
     return _linked(view, list(plans.values()))
 
 
@@ -130,4 +132,6 @@ def _rows(view: View, plan: Plan) -> tuple[Row, ...]:
 
 def _note(plan: Plan) -> str:
     first = plan.frame.removeprefix("unrolled/")
+    if plan.count == 1:
+        return f"one step of a recurrence is written out in the graph, at {first}"
     return f"{plan.count} steps written out in the graph, from {first}, are one recurrence"

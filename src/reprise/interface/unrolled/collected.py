@@ -54,9 +54,10 @@ def outputs_of(view: View, steps: Steps, used: set[str]) -> tuple[Output, ...]:
     for name in steps.order:
         for value in view.read(name):
             found += _together(view, steps, value, inside)
-    found += _heads(view, steps, inside, used, {o.value for o in found})
+    found += _heads(view, steps, used, {o.value for o in found})
     taken = {o.value for o in found if o.kind is Collected.SINGLY}
-    found += _last(view, steps, inside, used, taken)
+    if len(steps.images) > 1:
+        found += _last(view, steps, inside, taken)
     return tuple(found)
 
 
@@ -87,7 +88,7 @@ def _parts(view: View, node: Node) -> tuple[tuple[Value, ...], Collected, int | 
     return parts, Collected.JOINED, None if axis is None else int(axis)
 
 
-def _heads(view: View, steps: Steps, inside: set[str], used: set[str], taken: set[Value]) -> Iterator[Output]:
+def _heads(view: View, steps: Steps, used: set[str], taken: set[Value]) -> Iterator[Output]:
     """Scores that every step computes for itself, and nothing puts together."""
     rows = set(steps.rows(view.graph, used))
     scored: set[str] = set()
@@ -110,7 +111,7 @@ def _from_loop(view: View, row: Row) -> bool:
     return row.first in view.stacked
 
 
-def _last(view: View, steps: Steps, inside: set[str], used: set[str], taken: set[Value]) -> Iterator[Output]:
+def _last(view: View, steps: Steps, inside: set[str], taken: set[Value]) -> Iterator[Output]:
     """What only the last step is asked for: readers that the step before does not have."""
     carried = {s.next for s in steps.needed(view.graph, [Value(a) for a in steps.anchors])[1]}
     for name in steps.order:

@@ -142,18 +142,20 @@ class _Copy:
         if isinstance(role, Count):
             content = content_of(self._view.graph, value)
             return None if content is None else replace(role, first=int(content))
-        return self._row(value)
+        return row_of(self._view, value)
 
-    def _row(self, value: Value) -> Row:
-        if self._nodes[value.node].op == "Placeholder":
-            return Row(value, None)
-        piece = piece_of(self._view.graph, value)
-        shape = None if piece is None else self._view.facts.shape(piece.source)
-        if piece is not None and shape is not None and piece.axis < len(shape) and not piece.index:
-            rows = shape[piece.axis]
-            if piece.of == 1 or (rows.known and rows.scale == 1) or (piece.of is None and not rows.known):
-                return Row(value, piece.source, piece.axis, piece.kept, of=1)
-        return Row(value, value, -1, of=1)
+
+def row_of(view: View, value: Value) -> Row:
+    """What one step reads of its input: the only row of a sequence, or a value that has no axis of time."""
+    if view.graph.nodes[value.node].op == "Placeholder":
+        return Row(value, None)
+    piece = piece_of(view.graph, value)
+    shape = None if piece is None else view.facts.shape(piece.source)
+    if piece is not None and shape is not None and piece.axis < len(shape) and not piece.index:
+        rows = shape[piece.axis]
+        if piece.of == 1 or (rows.known and rows.scale == 1) or (piece.of is None and not rows.known):
+            return Row(value, piece.source, piece.axis, piece.kept, of=1)
+    return Row(value, value, -1, of=1)
 
 
 def _is_number(view: View, value: Value) -> bool:

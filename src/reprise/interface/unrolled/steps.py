@@ -24,9 +24,9 @@ from reprise.interface.unrolled.pieces import Piece, alike, content_of, piece_of
 # Nodes between a row of the input and the cell; the walk is recursive.
 MAX_DEPTH = 200
 
-_RANDOM = ("Random", "TruncatedNormal", "Multinomial", "StatelessRandom")
+RANDOM = ("Random", "TruncatedNormal", "Multinomial", "StatelessRandom")
 _JOINS = ("Concat", "ConcatV2", "Pack")
-_IMPURE = ("Queue", "Iterator", "Reader", "Stack", "TensorArray", "TensorList", "Barrier", "Placeholder", "Variable")
+IMPURE = ("Queue", "Iterator", "Reader", "Stack", "TensorArray", "TensorList", "Barrier", "Placeholder", "Variable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +351,7 @@ class _Overlay:
     def _below(self, u: Value, v: Value, depth: int) -> _Match | None:
         """Whether two nodes before the cell do the same to corresponding values."""
         node = self.nodes[u.node]
-        if u.index != v.index or not node.inputs or node.op.startswith(_IMPURE) or v.node in self._second.values():
+        if u.index != v.index or not node.inputs or node.op.startswith(IMPURE) or v.node in self._second.values():
             return None
         if v.node in self.seeds or self.images.get(u.node, v.node) != v.node:
             return None
@@ -359,7 +359,7 @@ class _Overlay:
         if matches is None:
             return None
         states = frozenset(s for m in matches for s in m.states)
-        fresh = node.op.startswith(_RANDOM) or any(m.fresh for m in matches)
+        fresh = node.op.startswith(RANDOM) or any(m.fresh for m in matches)
         if not states and not fresh:
             return _Match(SAME)
         self._keep(u.node, v.node, matches)
