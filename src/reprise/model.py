@@ -263,11 +263,13 @@ def _fitting(port: Port, array: Array) -> Array:
     """`array` as the type of `port`.
 
     Raises:
-        CallError: Numbers would change, or the shape does not fit.
+        CallError: Numbers would change, there are none, or the shape does not fit.
     """
     wanted = DTYPES[port.dtype]
     if array.ndim != len(port.shape) or any(n is not None and n != m for n, m in zip(port.shape, array.shape, strict=True)):
         raise CallError(f"input {port.name!r}: expected shape {_shown(port.shape)}, found {list(array.shape)}")
+    if not array.size:  # ONNX Runtime's LSTM ends the process on a batch of none
+        raise CallError(f"input {port.name!r}: is empty, of shape {list(array.shape)}; give at least one row and one step")
     if wanted.kind in "iu" and array.dtype.kind not in "iub":
         raise CallError(f"input {port.name!r}: expected whole numbers ({port.dtype}), found {array.dtype}")
     return array.astype(wanted, copy=False)

@@ -65,7 +65,10 @@ def emit(emitter: Emitter, block: Block, body: Body) -> list[str] | Miss:
     if not body.bounds or not body.carried:
         return Miss("its condition is more than a number of steps")
     reader = Reader(emitter.structure, emitter.facts, Numbers(emitter.structure, emitter.known, emitter.stored))
-    found = match(reader, body.carried)
+    try:
+        found = match(reader, body.carried)
+    except (ValueError, IndexError) as error:
+        return Miss(f"the sizes of its weights contradict each other ({error})")
     if isinstance(found, Carried):
         return Miss(f"state {found.entering} belongs to no cell that is known")
     plan = Walk(emitter, body.loop, {c.entering for c in body.numbers}, found).plan(body.rows)

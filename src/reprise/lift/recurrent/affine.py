@@ -20,6 +20,7 @@ from reprise.tensors import Array
 
 _SUMS = frozenset({"Add", "AddV2", "BiasAdd", "BiasAddV1", "AddN"})
 _ACTIVATIONS = frozenset({"Sigmoid", "Tanh", "Relu", "Softsign"})  # those that ONNX calls the same
+_ROWS = 1 << 20  # of a view without memory: more than any batch, so that a slice that takes some rows is told apart
 _DEPTH = 16  # a gate has a handful of terms; what is nested deeper is not one
 
 
@@ -228,19 +229,22 @@ class Reader:
         others = [self.numbers.of(v) for i, v in enumerate(node.inputs) if i != place]
         if any(o is None for o in others):
             return None
-        taken = _taken(node, value.index, np.arange(width)[None], [o for o in others if o is not None])
-        return None if taken is None or taken.ndim != 2 else (self.structure.source(node.inputs[place]), taken[0])
+        numbered = np.broadcast_to(np.arange(width), (_ROWS, width))
+        taken = _taken(node, value.index, numbered, [o for o in others if o is not None])
+        if taken is None or taken.ndim != 2 or len(taken) != _ROWS:
+            return None
+        return self.structure.source(node.inputs[place]), taken[0]
 
 
-def _taken(node: Node, index: int, row: Array, others: list[Array]) -> Array | None:
-    """Output `index` of a node that divides its input, for an input of one row."""
+def _taken(node: Node, index: int, rows: Array, others: list[Array]) -> Array | None:
+    """Output `index` of a node that divides its input, for an input of equal rows."""
     if node.op == "Split":
         count = int(node.attributes.get("num_split", 1))
-        return np.split(row, count, 1)[index] if int(others[0]) in (1, -1) and row.size % count == 0 else None
+        return np.split(rows, count, 1)[index] if int(others[0]) in (1, -1) and rows.shape[1] % count == 0 else None
     if node.op == "SplitV":
         sizes = others[0].ravel().tolist()
-        if int(others[1]) not in (1, -1) or min(sizes) < 0 or sum(sizes) != row.size:
+        if int(others[1]) not in (1, -1) or min(sizes) < 0 or sum(sizes) != rows.shape[1]:
             return None
-        return np.split(row, np.cumsum(sizes)[:-1], 1)[index]
-    made = fold(node, [row, *others])
-    return None if made is None or made[0].shape[:1] != (1,) else made[0]
+        return np.split(rows, np.cumsum(sizes)[:-1], 1)[index]
+    made = fold(node, [rows, *others])
+    return None if made is None else made[0]
