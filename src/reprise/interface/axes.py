@@ -38,7 +38,9 @@ class Axes:
         return self._axis(value, frozenset() if self.batch is None else frozenset({self.batch}))
 
     def _axis(self, value: Value, names: frozenset[str]) -> int | None:
-        found = [i for i, d in enumerate(self.facts.shape(value) or ()) if len(d.symbols) == 1 and d.symbols[0] in names]
+        found = [
+            i for i, d in enumerate(self.facts.shape(value) or ()) if len(d.symbols) == 1 and d.symbols[0] in names
+        ]
         return found[0] if found else None
 
     def rows(self, value: Value) -> str | None:
@@ -79,7 +81,9 @@ def read(
 
 
 def _batch_axes(facts: Facts, carried: Carried, batch: str | None) -> tuple[int, ...]:
-    return tuple(i for i, d in enumerate(facts.shape(carried.entering) or ()) if batch is not None and batch in d.symbols)
+    return tuple(
+        i for i, d in enumerate(facts.shape(carried.entering) or ()) if batch is not None and batch in d.symbols
+    )
 
 
 def _facts(

@@ -150,7 +150,9 @@ def _upstream_too(
     structure: Structure, found: tuple[Recurrence, ...], used: Sequence[Recurrence]
 ) -> tuple[Recurrence, ...]:
     """`used` and the recurrences that feed them, in the order of the data."""
-    behind = ancestors(structure, [c.leaving for r in used for c in r.loop.carried] + [c.initial for r in used for c in r.loop.carried])
+    behind = ancestors(
+        structure, [c.leaving for r in used for c in r.loop.carried] + [c.initial for r in used for c in r.loop.carried]
+    )
     names_used = {r.loop.name for r in used}
     every = [
         r for r in found if r.loop.name in names_used or any(c.final and c.final.node in behind for c in r.loop.carried)
@@ -173,7 +175,9 @@ def _select(
         )
     ranked = sorted(groups, key=lambda g: _rank(structure, g))
     best = ranked[0]
-    rivals = [g for g in ranked[1:] if _rank(structure, g) == _rank(structure, best) and not _same_weights(structure, g, best)]
+    rivals = [
+        g for g in ranked[1:] if _rank(structure, g) == _rank(structure, best) and not _same_weights(structure, g, best)
+    ]
     if rivals:
         listed = "; ".join(", ".join(str(v) for v in g.outputs) for g in [best, *rivals])
         raise AmbiguousInterface(
@@ -183,7 +187,9 @@ def _select(
     why = ()
     if len(ranked) > 1:
         others = ", ".join(str(g.outputs[0]) for g in ranked[1:])
-        why = (f"{len(ranked)} models in the graph; chosen: the one without random numbers and with the fewest steps and rows baked in, not that of {others}",)
+        why = (
+            f"{len(ranked)} models in the graph; chosen: the one without random numbers and with the fewest steps and rows baked in, not that of {others}",
+        )
     return best.outputs, best.recurrences, why
 
 
@@ -203,7 +209,9 @@ def _behind(structure: Structure, group: _Group) -> set[str]:
 
 def _same_weights(structure: Structure, one: _Group, other: _Group) -> bool:
     def weights(group: _Group) -> set[str]:
-        return {n for n in _behind(structure, group) if structure.graph[n].op in ("Variable", "VariableV2", "VarHandleOp")}
+        return {
+            n for n in _behind(structure, group) if structure.graph[n].op in ("Variable", "VariableV2", "VarHandleOp")
+        }
 
     return weights(one) == weights(other) and bool(weights(one))
 
@@ -213,7 +221,9 @@ def _named(structure: Structure, name: str, option: str) -> Value:
     if value.node not in structure.graph:
         from_end = value.node.rsplit("/", 1)[-1]
         near = [n for n in structure.graph.nodes if n.rsplit("/", 1)[-1] == from_end][:5]
-        raise CallError(f"{option}: the graph has no tensor {name!r}" + (f"; nearest: {', '.join(near)}" if near else ""))
+        raise CallError(
+            f"{option}: the graph has no tensor {name!r}" + (f"; nearest: {', '.join(near)}" if near else "")
+        )
     return value
 
 
@@ -232,7 +242,11 @@ def _describe(
     scalars = [v for v in entries if settings.is_setting(structure, v)]
     entries = [v for v in entries if v not in scalars]
     setting_ports = _setting_ports(structure, scalars, needed)
-    fixed = {v: np.asarray(p.value, DTYPES[p.dtype]) for p, v in zip(setting_ports, scalars, strict=True) if p.value is not None}
+    fixed = {
+        v: np.asarray(p.value, DTYPES[p.dtype])
+        for p, v in zip(setting_ports, scalars, strict=True)
+        if p.value is not None
+    }
     axes = axes_of.read(structure, used, entries, wanted, fixed)
     started = {c: _start(structure, c, axes) for c in carried}
     why_not = stepping.obstacle(structure, used, axes, entries, wanted, [c for c in carried if started[c] == "inputs"])
@@ -259,7 +273,9 @@ def _with_chosen_states(structure: Structure, used: tuple[Recurrence, ...], choi
             c for c in r.loop.carried if {c.final, structure.origin(c.initial), c.entering, c.leaving} & wanted
         )
         chosen.append(Recurrence(r.loop, kept, r.counters, r.fed_back, r.reads, r.writes))
-    missing = wanted - {v for r in chosen for c in r.states for v in (c.final, structure.origin(c.initial), c.entering, c.leaving)}
+    missing = wanted - {
+        v for r in chosen for c in r.states for v in (c.final, structure.origin(c.initial), c.entering, c.leaving)
+    }
     if missing:
         raise CallError(f"states: {', '.join(map(str, missing))} neither enters nor leaves a recurrence of the model")
     return tuple(chosen)
@@ -313,7 +329,18 @@ def _is_zero_or_shape(node: Node) -> bool:
     if node.op == "Const":
         value = node.attributes["value"]
         return value.size == 0 or not value.load().any() if value.dtype != "string" else False
-    return node.op in ("Fill", "ZerosLike", "Identity", "Enter", "Tile", "Reshape", "Pack", "_Results", "StridedSlice", "Cast")
+    return node.op in (
+        "Fill",
+        "ZerosLike",
+        "Identity",
+        "Enter",
+        "Tile",
+        "Reshape",
+        "Pack",
+        "_Results",
+        "StridedSlice",
+        "Cast",
+    )
 
 
 def _input_ports(

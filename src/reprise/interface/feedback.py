@@ -93,7 +93,13 @@ def _read_instead(
     frame = {"frame_name": _frame_name(structure, carried), "is_constant": True}
     numbers = {n: Node(f"{scope}/{n}", "Const", (), (), _int(k)) for n, k in (("zero", 0), ("one", 1))}
     array = Node(f"{scope}/array", "TensorArrayV3", (rows,), (), {"dtype": kind})
-    places = Node(f"{scope}/places", "Range", (Value(numbers["zero"].name), rows, Value(numbers["one"].name)), (), {"Tidx": "int32"})
+    places = Node(
+        f"{scope}/places",
+        "Range",
+        (Value(numbers["zero"].name), rows, Value(numbers["one"].name)),
+        (),
+        {"Tidx": "int32"},
+    )
     filled = Node(
         f"{scope}/filled",
         "TensorArrayScatterV3",

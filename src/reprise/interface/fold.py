@@ -107,7 +107,14 @@ def _binary(function: Callable[..., Any]) -> Callable[[Node, list[Array]], Any]:
 
 def _divide(node: Node, inputs: list[Array]) -> Array:
     a, b = inputs
-    return np.asarray(a // b if a.dtype.kind in "iu" else a / b)
+    return np.asarray((a - np.fmod(a, b)) // b if a.dtype.kind in "iu" else a / b)  # whole numbers are cut, not floored
+
+
+def _select(node: Node, inputs: list[Array]) -> Array:
+    flag, a, b = inputs
+    if node.op == "Select" and flag.ndim == 1:  # a flag for each row
+        flag = flag.reshape(-1, *[1] * (a.ndim - 1))
+    return np.where(flag, a, b)
 
 
 def _squeeze(node: Node, inputs: list[Array]) -> Array:
@@ -125,7 +132,8 @@ FOLDABLE: dict[str, Callable[[Node, list[Array]], Any]] = {
     "Mul": _binary(np.multiply),
     "FloorDiv": _binary(np.floor_divide),
     **dict.fromkeys(("Div", "RealDiv"), _divide),
-    **dict.fromkeys(("FloorMod", "Mod"), _binary(np.mod)),
+    "FloorMod": _binary(np.mod),
+    **dict.fromkeys(("Mod", "TruncateMod"), _binary(np.fmod)),
     "Maximum": _binary(np.maximum),
     "Minimum": _binary(np.minimum),
     "Less": _binary(np.less),
@@ -156,7 +164,7 @@ FOLDABLE: dict[str, Callable[[Node, list[Array]], Any]] = {
     "InvertPermutation": _invert,
     "ListDiff": _list_diff,
     "DynamicStitch": _dynamic_stitch,
-    "Select": lambda node, inputs: np.where(*inputs),
+    **dict.fromkeys(("Select", "SelectV2"), _select),
     "ZerosLike": _unary(np.zeros_like),
     "OnesLike": _unary(np.ones_like),
     "Transpose": lambda node, inputs: np.transpose(inputs[0], [int(i) for i in inputs[1]]),

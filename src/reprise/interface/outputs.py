@@ -31,7 +31,9 @@ _SIDE_EFFECTS = frozenset(
     "NoOp SaveV2 Save SaveSlices WriteSummary WriteScalarSummary WriteHistogramSummary ControlTrigger StackPush "
     "StackPushV2 TensorListPushBack Abort".split()
 )
-_LOSSES = frozenset("SparseSoftmaxCrossEntropyWithLogits SoftmaxCrossEntropyWithLogits L2Loss CTCLoss InTopK InTopKV2".split())
+_LOSSES = frozenset(
+    "SparseSoftmaxCrossEntropyWithLogits SoftmaxCrossEntropyWithLogits L2Loss CTCLoss InTopK InTopKV2".split()
+)
 _JOINS = frozenset("Pack Stack ConcatV2 Concat".split())
 _MOVES = frozenset("Reshape ExpandDims Squeeze Transpose StridedSlice Slice GatherNd TensorListStack".split())
 _ROUNDABOUT = frozenset("Identity Cast Squeeze Reshape Log LogSoftmax Transpose StridedSlice Max Min".split())
@@ -60,7 +62,9 @@ def sources(structure: Structure) -> tuple[Value, ...]:
     found = []
     for node in structure.graph:
         if node.op in SOURCES or (node.op.startswith("QueueDequeue") or node.op.startswith("IteratorGetNext")):
-            count = max((v.index for n in structure.consumers[node.name] for v in _from(structure, n, node.name)), default=0)
+            count = max(
+                (v.index for n in structure.consumers[node.name] for v in _from(structure, n, node.name)), default=0
+            )
             found += [Value(node.name, k) for k in range(count + 1)]
     return tuple(found)
 
@@ -142,11 +146,7 @@ class _Kinds:
         self._reached = reached
         self._foreign = {n.name for n in structure.graph if from_sources.mask(Value(n.name)) & foreign}
         self._recurrent = {n.name for n in structure.graph if reached.mask(Value(n.name))}
-        self.candidates = {
-            name
-            for name in self._recurrent - self._foreign
-            if _may_be_output(structure, name)
-        }
+        self.candidates = {name for name in self._recurrent - self._foreign if _may_be_output(structure, name)}
         self._remove_losses()
         self._before = ancestors(structure, reached.seeds)
         self._after_loss = self._gradients()

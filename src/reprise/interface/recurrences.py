@@ -191,7 +191,18 @@ def _is_fed_back(structure: Structure, carried: Carried) -> bool:
         seen.add(value)
         if node.op in DISCRETE | RANKING:
             return True
-        if node.op in ("Cast", "Reshape", "Squeeze", "StridedSlice", "Gather", "GatherV2", "ResourceGather", "OneHot", "Select", "Merge"):
+        if node.op in (
+            "Cast",
+            "Reshape",
+            "Squeeze",
+            "StridedSlice",
+            "Gather",
+            "GatherV2",
+            "ResourceGather",
+            "OneHot",
+            "Select",
+            "Merge",
+        ):
             pending.extend(node.inputs)
     return False
 

@@ -17,7 +17,9 @@ _PASSING = frozenset(
     "Identity Cast Reshape Transpose Squeeze ExpandDims Split Unpack StridedSlice TensorArrayScatterV3 Enter Switch Merge "
     "NextIteration TensorListFromTensor Pack ConcatV2 Concat Slice".split()
 )
-_COMPARISONS = frozenset("GreaterEqual Less Greater LessEqual Equal NotEqual Max Min Maximum Minimum ReverseSequence".split())
+_COMPARISONS = frozenset(
+    "GreaterEqual Less Greater LessEqual Equal NotEqual Max Min Maximum Minimum ReverseSequence".split()
+)
 
 
 def of_input(
@@ -33,7 +35,13 @@ def of_input(
     shape = axes.facts.shape(value) or ()
     scores = [axes.facts.shape(v) or () for v in wanted]
     width = shape[-1] if shape else None
-    if len(shape) >= 2 and width is not None and width.known and any(s and s[-1] == width for s in scores) and width.scale > 1:
+    if (
+        len(shape) >= 2
+        and width is not None
+        and width.known
+        and any(s and s[-1] == width for s in scores)
+        and width.scale > 1
+    ):
         return "one-hot" if _multiplied(structure, value) else "features"
     return "features"
 
@@ -126,7 +134,13 @@ def _feeds_softmax(structure: Structure, value: Value, other: Value) -> bool:
 
 def _scored(structure: Structure, value: Value) -> bool:
     """Whether a value is the first input of a cross entropy, or a choice is made over it."""
-    scorers = {"SparseSoftmaxCrossEntropyWithLogits", "SoftmaxCrossEntropyWithLogits", "ArgMax", "Multinomial", "Softmax"}
+    scorers = {
+        "SparseSoftmaxCrossEntropyWithLogits",
+        "SoftmaxCrossEntropyWithLogits",
+        "ArgMax",
+        "Multinomial",
+        "Softmax",
+    }
     return bool(_users(structure, value) & scorers)
 
 
@@ -135,7 +149,9 @@ def _flow_owner(structure: Structure, final: Value | None) -> str | None:
     if final is None:
         return None
     users = structure.consumers[final.node]
-    stackers = [n for n in users if structure.graph[n].op.startswith(("TensorArrayGather", "TensorListStack", "_Results"))]
+    stackers = [
+        n for n in users if structure.graph[n].op.startswith(("TensorArrayGather", "TensorListStack", "_Results"))
+    ]
     return next(iter(stackers), None)
 
 

@@ -15,7 +15,9 @@ from reprise.interface.structure import Carried, Structure
 _ACTIVATIONS = frozenset("Tanh Relu Relu6 Elu Selu Softsign Softplus Sigmoid Identity Minimum Maximum Cast".split())
 _AFTER_THE_GATE = _ACTIVATIONS | frozenset({"MatMul", "ConcatV2", "Concat"})  # projection, in shards, and clipping
 _COPY_THROUGH = frozenset({"Select", "SelectV2", "Merge"})
-_SLICES = frozenset("StridedSlice Slice Split SplitV Unpack Squeeze Reshape Identity Transpose Gather GatherV2 Cast".split())
+_SLICES = frozenset(
+    "StridedSlice Slice Split SplitV Unpack Squeeze Reshape Identity Transpose Gather GatherV2 Cast".split()
+)
 _PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "_Arg")
 
 # Far enough to pass an output gate, a clip, a projection of several shards; not far enough to reach another layer.

@@ -157,7 +157,13 @@ def _taken(axes: Axes, node: Node) -> Kind:
     content = axes.facts.content(node.inputs[1]) if len(node.inputs) > 1 else None
     shape = axes.facts.shape(node.inputs[0]) or ()
     timed = [i for i, d in enumerate(shape) if axes.times & set(d.symbols)]
-    if node.op == "StridedSlice" and content is not None and timed and timed[0] < len(content) and content[timed[0]] == -1:
+    if (
+        node.op == "StridedSlice"
+        and content is not None
+        and timed
+        and timed[0] < len(content)
+        and content[timed[0]] == -1
+    ):
         return END
     return _mixed(node)
 
@@ -225,4 +231,8 @@ _COMPARISONS = frozenset("Less LessEqual Greater GreaterEqual Equal NotEqual".sp
 
 def _indexed(structure: Structure, recurrence: Recurrence) -> Iterable[str]:
     """Operators that read and write arrays by the number of the step."""
-    return {n.op for n in structure.graph if n.op.startswith(("TensorArrayRead", "TensorArrayWrite", "TensorListGet", "TensorListSet"))}
+    return {
+        n.op
+        for n in structure.graph
+        if n.op.startswith(("TensorArrayRead", "TensorArrayWrite", "TensorListGet", "TensorListSet"))
+    }

@@ -271,9 +271,7 @@ def _after_merge(above: list[Context]) -> Context:
     """The context without the innermost branch that the inputs do not share."""
     deepest = max(above, key=len, default=())
     branches = [i for i, e in enumerate(deepest) if isinstance(e, InBranch)]
-    shared = [
-        i for i in branches if all(len(c) > i and c[i] == deepest[i] for c in above)
-    ]
+    shared = [i for i in branches if all(len(c) > i and c[i] == deepest[i] for c in above)]
     apart = [i for i in branches if i not in shared]
     return deepest[: apart[0]] if apart else deepest
 
@@ -321,9 +319,7 @@ def _loop(
             condition = graph.nodes[_predicate(switch.inputs[1], graph).node].inputs[0]
         final = exits.get(switch.name) if switch is not None else None
         carried.append(
-            Carried(
-                enter.inputs[0], Value(merge.name), back.inputs[0], Value(final) if final else None, enter.name
-            )
+            Carried(enter.inputs[0], Value(merge.name), back.inputs[0], Value(final) if final else None, enter.name)
         )
     if condition is None:
         return None

@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
-from reprise.graph import Value
+from reprise.graph import Node, Value
 from reprise.interface.structure import Structure
+
+_FLAGS = frozenset(
+    "Less LessEqual Greater GreaterEqual Equal NotEqual LogicalAnd LogicalOr LogicalNot IsFinite IsNan IsInf Any All "
+    "InTopK InTopKV2 LoopCond".split()
+)
+#: Operators that count, choose or measure: the attribute that names the type of the answer, and its default.
+_NUMBERS: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(("Shape", "ShapeN", "Size"), ("out_type", "int32")),
+    **dict.fromkeys(("ArgMax", "ArgMin"), ("output_type", "int64")),
+    **dict.fromkeys(("Multinomial", "StatelessMultinomial", "RandomCategorical"), ("output_dtype", "int64")),
+    **dict.fromkeys(
+        ("TensorArraySizeV3", "TensorArraySizeV2", "TensorArraySize", "Rank", "TensorListLength"), ("", "int32")
+    ),
+    "Where": ("", "int64"),
+}
 
 
 def dtype(structure: Structure, value: Value) -> str:
     """The element type of `value`, by the attribute that its operator keeps it in."""
     node = structure.graph[value.node]
-    types = node.attributes.get("output_types") or node.attributes.get("component_types")
-    if isinstance(types, tuple) and value.index < len(types):
-        return str(types[value.index])
+    own = _of_operator(node, value.index)
+    if own is not None:
+        return own
     for name in ("DstT", "output_type", "dtype", "T", "Tparams", "type", "element_dtype", "TI"):
         found = node.attributes.get(name)
         if isinstance(found, str):
             return found
     return dtype(structure, node.inputs[value.index if node.op == "_Results" else 0]) if node.inputs else "float32"
+
+
+def _of_operator(node: Node, index: int) -> str | None:
+    """The type that the operator itself decides, whatever it is given."""
+    types = node.attributes.get("output_types") or node.attributes.get("component_types")
+    if isinstance(types, tuple) and index < len(types):
+        return str(types[index])
+    if node.op in _FLAGS:
+        return "bool"
+    if index == 1 and node.op in ("TopK", "TopKV2", "Merge", "RefMerge"):
+        return "int32"
+    if node.op in _NUMBERS:
+        attribute, default = _NUMBERS[node.op]
+        return str(node.attributes.get(attribute, default))
+    return None

@@ -24,7 +24,11 @@ def describe(shapes: Shapes) -> tuple[str, ...]:
 def _is_slot(name: str, shapes: Shapes) -> bool:
     """`scope/variable/Adam` beside `variable` of the same shape: what an optimizer keeps for it."""
     owner, _, _ = name.rpartition("/")
-    return any(owner == other or owner.endswith("/" + other) for other in shapes if shapes[other] == shapes[name] and other != name)
+    return any(
+        owner == other or owner.endswith("/" + other)
+        for other in shapes
+        if shapes[other] == shapes[name] and other != name
+    )
 
 
 def _clauses(shapes: Shapes) -> Iterator[str]:

@@ -85,7 +85,9 @@ def first_states(found: Discovery, variable: Variable) -> tuple[onnx.GraphProto,
     return assemble(block, inputs, outputs, "first states")
 
 
-def _prepared(found: Discovery, variable: Variable, fixed: Settings) -> tuple[Emitter, Block, list[tuple[str, str, Shape]]]:
+def _prepared(
+    found: Discovery, variable: Variable, fixed: Settings
+) -> tuple[Emitter, Block, list[tuple[str, str, Shape]]]:
     facts = _axes(found, fixed).facts
     wanted = [*found.outputs, *(c.final for c in found.states if c.final is not None)]
     needed = frozenset(ancestors(found.structure, [*wanted, *(c.initial for c in found.states)]))

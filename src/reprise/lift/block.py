@@ -112,7 +112,9 @@ class Block:
             block = block.parent
         return block
 
-    def add(self, op: str, inputs: Sequence[str], outputs: int = 1, hint: str = "", **attributes: Any) -> tuple[str, ...]:
+    def add(
+        self, op: str, inputs: Sequence[str], outputs: int = 1, hint: str = "", **attributes: Any
+    ) -> tuple[str, ...]:
         """Appends a node; gives the names of its outputs."""
         made = tuple(self.names.fresh(hint or op) for _ in range(outputs))
         self.nodes.append(helper.make_node(op, list(inputs), list(made), **attributes))

@@ -42,7 +42,11 @@ def _loop_of(site: Site, inside: Value) -> Loop:
 def emit_loop(site: Site, loop: Loop) -> None:
     """Emits `loop` as one ONNX Loop into the block of `site`, and names its final values there."""
     plan = _Plan(site, loop)
-    cells = recurrent.emit(site.emitter, site.block, plan.body()) if site.emitter.fast_path else recurrent.Miss("not wanted")
+    cells = (
+        recurrent.emit(site.emitter, site.block, plan.body())
+        if site.emitter.fast_path
+        else recurrent.Miss("not wanted")
+    )
     if not isinstance(cells, recurrent.Miss):
         plan.leave(cells)
         return
@@ -122,7 +126,9 @@ class _Plan:
             if known is not None:
                 names.append(self.site.constant(known.reshape(()), "int64"))
             else:
-                names.append(self.site.block.one("Cast", self.site.emitter.name(bound, self.site.block), to=TensorProto.INT64))
+                names.append(
+                    self.site.block.one("Cast", self.site.emitter.name(bound, self.site.block), to=TensorProto.INT64)
+                )
         return names[0] if len(names) == 1 else self.site.block.one("Min", *names)
 
     def condition_before(self, outer: Block) -> str:
@@ -234,7 +240,12 @@ def _is_iteration_number(site: Site, carried: Carried) -> bool:
     from reprise.interface.recurrences import is_counter
 
     initial = site.emitter.known(carried.initial)
-    return initial is not None and initial.size == 1 and initial.item() == 0 and is_counter(site.emitter.structure, carried)
+    return (
+        initial is not None
+        and initial.size == 1
+        and initial.item() == 0
+        and is_counter(site.emitter.structure, carried)
+    )
 
 
 def _bounds(site: Site, loop: Loop, numbers: Sequence[Carried], condition: Value) -> list[Value] | None:
@@ -274,14 +285,20 @@ def _padded(site: Site, rows: str, size: Value, carried: Carried) -> str:
     total = (
         site.block.ints(int(known.item()))
         if known is not None
-        else block.one("Reshape", block.one("Cast", site.emitter.name(size, block), to=TensorProto.INT64), block.ints(1))
+        else block.one(
+            "Reshape", block.one("Cast", site.emitter.name(size, block), to=TensorProto.INT64), block.ints(1)
+        )
     )
     have = block.one("Slice", block.one("Shape", rows), block.ints(0), block.ints(1))
     missing = block.one("Max", block.one("Sub", total, have), block.ints(0))
     rank = len(element) + 1
     before = block.ints(*[0] * rank)
     after = block.ints(*[0] * (rank - 1))
-    pads = block.one("Concat", before, missing, after, axis=0) if rank > 1 else block.one("Concat", before, missing, axis=0)
+    pads = (
+        block.one("Concat", before, missing, after, axis=0)
+        if rank > 1
+        else block.one("Concat", before, missing, axis=0)
+    )
     return block.one("Pad", rows, pads)
 
 
@@ -478,6 +495,8 @@ CONTROL: dict[str, Operator] = {
     ),
     "TensorArrayPack": Operator(_stack_rows, lazy=(0,)),
     "TensorListStack": Operator(_stack_rows, lazy=(1,)),
-    **dict.fromkeys(("TensorArrayConcatV3", "TensorArrayConcatV2", "TensorArrayConcat"), Operator(_concat_rows, lazy=(0,))),
+    **dict.fromkeys(
+        ("TensorArrayConcatV3", "TensorArrayConcatV2", "TensorArrayConcat"), Operator(_concat_rows, lazy=(0,))
+    ),
     **dict.fromkeys(("TensorArraySizeV3", "TensorArraySizeV2", "TensorArraySize"), Operator(_array_size, lazy=(0, 1))),
 }

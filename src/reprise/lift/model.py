@@ -95,7 +95,9 @@ def _used(nodes: Sequence[onnx.NodeProto]) -> set[str]:
     return names
 
 
-def standalone(lifted_graph: onnx.GraphProto, weights: Mapping[str, Array], metadata: Mapping[str, str]) -> onnx.ModelProto:
+def standalone(
+    lifted_graph: onnx.GraphProto, weights: Mapping[str, Array], metadata: Mapping[str, str]
+) -> onnx.ModelProto:
     """A complete ONNX model, weights inside."""
     graph = onnx.GraphProto()
     graph.CopyFrom(lifted_graph)

@@ -71,7 +71,10 @@ def _bias_add(site: Site) -> str:
 
 
 def _add_n(site: Site) -> str:
-    return site.one("Sum", *site.inputs())
+    total, *others = site.inputs()
+    for other in others:  # ONNX's Sum takes no whole numbers
+        total = site.one("Add", total, other)
+    return total
 
 
 def _floor_div(site: Site) -> str:
@@ -101,6 +104,11 @@ def _floor_mod(site: Site) -> str:
     if site.dtype().startswith("float"):
         return site.one("Sub", a, site.one("Mul", b, site.one("Floor", site.one("Div", a, b))))
     return site.one("Mod", a, b)
+
+
+def _truncate_mod(site: Site) -> str:
+    """The remainder with the sign of the dividend, as C has it."""
+    return site.one("Mod", *site.inputs(), fmod=1)
 
 
 def _square(site: Site) -> str:
@@ -160,14 +168,16 @@ def _normal(site: Site) -> str:
 
 def _random(site: Site, op: str) -> str:
     """Numbers of the same distribution; TensorFlow's own sequence is not reproduced."""
-    like = site.one("ConstantOfShape", site.int64(0), value=_tensor(np.zeros(1, computed(str(site.attribute("dtype"))))))
+    like = site.one(
+        "ConstantOfShape", site.int64(0), value=_tensor(np.zeros(1, computed(str(site.attribute("dtype")))))
+    )
     return site.one(op, like)
 
 
 def _ones_like(number: int) -> Emit:
     def emit(site: Site) -> str:
         shape = site.one("Shape", site.input(0))
-        fill = np.asarray([number], site.block.names and computed(site.dtype()))
+        fill = np.asarray([number], computed(site.dtype()))
         return site.one("ConstantOfShape", shape, value=_tensor(fill))
 
     return emit
@@ -179,18 +189,31 @@ def _tensor(array: np.ndarray) -> object:
     return numpy_helper.from_array(array)
 
 
-def _reduce(op: str, axes_input: bool = False) -> Emit:
+def _reduced(site: Site, op: str, x: str) -> str:
+    """`x`, of the shape of input 0, reduced over the axes of input 1."""
+    axes = site.must_know(1, "axes")
+    numbers = [int(a) for a in axes.ravel()]
+    if not numbers and axes.ndim:
+        return x
+    keep = int(bool(site.attribute("keep_dims") or site.attribute("keepdims")))
+    if op == "ReduceSum":
+        return site.one(op, x, site.block.ints(*numbers), keepdims=keep)
+    return site.one(op, x, axes=numbers, keepdims=keep)
+
+
+def _reduce(op: str) -> Emit:
+    return lambda site: _reduced(site, op, site.input(0))
+
+
+def _extreme(op: str) -> Emit:
+    """Max and Min: what is not a number wins, as in TensorFlow; ONNX Runtime passes over it."""
+
     def emit(site: Site) -> str:
-        axes = site.known(1)
-        if axes is None:
-            raise site.emitter.refusal(site.node, "computes its axes at run time, which has no translation")
-        keep = int(bool(site.attribute("keep_dims") or site.attribute("keepdims")))
-        numbers = [int(a) for a in axes.ravel()]
-        if not numbers and axes.ndim:
-            return site.input(0)
-        if axes_input:
-            return site.one(op, site.input(0), site.block.ints(*numbers), keepdims=keep)
-        return site.one(op, site.input(0), axes=numbers, keepdims=keep)
+        found, x = _reduced(site, op, site.input(0)), site.input(0)
+        if site.dtype().startswith(("int", "uint")):
+            return found
+        undefined = site.one("Where", site.one("IsNaN", x), x, site.constant(0, computed(site.dtype())))
+        return site.one("Add", found, _reduced(site, "ReduceSum", undefined))
 
     return emit
 
@@ -199,10 +222,8 @@ def _reduce_flags(op: str) -> Emit:
     """All and Any: the least and the greatest of the flags as numbers."""
 
     def emit(site: Site) -> str:
-        axes = [int(a) for a in site.must_know(1, "axes").ravel()]
-        keep = int(bool(site.attribute("keep_dims") or site.attribute("keepdims")))
         numbers = site.one("Cast", site.input(0), to=TensorProto.INT32)
-        return site.one("Cast", site.one(op, numbers, axes=axes, keepdims=keep) if axes else numbers, to=TensorProto.BOOL)
+        return site.one("Cast", _reduced(site, op, numbers), to=TensorProto.BOOL)
 
     return emit
 
@@ -226,7 +247,14 @@ def _select(site: Site) -> str:
     missing = max(site.rank(1) - site.rank(0), 0) if site.node.op == "Select" and site.rank(0) == 1 else 0
     if missing:
         flag = site.one("Unsqueeze", flag, site.block.ints(*range(1, missing + 1)))
-    return site.one("Where", flag, a, b)
+    return choice(site, flag, a, b, site.dtype(1))
+
+
+def choice(site: Site, flag: str, a: str, b: str, kind: str) -> str:
+    """`a` where the flag is true, else `b`; ONNX Runtime's own choice takes no flags as operands."""
+    if kind != "bool":
+        return site.one("Where", flag, a, b)
+    return site.one("Or", site.one("And", flag, a), site.one("And", site.one("Not", flag), b))
 
 
 def _l2_loss(site: Site) -> str:
@@ -235,7 +263,27 @@ def _l2_loss(site: Site) -> str:
 
 
 def _selu(site: Site) -> str:
-    return site.one("Selu", site.input(0), alpha=1.6732632423543772, gamma=1.0507009873554805)
+    alpha, gamma = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017, the constants of TensorFlow
+    if computed(site.dtype()) == "float32":
+        return site.one("Selu", site.input(0), alpha=alpha, gamma=gamma)
+    x, zero = site.input(0), site.constant(0, "float64")
+    below = site.one("Mul", _elu(site), site.constant(alpha, "float64"))
+    return site.one("Mul", site.one("Where", site.one("Less", x, zero), below, x), site.constant(gamma, "float64"))
+
+
+def _softplus(site: Site) -> str:
+    if computed(site.dtype()) == "float32":
+        return site.one("Softplus", site.input(0))
+    x, zero, one = site.input(0), site.constant(0, "float64"), site.constant(1, "float64")
+    rest = site.one("Exp", site.one("Neg", site.one("Abs", x)))
+    return site.one("Add", site.one("Max", x, zero), site.one("Log", site.one("Add", one, rest)))
+
+
+def _softsign(site: Site) -> str:
+    if computed(site.dtype()) == "float32":
+        return site.one("Softsign", site.input(0))
+    x = site.input(0)
+    return site.one("Div", x, site.one("Add", site.one("Abs", x), site.constant(1, "float64")))
 
 
 def _leaky(site: Site) -> str:
@@ -265,7 +313,9 @@ def _cumulative_product(site: Site) -> str:
         raise site.emitter.refusal(site.node, "runs over an axis whose size is not in the file")
     size = shape[axis].scale
     exclusive, reverse = bool(site.attribute("exclusive")), bool(site.attribute("reverse"))
-    parts = list(site.block.add("Split", [site.input(0)], size, site.node.name, axis=axis)) if size > 1 else [site.input(0)]
+    parts = (
+        list(site.block.add("Split", [site.input(0)], size, site.node.name, axis=axis)) if size > 1 else [site.input(0)]
+    )
     running, products = "", []
     for part in parts[::-1] if reverse else parts:
         following = site.one("Mul", running, part) if running else part
@@ -284,8 +334,12 @@ def _is_finite(site: Site) -> str:
 
 
 def _top_k(site: Site) -> tuple[str, str]:
-    k = site.one("Reshape", site.int64(1), site.block.ints(1)) if len(site.node.inputs) > 1 else site.block.ints(
-        int(site.attribute("k", 1))  # type: ignore[call-overload]
+    k = (
+        site.one("Reshape", site.int64(1), site.block.ints(1))
+        if len(site.node.inputs) > 1
+        else site.block.ints(
+            int(site.attribute("k", 1))  # type: ignore[call-overload]
+        )
     )
     values, places = site.block.add("TopK", [site.input(0), k], 2, site.node.name, axis=-1, largest=1, sorted=1)
     return values, site.one("Cast", places, to=TensorProto.INT32)
@@ -310,7 +364,8 @@ ARITHMETIC: dict[str, Operator] = {
     **dict.fromkeys(("Div", "RealDiv", "TruncateDiv"), Operator(_same("Div"))),
     "DivNoNan": Operator(_div_no_nan),
     "FloorDiv": Operator(_floor_div),
-    **dict.fromkeys(("FloorMod", "Mod"), Operator(_floor_mod)),
+    "FloorMod": Operator(_floor_mod),
+    **dict.fromkeys(("Mod", "TruncateMod"), Operator(_truncate_mod)),
     "Pow": Operator(_same("Pow")),
     "Maximum": Operator(_same("Max")),
     "Minimum": Operator(_same("Min")),
@@ -322,9 +377,11 @@ ARITHMETIC: dict[str, Operator] = {
     "Relu6": Operator(_relu6),
     "Elu": Operator(_elu),
     "Selu": Operator(_selu),
+    "Softplus": Operator(_softplus),
+    "Softsign": Operator(_softsign),
     "LeakyRelu": Operator(_leaky),
     "ClipByValue": Operator(_clip),
-    **{op: Operator(_same(op)) for op in "Sigmoid Tanh Relu Softplus Softsign Exp Log Sqrt Neg Abs Sign Ceil Erf Sin Cos".split()},
+    **{op: Operator(_same(op)) for op in "Sigmoid Tanh Relu Exp Log Sqrt Neg Abs Sign Ceil Erf Sin Cos".split()},
     **dict.fromkeys(("Reciprocal", "Inv"), Operator(_same("Reciprocal"))),
     **dict.fromkeys(("Round", "Rint"), Operator(_same("Round"))),
     "Floor": Operator(_floor, lazy=(0,)),
@@ -344,10 +401,10 @@ ARITHMETIC: dict[str, Operator] = {
     "LogicalNot": Operator(_same("Not")),
     "ZerosLike": Operator(_ones_like(0)),
     "OnesLike": Operator(_ones_like(1)),
-    "Sum": Operator(_reduce("ReduceSum", axes_input=True), lazy=(1,)),
+    "Sum": Operator(_reduce("ReduceSum"), lazy=(1,)),
     "Mean": Operator(_reduce("ReduceMean"), lazy=(1,)),
-    "Max": Operator(_reduce("ReduceMax"), lazy=(1,)),
-    "Min": Operator(_reduce("ReduceMin"), lazy=(1,)),
+    "Max": Operator(_extreme("ReduceMax"), lazy=(1,)),
+    "Min": Operator(_extreme("ReduceMin"), lazy=(1,)),
     "Prod": Operator(_reduce("ReduceProd"), lazy=(1,)),
     "All": Operator(_reduce_flags("ReduceMin"), lazy=(1,)),
     "Any": Operator(_reduce_flags("ReduceMax"), lazy=(1,)),

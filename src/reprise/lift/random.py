@@ -19,8 +19,7 @@ def certain_mask(structure: Structure, known: Known, value: Value) -> bool:
         if added.op not in ("Add", "AddV2") or len(added.inputs) != 2:
             return False
         return any(
-            _number(known, a) == 1.0 and _is_uniform(structure, known, b)
-            for a, b in (added.inputs, added.inputs[::-1])
+            _number(known, a) == 1.0 and _is_uniform(structure, known, b) for a, b in (added.inputs, added.inputs[::-1])
         )
     if node.op == "GreaterEqual":
         return _number(known, node.inputs[1]) == 0.0 and _is_uniform(structure, known, node.inputs[0])

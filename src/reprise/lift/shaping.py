@@ -10,6 +10,7 @@ from reprise.graph import Value
 from reprise.interface.sizes import Dim
 from reprise.lift.block import computed, onnx_type
 from reprise.lift.emitter import Operator, Site
+from reprise.lift.operators import choice
 
 
 def _shape(site: Site) -> tuple[str, ...]:
@@ -50,7 +51,9 @@ def _composed_target(site: Site, shape: tuple[Dim, ...]) -> str:
     """Several free sizes: each is read from the inputs, one may be left to what remains."""
     parts = [site.emitter.size(size, site.block) for size in shape]
     if parts.count(None) > 1:
-        raise site.emitter.refusal(site.node, "has several sizes that the file bakes in and that are not those of its inputs")
+        raise site.emitter.refusal(
+            site.node, "has several sizes that the file bakes in and that are not those of its inputs"
+        )
     return site.one("Concat", *(p if p is not None else site.block.ints(-1) for p in parts), axis=0)
 
 
@@ -199,7 +202,9 @@ def _computed_slice(site: Site, masks: dict[str, int]) -> str:
             last = site.one("Equal", following, site.block.ints(0))
             ends.append(site.one("Where", last, site.block.ints(_END), following))
         else:
-            ends.append(site.block.ints(_END) if masks["end"] & bit else site.one("Gather", end, site.block.ints(i), axis=0))
+            ends.append(
+                site.block.ints(_END) if masks["end"] & bit else site.one("Gather", end, site.block.ints(i), axis=0)
+            )
     axes = site.block.ints(*range(count))
     x = site.one("Slice", site.input(0), site.one("Concat", *begins, axis=0), site.one("Concat", *ends, axis=0), axes)
     shrunk = [i for i in range(count) if masks["shrink_axis"] >> i & 1]
@@ -210,21 +215,41 @@ def _gather(site: Site) -> str:
     axis = site.axis(2, 0) if len(site.node.inputs) > 2 else 0
     if site.attribute("batch_dims"):
         raise site.emitter.refusal(site.node, "gathers with batch dimensions")
-    return site.one("Gather", site.input(0), site.input(1), axis=axis)
+    return site.one("Gather", site.input(0), _from_the_front(site, site.input(1), site.dtype(1)), axis=axis)
 
 
 def _gather_nd(site: Site) -> str:
-    return site.one("GatherND", site.input(0), site.int64(1))
+    if site.attribute("batch_dims"):
+        raise site.emitter.refusal(site.node, "gathers with batch dimensions")
+    return site.one("GatherND", site.input(0), _from_the_front(site, site.int64(1), "int64"))
+
+
+def _from_the_front(site: Site, places: str, kind: str) -> str:
+    """ONNX counts negative places from the end, TensorFlow refuses them: they become places that no table has."""
+    made = site.emitter.structure.graph[site.emitter.structure.origin(site.node.inputs[1]).node]
+    if site.known(1) is not None or made.op in ("ArgMax", "ArgMin", "Range"):
+        return places
+    nowhere = site.constant(np.iinfo(np.int32).max, kind)
+    return site.one("Where", site.one("Less", places, site.constant(0, kind)), nowhere, places)
 
 
 def _one_hot(site: Site) -> str:
-    depth = site.must_know(1, "depth")
-    off, on = site.one("Reshape", site.input(3), site.block.ints(1)), site.one("Reshape", site.input(2), site.block.ints(1))
-    values = site.one("Concat", off, on, axis=0)
+    depth = site.one("Reshape", site.int64(1), site.block.ints(1))
     ids = site.int64(0)
-    spread = site.one("OneHot", ids, site.constant(int(depth.item()), "int64"), values, axis=int(site.attribute("axis", -1)))  # type: ignore[call-overload]
-    # ONNX counts negative ids from the end; TensorFlow leaves their rows empty.
-    return spread
+    # ONNX counts negative ids from the end; TensorFlow leaves their rows empty, as those of ids beyond the depth.
+    ids = site.one("Where", site.one("Less", ids, site.constant(0, "int64")), depth, ids)
+    spread = _spread(site, ids, depth)
+    alone = site.emitter.facts.shape(site.node.inputs[0]) == ()
+    return site.one("Squeeze", spread, site.block.ints(0)) if alone else spread
+
+
+def _spread(site: Site, ids: str, depth: str) -> str:
+    axis = int(site.attribute("axis", -1))  # type: ignore[call-overload]
+    if computed(site.dtype(2)) == "float32":
+        off, on = (site.one("Reshape", site.input(i), site.block.ints(1)) for i in (3, 2))
+        return site.one("OneHot", ids, depth, site.one("Concat", off, on, axis=0), axis=axis)
+    hot = site.one("Cast", site.one("OneHot", ids, depth, site.block.ints(0, 1), axis=axis), to=onnx_type("bool"))
+    return choice(site, hot, site.input(2), site.input(3), site.dtype(2))
 
 
 def _fill(site: Site) -> str:
@@ -282,9 +307,9 @@ def _conv(site: Site) -> str:
     """Conv2D in TensorFlow's NHWC with an HWIO kernel, by ONNX's NCHW and OIHW."""
     x = _channels_first(site, site.input(0))
     kernel = site.one("Transpose", site.input(1), perm=[3, 2, 0, 1])
-    dilations = _picture_axes(site, "dilations")
-    made = site.one("Conv", x, kernel, strides=_picture_axes(site, "strides"), dilations=dilations, **_padding(site))
-    return _channels_last(site, made)
+    strides, dilations = _picture_axes(site, "strides"), _picture_axes(site, "dilations")
+    padding = _padding(site) if dilations == [1, 1] else _dilated_padding(site, strides, dilations)
+    return _channels_last(site, site.one("Conv", x, kernel, strides=strides, dilations=dilations, **padding))
 
 
 def _channels_first(site: Site, name: str) -> str:
@@ -311,6 +336,17 @@ def _padding(site: Site) -> dict[str, Any]:
     if kind == b"VALID":
         return {"auto_pad": "VALID"}
     raise site.emitter.refusal(site.node, f"pads by {kind!r}")
+
+
+def _dilated_padding(site: Site, strides: list[int], dilations: list[int]) -> dict[str, Any]:
+    """Numbers instead of `SAME`, which ONNX Runtime does not combine with dilations."""
+    if site.attribute("padding") != b"SAME":
+        return _padding(site)
+    kernel = site.emitter.facts.shape(site.node.inputs[1])
+    if kernel is None or not all(n.known for n in kernel[:2]) or strides != [1, 1]:
+        raise site.emitter.refusal(site.node, "has dilations, and strides or a kernel of unknown size")
+    whole = [(n.scale - 1) * d for n, d in zip(kernel[:2], dilations, strict=True)]
+    return {"pads": [w // 2 for w in whole] + [w - w // 2 for w in whole]}
 
 
 def _pool(op: str) -> Any:

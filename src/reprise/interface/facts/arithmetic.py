@@ -99,7 +99,8 @@ def _pooled(facts: Inference, node: Node, x: Dims, axis: int, kernel: Dims | Non
     window = int(node.attributes["ksize"][axis]) if "ksize" in node.attributes else 0
     same = node.attributes.get("padding") == b"SAME"
     if kernel is not None and kernel[axis - 1].known:
-        window = kernel[axis - 1].scale
+        apart = node.attributes.get("dilations") or (1, 1, 1, 1)
+        window = (kernel[axis - 1].scale - 1) * int(apart[axis]) + 1
     if (same and stride == 1) or (window == 1 and stride == 1):
         return size
     if size.known and window:

@@ -36,7 +36,7 @@ def regroup(facts: Inference, node: Node, have: list[Dim], wanted: list[Dim]) ->
     if len(wanted) == 1:
         return (*front, product(factors), *back)
     if len(wanted) == len(factors) and all(
-        facts.sizes.nominal(f) == w.scale for f, w in zip(factors, wanted, strict=True) if w.known
+        w == f or (w.known and facts.sizes.nominal(f) == w.scale) for f, w in zip(factors, wanted, strict=True)
     ):
         return (*front, *factors, *back)
     open_at = wanted.index(Dim(-1)) if Dim(-1) in wanted else len(wanted)

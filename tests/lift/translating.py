@@ -1,0 +1,83 @@
+"""One expression of TensorFlow, computed by TensorFlow and by its translation."""
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import tensorflow as tf
+
+from reprise.formats import _tf_graphdef
+from reprise.graph import Value
+from reprise.interface.facts import Facts
+from reprise.interface.inline import inline
+from reprise.interface.structure import analyse
+from reprise.interface.types import dtype
+from reprise.lift import OPERATORS
+from reprise.lift.block import Block
+from reprise.lift.emitter import Emitter
+from reprise.lift.model import assemble
+from reprise.runtime import Engine
+from reprise.tensors import in_memory
+
+v1 = tf.compat.v1
+
+
+def expected(build, arrays, free):
+    """The graph of `build(*placeholders)`, the names of its results, and what TensorFlow computes for `arrays`."""
+    with tf.Graph().as_default() as graph:
+        fed = [v1.placeholder(a.dtype, [None] * a.ndim if free else a.shape, f"x{i}") for i, a in enumerate(arrays)]
+        made = tf.nest.flatten(build(*fed))
+        with v1.Session() as session:
+            session.run(v1.global_variables_initializer())
+            held = {v.op.name: in_memory(session.run(v)) for v in v1.global_variables()}
+            results = session.run(made, dict(zip(fed, arrays, strict=True)))
+        return graph.as_graph_def(), [t.name for t in made], held, results
+
+
+def translated(definition, names, held, arrays, free):
+    """What the translation computes."""
+    structure = analyse(inline(_tf_graphdef.graph(definition, Path("expression"))))
+    facts = Facts(structure)
+    given = [Value(f"x{i}") for i in range(len(arrays))]
+    sizes = {}
+    for value, array in zip(given, arrays, strict=True):
+        shape = facts.symbols(value.node, [None] * array.ndim if free else array.shape)
+        facts.give(value, shape)
+        sizes |= {size: (value.node, axis) for axis, size in enumerate(shape) if not size.known}
+    needed = frozenset(structure.graph.nodes)
+    emitter = Emitter(structure, facts, OPERATORS, lambda node: held.get(node.name), needed, sizes)
+    block = Block(emitter.names)
+    inputs = []
+    for value, array in zip(given, arrays, strict=True):
+        block.values[value] = emitter.names.fresh(value.node)
+        inputs.append((value.node, dtype(structure, value), (None,) * array.ndim))
+    wanted = [Value.parse(name) for name in names]
+    outputs = [(f"y{i}", emitter.name(v, block), dtype(structure, v), ()) for i, v in enumerate(wanted)]
+    graph, weights = assemble(block, inputs, outputs, "expression")
+    for info in graph.output:
+        info.type.tensor_type.ClearField("shape")
+    engine = Engine(graph, weights)
+    results = engine.run({f"x{i}": a for i, a in enumerate(arrays)}, engine.outputs)
+    shapes = [facts.shape(v) for v in wanted]
+    return [results[name] for name in engine.outputs], shapes
+
+
+def check(build, *arrays, free=False, rtol=2e-5, atol=1e-6):
+    """Both agree in numbers, types and shapes; and what is known of the shapes before running is true."""
+    arrays = [np.asarray(a) for a in arrays]
+    definition, names, held, right = expected(build, arrays, free)
+    found, shapes = translated(definition, names, held, arrays, free)
+    for name, a, b, shape in zip(names, right, found, shapes, strict=True):
+        a = np.asarray(a)
+        assert b.shape == a.shape, f"{name}: {b.shape} instead of {a.shape}"
+        assert b.dtype == a.dtype or a.dtype == np.float16, f"{name}: {b.dtype} instead of {a.dtype}"
+        np.testing.assert_allclose(b, a, rtol=rtol, atol=atol, err_msg=name)
+        assert shape is None or len(shape) == a.ndim, f"{name}: thought to have shape {[str(d) for d in shape]}"
+        fed = {f"x{i}.{axis}": n for i, x in enumerate(arrays) for axis, n in enumerate(x.shape)}
+        for size, real in zip(shape or (), a.shape, strict=True if shape is not None else False):
+            known = all(s in fed for s in size.symbols)
+            thought = size.scale * math.prod(fed.get(s, 1) for s in size.symbols)
+            assert not known or thought == real, f"{name}: thought to have shape {[str(d) for d in shape]}"
