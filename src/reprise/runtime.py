@@ -25,7 +25,7 @@ class Engine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what goes wrong is raised, and said once
         held = {name: np.asarray(array, order="C") for name, array in weights.items()}
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(a) for a in held.values()]
         options.add_external_initializers(list(held), values)

@@ -228,7 +228,7 @@ class _Draw:
         self, face: Interface, vocabulary: Vocabulary | None, rows: int, length: int, random: np.random.Generator
     ) -> None:
         self._face = face
-        self._symbols = len(vocabulary) if vocabulary is not None else _predicted(face)
+        self._symbols = _symbols(face, vocabulary)
         self._rows = rows
         self._length = length
         self._random = random
@@ -268,10 +268,11 @@ class _Draw:
         return np.asarray(scale * self._random.standard_normal(tuple(shape))).astype(DTYPES[dtype])
 
 
-def _predicted(face: Interface) -> int:
-    """How many symbols there are when no vocabulary tells: as many as are predicted, and at least two."""
+def _symbols(face: Interface, vocabulary: Vocabulary | None) -> int:
+    """How many ids a model certainly knows: those that it predicts and that have a symbol, and two where nothing tells."""
     widths = [p.shape[-1] for p in face.outputs if p.role in ("logits", "probabilities") and p.shape]
-    return min((n for n in widths if n is not None and n > 1), default=2)
+    predicted = [n for n in widths if n is not None and n > 1]
+    return min([*predicted, *([len(vocabulary)] if vocabulary else [])], default=2)
 
 
 def _neutral(dtype: str) -> float | int | bool:
