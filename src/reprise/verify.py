@@ -269,7 +269,7 @@ class _Draw:
 
 
 def _symbols(face: Interface, vocabulary: Vocabulary | None) -> int:
-    """How many ids a model certainly knows: those that it predicts and that have a symbol, and two where nothing tells."""
+    """How many ids a model certainly knows: those that it predicts and that have a symbol; two where nothing tells."""
     widths = [p.shape[-1] for p in face.outputs if p.role in ("logits", "probabilities") and p.shape]
     predicted = [n for n in widths if n is not None and n > 1]
     return min([*predicted, *([len(vocabulary)] if vocabulary else [])], default=2)

@@ -24,6 +24,7 @@ from reprise.lift.recurrent.affine import Reader
 from reprise.lift.recurrent.matching import Found, match
 from reprise.lift.recurrent.numbers import Numbers
 from reprise.lift.recurrent.sequences import Miss, Plan, Walk
+from reprise.lift.recurrent.slots import Slot, slots
 from reprise.tensors import Array
 
 __all__ = ["Body", "Miss", "emit"]
@@ -66,10 +67,10 @@ def emit(emitter: Emitter, block: Block, body: Body) -> list[str] | Miss:
         return Miss("its condition is more than a number of steps")
     reader = Reader(emitter.structure, emitter.facts, Numbers(emitter.structure, emitter.known, emitter.stored))
     try:
-        found = match(reader, body.carried)
+        found = match(reader, [s for c in body.carried for s in slots(reader, c)])
     except (ValueError, IndexError) as error:
         return Miss(f"the sizes of its weights contradict each other ({error})")
-    if isinstance(found, Carried):
+    if isinstance(found, Slot):
         return Miss(f"state {found.entering} belongs to no cell that is known")
     plan = Walk(emitter, body.loop, {c.entering for c in body.numbers}, found).plan(body.rows)
     return plan if isinstance(plan, Miss) else _Emission(emitter, block, body, found, plan).result()
@@ -89,7 +90,7 @@ class _Emission:
         self._plan = plan
         self._cells = {c.output: c for c in found}
         self._initial = dict(zip(body.carried, body.initial, strict=True))
-        self._final: dict[Carried, str] = {}
+        self._final: dict[Slot, str] = {}
         self._steps = ""
         self._sequences = Block(block.names, body.loop.context, block)
         self._sequences.nodes = block.nodes
@@ -104,7 +105,21 @@ class _Emission:
             else:
                 self._emitter.name(value, self._sequences)
         rows = [self._emitter.name(v, self._sequences) for v in self._body.rows]
-        return [*(self._final[c] for c in self._body.carried), *rows]
+        return [*(self._joined(c) for c in self._body.carried), *rows]
+
+    def _joined(self, carried: Carried) -> str:
+        """The final value of a variable, of the states that it holds."""
+        parts = sorted((s for s in self._final if s.carried == carried), key=lambda s: s.columns or (0, 0))
+        names = [self._final[s] for s in parts]
+        return names[0] if len(names) == 1 else self._outer.one("Concat", *names, axis=1)
+
+    def _first(self, state: Slot) -> str:
+        """The initial value of a state as [1, N, H]."""
+        block, whole = self._outer, self._initial[state.carried]
+        if state.columns is not None:
+            start, stop = state.columns
+            whole = block.one("Slice", whole, block.ints(start), block.ints(stop), block.ints(1))
+        return block.one("Unsqueeze", whole, block.ints(0))
 
     def _read(self, filled: Value) -> str:
         """A sequence that is read: as many rows of it as the loop has steps."""
@@ -136,9 +151,8 @@ class _Emission:
         factors = [self._sequences.values[self._emitter.structure.source(f)] for f in cell.factors]
         block = self._outer
         x = factors[0] if len(factors) == 1 else block.one("Concat", *factors, axis=2)
-        first = block.ints(0)
         states = [cell.h] if cell.c is None else [cell.h, cell.c]
-        inputs = [x, *self._weights(cell), "", *(block.one("Unsqueeze", self._initial[s], first) for s in states)]
+        inputs = [x, *self._weights(cell), "", *(self._first(s) for s in states)]
         if cell.weights.peephole:
             zero = np.zeros(_hidden(cell), np.float32)
             inputs.append(
@@ -148,7 +162,7 @@ class _Emission:
         made = block.add(name, inputs, 1 + len(states), f"{cell.output.node}/{name}", **_attributes(cell))
         self._emitter.fast.append(name)
         for state, last in zip(states, made[1:], strict=True):
-            self._final[state] = block.one("Squeeze", last, first)
+            self._final[state] = block.one("Squeeze", last, block.ints(0))
         return block.one("Squeeze", made[0], block.ints(1))
 
     def _weights(self, cell: Found) -> list[str]:

@@ -20,6 +20,7 @@ from reprise.tensors import Array
 
 _SUMS = frozenset({"Add", "AddV2", "BiasAdd", "BiasAddV1", "AddN"})
 _ACTIVATIONS = frozenset({"Sigmoid", "Tanh", "Relu", "Softsign"})  # those that ONNX calls the same
+_DIVIDING = {"Split": 1, "SplitV": 0, "StridedSlice": 0, "Slice": 0}  # operator → which input it divides
 _ROWS = 1 << 20  # of a view without memory: more than any batch, so that a slice that takes some rows is told apart
 _DEPTH = 16  # a gate has a handful of terms; what is nested deeper is not one
 
@@ -181,7 +182,7 @@ class Reader:
             return None
         if node.attributes.get("transpose_b"):
             matrix = matrix.T
-        factors = list(self._factors(node.inputs[0], len(matrix)))
+        factors = list(self.factors(node.inputs[0], len(matrix)))
         if sum(width for _, width in factors) != len(matrix):
             return None
         products: dict[Value, Array] = {}
@@ -191,22 +192,22 @@ class Reader:
             start += width
         return Affine(products)
 
-    def _factors(self, value: Value, rows: int) -> Iterator[tuple[Value, int]]:
-        """The parts of what is multiplied by a matrix of so many rows, and their widths."""
+    def factors(self, value: Value, width: int) -> Iterator[tuple[Value, int]]:
+        """The parts that a value of this width is joined of, and their widths."""
         value = self.structure.source(value)
         node = self.node(value)
         parts = node.inputs[:-1] if node.op == "ConcatV2" else node.inputs[1:] if node.op == "Concat" else ()
         axis = self.numbers.of(node.inputs[-1] if node.op == "ConcatV2" else node.inputs[0]) if parts else None
         if axis is None or int(axis.item()) not in (1, -1):
-            yield value, rows
+            yield value, width
             return
         widths = [self._width(part) for part in parts]
         if widths.count(None) > 1:
-            yield value, rows
+            yield value, width
             return
-        left = rows - sum(w for w in widths if w is not None)
-        for part, width in zip(parts, widths, strict=True):
-            yield from self._factors(part, left if width is None else width)
+        left = width - sum(w for w in widths if w is not None)
+        for part, own in zip(parts, widths, strict=True):
+            yield from self.factors(part, left if own is None else own)
 
     def _width(self, value: Value) -> int | None:
         shape = self.facts.shape(value)
@@ -219,10 +220,27 @@ class Reader:
                 return Affine(peepholes={factor: row})
         return None
 
+    def outputs(self, name: str) -> list[Value]:
+        """The outputs of a node that divides its input or passes it on, nothing for any other."""
+        node = self.structure.graph[name]
+        if node.op in _DIVIDING:
+            return [Value(name, i) for i in range(int(node.attributes.get("num_split", 1)))]
+        passed = [Value(name, i) for i in range(2 if node.op == "Switch" else 1)]
+        return [v for v in passed if self.structure.source(v) != v]
+
+    def taken(self, value: Value) -> tuple[Value, Array | None]:
+        """What `value` is columns of, however often divided, and which columns; None for all."""
+        value = self.structure.source(value)
+        cut = self._columns(value)
+        if cut is None:
+            return value, None
+        root, outer = self.taken(cut[0])
+        return root, cut[1] if outer is None else outer[cut[1]]
+
     def _columns(self, value: Value) -> tuple[Value, Array] | None:
         """What `value` is columns of, and which: found by taking them from a row of column numbers."""
         node = self.structure.graph[value.node]
-        place = {"Split": 1, "SplitV": 0, "StridedSlice": 0, "Slice": 0}.get(node.op)
+        place = _DIVIDING.get(node.op)
         width = None if place is None else self._width(node.inputs[place])
         if place is None or width is None or len(self.facts.shape(node.inputs[place]) or ()) != 2:
             return None

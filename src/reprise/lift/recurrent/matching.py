@@ -1,4 +1,4 @@
-"""Which loop variables are the states of an LSTM, a GRU or a plain RNN: by their equations, never by names."""
+"""Which states of a loop are those of an LSTM, a GRU or a plain RNN: by their equations, never by names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from reprise import cells
 from reprise.cells import Weights
 from reprise.graph import Value
-from reprise.interface.structure import Carried
 from reprise.lift.recurrent.affine import Activation, Affine, Gate, Reader
+from reprise.lift.recurrent.slots import Slot
 from reprise.tensors import Array
 
 
@@ -22,8 +22,8 @@ class Found:
     Attributes:
         cell: Which one; its gates name the weights.
         output: The value of its next h, inside the loop.
-        h: The loop variable of its output.
-        c: The loop variable of an LSTM's cell state, else None.
+        h: The state that is its output.
+        c: An LSTM's cell state, else None.
         factors: What its input is made of, joined.
         weights: Gate → numbers; the rows of a kernel are those of `factors`.
         activations: Of the gates, of the candidate, and of an LSTM's output.
@@ -31,27 +31,27 @@ class Found:
 
     cell: cells.Cell
     output: Value
-    h: Carried
-    c: Carried | None
+    h: Slot
+    c: Slot | None
     factors: tuple[Value, ...]
     weights: Weights
     activations: tuple[Activation, ...]
 
 
-def match(reader: Reader, carried: Sequence[Carried]) -> list[Found] | Carried:
-    """The cells that the states in `carried` belong to, or a state that belongs to none."""
+def match(reader: Reader, states: Sequence[Slot]) -> list[Found] | Slot:
+    """The cells that `states` belong to, or a state that belongs to none."""
     found: list[Found] = []
-    for h in carried:
-        rules = (rule(reader, h, carried) for rule in _RULES)
+    for h in states:
+        rules = (rule(reader, h, states) for rule in _RULES)
         cell = next((c for c in rules if c is not None), None)
         if cell is not None:
             found.append(cell)
     owned = [s for cell in found for s in (cell.h, cell.c) if s is not None]
-    stray = [s for s in carried if owned.count(s) != 1]
+    stray = [s for s in states if owned.count(s) != 1]
     return stray[0] if stray else found
 
 
-def _lstm(reader: Reader, h: Carried, states: Sequence[Carried]) -> Found | None:
+def _lstm(reader: Reader, h: Slot, states: Sequence[Slot]) -> Found | None:
     """`c' = f ⊙ c + i ⊙ g`, `h' = o ⊙ act(c')`."""
     for gate, squashed in reader.operands(h.leaving, "Mul"):
         output = reader.activation(squashed)
@@ -66,11 +66,11 @@ def _lstm(reader: Reader, h: Carried, states: Sequence[Carried]) -> Found | None
     return None
 
 
-def _made(reader: Reader, value: Value, states: Sequence[Carried]) -> Carried | None:
+def _made(reader: Reader, value: Value, states: Sequence[Slot]) -> Slot | None:
     return next((s for s in states if reader.structure.source(s.leaving) == value), None)
 
 
-def _cell_state(reader: Reader, c: Carried) -> Iterator[tuple[Gate, Gate, Gate]]:
+def _cell_state(reader: Reader, c: Slot) -> Iterator[tuple[Gate, Gate, Gate]]:
     """Readings of `c' = f ⊙ c + i ⊙ g` as (f, i, g)."""
     for kept, added in reader.operands(c.leaving, "Add", "AddV2"):
         forget = [reader.gate(f) for f, last in reader.operands(kept, "Mul") if last == c.entering]
@@ -80,7 +80,7 @@ def _cell_state(reader: Reader, c: Carried) -> Iterator[tuple[Gate, Gate, Gate]]
                 yield gates[0], gates[1], gates[2]
 
 
-def _lstm_of(reader: Reader, h: Carried, c: Carried, gates: Mapping[str, Gate], output: Activation) -> Found | None:
+def _lstm_of(reader: Reader, h: Slot, c: Slot, gates: Mapping[str, Gate], output: Activation) -> Found | None:
     outer = gates["f"].activation
     if gates["i"].activation != outer or gates["o"].activation != outer:
         return None
@@ -99,7 +99,7 @@ def _lstm_of(reader: Reader, h: Carried, c: Carried, gates: Mapping[str, Gate], 
     return Found(cells.LSTM, reader.structure.source(h.leaving), h, c, *read, activations)
 
 
-def _gru(reader: Reader, h: Carried, states: Sequence[Carried]) -> Found | None:
+def _gru(reader: Reader, h: Slot, states: Sequence[Slot]) -> Found | None:
     """`h' = z ⊙ h + (1 − z) ⊙ c`."""
     for kept, added in reader.operands(h.leaving, "Add", "AddV2"):
         for z, last in reader.operands(kept, "Mul"):
@@ -120,7 +120,7 @@ def _is_rest(reader: Reader, value: Value, of: Value) -> bool:
     return one is not None and bool((one == 1).all())
 
 
-def _gru_of(reader: Reader, h: Carried, update: Value, candidate: Value) -> Found | None:
+def _gru_of(reader: Reader, h: Slot, update: Value, candidate: Value) -> Found | None:
     z, squashed = reader.gate(update), reader.activation(candidate)
     if z is None or squashed is None:
         return None
@@ -139,7 +139,7 @@ def _gru_of(reader: Reader, h: Carried, update: Value, candidate: Value) -> Foun
 _Reset = tuple[cells.Cell, Value, tuple[Affine, Array]]
 
 
-def _reset_before(reader: Reader, h: Carried, before: Affine) -> Iterator[_Reset]:
+def _reset_before(reader: Reader, h: Slot, before: Affine) -> Iterator[_Reset]:
     """The candidate reads `r ⊙ h`: in its sum that product stands where h would."""
     for factor, matrix in before.products.items():
         for reset, last in reader.operands(factor, "Mul"):
@@ -149,7 +149,7 @@ def _reset_before(reader: Reader, h: Carried, before: Affine) -> Iterator[_Reset
                 yield cells.GRU, reset, (as_h, np.zeros((), np.float32))
 
 
-def _reset_after(reader: Reader, h: Carried, before: Affine) -> Iterator[_Reset]:
+def _reset_after(reader: Reader, h: Slot, before: Affine) -> Iterator[_Reset]:
     """The candidate reads `r ⊙ (h · R + b)`."""
     if len(before.rest) != 1 or h.entering in before.products or before.peepholes:
         return
@@ -163,7 +163,7 @@ def _reset_after(reader: Reader, h: Carried, before: Affine) -> Iterator[_Reset]
             )
 
 
-def _rnn(reader: Reader, h: Carried, states: Sequence[Carried]) -> Found | None:
+def _rnn(reader: Reader, h: Slot, states: Sequence[Slot]) -> Found | None:
     """`h' = act(x · W + h · R + b)`."""
     gate = reader.gate(h.leaving)
     if gate is None or h.entering not in gate.sum.products or gate.sum.peepholes:
@@ -177,7 +177,7 @@ def _rnn(reader: Reader, h: Carried, states: Sequence[Carried]) -> Found | None:
 
 
 def _weights(
-    h: Carried, sums: Mapping[str, Affine], peephole: Mapping[str, Array], inner_bias: Array | None = None
+    h: Slot, sums: Mapping[str, Affine], peephole: Mapping[str, Array], inner_bias: Array | None = None
 ) -> tuple[tuple[Value, ...], Weights] | None:
     """The factors of the input, and the weights by gate; None where a sum has other terms than a cell's."""
     widths: dict[Value, int] = {}
@@ -203,7 +203,7 @@ def _weights(
     return factors, Weights(kernel, recurrent, biases, inner, peephole)
 
 
-def _lstm_block(reader: Reader, h: Carried, states: Sequence[Carried]) -> Found | None:
+def _lstm_block(reader: Reader, h: Slot, states: Sequence[Slot]) -> Found | None:
     """LSTMBlockCell: x, c, h, kernel, wci, wcf, wco, bias → i, c', f, o, ci, co, h'; gate order i, c, f, o."""
     output = reader.structure.source(h.leaving)
     node = reader.node(h.leaving)
@@ -224,7 +224,7 @@ def _lstm_block(reader: Reader, h: Carried, states: Sequence[Carried]) -> Found 
     return Found(cells.LSTM, output, h, c, (x,), weights, (_SIGMOID, _TANH, _TANH))
 
 
-def _gru_block(reader: Reader, h: Carried, states: Sequence[Carried]) -> Found | None:
+def _gru_block(reader: Reader, h: Slot, states: Sequence[Slot]) -> Found | None:
     """GRUBlockCell: x, h, w_ru, w_c, b_ru, b_c → r, u, c, h'; the reset gate before the product."""
     output = reader.structure.source(h.leaving)
     node = reader.node(h.leaving)
@@ -248,6 +248,6 @@ def _divided(kernel: Array, hidden: int, order: str) -> tuple[dict[str, Array], 
 
 _SIGMOID, _TANH = Activation("Sigmoid"), Activation("Tanh")
 
-_Rule = Callable[[Reader, Carried, Sequence[Carried]], Found | None]
+_Rule = Callable[[Reader, Slot, Sequence[Slot]], Found | None]
 
 _RULES: tuple[_Rule, ...] = (_lstm_block, _gru_block, _lstm, _gru, _rnn)

@@ -1,0 +1,60 @@
+"""The states of a loop one by one, also where several are joined in one variable (`state_is_tuple=False`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reprise.graph import Value
+from reprise.interface.structure import Carried
+from reprise.lift.recurrent.affine import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One state.
+
+    Attributes:
+        carried: The loop variable.
+        entering: Its value at the start of an iteration.
+        leaving: Its value at the end of an iteration.
+        columns: Which columns of the variable it is, (start, stop); None for all.
+    """
+
+    carried: Carried
+    entering: Value
+    leaving: Value
+    columns: tuple[int, int] | None = None
+
+
+def slots(reader: Reader, carried: Carried) -> list[Slot]:
+    """The states in `carried`: one, or one for each part that it is joined of and divided into."""
+    shape = reader.facts.shape(carried.leaving)
+    if not shape or not shape[-1].known:
+        return [Slot(carried, carried.entering, carried.leaving)]
+    entering = dict(_parts(reader, carried.entering))
+    found, start = [], 0
+    for value, width in reader.factors(carried.leaving, shape[-1].scale):
+        columns = (start, start + width)
+        if columns in entering:
+            found.append(Slot(carried, entering[columns], value, columns))
+        start += width
+    if len(found) > 1 and sum(b - a for a, b in (s.columns or (0, 0) for s in found)) == shape[-1].scale:
+        return found
+    return [Slot(carried, carried.entering, carried.leaving)]
+
+
+def _parts(reader: Reader, whole: Value) -> Iterator[tuple[tuple[int, int], Value]]:
+    """Every range of columns that the body takes of `whole`, and the value that it is."""
+    pending, seen = [whole.node], set()
+    while pending:
+        for name in reader.structure.consumers[pending.pop()]:
+            outputs = reader.outputs(name)
+            if name in seen or not outputs:
+                continue
+            seen.add(name)
+            pending.append(name)
+            for value in outputs:
+                root, taken = reader.taken(value)
+                if root == whole and taken is not None and len(taken) == taken[-1] - taken[0] + 1:
+                    yield (int(taken[0]), int(taken[-1]) + 1), reader.structure.source(value)
