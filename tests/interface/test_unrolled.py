@@ -353,3 +353,14 @@ def test_the_scores_of_a_step_alone_are_a_sequence_and_what_is_drawn_from_them_i
     made = evaluate(rolled, str(scores), fed)
     assert made.shape == (3, N, V)
     np.testing.assert_allclose(evaluate(rolled, "drawn:0", fed), made[-1].argmax(1))
+
+
+def test_a_long_way_from_the_input_to_the_cell_is_left_alone():
+    b = Builder()
+    kernel, bias = b.variable("kernel", D + H, H), b.variable("bias", H)
+    h = b.placeholder("h", None, H)
+    for row in pieces(b, b.placeholder("x", None, 3, D), 3, "unstack"):
+        for _ in range(2000):
+            row = b.unary("Tanh", row)
+        h = b.unary("Tanh", b.linear(b.concat(row, h, axis=1), kernel, bias))
+    assert not roll(b.graph()).notes

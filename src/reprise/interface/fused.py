@@ -2,7 +2,8 @@
 
 `BlockLSTM(seq_len_max, x [T, N, D], cs_prev, h_prev, w, wci, wcf, wco, b)` makes i, cs, f, o, ci, co and h of every
 step, each [T, N, H], with one `LSTMBlockCell` for each row. Version 2 orders the gates i, f, c, o instead of i, c, f, o
-and has no forget bias. Source: tensorflow/core/ops/rnn_ops.cc and kernels/rnn/lstm_ops.cc (read 2026-11).
+and has no forget bias. Source: tensorflow/core/ops/rnn_ops.cc (read 2026-11-22); the gates as TensorFlow 2.21 computes.
+`CudnnRNN` is in a module of its own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reprise.graph import Graph, Node, Value
+from reprise.interface import cudnn
 from reprise.interface.facts import Facts
 from reprise.interface.frame import Frame, dtype_of, row_count
 from reprise.interface.inline import RESULTS
@@ -40,13 +42,19 @@ class Unfused:
 def unfuse(graph: Graph) -> Unfused:
     """`graph` with whole-sequence operators as frames; one that may stop before the last row stays as it is."""
     found = [n for n in graph if n.op in FUSED and len(n.inputs) == 9 and _runs_over_all_rows(graph, n)]
-    if not found:
+    of_cudnn = [n for n in graph if n.op in cudnn.OPERATORS and len(n.inputs) == 4 and cudnn.is_plain(n)]
+    if not found and not of_cudnn:
         return Unfused(graph)
     nodes = dict(graph.nodes)
+    facts = Facts(analyse(graph))
+    found_too = [n for n in of_cudnn if cudnn.rewrite(facts, n, nodes)]
     finals = {final: value for node in found for final, value in _rewrite(graph, node, nodes).items()}
     for name, last in _last_rows(graph, {n.name for n in found}).items():
         nodes[name] = Node(name, RESULTS, (finals[last],))
-    notes = tuple(f"{n.op} {n.name} runs over the whole sequence; it is read as one cell for each step" for n in found)
+    notes = tuple(
+        f"{n.op} {n.name} runs over the whole sequence; it is read as one cell for each step"
+        for n in [*found, *found_too]
+    )
     return Unfused(Graph(nodes, graph.functions), notes)
 
 

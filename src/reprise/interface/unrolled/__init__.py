@@ -17,10 +17,11 @@ from reprise.interface.facts import Facts
 from reprise.interface.structure import Structure, analyse
 from reprise.interface.unrolled import alone, chains, single
 from reprise.interface.unrolled.collected import Collected, Output, outputs_of
+from reprise.interface.unrolled.overlay import correspond
 from reprise.interface.unrolled.pieces import Piece
 from reprise.interface.unrolled.plans import Plan, frame_name, stacked_name
 from reprise.interface.unrolled.rolling import rewrite
-from reprise.interface.unrolled.steps import Row, Steps, View, correspond
+from reprise.interface.unrolled.steps import Row, Steps, View
 
 __all__ = ["Rolled", "roll"]
 
