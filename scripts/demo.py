@@ -47,8 +47,10 @@ def parsed() -> argparse.Namespace:
 
 
 def topics_of_pydoc(path: Path) -> Path:
-    """English that every machine with Python has: the texts behind `help()`."""
-    path.write_text("\n\n".join(topics[name].strip() for name in sorted(topics)) + "\n", encoding="utf-8")
+    """English that every machine with Python has: the texts behind `help()`, without their tables."""
+    lines = "\n\n".join(topics[name].strip() for name in sorted(topics)).splitlines()
+    prose = [line for line in lines if not line.lstrip().startswith(("|", "+-", "+="))]
+    path.write_text("\n".join(prose) + "\n", encoding="utf-8")
     return path
 
 

@@ -19,6 +19,7 @@ from reprise.sampling import generate
 
 REFUSED = ("tensorflow", "keras")
 STEPS = 32
+PROMPT = "The "
 
 
 class Refusal(MetaPathFinder):
@@ -59,9 +60,10 @@ def main(run: str, onnx: str, times: str, started: str = "") -> int:
         model = reprise.restore(run)
     print(f"{model.interface}\n", flush=True)
 
-    pieces = generate(model, 601, temperature=0.6, seed=1)
+    prompt = PROMPT if model.vocabulary and set(PROMPT) <= set(model.vocabulary.symbols) else ""
+    pieces = generate(model, 601, prompt=prompt, temperature=0.6, seed=1)
     with timed(facts, "process start to first character", begun):
-        print(*next(pieces), end="", flush=True)
+        print(prompt, *next(pieces), sep="", end="", flush=True)
     with timed(facts, "600 more characters, one by one"):
         for (piece,) in pieces:
             print(piece, end="", flush=True)
