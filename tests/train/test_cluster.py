@@ -90,6 +90,7 @@ def test_a_wrong_tf_config_is_refused(monkeypatch, setting):
         Cluster.of_environment()
 
 
+@pytest.mark.slow
 def test_a_signal_reaches_all_workers_and_the_run_is_saved(tmp_path):
     process = two_workers(tmp_path, str(corpus(tmp_path)), *SMALL, "--num-epochs", "1000000", "--checkpoint-every", "9")
     while process.poll() is None and len(checkpoints.complete(tmp_path / "run")) < 2:
