@@ -7,17 +7,15 @@ messages in the same process. Field numbers are those of `tensorflow/core/framew
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory, text_format
+from google.protobuf import message, text_format
 
 from reprise.errors import DamagedFile
+from reprise.wire.schema import Schema
 
-#: One message a paragraph, one field a line: number, name, type. `*` repeats, `map:` is a map from string,
-#: `|` makes the field a member of the message's one-of `value`.
-_SCHEMA = """
+_MESSAGES = """
 Dim
   1 size int64
 TensorShapeProto
@@ -167,22 +165,6 @@ _DATA_TYPES = (
     *("UINT32", "UINT64"),
 )
 
-_PACKAGE = "reprise.wire"
-_Field = descriptor_pb2.FieldDescriptorProto
-_SCALARS = {
-    "double": _Field.TYPE_DOUBLE,
-    "float": _Field.TYPE_FLOAT,
-    "int64": _Field.TYPE_INT64,
-    "uint64": _Field.TYPE_UINT64,
-    "int32": _Field.TYPE_INT32,
-    "uint32": _Field.TYPE_UINT32,
-    "fixed32": _Field.TYPE_FIXED32,
-    "bool": _Field.TYPE_BOOL,
-    "string": _Field.TYPE_STRING,
-    "bytes": _Field.TYPE_BYTES,
-}
-
-
 def parse(name: str, data: Any, path: Path) -> Any:  # generated classes have no static type
     """The message `name` of the schema in `data` (bytes or a buffer).
 
@@ -212,47 +194,14 @@ def parse_text(name: str, data: bytes, path: Path) -> Any:
         ) from error
 
 
-@cache
+def _data_types() -> dict[str, int]:
+    names = {f"DT_{name}": number for number, name in enumerate(_DATA_TYPES)}
+    return names | {f"DT_{name}_REF": number for number, name in enumerate(_DATA_TYPES[1:], 101)}
+
+
+_SCHEMA = Schema("reprise.wire.tensorflow", _MESSAGES, {"DataType": _data_types()})
+
+
 def message_class(name: str) -> Any:
     """The class of a message of the schema."""
-    return message_factory.GetMessageClass(_pool().FindMessageTypeByName(f"{_PACKAGE}.{name}"))
-
-
-@cache
-def _pool() -> Any:
-    file = descriptor_pb2.FileDescriptorProto(name="reprise/wire.proto", package=_PACKAGE, syntax="proto3")
-    for line in _SCHEMA.strip().splitlines():
-        if line.startswith(" "):
-            _add_field(file.message_type[-1], *line.split())
-        else:
-            file.message_type.add(name=line)
-    data_type = file.enum_type.add(name="DataType")
-    for number, name in enumerate(_DATA_TYPES):
-        data_type.value.add(name=f"DT_{name}", number=number)
-    for number, name in enumerate(_DATA_TYPES[1:], 101):
-        data_type.value.add(name=f"DT_{name}_REF", number=number)
-    pool = descriptor_pool.DescriptorPool()
-    pool.AddSerializedFile(file.SerializeToString())
-    return pool
-
-
-def _add_field(message_type: Any, number: str, name: str, kind: str) -> None:
-    field = message_type.field.add(name=name, number=int(number), label=_Field.LABEL_OPTIONAL)
-    if kind.startswith("map:"):
-        entry = message_type.nested_type.add(name=f"{name.title().replace('_', '')}Entry")
-        entry.options.map_entry = True
-        _add_field(entry, "1", "key", "string")
-        _add_field(entry, "2", "value", kind.removeprefix("map:"))
-        kind = f"{message_type.name}.{entry.name}*"
-    if kind.endswith("|"):
-        if not message_type.oneof_decl:
-            message_type.oneof_decl.add(name="value")
-        field.oneof_index = 0
-    if kind.endswith("*"):
-        field.label = _Field.LABEL_REPEATED
-    base = kind.rstrip("|*")
-    if base in _SCALARS:
-        field.type = _SCALARS[base]
-    else:
-        field.type = _Field.TYPE_ENUM if base == "DataType" else _Field.TYPE_MESSAGE
-        field.type_name = f".{_PACKAGE}.{base}"
+    return _SCHEMA.message(name)
