@@ -29,6 +29,7 @@ class Loop:
         self.frame = Frame("while", rows)
         self.x = self.frame.read("x", x, "float32")
         self.ends = []
+        self.fed = []
 
     def _outside(self, name, op, *inputs, **attributes):
         self.before[name] = Node(name, op, inputs, (), attributes)
@@ -59,7 +60,18 @@ class Loop:
         shape = ShapeAttribute((None, width))
         self.count += 1
         fed = self._outside(f"state_{self.count}", "Placeholder", dtype="float32", shape=shape)
+        self.fed.append(fed)
         return self.frame.carry(fed, "float32")
+
+    def ended(self):
+        """Whether rows of the batch have had all their steps, by a placeholder of lengths [N]."""
+        if "lengths" not in self.before:
+            self._outside("lengths", "Placeholder", dtype="int32", shape=ShapeAttribute((None,)))
+        return self("GreaterEqual", self.frame.counter, self.frame.constant(Value("lengths")), T="int32")
+
+    def zeros(self):
+        """Zeros of the shape of the first state, made outside of the loop."""
+        return self.frame.constant(self._outside("zeros", "ZerosLike", self.fed[0], T="float32"))
 
     def dense(self, width, *parts, bias=True):
         """Parts joined · kernel + bias."""

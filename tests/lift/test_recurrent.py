@@ -3,7 +3,7 @@ import pytest
 
 from reprise import verify
 from reprise.graph import Value
-from tests.lift.loops import H, Loop
+from tests.lift.loops import D, H, Loop
 
 TOLERANCE = 3e-6
 
@@ -47,6 +47,17 @@ def peephole_lstm(loop):
     return out
 
 
+def joined_lstm(loop):
+    """BasicLSTMCell(state_is_tuple=False): c and h in one variable."""
+    both = loop.state(2 * H)
+    c, h = loop.split(both, 2)
+    i, j, f, o = loop.split(loop.dense(4 * H, loop.x, h), 4)
+    after = loop("Add", loop("Mul", loop("Sigmoid", f), c), loop("Mul", loop("Sigmoid", i), loop("Tanh", j)))
+    out = loop("Mul", loop("Sigmoid", o), loop("Tanh", after))
+    loop.ends.append((both, loop("ConcatV2", after, out, loop.constant(np.int32(1)), N=2)))
+    return out
+
+
 def residual_layers(loop):
     first = loop.lstm(loop.x)[1]
     second = loop.gru(first)
@@ -58,6 +69,7 @@ CELLS = {
     "lstm, negative forget bias": (lambda loop: loop.lstm(loop.x, -2.5)[1], ("LSTM",)),
     "lstm as keras": (keras_lstm, ("LSTM",)),
     "lstm with peepholes": (peephole_lstm, ("LSTM",)),
+    "lstm of one state": (joined_lstm, ("LSTM",)),
     "gru": (lambda loop: loop.gru(loop.x), ("GRU",)),
     "gru, reset after": (lambda loop: loop.gru_reset_after(loop.x), ("GRU",)),
     "rnn": (lambda loop: loop.rnn(loop.x), ("RNN",)),
@@ -145,3 +157,46 @@ def test_what_onnx_cannot_say_stays_a_loop(name):
     assert fast.lifted.fast == ()
     assert reason in fast.lifted.misses[0]
     verify.compare(general, fast, steps=3, batch=1, tolerance=0).raise_if_different()
+
+
+def rows_that_end(loop, written, keep_state=True):
+    """`dynamic_rnn(sequence_length=…)`: what `written` makes of the output, until a row of the batch ends."""
+    h = loop.state()
+    out = loop("Tanh", loop.dense(H, loop.x, h))
+    loop.ends.append((h, loop("Select", loop.ended(), h, out) if keep_state else out))
+    return written(loop, out)
+
+
+PROTECTED = {
+    "the output": lambda loop, out: loop("Select", loop.ended(), loop.zeros(), out),
+    "something made of it": lambda loop, out: loop(
+        "Select", loop.ended(), loop.zeros(), loop("Sub", loop.number(3), out)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROTECTED)
+def test_rows_that_end_before_others_keep_their_state(name):
+    fast, general = written_by(lambda loop: rows_that_end(loop, PROTECTED[name]))
+    assert fast.lifted.fast == ("RNN",)
+    random = np.random.default_rng(0)
+    lengths = np.array([0, 2, 5, 9, -1], np.int32)  # none, some, all, more than there are, fewer than none
+    inputs = {"x": random.normal(size=(5, len(lengths), D)), "lengths": lengths}
+    state = general.initial_state(len(lengths)).replace({"layer0.h": random.normal(size=(len(lengths), H))})
+    wanted, after = general.run(inputs, state)
+    found, got = fast.run(inputs, state)
+    output = next(iter(wanted))
+    np.testing.assert_allclose(found[output], wanted[output], atol=TOLERANCE)
+    np.testing.assert_allclose(got["layer0.h"], after["layer0.h"], atol=TOLERANCE)
+    np.testing.assert_array_equal(got["layer0.h"][0], state["layer0.h"][0])
+    assert not found[output][2:, 1].any()
+
+
+@pytest.mark.parametrize(
+    ("written", "keep_state"),
+    [(lambda loop, out: out, True), (PROTECTED["the output"], False)],
+    ids=["output", "state"],
+)
+def test_a_loop_of_which_a_part_goes_on_after_the_end_stays_a_loop(written, keep_state):
+    fast, _ = written_by(lambda loop: rows_that_end(loop, written, keep_state))
+    assert fast.lifted.fast == ()

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from onnx import TensorProto
 
 from reprise import cells
 from reprise.cells import joined
@@ -21,6 +22,7 @@ from reprise.interface.types import dtype as value_dtype
 from reprise.lift.block import Block, computed
 from reprise.lift.emitter import Emitter
 from reprise.lift.recurrent.affine import Reader
+from reprise.lift.recurrent.lengths import Lengths, Row
 from reprise.lift.recurrent.matching import Found, match
 from reprise.lift.recurrent.numbers import Numbers
 from reprise.lift.recurrent.sequences import Miss, Plan, Walk
@@ -65,15 +67,27 @@ def emit(emitter: Emitter, block: Block, body: Body) -> list[str] | Miss:
         )
     if not body.bounds or not body.carried:
         return Miss("its condition is more than a number of steps")
+    numbers = {c.entering for c in body.numbers}
+    reading = Lengths(emitter.structure, body.loop, numbers)
+    following = [reading.next_state(c) for c in body.carried]
+    lengths = following[0][1]
+    rows = [reading.row(v, lengths) for v in body.rows]
+    if any(own != lengths for _, own in following) or None in rows:
+        return Miss("some rows of the batch end before others, but not all states and outputs stop with them")
+    found = _cells(emitter, {c: leaving for c, (leaving, _) in zip(body.carried, following, strict=True)})
+    if isinstance(found, Miss):
+        return found
+    plan = Walk(emitter, body.loop, numbers, found).plan([r for r in rows if r is not None], lengths)
+    return plan if isinstance(plan, Miss) else _Emission(emitter, block, body, found, plan).result()
+
+
+def _cells(emitter: Emitter, leaving: Mapping[Carried, Value]) -> list[Found] | Miss:
     reader = Reader(emitter.structure, emitter.facts, Numbers(emitter.structure, emitter.known, emitter.stored))
     try:
-        found = match(reader, [s for c in body.carried for s in slots(reader, c)])
+        found = match(reader, [s for c, value in leaving.items() for s in slots(reader, c, value)])
     except (ValueError, IndexError) as error:
         return Miss(f"the sizes of its weights contradict each other ({error})")
-    if isinstance(found, Slot):
-        return Miss(f"state {found.entering} belongs to no cell that is known")
-    plan = Walk(emitter, body.loop, {c.entering for c in body.numbers}, found).plan(body.rows)
-    return plan if isinstance(plan, Miss) else _Emission(emitter, block, body, found, plan).result()
+    return Miss(f"state {found.entering} belongs to no cell that is known") if isinstance(found, Slot) else found
 
 
 def _type(emitter: Emitter, carried: Carried) -> str:
@@ -92,6 +106,7 @@ class _Emission:
         self._initial = dict(zip(body.carried, body.initial, strict=True))
         self._final: dict[Slot, str] = {}
         self._steps = ""
+        self._row_lengths: tuple[str, str] | None = None
         self._sequences = Block(block.names, body.loop.context, block)
         self._sequences.nodes = block.nodes
         self._sequences.values.update(body.still)
@@ -104,8 +119,44 @@ class _Emission:
                 self._sequences.values[value] = self._read(self._plan.reads[value])
             else:
                 self._emitter.name(value, self._sequences)
-        rows = [self._emitter.name(v, self._sequences) for v in self._body.rows]
+        rows = [self._row(r) for r in self._plan.rows]
         return [*(self._joined(c) for c in self._body.carried), *rows]
+
+    def _row(self, row: Row) -> str:
+        """What is written, for all steps."""
+        source = self._emitter.structure.source(row.value)
+        name = self._emitter.name(source, self._sequences)
+        if row.after is None or (source in self._cells and self._is_zero(row.after)):
+            return name
+        block, rank = self._outer, len(self._emitter.facts.shape(source) or ())
+        steps = block.one(
+            "Range", self._number(0), block.one("Squeeze", self._steps_of(name), block.ints(0)), self._number(1)
+        )
+        over = block.one("GreaterOrEqual", block.one("Unsqueeze", steps, block.ints(1)), self._lengths(name)[1])
+        flag = block.one("Unsqueeze", over, block.ints(*range(2, rank + 1))) if rank > 1 else over
+        return block.one("Where", flag, self._emitter.name(row.after, self._sequences), name)
+
+    def _number(self, value: int) -> str:
+        return self._outer.names.constant(np.asarray(value, np.int64))
+
+    def _is_zero(self, value: Value) -> bool:
+        structure = self._emitter.structure
+        node = structure.graph[structure.origin(value).node]
+        content = self._emitter.known(node.inputs[1] if node.op == "Fill" else Value(node.name))
+        return node.op == "ZerosLike" or (content is not None and not content.any())
+
+    def _steps_of(self, sequence: str) -> str:
+        """The number of steps of a sequence, int64 [1]."""
+        return self._outer.one("Slice", self._outer.one("Shape", sequence), self._outer.ints(0), self._outer.ints(1))
+
+    def _lengths(self, sequence: str) -> tuple[str, str]:
+        """The lengths of the rows as int32 and int64 [N], at most as many steps as there are."""
+        if self._row_lengths is None and self._plan.lengths is not None:
+            block = self._outer
+            given = block.one("Cast", self._emitter.name(self._plan.lengths, block), to=TensorProto.INT64)
+            long = block.one("Max", block.one("Min", given, self._steps_of(sequence)), block.ints(0))
+            self._row_lengths = block.one("Cast", long, to=TensorProto.INT32), long
+        return self._row_lengths or ("", "")
 
     def _joined(self, carried: Carried) -> str:
         """The final value of a variable, of the states that it holds."""
@@ -114,12 +165,21 @@ class _Emission:
         return names[0] if len(names) == 1 else self._outer.one("Concat", *names, axis=1)
 
     def _first(self, state: Slot) -> str:
-        """The initial value of a state as [1, N, H]."""
+        """The initial value of a state, [N, H]."""
         block, whole = self._outer, self._initial[state.carried]
         if state.columns is not None:
             start, stop = state.columns
             whole = block.one("Slice", whole, block.ints(start), block.ints(stop), block.ints(1))
-        return block.one("Unsqueeze", whole, block.ints(0))
+        return whole
+
+    def _last(self, state: Slot, last: str, sequence: str) -> str:
+        """The final value of a state, [N, H]: where a row has no step at all, its initial one."""
+        block = self._outer
+        final = block.one("Squeeze", last, block.ints(0))
+        if self._plan.lengths is None:
+            return final
+        none = block.one("Equal", self._lengths(sequence)[1], block.ints(0))
+        return block.one("Where", block.one("Unsqueeze", none, block.ints(1)), self._first(state), final)
 
     def _read(self, filled: Value) -> str:
         """A sequence that is read: as many rows of it as the loop has steps."""
@@ -142,7 +202,9 @@ class _Emission:
         if not self._steps:
             names = [self._emitter.name(b, self._outer) for b in self._body.bounds]
             least = names[0] if len(names) == 1 else self._outer.one("Min", *names)
-            count = self._outer.one("Reshape", self._outer.one("Cast", least, to=7), self._outer.ints(1))
+            count = self._outer.one(
+                "Reshape", self._outer.one("Cast", least, to=TensorProto.INT64), self._outer.ints(1)
+            )
             self._steps = self._outer.one("Max", count, self._outer.ints(0))  # a negative end would count from the last
         return self._steps
 
@@ -152,7 +214,9 @@ class _Emission:
         block = self._outer
         x = factors[0] if len(factors) == 1 else block.one("Concat", *factors, axis=2)
         states = [cell.h] if cell.c is None else [cell.h, cell.c]
-        inputs = [x, *self._weights(cell), "", *(self._first(s) for s in states)]
+        lengths = "" if self._plan.lengths is None else self._lengths(x)[0]
+        initial = [block.one("Unsqueeze", self._first(s), block.ints(0)) for s in states]
+        inputs = [x, *self._weights(cell), lengths, *initial]
         if cell.weights.peephole:
             zero = np.zeros(_hidden(cell), np.float32)
             inputs.append(
@@ -162,7 +226,7 @@ class _Emission:
         made = block.add(name, inputs, 1 + len(states), f"{cell.output.node}/{name}", **_attributes(cell))
         self._emitter.fast.append(name)
         for state, last in zip(states, made[1:], strict=True):
-            self._final[state] = block.one("Squeeze", last, block.ints(0))
+            self._final[state] = self._last(state, last, x)
         return block.one("Squeeze", made[0], block.ints(1))
 
     def _weights(self, cell: Found) -> list[str]:

@@ -10,6 +10,7 @@ from reprise.interface.facts import stacked_into
 from reprise.interface.structure import Loop
 from reprise.lift.emitter import Emitter
 from reprise.lift.random import certain_mask
+from reprise.lift.recurrent.lengths import Row
 from reprise.lift.recurrent.matching import Found
 
 #: Operators that do to [T, N, D] what they do to each [N, D]: they look at single elements, or at the last axis alone.
@@ -36,10 +37,14 @@ class Plan:
     Attributes:
         order: Values of the body, each after those that it needs; of a cell, its output.
         reads: Reading node's value → the whole sequence, a value outside the loop.
+        rows: What is written at each step.
+        lengths: How many steps each row of the batch has, a value outside the loop; None where all have as many.
     """
 
     order: tuple[Value, ...]
     reads: Mapping[Value, Value]
+    rows: tuple[Row, ...]
+    lengths: Value | None
 
 
 class Walk:
@@ -55,9 +60,9 @@ class Walk:
         self._order: dict[Value, bool] = {}  # value → whether it differs from step to step
         self._reads: dict[Value, Value] = {}
 
-    def plan(self, wanted: Sequence[Value]) -> Plan | Miss:
-        """The plan for `wanted` and for every cell, in an order in which they can be computed."""
-        targets = [*(self._structure.source(v) for v in wanted), *self._cells]
+    def plan(self, rows: Sequence[Row], lengths: Value | None) -> Plan | Miss:
+        """The plan for `rows` and for every cell, in an order in which they can be computed."""
+        targets = [*(self._structure.source(r.value) for r in rows), *self._cells]
         for value in targets:
             miss = self._reach(value)
             if miss is not None:
@@ -65,7 +70,7 @@ class Walk:
         still = next((v for v in targets if not self._varies(v)), None)
         if still is not None:
             return Miss(f"{still} is the same at every step")
-        return Plan(tuple(self._order), self._reads)
+        return Plan(tuple(self._order), self._reads, tuple(rows), lengths)
 
     def _varies(self, value: Value) -> bool:
         return self._order.get(self._structure.source(value), False)

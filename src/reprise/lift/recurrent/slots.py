@@ -27,21 +27,21 @@ class Slot:
     columns: tuple[int, int] | None = None
 
 
-def slots(reader: Reader, carried: Carried) -> list[Slot]:
-    """The states in `carried`: one, or one for each part that it is joined of and divided into."""
-    shape = reader.facts.shape(carried.leaving)
+def slots(reader: Reader, carried: Carried, leaving: Value) -> list[Slot]:
+    """The states in `carried`: one, or one for each part that `leaving` is joined of and `entering` divided into."""
+    alone = [Slot(carried, carried.entering, leaving)]
+    shape = reader.facts.shape(leaving)
     if not shape or not shape[-1].known:
-        return [Slot(carried, carried.entering, carried.leaving)]
+        return alone
     entering = dict(_parts(reader, carried.entering))
     found, start = [], 0
-    for value, width in reader.factors(carried.leaving, shape[-1].scale):
+    for value, width in reader.factors(leaving, shape[-1].scale):
         columns = (start, start + width)
         if columns in entering:
             found.append(Slot(carried, entering[columns], value, columns))
         start += width
-    if len(found) > 1 and sum(b - a for a, b in (s.columns or (0, 0) for s in found)) == shape[-1].scale:
-        return found
-    return [Slot(carried, carried.entering, carried.leaving)]
+    covered = sum(b - a for a, b in (s.columns or (0, 0) for s in found))
+    return found if len(found) > 1 and covered == shape[-1].scale else alone
 
 
 def _parts(reader: Reader, whole: Value) -> Iterator[tuple[tuple[int, int], Value]]:
