@@ -207,12 +207,13 @@ def test_a_step_that_differs_leaves_the_graph_as_it_was():
     assert not rolled.notes
 
 
-def test_rows_that_are_not_in_order_are_not_a_sequence():
+@pytest.mark.parametrize("order", [(0, 2, 1, 3), (0, 1, 3, 2), (0, 1, 2, 2)])
+def test_rows_that_are_not_in_order_are_not_a_sequence(order):
     b = Builder()
     kernel, bias = b.variable("kernel", D + H, 4 * H), b.variable("bias", 4 * H)
     c, h = b.placeholder("c", None, H), b.placeholder("h", None, H)
     row = pieces(b, b.placeholder("x", None, 4, D), 4, "unstack")
-    for t in (0, 2, 1, 3):
+    for t in order:
         c, h = b.lstm(row[t], c, h, kernel, bias)
     assert not roll(b.graph()).notes
 
@@ -229,17 +230,21 @@ def test_steps_that_read_only_some_rows_read_only_those_in_the_loop():
     same(b.graph(), rolled.graph, [str(c), str(h)], {**b.weights, **start, "x": rows(6)})
 
 
-def test_a_number_that_counts_the_steps_is_counted_by_the_loop():
+def test_a_number_that_counts_the_steps_is_counted_by_the_loop_and_anew_for_every_call_of_the_file():
     b = Builder()
     kernel, bias = b.variable("kernel", D + H, H), b.variable("bias", H)
-    h, lengths = b.placeholder("h", None, H), b.placeholder("lengths", None, dtype="int32")
+    h, limits = b.placeholder("h", None, H), b.placeholder("limits", None, dtype="int32")
     for t, row in enumerate(pieces(b, b.placeholder("x", None, 4, D), 4, "unstack")):
         new = b.unary("Tanh", b.linear(b.concat(row, h, axis=1), kernel, bias))
-        done = b("LessEqual", lengths, b.const(t), T="int32")
+        done = b("LessEqual", limits, b.const(3 * t + 2), T="int32")
         h = b("Select", done, h, new, T="float32")
     rolled = roll(b.graph()).graph
-    fed = {**b.weights, "x": rows(4), "h": rows(1, H)[:, 0], "lengths": np.array([2, 4], np.int32)}
-    same(b.graph(), rolled, [str(h)], fed)
+    x = rows(8)
+    fed = {**b.weights, "h": rows(1, H)[:, 0], "limits": np.array([5, 9], np.int32)}
+    once = evaluate(b.graph(), str(h), {**fed, "x": x[:, :4]})
+    twice = evaluate(b.graph(), str(h), {**fed, "x": x[:, 4:], "h": once})
+    np.testing.assert_allclose(evaluate(rolled, str(h), {**fed, "x": x[:, :4]}), once, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(evaluate(rolled, str(h), {**fed, "x": x}), twice, rtol=1e-5, atol=1e-6)
 
 
 def test_an_output_that_is_fed_back_is_carried_and_needs_no_input():
@@ -364,3 +369,21 @@ def test_a_long_way_from_the_input_to_the_cell_is_left_alone():
             row = b.unary("Tanh", row)
         h = b.unary("Tanh", b.linear(b.concat(row, h, axis=1), kernel, bias))
     assert not roll(b.graph()).notes
+
+
+def test_what_only_the_last_step_is_asked_for_is_the_last_row_for_any_number_of_steps():
+    def classifier(steps):
+        b = Builder()
+        kernel, bias = b.variable("kernel", D + H, H), b.variable("bias", H)
+        head = b.variable("w", H, V), b.variable("wb", V)
+        h = b.placeholder("h", None, H)
+        for row in pieces(b, b.placeholder("x", None, steps, D), steps, "unstack"):
+            h = b.unary("Tanh", b.linear(b.concat(row, h, axis=1), kernel, bias))
+            shown = b.unary("Relu", h)
+        return b, str(b.linear(shown, *head))
+
+    (b, ours), (longer, theirs) = classifier(3), classifier(6)
+    fed = {**b.weights, "x": rows(6), "h": rows(1, H)[:, 0]}
+    np.testing.assert_allclose(
+        evaluate(roll(b.graph()).graph, ours, fed), evaluate(longer.graph(), theirs, fed), rtol=1e-5, atol=1e-6
+    )
