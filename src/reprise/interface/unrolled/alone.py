@@ -45,11 +45,7 @@ def plans(view: View, single: Iterable[Chain], known: set[str]) -> Iterator[Plan
     Its weights are all read by `single`; nodes in `known` belong to other recurrences.
     """
     read_once = sum(c.mask for c in single)
-    cells = [
-        c
-        for c in _cells(view)
-        if not any(s.next.node in known or view.masks[s.next.node] & ~read_once for s in c.states)
-    ]
+    cells = [c for c in _cells(view, ~read_once) if not any(s.next.node in known for s in c.states)]
     for group in _connected(view, cells):
         steps = _Step(view, group).steps()
         if steps is not None:
@@ -57,12 +53,12 @@ def plans(view: View, single: Iterable[Chain], known: set[str]) -> Iterator[Plan
             yield Plan(frame_name(view, steps), steps, outputs_of(view, steps, used))
 
 
-def _cells(view: View) -> Iterator[Cell]:
+def _cells(view: View, repeated: int) -> Iterator[Cell]:
+    """The cells outside of loops that rest on none of the weights in `repeated`, which are read again and again."""
     for name in view.structure.order:
-        node = view.graph.nodes[name]
-        if view.structure.context(Value(name)):
+        if view.structure.context(Value(name)) or view.masks[name] & repeated:
             continue
-        cell = _cell(view, node)
+        cell = _cell(view, view.graph.nodes[name])
         if cell is not None and not any(view.masks.get(s.initial.node, 0) for s in cell.states):
             yield cell
 
