@@ -101,6 +101,16 @@ class Loop:
         candidate = self("Tanh", self.dense(H, x, self("Mul", r, h)))
         return self.blended(h, u, candidate)
 
+    def gru_other_way(self, x):
+        """The update gate says what is added, not what is kept; the reset gate after the product."""
+        h = self.state()
+        z, r = (self("Sigmoid", self.dense(H, x, h)) for _ in range(2))
+        recurrent = self("Mul", r, self.dense(H, h, bias=False))
+        candidate = self("Tanh", self("Add", self.dense(H, x), recurrent))
+        out = self("Add", self("Mul", z, candidate), self("Mul", self("Sub", self.number(1), z), h))
+        self.ends.append((h, out))
+        return out
+
     def gru_reset_after(self, x):
         """The reset gate after the product, with a bias of its own; kernels of input and state apart."""
         h = self.state()

@@ -71,6 +71,7 @@ CELLS = {
     "lstm with peepholes": (peephole_lstm, ("LSTM",)),
     "lstm of one state": (joined_lstm, ("LSTM",)),
     "gru": (lambda loop: loop.gru(loop.x), ("GRU",)),
+    "gru, the other way": (lambda loop: loop.gru_other_way(loop.x), ("GRU",)),
     "gru, reset after": (lambda loop: loop.gru_reset_after(loop.x), ("GRU",)),
     "rnn": (lambda loop: loop.rnn(loop.x), ("RNN",)),
     "rnn of relu": (lambda loop: loop.rnn(loop.x, "Relu"), ("RNN",)),

@@ -49,6 +49,11 @@ class Affine:
             self.rest + other.rest,
         )
 
+    def __neg__(self) -> Affine:
+        """The sum with every term negated; what is not understood stays so."""
+        products = {factor: -matrix for factor, matrix in self.products.items()}
+        return Affine(products, {factor: -vector for factor, vector in self.peepholes.items()}, -self.bias, self.rest)
+
     def columns(self, chosen: Array) -> Affine | None:
         """Some columns of it, None where a term cannot be divided."""
         if self.rest or self.peepholes:

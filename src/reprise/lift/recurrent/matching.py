@@ -102,13 +102,21 @@ def _lstm_of(reader: Reader, h: Slot, c: Slot, gates: Mapping[str, Gate], output
 def _gru(reader: Reader, h: Slot, states: Sequence[Slot]) -> Found | None:
     """`h' = z ⊙ h + (1 − z) ⊙ c`."""
     for kept, added in reader.operands(h.leaving, "Add", "AddV2"):
-        for z, last in reader.operands(kept, "Mul"):
-            for rest, candidate in reader.operands(added, "Mul"):
-                if last == h.entering and _is_rest(reader, rest, z):
-                    found = _gru_of(reader, h, z, candidate)
-                    if found is not None:
-                        return found
+        for keep, last in reader.operands(kept, "Mul"):
+            for add, candidate in reader.operands(added, "Mul"):
+                z = _update(reader, keep, add) if last == h.entering else None
+                found = None if z is None else _gru_of(reader, h, z, candidate)
+                if found is not None:
+                    return found
     return None
+
+
+def _update(reader: Reader, keep: Value, add: Value) -> Gate | None:
+    """The gate z of `z ⊙ h + (1 − z) ⊙ c`; where the file has it the other way round, 1 − σ(a) = σ(−a)."""
+    if _is_rest(reader, add, keep):
+        return reader.gate(keep)
+    gate = reader.gate(add) if _is_rest(reader, keep, add) else None
+    return Gate(gate.activation, -gate.sum) if gate is not None and gate.activation == _SIGMOID else None
 
 
 def _is_rest(reader: Reader, value: Value, of: Value) -> bool:
@@ -120,9 +128,9 @@ def _is_rest(reader: Reader, value: Value, of: Value) -> bool:
     return one is not None and bool((one == 1).all())
 
 
-def _gru_of(reader: Reader, h: Slot, update: Value, candidate: Value) -> Found | None:
-    z, squashed = reader.gate(update), reader.activation(candidate)
-    if z is None or squashed is None:
+def _gru_of(reader: Reader, h: Slot, z: Gate, candidate: Value) -> Found | None:
+    squashed = reader.activation(candidate)
+    if squashed is None:
         return None
     before = reader.sum(squashed[1])
     for cell, reset, inner in (*_reset_before(reader, h, before), *_reset_after(reader, h, before)):
