@@ -56,10 +56,12 @@ class Affine:
 
     def columns(self, chosen: Array) -> Affine | None:
         """Some columns of it, None where a term cannot be divided."""
-        if self.rest or self.peepholes:
+        if self.rest or self.peepholes or not chosen.size:
             return None
-        bias = self.bias[chosen] if self.bias.ndim else self.bias
-        return Affine({factor: matrix[:, chosen] for factor, matrix in self.products.items()}, {}, bias)
+        in_a_row = len(chosen) == chosen[-1] - chosen[0] + 1 and (np.diff(chosen) == 1).all()
+        part = slice(int(chosen[0]), int(chosen[-1]) + 1) if in_a_row else chosen  # a slice copies nothing
+        bias = self.bias[part] if self.bias.ndim else self.bias
+        return Affine({factor: matrix[:, part] for factor, matrix in self.products.items()}, {}, bias)
 
 
 def _added(one: Mapping[Value, Array], other: Mapping[Value, Array]) -> dict[Value, Array]:

@@ -202,10 +202,10 @@ def _weights(
         or any(r.shape != (hidden, hidden) for r in recurrent.values())
     ):
         return None
-    kernel = {
-        g: np.concatenate([s.products.get(f, np.zeros((widths[f], hidden), np.float32)) for f in factors])
-        for g, s in sums.items()
-    }
+    kernel = {}
+    for gate, each in sums.items():
+        parts = [each.products.get(f, np.zeros((widths[f], hidden), np.float32)) for f in factors]
+        kernel[gate] = parts[0] if len(parts) == 1 else np.concatenate(parts)
     biases = {g: np.broadcast_to(s.bias, (hidden,)) for g, s in sums.items()}
     inner = {} if inner_bias is None else {"c": np.broadcast_to(inner_bias, (hidden,))}
     return factors, Weights(kernel, recurrent, biases, inner, peephole)

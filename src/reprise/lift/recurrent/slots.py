@@ -56,5 +56,5 @@ def _parts(reader: Reader, whole: Value) -> Iterator[tuple[tuple[int, int], Valu
             pending.append(name)
             for value in outputs:
                 root, taken = reader.taken(value)
-                if root == whole and taken is not None and len(taken) == taken[-1] - taken[0] + 1:
+                if root == whole and taken is not None and taken.size and len(taken) == taken[-1] - taken[0] + 1:
                     yield (int(taken[0]), int(taken[-1]) + 1), reader.structure.source(value)
