@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import onnx
 import onnxruntime
 
 from reprise.errors import LiftError
 from reprise.lift import without_weights
 from reprise.tensors import Array
+from reprise.wire import onnx
 
 
 class Engine:
     """One ONNX graph, ready to run. Holds no state between calls, so threads may share it."""
 
-    def __init__(self, graph: onnx.GraphProto, weights: Mapping[str, Array], threads: int = 1) -> None:
+    def __init__(self, graph: onnx.Message, weights: Mapping[str, Array], threads: int = 1) -> None:
         """Loads `graph`; the weights are handed over without a copy through the file format.
 
         Raises:
@@ -44,7 +44,11 @@ class Engine:
         Raises:
             LiftError: The numbers do not fit the graph (an id outside the table, a size that the file bakes in).
         """
-        typed = {name: np.asarray(array, self.inputs[name], order="C") for name, array in feeds.items() if name in self.inputs}
+        typed = {
+            name: np.asarray(array, self.inputs[name], order="C")
+            for name, array in feeds.items()
+            if name in self.inputs
+        }
         try:
             results = self._session.run(list(wanted), typed)
         except Exception as error:  # as above

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
 
 from reprise.formats import StoredModel
 from reprise.interface import Interface, Port, Setting, StatePort
 from reprise.lift import Lifted
 from reprise.model import RecurrentModel
 from reprise.vocabulary import Vocabulary
+from reprise.wire import onnx
 
 V, H = 7, 5
 WEIGHTS = {"E": (V, H), "W": (1, H, H), "R": (1, H, H), "O": (H, V)}
@@ -23,29 +23,29 @@ def interface(initial="zeros", settings=()):
 
 
 def graph(drop_state=False):
-    one = helper.make_tensor("one", TensorProto.INT64, [1], [1])
-    zero = helper.make_tensor("zero", TensorProto.INT64, [1], [0])
+    one = onnx.tensor(np.ones(1, np.int64), "one")
+    zero = onnx.tensor(np.zeros(1, np.int64), "zero")
     nodes = [
-        helper.make_node("Gather", ["E", "ids"], ["embedded"]),
-        helper.make_node("Transpose", ["embedded"], ["steps"], perm=[1, 0, 2]),
-        helper.make_node("Unsqueeze", ["state_in.h", "zero"], ["h"]),
-        helper.make_node("RNN", ["steps", "W", "R", "", "", "" if drop_state else "h"], ["Y", "Y_h"], hidden_size=H),
-        helper.make_node("Squeeze", ["Y_h", "zero"], ["state_out.h"]),
-        helper.make_node("Squeeze", ["Y", "one"], ["hidden"]),
-        helper.make_node("MatMul", ["hidden", "O"], ["by time"]),
-        helper.make_node("Transpose", ["by time"], ["logits"], perm=[1, 0, 2]),
+        onnx.node("Gather", ["E", "ids"], ["embedded"]),
+        onnx.node("Transpose", ["embedded"], ["steps"], perm=[1, 0, 2]),
+        onnx.node("Unsqueeze", ["state_in.h", "zero"], ["h"]),
+        onnx.node("RNN", ["steps", "W", "R", "", "", "" if drop_state else "h"], ["Y", "Y_h"], hidden_size=H),
+        onnx.node("Squeeze", ["Y_h", "zero"], ["state_out.h"]),
+        onnx.node("Squeeze", ["Y", "one"], ["hidden"]),
+        onnx.node("MatMul", ["hidden", "O"], ["by time"]),
+        onnx.node("Transpose", ["by time"], ["logits"], perm=[1, 0, 2]),
     ]
-    info = helper.make_tensor_value_info
-    inputs = [info("ids", TensorProto.INT32, ["N", "T"]), info("state_in.h", TensorProto.FLOAT, ["N", H])]
-    outputs = [info("logits", TensorProto.FLOAT, None), info("state_out.h", TensorProto.FLOAT, ["N", H])]
-    return helper.make_graph(nodes, "small", inputs, outputs, [one, zero])
+    info = onnx.value_info
+    inputs = [info("ids", onnx.INT32, ["N", "T"]), info("state_in.h", onnx.ELEMENT_TYPES["float32"], ["N", H])]
+    outputs = [info("logits", onnx.ELEMENT_TYPES["float32"], None), info("state_out.h", onnx.ELEMENT_TYPES["float32"], ["N", H])]
+    return onnx.graph(nodes, "small", inputs, outputs, [one, zero])
 
 
 def first_states():
     row = np.linspace(-1, 1, H, dtype=np.float32)[None]
-    node = helper.make_node("Identity", ["row"], ["h"])
-    info = helper.make_tensor_value_info("h", TensorProto.FLOAT, [1, H])
-    return helper.make_graph([node], "first", [], [info], [numpy_helper.from_array(row, "row")]), {}
+    node = onnx.node("Identity", ["row"], ["h"])
+    info = onnx.value_info("h", onnx.ELEMENT_TYPES["float32"], [1, H])
+    return onnx.graph([node], "first", [], [info], [onnx.tensor(row, "row")]), {}
 
 
 def model(seed=0, initial="zeros", settings=(), drop_state=False, changed=None):

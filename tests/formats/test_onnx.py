@@ -97,7 +97,7 @@ def test_each_fact_of_a_state_is_checked(tmp_path, content, fact, value):
 
 
 def test_a_foreign_model_is_refused_with_what_it_holds(tmp_path):
-    foreign = onnx.helper.make_model(graph(), producer_name="somebody")
+    foreign = onnx.helper.make_model(onnx.GraphProto.FromString(graph().SerializeToString()), producer_name="somebody")
     (tmp_path / "m.onnx").write_bytes(foreign.SerializeToString())
     words = r"Reprise did not write \(producer somebody; inputs ids, state_in.h; outputs .*; operators .*RNN"
     with pytest.raises(DiscoveryError, match=words):

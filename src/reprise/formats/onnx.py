@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import google_crc32c
-import onnx
 from google.protobuf.message import DecodeError
-from onnx import TensorProto
 
 from reprise.errors import DamagedFile, MissingFile, VocabularyError
 from reprise.formats._base import Format, StoredModel
 from reprise.vocabulary import Vocabulary
+from reprise.wire import onnx
 from reprise.wire.varint import Cut, varint
 
 #: What a file of ours says of itself, in `metadata_props`: each key holds JSON.
@@ -56,7 +55,7 @@ def sniff(path: Path) -> str | None:
     return f"it begins as an ONNX model of IR version {version}"
 
 
-def to_bytes(model: onnx.ModelProto) -> bytes:
+def to_bytes(model: onnx.Message) -> bytes:
     """The content of a file: `model`, and a checksum of it at the end."""
     body = model.SerializeToString()
     return body + _seal(body)
@@ -64,7 +63,7 @@ def to_bytes(model: onnx.ModelProto) -> bytes:
 
 def _seal(body: bytes | memoryview) -> bytes:
     """Messages that are written one after the other are one message, so the entry is a model of its own."""
-    end = onnx.ModelProto()
+    end = onnx.empty("ModelProto")
     end.metadata_props.add(key=CHECKSUM, value=f"{google_crc32c.value(bytes(body)):08x}")
     return bytes(end.SerializeToString())
 
@@ -75,7 +74,7 @@ def read(path: Path) -> StoredModel:
         data = path.read_bytes()
     except OSError as error:
         raise MissingFile(f"{path}: cannot be read ({error}).") from error
-    model = onnx.ModelProto()
+    model = onnx.empty("ModelProto")
     try:
         model.ParseFromString(data)
         metadata = {entry.key: entry.value for entry in model.metadata_props}
@@ -114,17 +113,17 @@ def _check_sum(path: Path, data: bytes, metadata: dict[str, str]) -> None:
         )
 
 
-def _check_weights_inside(path: Path, model: onnx.ModelProto) -> None:
+def _check_weights_inside(path: Path, model: onnx.Message) -> None:
     """A file that names other files to be read is refused: it could name any."""
     for tensor in _tensors(model.graph):
-        if tensor.data_location == TensorProto.EXTERNAL:
+        if tensor.data_location == onnx.EXTERNAL:
             raise DamagedFile(
                 f"{path}: keeps the weights {tensor.name!r} in another file, which is not read. "
                 "Save the model with its weights inside."
             )
 
 
-def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
+def _tensors(graph: onnx.Message) -> Iterator[onnx.Message]:
     pending = [graph]
     while pending:
         at = pending.pop()
@@ -151,7 +150,7 @@ def _vocabulary(path: Path, held: dict[str, Any]) -> Vocabulary | None:
         raise DamagedFile(f"{path}: its vocabulary cannot be read ({error}). Export the model again.") from error
 
 
-def describe(model: onnx.ModelProto) -> str:
+def describe(model: onnx.Message) -> str:
     """What an ONNX model holds, in one line."""
     stored = {i.name for i in model.graph.initializer}
     inputs = [i.name for i in model.graph.input if i.name not in stored]

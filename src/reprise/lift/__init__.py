@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import onnx
 
 from reprise.graph import Node, Value
-from reprise.interface import Discovery
-from reprise.interface import axes
+from reprise.interface import Discovery, axes
 from reprise.interface.axes import Axes
 from reprise.interface.facts import Facts
 from reprise.interface.influence import ancestors
@@ -26,6 +24,7 @@ from reprise.lift.model import STATE_IN, STATE_OUT, Lifted, assemble, standalone
 from reprise.lift.operators import ARITHMETIC
 from reprise.lift.shaping import SHAPING
 from reprise.tensors import DTYPES, Array, Shape, Tensor
+from reprise.wire import onnx
 
 __all__ = ["OPERATORS", "STATE_IN", "STATE_OUT", "Lifted", "first_states", "lift", "standalone", "without_weights"]
 
@@ -70,7 +69,7 @@ def lift(found: Discovery, variable: Variable, settings: Settings | None = None,
     return Lifted(found.interface, graph, weights, fixed, still_open, tuple(emitter.fast), tuple(emitter.misses))
 
 
-def first_states(found: Discovery, variable: Variable) -> tuple[onnx.GraphProto, dict[str, Array]]:
+def first_states(found: Discovery, variable: Variable) -> tuple[onnx.Message, dict[str, Array]]:
     """A graph that computes the states a sequence starts from, where the file holds more than zeros.
 
     Its inputs are the model's (only their shapes matter), its outputs are named as the states.

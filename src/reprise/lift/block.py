@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper
 
 from reprise.graph import Value
 from reprise.interface.structure import Context
 from reprise.tensors import Array
+from reprise.wire import onnx
 
 #: Written everywhere, because every ONNX Runtime of the last years loads it, browsers included.
 OPSET = 17
@@ -23,21 +22,6 @@ COMPUTED = {
     "bfloat16": "float32",
 }
 
-ONNX_TYPES = {
-    "float32": TensorProto.FLOAT,
-    "float64": TensorProto.DOUBLE,
-    "int8": TensorProto.INT8,
-    "int16": TensorProto.INT16,
-    "int32": TensorProto.INT32,
-    "int64": TensorProto.INT64,
-    "uint8": TensorProto.UINT8,
-    "uint16": TensorProto.UINT16,
-    "uint32": TensorProto.UINT32,
-    "uint64": TensorProto.UINT64,
-    "bool": TensorProto.BOOL,
-    "string": TensorProto.STRING,
-}
-
 
 def computed(dtype: str) -> str:
     """The name of the type in which values of `dtype` are computed."""
@@ -46,7 +30,7 @@ def computed(dtype: str) -> str:
 
 def onnx_type(dtype: str) -> int:
     """ONNX's number for the type in which values of `dtype` are computed."""
-    return int(ONNX_TYPES[computed(dtype)])
+    return onnx.ELEMENT_TYPES[computed(dtype)]
 
 
 class Names:
@@ -92,7 +76,7 @@ class Block:
         self.names = names
         self.context = context
         self.parent = parent
-        self.nodes: list[onnx.NodeProto] = []
+        self.nodes: list[onnx.Message] = []
         self.values: dict[Value, str] = {}
 
     def lookup(self, value: Value) -> str | None:
@@ -117,7 +101,7 @@ class Block:
     ) -> tuple[str, ...]:
         """Appends a node; gives the names of its outputs."""
         made = tuple(self.names.fresh(hint or op) for _ in range(outputs))
-        self.nodes.append(helper.make_node(op, list(inputs), list(made), **attributes))
+        self.nodes.append(onnx.node(op, inputs, made, **attributes))
         return made
 
     def one(self, op: str, *inputs: str, hint: str = "", **attributes: Any) -> str:

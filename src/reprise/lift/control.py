@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper
 
 from reprise.graph import Node, Value
 from reprise.interface.facts import stacked_into, written_value
 from reprise.interface.influence import Influence
-from reprise.interface.types import dtype as value_dtype
 from reprise.interface.structure import Carried, InBranch, InLoop, Loop, is_loop_merge
+from reprise.interface.types import dtype as value_dtype
 from reprise.lift import recurrent
 from reprise.lift.block import Block, computed, onnx_type
 from reprise.lift.emitter import Operator, Site
-from reprise.tensors import Tensor
+from reprise.wire import onnx
 
 
 def _exit(site: Site) -> tuple[str | None, ...]:
@@ -87,12 +85,17 @@ class _Plan:
         self.carried = [
             c
             for c in live
-            if c not in self.numbers and c not in self.arrays and site.emitter.structure.unchanged(c.entering) is None
+            if (c not in self.numbers or self._is_asked_for(c))
+            and c not in self.arrays
+            and site.emitter.structure.unchanged(c.entering) is None
         ]
         self.kept = [c for c in live if site.emitter.structure.unchanged(c.entering) is not None]
         for carried in self.arrays:
             _check_row(site, carried, self.numbers)
         self.initial = [self._initial(c) for c in self.carried]
+
+    def _is_asked_for(self, carried: Carried) -> bool:
+        return carried.final is not None and carried.final.node in self.site.emitter.needed
 
     def _initial(self, carried: Carried) -> str:
         given = self.site.block.lookup(Value(carried.enter))
@@ -126,9 +129,7 @@ class _Plan:
             if known is not None:
                 names.append(self.site.constant(known.reshape(()), "int64"))
             else:
-                names.append(
-                    self.site.block.one("Cast", self.site.emitter.name(bound, self.site.block), to=TensorProto.INT64)
-                )
+                names.append(self.site.block.one("Cast", self.site.emitter.name(bound, self.site.block), to=onnx.INT64))
         return names[0] if len(names) == 1 else self.site.block.one("Min", *names)
 
     def condition_before(self, outer: Block) -> str:
@@ -285,9 +286,7 @@ def _padded(site: Site, rows: str, size: Value, carried: Carried) -> str:
     total = (
         site.block.ints(int(known.item()))
         if known is not None
-        else block.one(
-            "Reshape", block.one("Cast", site.emitter.name(size, block), to=TensorProto.INT64), block.ints(1)
-        )
+        else block.one("Reshape", block.one("Cast", site.emitter.name(size, block), to=onnx.INT64), block.ints(1))
     )
     have = block.one("Slice", block.one("Shape", rows), block.ints(0), block.ints(1))
     missing = block.one("Max", block.one("Sub", total, have), block.ints(0))
@@ -304,18 +303,18 @@ def _padded(site: Site, rows: str, size: Value, carried: Carried) -> str:
 
 def _body_graph(
     site: Site, loop: Loop, body: Block, plan: _Plan, counter: str, going: str, outputs: Sequence[str]
-) -> onnx.GraphProto:
+) -> onnx.Message:
     structure = site.emitter.structure
     inputs = [
-        helper.make_tensor_value_info(counter, TensorProto.INT64, []),
-        helper.make_tensor_value_info(going, TensorProto.BOOL, []),
+        onnx.value_info(counter, onnx.INT64, []),
+        onnx.value_info(going, onnx.BOOL, []),
     ]
     for carried in plan.carried:
         kind = onnx_type(value_dtype(structure, carried.entering))
-        inputs.append(helper.make_tensor_value_info(body.values[carried.entering], kind, None))
+        inputs.append(onnx.value_info(body.values[carried.entering], kind, None))
     own = _own_outputs(body, outputs)
-    infos = [onnx.ValueInfoProto(name=name) for name in own]
-    return helper.make_graph(body.nodes, loop.name, inputs, infos)
+    infos = [onnx.value_info(name) for name in own]
+    return onnx.graph(body.nodes, loop.name, inputs, infos)
 
 
 def _own_outputs(block: Block, names: Sequence[str]) -> list[str]:
@@ -364,10 +363,10 @@ def _taken(site: Site, predicate: Value, value: Value, side: int) -> str:
     return site.emitter.name(value, block)
 
 
-def _branch_graph(site: Site, predicate: Value, side: int, value: Value) -> onnx.GraphProto:
+def _branch_graph(site: Site, predicate: Value, side: int, value: Value) -> onnx.Message:
     block = Block(site.block.names, (*site.block.context, InBranch(predicate, side)), site.block)
     result = _own_outputs(block, [site.emitter.name(value, block)])
-    return helper.make_graph(block.nodes, f"{site.node.name}/{side}", [], [onnx.ValueInfoProto(name=n) for n in result])
+    return onnx.graph(block.nodes, f"{site.node.name}/{side}", [], [onnx.value_info(n) for n in result])
 
 
 def _switch(site: Site) -> tuple[str | None, ...]:
@@ -415,7 +414,7 @@ def _scattered(site: Site, stacked: Value) -> str:
         raise site.emitter.refusal(site.node, "fills an array whose size is not known")
     rows = site.emitter.name(stacked, site.block)
     size = site.emitter.name(made.inputs[0], site.block)
-    count = site.one("Reshape", site.one("Cast", size, to=TensorProto.INT64), site.block.ints(1))
+    count = site.one("Reshape", site.one("Cast", size, to=onnx.INT64), site.block.ints(1))
     inner = site.one("Slice", site.one("Shape", rows), site.block.ints(1), site.block.ints(np.iinfo(np.int64).max))
     zero = site.constant(0, computed(value_dtype(site.emitter.structure, stacked)))
     empty = site.one("Expand", zero, site.one("Concat", count, inner, axis=0))
@@ -467,7 +466,7 @@ def _array_size(site: Site) -> str:
         return site.emitter.name(size, site.block)
     rows = site.emitter.name(flow, site.block)
     count = site.one("Gather", site.one("Shape", rows), site.constant(0, "int64"), axis=0)
-    return site.one("Cast", count, to=TensorProto.INT32)
+    return site.one("Cast", count, to=onnx.INT32)
 
 
 def _condition(site: Site) -> str:

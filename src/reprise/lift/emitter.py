@@ -10,9 +10,9 @@ import numpy as np
 from reprise.errors import LiftError, MissingWeights
 from reprise.graph import Node, Value
 from reprise.interface.facts import Facts
-from reprise.interface.types import dtype as value_dtype
 from reprise.interface.sizes import Dim, dim
 from reprise.interface.structure import Structure
+from reprise.interface.types import dtype as value_dtype
 from reprise.lift.block import Block, Names, onnx_type
 from reprise.tensors import Array, Tensor
 
@@ -83,8 +83,7 @@ class Emitter:
             self._emit(top, block)
             pending.pop()
         found = block.lookup(value)
-        if found is None:
-            raise self.refusal(self.structure.graph[value.node], f"output {value.index} has no translation")
+        assert found is not None, "what cannot be emitted is refused by then"
         return found
 
     def known(self, value: Value) -> Array | None:
@@ -161,6 +160,8 @@ class Emitter:
         for index, name in enumerate(made):
             if name is not None:
                 home.values.setdefault(Value(node.name, index), name)
+        if block.lookup(value) is None:
+            raise self.refusal(node, f"output {value.index} has no translation")
 
     def _free_size(self, value: Value) -> Dim | None:
         """The size that a scalar is, where it is one that the inputs give."""

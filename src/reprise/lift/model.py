@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import onnx
-from onnx import TensorProto, helper, numpy_helper
-
 from reprise.interface import Interface
 from reprise.lift.block import IR_VERSION, OPSET, Block, Names, onnx_type
 from reprise.tensors import Array, Shape
+from reprise.wire import onnx
 
 #: Files above this size keep their weights beside the graph when they are written, as ONNX demands.
 STATE_IN = "state_in."
@@ -35,7 +33,7 @@ class Lifted:
     """
 
     interface: Interface
-    graph: onnx.GraphProto
+    graph: onnx.Message
     weights: Mapping[str, Array]
     fixed: Mapping[str, float | int | bool]
     open: tuple[str, ...]
@@ -44,7 +42,7 @@ class Lifted:
 
     def numbers(self) -> dict[str, Array]:
         """All initializers by name, large and small."""
-        return {t.name: numpy_helper.to_array(t) for t in self.graph.initializer} | dict(self.weights)
+        return {t.name: onnx.array_of(t) for t in self.graph.initializer} | dict(self.weights)
 
 
 #: Smaller initializers stand in the graph itself, where ONNX Runtime can fold them.
@@ -53,7 +51,7 @@ INLINE = 1024
 
 def assemble(
     block: Block, inputs: Sequence[tuple[str, str, Shape]], outputs: Sequence[tuple[str, str, str, Shape]], name: str
-) -> tuple[onnx.GraphProto, dict[str, Array]]:
+) -> tuple[onnx.Message, dict[str, Array]]:
     """The graph of a finished block.
 
     Args:
@@ -63,11 +61,11 @@ def assemble(
         name: The name of the graph.
     """
     for wanted, made, _, _ in outputs:
-        block.nodes.append(helper.make_node("Identity", [made], [wanted]))
+        block.nodes.append(onnx.node("Identity", [made], [wanted]))
     used = _used(block.nodes)
     arrays = {k: v for k, v in block.names.initializers.items() if k in used}
-    small = [numpy_helper.from_array(a, k) for k, a in arrays.items() if a.size <= INLINE]
-    graph = helper.make_graph(
+    small = [onnx.tensor(a, k) for k, a in arrays.items() if a.size <= INLINE]
+    graph = onnx.graph(
         block.nodes,
         name,
         [_info(n, d, s) for n, d, s in inputs],
@@ -77,51 +75,49 @@ def assemble(
     return graph, {k: a for k, a in arrays.items() if a.size > INLINE}
 
 
-def _info(name: str, dtype: str, shape: Shape) -> onnx.ValueInfoProto:
+def _info(name: str, dtype: str, shape: Shape) -> onnx.Message:
     sizes = [n if n is not None else f"{name}.{axis}" for axis, n in enumerate(shape)]
-    return helper.make_tensor_value_info(name, onnx_type(dtype), sizes)
+    return onnx.value_info(name, onnx_type(dtype), sizes)
 
 
-def _used(nodes: Sequence[onnx.NodeProto]) -> set[str]:
+def _used(nodes: Sequence[onnx.Message]) -> set[str]:
     names: set[str] = set()
     pending = list(nodes)
     while pending:
         node = pending.pop()
         names.update(node.input)
         for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
+            if attribute.type == onnx.GRAPH:
                 pending.extend(attribute.g.node)
                 names.update(o.name for o in attribute.g.output)
     return names
 
 
-def standalone(
-    lifted_graph: onnx.GraphProto, weights: Mapping[str, Array], metadata: Mapping[str, str]
-) -> onnx.ModelProto:
+def standalone(lifted_graph: onnx.Message, weights: Mapping[str, Array], metadata: Mapping[str, str]) -> onnx.Message:
     """A complete ONNX model, weights inside."""
-    graph = onnx.GraphProto()
+    graph = onnx.empty("GraphProto")
     graph.CopyFrom(lifted_graph)
-    graph.initializer.extend(numpy_helper.from_array(a, k) for k, a in weights.items())
+    graph.initializer.extend(onnx.tensor(a, k) for k, a in weights.items())
     return _model(graph, metadata)
 
 
-def without_weights(lifted_graph: onnx.GraphProto, weights: Mapping[str, Array]) -> onnx.ModelProto:
+def without_weights(lifted_graph: onnx.Message, weights: Mapping[str, Array]) -> onnx.Message:
     """A model that names its large weights as external data, to be given to the runtime from memory."""
-    graph = onnx.GraphProto()
+    graph = onnx.empty("GraphProto")
     graph.CopyFrom(lifted_graph)
     for name, array in weights.items():
         tensor = graph.initializer.add()
         tensor.name = name
-        tensor.data_type = helper.np_dtype_to_tensor_dtype(array.dtype)
+        tensor.data_type = onnx.element_type(array)
         tensor.dims.extend(array.shape)
-        tensor.data_location = TensorProto.EXTERNAL
+        tensor.data_location = onnx.EXTERNAL
         entry = tensor.external_data.add()
         entry.key, entry.value = "location", "memory"
     return _model(graph, {})
 
 
-def _model(graph: onnx.GraphProto, metadata: Mapping[str, str]) -> onnx.ModelProto:
-    model = onnx.ModelProto()
+def _model(graph: onnx.Message, metadata: Mapping[str, str]) -> onnx.Message:
+    model = onnx.empty("ModelProto")
     model.ir_version = IR_VERSION
     model.producer_name = "reprise"
     model.opset_import.add(domain="", version=OPSET)

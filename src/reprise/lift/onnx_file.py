@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import onnx
-from onnx import helper, numpy_helper
 
 from reprise.errors import CallError, DamagedFile, DiscoveryError, UnknownFormat
 from reprise.formats import StoredModel
@@ -23,12 +21,13 @@ from reprise.lift.block import computed
 from reprise.lift.model import INLINE, STATE_IN, STATE_OUT, Lifted, standalone
 from reprise.tensors import DTYPES, Array
 from reprise.vocabulary import Vocabulary
+from reprise.wire import onnx
 
 Settings = Mapping[str, float | int | bool]
-FirstStates = tuple[onnx.GraphProto, dict[str, Array]]
+FirstStates = tuple[onnx.Message, dict[str, Array]]
 
 
-def written(lifted: Lifted, first_states: Mapping[str, Array], vocabulary: Vocabulary | None) -> onnx.ModelProto:
+def written(lifted: Lifted, first_states: Mapping[str, Array], vocabulary: Vocabulary | None) -> onnx.Message:
     """`lifted` with its weights and everything that is known of it.
 
     Args:
@@ -82,8 +81,8 @@ def _lifted(stored: StoredModel) -> Lifted:
     interface = Interface.from_json(known[file.INTERFACE])
     _check_ports(interface, model.graph, known[file.SETTINGS]["open"])
     small = [t for t in model.graph.initializer if _size(t) <= INLINE]
-    weights = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer if _size(t) > INLINE}
-    graph = helper.make_graph(model.graph.node, model.graph.name, model.graph.input, model.graph.output, small)
+    weights = {t.name: onnx.array_of(t) for t in model.graph.initializer if _size(t) > INLINE}
+    graph = onnx.graph(model.graph.node, model.graph.name, model.graph.input, model.graph.output, small)
     settings = known[file.SETTINGS]
     return Lifted(interface, graph, weights, dict(settings["fixed"]), tuple(settings["open"]), tuple(known[file.FAST]))
 
@@ -92,11 +91,11 @@ def _computed(numbers: Any, dtype: str) -> Array:
     return np.asarray(numbers, DTYPES[computed(dtype)])
 
 
-def _size(tensor: onnx.TensorProto) -> int:
+def _size(tensor: onnx.Message) -> int:
     return math.prod(tensor.dims)
 
 
-def _check_ports(interface: Interface, graph: onnx.GraphProto, open_settings: list[str]) -> None:
+def _check_ports(interface: Interface, graph: onnx.Message, open_settings: list[str]) -> None:
     settable = [s for s in interface.states if s.initial != "inputs"]
     inputs = [*(p.name for p in interface.inputs), *(STATE_IN + s.name for s in settable), *open_settings]
     outputs = [p.name for p in interface.outputs]
@@ -129,13 +128,10 @@ def _first_states(stored: StoredModel, interface: Interface) -> FirstStates:
         rows = {p.name: _computed(held[p.name], p.dtype) for p in interface.states if p.initial == "file"}
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(stored, f"its first states cannot be read ({error})") from error
-    nodes = [helper.make_node("Identity", [STATE_IN + name], [name]) for name in rows]
-    outputs = [
-        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(row.dtype), row.shape)
-        for name, row in rows.items()
-    ]
-    small = [numpy_helper.from_array(a, STATE_IN + n) for n, a in rows.items()]
-    return helper.make_graph(nodes, "first states", [], outputs, small), {}
+    nodes = [onnx.node("Identity", [STATE_IN + name], [name]) for name in rows]
+    outputs = [onnx.value_info(name, onnx.element_type(row), row.shape) for name, row in rows.items()]
+    small = [onnx.tensor(a, STATE_IN + n) for n, a in rows.items()]
+    return onnx.graph(nodes, "first states", [], outputs, small), {}
 
 
 __all__ = ["STATE_IN", "STATE_OUT", "lifted_in", "written"]

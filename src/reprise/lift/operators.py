@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from onnx import TensorProto
 
 from reprise.graph import Value
 from reprise.lift.block import computed, onnx_type
 from reprise.lift.emitter import Operator, Site
 from reprise.lift.random import certain_mask
+from reprise.wire import onnx
 
 Emit = Callable[[Site], tuple[str | None, ...] | str]
 
@@ -184,9 +184,7 @@ def _ones_like(number: int) -> Emit:
 
 
 def _tensor(array: np.ndarray) -> object:
-    from onnx import numpy_helper
-
-    return numpy_helper.from_array(array)
+    return onnx.tensor(array)
 
 
 def _reduced(site: Site, op: str, x: str) -> str:
@@ -222,8 +220,8 @@ def _reduce_flags(op: str) -> Emit:
     """All and Any: the least and the greatest of the flags as numbers."""
 
     def emit(site: Site) -> str:
-        numbers = site.one("Cast", site.input(0), to=TensorProto.INT32)
-        return site.one("Cast", _reduced(site, op, numbers), to=TensorProto.BOOL)
+        numbers = site.one("Cast", site.input(0), to=onnx.INT32)
+        return site.one("Cast", _reduced(site, op, numbers), to=onnx.BOOL)
 
     return emit
 
@@ -342,7 +340,7 @@ def _top_k(site: Site) -> tuple[str, str]:
         )
     )
     values, places = site.block.add("TopK", [site.input(0), k], 2, site.node.name, axis=-1, largest=1, sorted=1)
-    return values, site.one("Cast", places, to=TensorProto.INT32)
+    return values, site.one("Cast", places, to=onnx.INT32)
 
 
 ARITHMETIC: dict[str, Operator] = {

@@ -165,6 +165,7 @@ _DATA_TYPES = (
     *("UINT32", "UINT64"),
 )
 
+
 def parse(name: str, data: Any, path: Path) -> Any:  # generated classes have no static type
     """The message `name` of the schema in `data` (bytes or a buffer).
 

@@ -99,6 +99,7 @@ ATTRIBUTE_TYPES = {
 }
 _LOCATIONS = {"DEFAULT": 0, "EXTERNAL": 1}
 EXTERNAL = _LOCATIONS["EXTERNAL"]
+GRAPH = ATTRIBUTE_TYPES["GRAPH"]
 
 #: Element types, by the number that ONNX gives them.
 ELEMENT_TYPES = {
@@ -121,7 +122,14 @@ SCHEMA = Schema(
     "reprise.wire.onnx", _MESSAGES, {"AttributeType": ATTRIBUTE_TYPES, "DataLocation": _LOCATIONS}, syntax="proto2"
 )
 
+INT32, INT64, BOOL = (ELEMENT_TYPES[name] for name in ("int32", "int64", "bool"))
+
 Message = Any  # generated classes have no static type
+
+
+def empty(name: str) -> Message:
+    """An empty message, such as `ModelProto`."""
+    return SCHEMA.message(name)()
 
 
 def node(op: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: object) -> Message:
@@ -139,9 +147,13 @@ def _set(attribute: Message, value: object) -> None:
     if kind in ("TENSOR", "GRAPH"):
         getattr(attribute, field).CopyFrom(value)
     elif kind in ("FLOATS", "INTS", "STRINGS"):
-        getattr(attribute, field).extend(value)
+        getattr(attribute, field).extend(_bytes(v) for v in value)  # type: ignore[attr-defined]
     else:
-        setattr(attribute, field, value)
+        setattr(attribute, field, _bytes(value))
+
+
+def _bytes(value: object) -> object:
+    return value.encode() if isinstance(value, str) else value
 
 
 def _kind(value: object) -> tuple[str, str]:

@@ -55,7 +55,9 @@ class Schema:
 
     @cache  # noqa: B019 - a schema lives as long as the program
     def _pool(self) -> Any:
-        file = descriptor_pb2.FileDescriptorProto(name=f"{self._package}.proto", package=self._package, syntax=self._syntax)
+        file = descriptor_pb2.FileDescriptorProto(
+            name=f"{self._package}.proto", package=self._package, syntax=self._syntax
+        )
         for line in self._table.strip().splitlines():
             if line.startswith(" "):
                 self._add_field(file.message_type[-1], *line.split())

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from onnx import TensorProto
 
 from reprise import cells
 from reprise.cells import joined
@@ -28,6 +27,7 @@ from reprise.lift.recurrent.numbers import Numbers
 from reprise.lift.recurrent.sequences import Miss, Plan, Walk
 from reprise.lift.recurrent.slots import Slot, slots
 from reprise.tensors import Array
+from reprise.wire import onnx
 
 __all__ = ["Body", "Miss", "emit"]
 
@@ -153,9 +153,9 @@ class _Emission:
         """The lengths of the rows as int32 and int64 [N], at most as many steps as there are."""
         if self._row_lengths is None and self._plan.lengths is not None:
             block = self._outer
-            given = block.one("Cast", self._emitter.name(self._plan.lengths, block), to=TensorProto.INT64)
+            given = block.one("Cast", self._emitter.name(self._plan.lengths, block), to=onnx.INT64)
             long = block.one("Max", block.one("Min", given, self._steps_of(sequence)), block.ints(0))
-            self._row_lengths = block.one("Cast", long, to=TensorProto.INT32), long
+            self._row_lengths = block.one("Cast", long, to=onnx.INT32), long
         return self._row_lengths or ("", "")
 
     def _joined(self, carried: Carried) -> str:
@@ -202,9 +202,7 @@ class _Emission:
         if not self._steps:
             names = [self._emitter.name(b, self._outer) for b in self._body.bounds]
             least = names[0] if len(names) == 1 else self._outer.one("Min", *names)
-            count = self._outer.one(
-                "Reshape", self._outer.one("Cast", least, to=TensorProto.INT64), self._outer.ints(1)
-            )
+            count = self._outer.one("Reshape", self._outer.one("Cast", least, to=onnx.INT64), self._outer.ints(1))
             self._steps = self._outer.one("Max", count, self._outer.ints(0))  # a negative end would count from the last
         return self._steps
 
@@ -235,13 +233,18 @@ class _Emission:
         zero = np.zeros(_hidden(cell), np.float32)
         biases = [joined({g: b.get(g, zero) for g in order}, order) for b in (weights.bias, weights.recurrent_bias)]
         return [
-            self._constant(joined(weights.kernel, order).T, cell, "W"),
-            self._constant(joined(weights.recurrent, order).T, cell, "R"),
+            self._constant(_stacked(weights.kernel, order), cell, "W"),
+            self._constant(_stacked(weights.recurrent, order), cell, "R"),
             self._constant(np.concatenate(biases), cell, "B"),
         ]
 
     def _constant(self, array: Array, cell: Found, letter: str) -> str:
-        return self._outer.names.constant(array[None].astype(np.float32), f"{cell.output.node}/{letter}")
+        return self._outer.names.constant(array[None].astype(np.float32, copy=False), f"{cell.output.node}/{letter}")
+
+
+def _stacked(parts: Mapping[str, Array], order: str) -> Array:
+    """Kernels [D, H] by gate as one of [gates · H, D], with a single copy."""
+    return np.concatenate([parts[gate].T for gate in order])
 
 
 def _hidden(cell: Found) -> int:
