@@ -12,6 +12,7 @@ import tensorflow as tf
 from reprise.formats import _tf_graphdef
 from reprise.graph import Value
 from reprise.interface.facts import Facts
+from reprise.interface.influence import ancestors
 from reprise.interface.inline import inline
 from reprise.interface.structure import analyse
 from reprise.interface.types import dtype
@@ -47,14 +48,14 @@ def translated(definition, names, held, arrays, free):
         shape = facts.symbols(value.node, [None] * array.ndim if free else array.shape)
         facts.give(value, shape)
         sizes |= {size: (value.node, axis) for axis, size in enumerate(shape) if not size.known}
-    needed = frozenset(structure.graph.nodes)
+    wanted = [Value.parse(name) for name in names]
+    needed = frozenset(ancestors(structure, wanted))
     emitter = Emitter(structure, facts, OPERATORS, lambda node: held.get(node.name), needed, sizes)
     block = Block(emitter.names)
     inputs = []
     for value, array in zip(given, arrays, strict=True):
         block.values[value] = emitter.names.fresh(value.node)
         inputs.append((value.node, dtype(structure, value), (None,) * array.ndim))
-    wanted = [Value.parse(name) for name in names]
     outputs = [(f"y{i}", emitter.name(v, block), dtype(structure, v), ()) for i, v in enumerate(wanted)]
     graph, weights = assemble(block, inputs, outputs, "expression")
     for info in graph.output:

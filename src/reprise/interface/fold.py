@@ -13,7 +13,7 @@ from reprise.tensors import DTYPES, Array
 
 def fold(node: Node, inputs: list[Array]) -> list[Array] | None:
     """The outputs of `node` on known inputs, or None where the numbers do not fit the operator."""
-    if any(a.dtype == object for a in inputs):
+    if any(a.dtype == object for a in inputs) or _divides_by_zero(node, inputs):
         return None
     try:
         with np.errstate(all="ignore"):
@@ -21,6 +21,11 @@ def fold(node: Node, inputs: list[Array]) -> list[Array] | None:
     except (ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError):
         return None
     return result if isinstance(result, list) else [np.asarray(result)]
+
+
+def _divides_by_zero(node: Node, inputs: list[Array]) -> bool:
+    """Whole numbers by zero: TensorFlow raises an error, NumPy gives zero."""
+    return node.op.endswith(("Div", "Mod")) and inputs[1].dtype.kind in "iu" and not inputs[1].all()
 
 
 def _axis(node: Node, name: str, default: Any = None) -> Any:

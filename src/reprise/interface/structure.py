@@ -238,6 +238,26 @@ def _frame(node: Node) -> str:
 
 
 def _contexts(graph: Graph, order: tuple[str, ...], switches: Mapping[str, Value]) -> dict[Value, Context]:
+    """Where each value is made.
+
+    A variable of an inner loop that starts from a constant does not show that its loop is an inner one; a sibling that
+    starts from a value of the outer loop does. So a frame lies where the deepest of its Enter nodes says.
+    """
+    enters = [n for n in graph if n.op in ("Enter", "RefEnter")]
+    frames: dict[str, Context] = {}
+    contexts = _passed_down(graph, order, switches, frames)
+    for _ in {_frame(n) for n in enters}:  # each pass settles a level of nesting
+        for node in enters:
+            frames[_frame(node)] = max(frames.get(_frame(node), ()), contexts[Value(node.name)], key=len)
+        if all(contexts[Value(n.name)] == frames[_frame(n)] for n in enters):
+            break
+        contexts = _passed_down(graph, order, switches, frames)
+    return contexts
+
+
+def _passed_down(
+    graph: Graph, order: tuple[str, ...], switches: Mapping[str, Value], frames: Mapping[str, Context]
+) -> dict[Value, Context]:
     contexts: dict[Value, Context] = {}
 
     def of(value: Value) -> Context:
@@ -249,7 +269,7 @@ def _contexts(graph: Graph, order: tuple[str, ...], switches: Mapping[str, Value
         above = [of(v) for v in node.inputs] or [of(Value(c)) for c in node.controls]
         inside = max(above, key=len, default=())
         if node.op in ("Enter", "RefEnter"):
-            inside = (*inside, InLoop(_frame(node)))
+            inside = max((*inside, InLoop(_frame(node))), frames.get(_frame(node), ()), key=len)
         elif node.op in ("Exit", "RefExit"):
             inside = _outside_loop(inside)
         elif node.op in ("Merge", "RefMerge") and not is_loop_merge(node, graph):

@@ -237,7 +237,9 @@ def _check_row(site: Site, carried: Carried, numbers: Sequence[Carried]) -> None
 
 
 def _is_iteration_number(site: Site, carried: Carried) -> bool:
-    """A counter that starts at 0 and goes up by 1."""
+    """A whole number that starts at 0 and goes up by 1."""
+    if not value_dtype(site.emitter.structure, carried.entering).startswith("int"):
+        return False
     from reprise.interface.recurrences import is_counter
 
     initial = site.emitter.known(carried.initial)

@@ -62,7 +62,16 @@ def _array_stack(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]
     write = facts.structure.graph.nodes.get(facts.structure.source(carried.leaving).node)
     element = None if write is None else written_value(write)
     shape = None if element is None else facts.of(element).shape
-    return [UNKNOWN] if shape is None else [Fact((_array_size(facts, carried), *shape))]
+    return [UNKNOWN] if shape is None else [Fact((_rows(facts, node, inputs, carried), *shape))]
+
+
+def _rows(facts: Inference, node: Node, inputs: list[Fact], carried: Carried) -> Dim:
+    """How many rows are taken: all of them, or those that are asked for one by one."""
+    if node.op.startswith("TensorArrayGather") and inputs[1].shape:
+        indices = facts.structure.graph.nodes.get(facts.structure.origin(node.inputs[1]).node)
+        if indices is not None and indices.op != "Range":
+            return inputs[1].shape[0]
+    return _array_size(facts, carried)
 
 
 def _carried_behind(facts: Inference, flow: Value) -> Carried | None:
