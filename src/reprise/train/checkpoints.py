@@ -111,8 +111,8 @@ def announce(folder: Path, steps: Collection[int]) -> None:
             found = _NAME.fullmatch(file.name)
             if found and int(found[1]) not in steps:
                 file.unlink()
-        for left in folder.glob(".writing-*"):
-            shutil.rmtree(left)
+        for left in folder.glob(".writing-*"):  # folders of checkpoints, and single files such as the plot
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
     except OSError as error:
         raise SaveError(f"{folder}: {error}") from error
 
