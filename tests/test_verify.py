@@ -18,7 +18,9 @@ def test_state_that_is_dropped_shows_after_the_first_step():
     report = compare(model(), model(drop_state=True), steps=4)
     assert report.errors["zero"][0] == 0
     assert report.errors["zero"][1] > 0.01
-    with pytest.raises(VerificationError, match=r"differ first at step 2 from zero state, in 'logits': at \[\d, 0, \d\]"):
+    with pytest.raises(
+        VerificationError, match=r"differ first at step 2 from zero state, in 'logits': at \[\d, 0, \d\]"
+    ):
         report.raise_if_different()
 
 

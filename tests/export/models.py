@@ -37,7 +37,10 @@ def graph(drop_state=False):
     ]
     info = onnx.value_info
     inputs = [info("ids", onnx.INT32, ["N", "T"]), info("state_in.h", onnx.ELEMENT_TYPES["float32"], ["N", H])]
-    outputs = [info("logits", onnx.ELEMENT_TYPES["float32"], None), info("state_out.h", onnx.ELEMENT_TYPES["float32"], ["N", H])]
+    outputs = [
+        info("logits", onnx.ELEMENT_TYPES["float32"], None),
+        info("state_out.h", onnx.ELEMENT_TYPES["float32"], ["N", H]),
+    ]
     return onnx.graph(nodes, "small", inputs, outputs, [one, zero])
 
 

@@ -58,7 +58,7 @@ def sniff(path: Path) -> str | None:
 def to_bytes(model: onnx.Message) -> bytes:
     """The content of a file: `model`, and a checksum of it at the end."""
     body = model.SerializeToString()
-    return body + _seal(body)
+    return bytes(body + _seal(body))
 
 
 def _seal(body: bytes | memoryview) -> bytes:
