@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
 from typing import Any
@@ -64,36 +64,28 @@ class Examination:
         yield "It can be run" if self.obstacle is None else "It cannot be run", [_advice(self)]
 
 
-def examine(
-    path: str | PathLike[str],
-    *,
-    inputs: Sequence[str] = (),
-    outputs: Sequence[str] = (),
-    states: Sequence[str] = (),
-    scope: str = "",
-    vocabulary: Vocabulary | None = None,
-) -> Examination:
+def examine(path: str | PathLike[str], *, vocabulary: Vocabulary | None = None, **choices: Any) -> Examination:
     """Looks at the saved model at `path`, whether or not it can be run; the arguments are those of `restore`.
 
     Raises:
         ReadError: The file cannot be read at all.
     """
-    stored = formats.read(path)
+    stored = formats.read(path, **{k: v for k, v in choices.items() if k == "tags" and v})
     symbols = vocabulary or stored.vocabulary
     try:
-        model = restore(path, inputs=inputs, outputs=outputs, states=states, scope=scope, vocabulary=vocabulary)
+        model = restore(path, vocabulary=vocabulary, **choices)
     except RepriseError as obstacle:
-        choices = Choices(tuple(inputs), tuple(outputs), tuple(states), scope)
         return Examination(stored, symbols, _interface(stored, choices), obstacle)
     return Examination(stored, symbols, model.interface, None)
 
 
-def _interface(stored: StoredModel, choices: Choices) -> Interface | None:
+def _interface(stored: StoredModel, choices: Mapping[str, Any]) -> Interface | None:
     """The interface of a graph that was understood but cannot be run."""
     if stored.graph is None:
         return None
     try:
-        return interface.discover(stored.graph, choices).interface
+        chosen = {name: tuple(choices.get(name, ())) for name in ("inputs", "outputs", "states")}
+        return interface.discover(stored.graph, Choices(**chosen, scope=choices.get("scope", ""))).interface
     except RepriseError:
         return None  # the obstacle says why
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 
 from reprise import formats, interface, lift
-from reprise.errors import MissingWeights
+from reprise.errors import CallError, MissingWeights
 from reprise.formats import StoredModel
 from reprise.graph import Node
 from reprise.interface import Choices
@@ -24,6 +24,8 @@ def restore(
     outputs: Sequence[str] = (),
     states: Sequence[str] = (),
     scope: str = "",
+    tags: Sequence[str] = (),
+    averages: bool = False,
     vocabulary: Vocabulary | None = None,
     threads: int = 1,
 ) -> RecurrentModel:
@@ -35,22 +37,24 @@ def restore(
         outputs: Tensor names that are the outputs.
         states: Tensor names that are the states.
         scope: The name scope of the wanted model, where a graph holds several.
+        tags: The tags of the wanted MetaGraph, where a SavedModel holds several.
+        averages: Use the moving averages of the weights that the file keeps beside them.
         vocabulary: The symbols, where the file does not have them.
         threads: How many threads one call may use.
 
     Raises:
         RepriseError: The file cannot be read, understood or run; the message says where and why.
     """
-    stored = formats.read(path)
+    stored = formats.read(path, **({"tags": tuple(tags)} if tags else {}))
     if stored.foreign is not None:
         return RecurrentModel(stored, *onnx_file.lifted_in(stored), vocabulary or stored.vocabulary, threads)
     if stored.graph is None:
         raise MissingWeights(_without_graph(stored))
     found = interface.discover(stored.graph, Choices(tuple(inputs), tuple(outputs), tuple(states), scope))
+    names = _averaged(stored) if averages else stored.variable_names
 
     def variable(node: Node) -> Tensor | None:
-        name = stored.variable_names.get(node.name)
-        return None if name is None else stored.weights.get(name)
+        return stored.weights.get(names.get(node.name, ""))
 
     def lifted(settings: Mapping[str, float | int | bool]) -> Lifted:
         return lift.lift(found, variable, settings)
@@ -58,6 +62,18 @@ def restore(
     return RecurrentModel(
         stored, lifted, lambda: lift.first_states(found, variable), vocabulary or stored.vocabulary, threads
     )
+
+
+def _averaged(stored: StoredModel) -> dict[str, str]:
+    """The stored name of each variable, that of its moving average where it has one.
+
+    Raises:
+        CallError: None has.
+    """
+    shadows = stored.metadata.get("moving_averages") or {}
+    if not shadows:
+        raise CallError(f"{stored.path}: averages were asked for, and the file keeps no moving averages of its weights")
+    return {**stored.variable_names, **shadows}
 
 
 def _without_graph(stored: StoredModel) -> str:

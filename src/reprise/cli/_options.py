@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reprise.model import RecurrentModel
@@ -21,6 +20,8 @@ def add_model(parser: ArgumentParser) -> None:
         about = f"one of the {name}; may be repeated"
         group.add_argument(option, dest=name, metavar="TENSOR", action="append", default=[], help=about)
     group.add_argument("--scope", metavar="NAME", default="", help="which of several models in a graph")
+    group.add_argument("--tags", metavar="TAG", nargs="+", default=[], help="which of several graphs in a SavedModel")
+    group.add_argument("--averages", action="store_true", help="use the moving averages of the weights")
 
 
 def add_state(parser: ArgumentParser) -> None:
@@ -29,20 +30,12 @@ def add_state(parser: ArgumentParser) -> None:
     parser.add_argument("--save-state", metavar="FILE", type=Path, help="save the state at the end")
 
 
-def restored(
-    path: Path,
-    vocabulary: Path | None,
-    inputs: Sequence[str],
-    outputs: Sequence[str],
-    states: Sequence[str],
-    scope: str,
-) -> RecurrentModel:
+def restored(path: Path, vocabulary: Path | None, **choices: Any) -> RecurrentModel:
     """The model that the options of `add_model` name."""
     from reprise.formats import read_vocabulary
     from reprise.restore import restore
 
-    symbols = None if vocabulary is None else read_vocabulary(vocabulary)
-    return restore(path, inputs=inputs, outputs=outputs, states=states, scope=scope, vocabulary=symbols)
+    return restore(path, vocabulary=None if vocabulary is None else read_vocabulary(vocabulary), **choices)
 
 
 def started(path: Path | None) -> State | None:
