@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reprise.graph import Graph
+from reprise.interface.branches import decide
 from reprise.interface.fused import unfuse
 from reprise.interface.inline import inline
 from reprise.interface.unrolled import roll
@@ -25,6 +26,7 @@ class Normal:
 
 def normalise(graph: Graph) -> Normal:
     """`graph` with functional control flow, unrolled cells and fused operators as frames."""
-    unfused = unfuse(inline(graph))
+    decided = decide(inline(graph))
+    unfused = unfuse(decided.graph)
     rolled = roll(unfused.graph)
-    return Normal(rolled.graph, (*unfused.notes, *rolled.notes))
+    return Normal(rolled.graph, (*decided.notes, *unfused.notes, *rolled.notes))

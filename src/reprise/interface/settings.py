@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from reprise.graph import Node, Value
 from reprise.interface.types import dtype
 from reprise.interface.structure import Structure
-from reprise.tensors import Tensor
+from reprise.tensors import Array, Tensor
 
 _RANDOM = ("Random", "TruncatedNormal", "Dropout", "StatelessRandom")
 
@@ -53,7 +53,7 @@ def inference_value(structure: Structure, value: Value, needed: set[Value]) -> t
     return None, "the file gives no value for inference"
 
 
-def _default(structure: Structure, node: Node) -> object:
+def _default(structure: Structure, node: Node) -> Array | None:
     if node.op != "PlaceholderWithDefault":
         return None
     made = structure.graph[structure.origin(node.inputs[0]).node]
@@ -74,6 +74,9 @@ def _flag(structure: Structure, value: Value) -> tuple[bool, str]:
         return True, "a flag: its other side draws random numbers"
     if random[1]:
         return False, "a flag: its other side draws random numbers"
+    default = _default(structure, structure.graph[value.node])
+    if default is not None and default.size == 1:
+        return bool(default.item()), "the default in the file"
     return False, "a flag: taken for 'is training'"
 
 
@@ -128,7 +131,7 @@ def _is_random(structure: Structure, name: str) -> bool:
         node = structure.graph[at]
         if node.op.startswith(_RANDOM):
             return True
-        if at in seen or (node.op not in ("Mul", "Add", "AddV2", "Sub", "Identity", "GreaterEqual", "Greater", "Cast")):
+        if at in seen or (node.op not in ("Mul", "Add", "AddV2", "Sub", "Identity", "GreaterEqual", "Greater", "Cast", "Enter")):
             continue
         seen.add(at)
         pending.extend(v.node for v in node.inputs)

@@ -1,0 +1,73 @@
+"""Recurrences inside `tf.cond`: the branch that inference takes, in place of both.
+
+`tf.cond(is_training, lambda: dynamic_rnn(dropout(cell), x), lambda: dynamic_rnn(cell, x))` holds the model twice. Where
+a flag that callers feed decides about a loop, the graph is that of the flag's value for inference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from reprise.graph import Graph, Node, Value
+from reprise.interface import settings
+from reprise.interface.inline import RESULTS
+from reprise.interface.structure import Context, InBranch, Structure, analyse, is_loop_merge
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A graph without the branches that inference does not take, and what was decided."""
+
+    graph: Graph
+    notes: tuple[str, ...] = ()
+
+
+def decide(graph: Graph) -> Decided:
+    """`graph` with every flag that decides about a loop taken for what inference uses."""
+    if not any(n.op in ("Merge", "RefMerge") and not is_loop_merge(n, graph) for n in graph):
+        return Decided(graph)
+    structure = analyse(graph)
+    around = (e for loop in structure.loops.values() for e in loop.context)
+    flags = dict.fromkeys(structure.origin(e.predicate) for e in around if isinstance(e, InBranch))
+    taken = {f: settings.inference_value(structure, f, set()) for f in flags if settings.is_setting(structure, f)}
+    if not taken:
+        return Decided(graph)
+    notes = tuple(f"{f} decides about a loop; read for {value}: {why}" for f, (value, why) in taken.items())
+    return Decided(_without(structure, {f: int(bool(value)) for f, (value, _) in taken.items()}), notes)
+
+
+def _without(structure: Structure, sides: Mapping[Value, int]) -> Graph:
+    """The graph of `structure` with only the given side of each flag's branches."""
+
+    def dead(context: Context) -> bool:
+        return any(
+            isinstance(e, InBranch) and sides.get(structure.origin(e.predicate), e.side) != e.side for e in context
+        )
+
+    nodes: dict[str, Node] = {}
+    for node in structure.graph:
+        context = structure.context(Value(node.name))
+        if _is_decided(structure, node, sides):
+            passed = [] if dead(context[:-1]) else [node.inputs[0]]
+        elif node.op in ("Merge", "RefMerge") and any(dead(structure.context(v)) for v in node.inputs):
+            passed = [v for v in node.inputs if not dead(structure.context(v))][:1]
+        elif dead(context):
+            continue
+        else:
+            nodes[node.name] = node
+            continue
+        if passed:
+            nodes[node.name] = Node(node.name, RESULTS, (*passed, *passed))
+    alive = {n.name: replace(n, controls=tuple(c for c in n.controls if c in nodes)) for n in nodes.values()}
+    return Graph(alive, structure.graph.functions)
+
+
+def _is_decided(structure: Structure, node: Node, sides: Mapping[Value, int]) -> bool:
+    """Whether a node is a Switch of one of the flags."""
+    return (
+        node.op in ("Switch", "RefSwitch")
+        and not structure.is_loop_switch(node.name)
+        and len(node.inputs) == 2
+        and structure.origin(node.inputs[1]) in sides
+    )
