@@ -63,6 +63,11 @@ def _bias_add(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     return [Fact(x)]
 
 
+def _batch_norm(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """FusedBatchNorm(x, scale, offset, mean, variance): y like x, and numbers for each channel."""
+    return [Fact(inputs[0].shape), *[Fact(inputs[1].shape)] * 5]
+
+
 def _reduce(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     shape, axes = inputs[0].shape, inputs[1].content
     if shape is None or axes is None or axes.dtype == object:
@@ -141,6 +146,7 @@ ARITHMETIC: dict[str, Rule] = {
     **dict.fromkeys(("Select", "SelectV2"), _select),
     **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2"), _matmul),
     "BiasAdd": _bias_add,
+    **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _batch_norm),
     **dict.fromkeys(("Sum", "Mean", "Max", "Min", "Prod", "All", "Any"), _reduce),
     **dict.fromkeys(("ArgMax", "ArgMin"), _arg_reduce),
     **dict.fromkeys(("Conv2D", "MaxPool", "AvgPool"), _conv),

@@ -67,6 +67,15 @@ def _fill(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     return [Fact(None if wanted is None else tuple(dim(d) for d in wanted.ravel()))]
 
 
+def _drawn(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """Random numbers are as many as what they are joined with: sizes that the file bakes in are free with its own."""
+    wanted = inputs[0].content
+    if wanted is None or wanted.dtype == object:
+        return _fill(facts, node, inputs)
+    sizes = [int(n) for n in wanted.ravel()]
+    return [Fact(facts.symbols(node.name, sizes, [axis for axis, n in enumerate(sizes) if n != 1]))]
+
+
 SOURCES: dict[str, Rule] = {
     "Const": _const,
     **dict.fromkeys(("Placeholder", "PlaceholderV2"), _placeholder),
@@ -75,5 +84,6 @@ SOURCES: dict[str, Rule] = {
     "Rank": _rank,
     "Size": _size,
     "Range": _range,
-    **dict.fromkeys(("Fill", "RandomUniform", "RandomStandardNormal", "TruncatedNormal"), _fill),
+    **dict.fromkeys(("Fill", "BroadcastTo"), _fill),
+    **dict.fromkeys(("RandomUniform", "RandomStandardNormal", "TruncatedNormal"), _drawn),
 }
