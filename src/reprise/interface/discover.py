@@ -236,8 +236,8 @@ def _describe(
 ) -> Discovery:
     used = _with_chosen_states(structure, used, choices)
     carried = tuple(c for r in used for c in r.states)
-    cut = {c.initial for c in carried}
-    needed = _needed(structure, used, wanted, cut)
+    started = {c: _start(structure, c) for c in carried}
+    needed = _needed(structure, used, wanted, [c for c in carried if started[c] != "inputs"])
     entries = [v for v in outputs.sources(structure) if v in needed]
     scalars = [v for v in entries if settings.is_setting(structure, v)]
     entries = [v for v in entries if v not in scalars]
@@ -248,7 +248,6 @@ def _describe(
         if p.value is not None
     }
     axes = axes_of.read(structure, used, entries, wanted, fixed)
-    started = {c: _start(structure, c, axes) for c in carried}
     why_not = stepping.obstacle(structure, used, axes, entries, wanted, [c for c in carried if started[c] == "inputs"])
     input_ports = _input_ports(structure, used, axes, entries, wanted, {p.name for p in setting_ports})
     interface = Interface(
@@ -282,16 +281,16 @@ def _with_chosen_states(structure: Structure, used: tuple[Recurrence, ...], choi
 
 
 def _needed(
-    structure: Structure, used: tuple[Recurrence, ...], wanted: tuple[Value, ...], cut: set[Value]
+    structure: Structure, used: tuple[Recurrence, ...], wanted: tuple[Value, ...], given: Sequence[Carried]
 ) -> set[Value]:
-    """Every value whose numbers the outputs and next states need, the initial states aside."""
-    enters = {Value(c.enter) for r in used for c in r.states}
-    stop = dict.fromkeys(enters | cut)
+    """Every value whose numbers the outputs and next states need, up to the sources and the states that are given."""
+    cut = {c.initial for c in given}
+    stop = dict.fromkeys([Value(c.enter) for c in given] + [*cut, *outputs.sources(structure)])
     reached = ancestors(structure, [*wanted, *(c.leaving for r in used for c in r.states)], stop)
     return {v for name in reached for v in structure.graph[name].inputs if v not in cut} | set(wanted)
 
 
-def _start(structure: Structure, carried: Carried, axes: Axes) -> Initial:
+def _start(structure: Structure, carried: Carried) -> Initial:
     """Where a state starts: decided by what its initial value is computed from."""
     fed = states.fed_through(structure, carried)
     if fed is not None:

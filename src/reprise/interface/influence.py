@@ -15,7 +15,8 @@ SHAPE_ONLY = frozenset(
 
 #: Operators that choose: a symbol drawn from scores is a new input, not a continuation of the scores.
 DISCRETE = frozenset(
-    "ArgMax ArgMin Multinomial RandomCategorical StatelessMultinomial InTopK InTopKV2 RandomUniformInt Bucketize".split()
+    "ArgMax ArgMin Multinomial RandomCategorical StatelessMultinomial InTopK InTopKV2 RandomUniformInt Bucketize "
+    "CTCGreedyDecoder CTCBeamSearchDecoder".split()
 )
 
 #: Their second output is a choice: the places of the greatest scores.

@@ -8,10 +8,11 @@ What is joined with foreign values that do depend on it belongs to the gradient.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from reprise.graph import Node, Value
+from reprise.interface.facts import Facts
 from reprise.interface.influence import DISCRETE, RANKING, Influence, ancestors
 from reprise.interface.recurrences import Recurrence
 from reprise.interface.states import writes_state
@@ -22,7 +23,7 @@ from reprise.tensors import Tensor
 #: Where values come from outside the graph. Each output of such a node is a source of its own.
 SOURCES = frozenset(
     "Placeholder PlaceholderV2 PlaceholderWithDefault QueueDequeue QueueDequeueV2 QueueDequeueMany QueueDequeueManyV2 "
-    "QueueDequeueUpTo QueueDequeueUpToV2 IteratorGetNext OneShotIterator ReaderRead ReaderReadV2 ParseExample Unstage _Arg "
+    "QueueDequeueUpTo QueueDequeueUpToV2 IteratorGetNext ReaderRead ReaderReadV2 ParseExample Unstage _Arg "
     "ParseSingleExample FakeQueue".split()
 )
 
@@ -39,6 +40,9 @@ _MOVES = frozenset("Reshape ExpandDims Squeeze Transpose StridedSlice Slice Gath
 _ROUNDABOUT = frozenset("Identity Cast Squeeze Reshape Log LogSoftmax Transpose StridedSlice Max Min".split())
 
 
+#: What turns scores into a decision.
+_DECISIONS = DISCRETE | RANKING | frozenset("Round Rint Greater GreaterEqual Less LessEqual".split())
+_COST_STEPS = frozenset("Mean Sum Square SquaredDifference Sub Abs Neg Sqrt StridedSlice Slice".split())
 _LOSS_STEPS = frozenset("Log Log1p Sub Add AddV2 Neg Maximum Minimum ClipByValue Reshape Identity Mul".split())
 
 
@@ -82,7 +86,10 @@ def predictions(structure: Structure, recurrences: Collection[Recurrence], given
     wanted = _wanted(structure, recurrences, from_sources, every) | {s for s in every if s in given}
     foreign = sum(1 << i for i, s in enumerate(every) if s not in wanted)
     kinds = _Kinds(structure, reached, from_sources, foreign)
-    found = [v for name in kinds.outputs() for v in _presented(structure, Value(name), kinds)]
+    ends = kinds.outputs()
+    found = [v for end in ends for v in _presented(structure, end, kinds)] or [
+        v for end in ends if (v := _behind_cost(structure, end, kinds)) is not None
+    ]
     unique = list(dict.fromkeys(found))
     finals = {c.final for r in recurrences for c in r.states}
     unique = [v for v in unique if not _only_rearranges(structure, v, finals)] or unique
@@ -144,6 +151,7 @@ class _Kinds:
     def __init__(self, structure: Structure, reached: Influence, from_sources: Influence, foreign: int) -> None:
         self._structure = structure
         self._reached = reached
+        self._targets = tuple(s for i, s in enumerate(from_sources.seeds) if foreign >> i & 1)
         self._foreign = {n.name for n in structure.graph if from_sources.mask(Value(n.name)) & foreign}
         self._recurrent = {n.name for n in structure.graph if reached.mask(Value(n.name))}
         self.candidates = {name for name in self._recurrent - self._foreign if _may_be_output(structure, name)}
@@ -155,10 +163,8 @@ class _Kinds:
 
     def _remove_losses(self) -> None:
         """What is computed from a loss operator is no prediction even where its targets are the inputs themselves."""
-        lost = {n.name for n in self._structure.graph if n.op in _LOSSES and n.name in self._recurrent}
-        for name in self._structure.order:
-            if any(v.node in lost for v in self._structure.graph[name].inputs):
-                lost.add(name)
+        losses = {n.name for n in self._structure.graph if n.op in _LOSSES and n.name in self._recurrent}
+        lost = _downstream(self._structure, losses)
         self._foreign |= lost
         self.candidates -= lost
         self._lost = lost
@@ -169,34 +175,62 @@ class _Kinds:
         The second matters for losses that are linear in a prediction or target and whose shapes are all constants.
         """
         roots = _ones_that_are_applied(self._structure) - self._before
-        after = (self._foreign & self._recurrent) | roots
-        for name in self._structure.order:
-            if name not in after and any(v.node in after for v in self._structure.graph[name].inputs):
-                after.add(name)
-        return after
+        self._gradient = _downstream(self._structure, roots)
+        return _downstream(self._structure, (self._foreign & self._recurrent) | roots)
 
-    def outputs(self) -> list[str]:
-        """Names of candidates that end a branch of the computation and are not part of the gradient."""
-        live: set[str] = set()
-        ends: list[str] = []
+    def outputs(self) -> list[Value]:
+        """Candidates that end a branch of the computation and are no part of the gradient, in the order of the file."""
+        ends = self._ends(set(), self._is_end)
+        if self.joined:
+            ends += self._late_ends(ancestors(self._structure, ends))
+        places = {n: i for i, n in enumerate(self._structure.graph.nodes)}
+        return sorted(ends, key=lambda v: (places[v.node], v.index))
+
+    def _late_ends(self, live: set[str]) -> list[Value]:
+        """What the loss reads but does not make of what it compares: the weights of a mixture beside its means."""
+        readers = ((v, r) for name in self.candidates for v, r in self._readers(name).items())
+        compared = Influence(self._structure, [v for v, r in readers if self.is_joined(v, r)])
+        late = self._ends(live, lambda value, readers: self._is_lossy(readers))
+        return [v for v in late if not compared.mask(v) and Facts(self._structure).shape(v) != ()]
+
+    def _ends(self, live: set[str], is_end: Callable[[Value, list[str]], bool]) -> list[Value]:
+        """Values that no live node reads and that `is_end` takes, given their readers; what leads to them is live."""
+        found: list[Value] = []
         for name in reversed(self._structure.order):
             if name not in self.candidates:
                 continue
-            if any(c in live for c in self._structure.consumers[name]):
-                live.add(name)
-            elif self._is_end(name):
-                live.add(name)
-                ends.append(name)
-        places = {n: i for i, n in enumerate(self._structure.graph.nodes)}
-        return sorted(ends, key=lambda n: places[n])
+            for value, readers in self._readers(name).items():
+                if any(c in live for c in readers):
+                    live.add(name)
+                elif name not in live and is_end(value, readers):
+                    found.append(value)
+            live.update(v.node for v in found[-1:] if v.node == name)
+        return found
 
-    def _is_end(self, name: str) -> bool:
-        consumers = [c for c in self._structure.consumers[name] if self._counts(c)]
+    def _readers(self, name: str) -> dict[Value, list[str]]:
+        """The nodes that read each output of a node."""
+        readers: dict[Value, list[str]] = {}
+        for consumer in self._structure.consumers[name]:
+            for value in self._structure.graph[consumer].inputs:
+                if value.node == name:
+                    readers.setdefault(value, []).append(consumer)
+        return readers or {Value(name): []}
+
+    def _is_end(self, value: Value, readers: list[str]) -> bool:
+        consumers = [c for c in readers if self._counts(c)]
         if not consumers:
-            return not any(self._structure.graph[c].op.startswith(_STORES) for c in self._structure.consumers[name])
-        joins = [c for c in consumers if self._joins_targets(c, name)]
-        self.joined = self.joined or bool(joins)
-        return bool(joins)
+            return not any(self._structure.graph[c].op.startswith(_STORES) for c in readers)
+        joined = self.is_joined(value, consumers)
+        self.joined = self.joined or joined
+        return joined
+
+    def is_joined(self, value: Value, readers: Iterable[str]) -> bool:
+        """Whether any of `readers` joins a value with targets."""
+        return any(self._joins_targets(c, value.node) for c in readers)
+
+    def _is_lossy(self, readers: Iterable[str]) -> bool:
+        """Whether any of `readers` is a part of the loss, and not of its gradient."""
+        return any(c in self._foreign and c not in self._lost and c not in self._gradient for c in readers)
 
     def _counts(self, name: str) -> bool:
         node = self._structure.graph[name]
@@ -204,10 +238,26 @@ class _Kinds:
 
     def _joins_targets(self, consumer: str, name: str) -> bool:
         node = self._structure.graph[consumer]
-        others = [v.node for v in node.inputs if v.node != name]
+        others = [v for v in node.inputs if v.node != name]
         if node.op in _LOSSES:
             return True
-        return any(o in self._foreign and o not in self._recurrent and o not in self._after_loss for o in others)
+        return any(self._is_target(v) for v in others)
+
+    def _is_target(self, value: Value) -> bool:
+        """A foreign value before any loss; an iterator gives inputs and targets as outputs of one node."""
+        if value in self._targets:
+            return True
+        return value.node in self._foreign and value.node not in self._recurrent | self._after_loss
+
+
+def _downstream(structure: Structure, names: Collection[str]) -> set[str]:
+    """`names` and all nodes that are computed from them, through the back edges of loops too."""
+    found, pending = set(names), list(names)
+    while pending:
+        news = [c for c in structure.consumers[pending.pop()] if c not in found]
+        found.update(news)
+        pending += news
+    return found
 
 
 def _ones_that_are_applied(structure: Structure) -> set[str]:
@@ -228,7 +278,7 @@ _STORES = ("Assign", "ResourceApply", "Apply", "ScatterUpdate", "AssignVariableO
 def _presented(structure: Structure, value: Value, kinds: _Kinds) -> Iterator[Value]:
     """What to show for the end of a branch: scores instead of a draw from them; logits beside probabilities."""
     node = structure.graph[value.node]
-    if node.op in DISCRETE | RANKING or (node.op in _ROUNDABOUT and _behind_draw(structure, value)):
+    if node.op in _DECISIONS or (node.op in _ROUNDABOUT and _behind_draw(structure, value)):
         chosen = next((v for v in node.inputs if v.node in kinds.candidates), None)
         if chosen is not None:
             yield from _presented(structure, chosen, kinds)
@@ -240,6 +290,8 @@ def _presented(structure: Structure, value: Value, kinds: _Kinds) -> Iterator[Va
         yield structure.graph[scored.node].inputs[0]
         yield scored
         return
+    if node.op == "Sigmoid" and kinds.is_joined(node.inputs[0], structure.consumers[node.inputs[0].node]):
+        yield node.inputs[0]
     logits = _logits_of(structure, value)
     if logits is not None and logits.node in kinds.candidates:
         yield logits
@@ -265,7 +317,17 @@ def _behind_draw(structure: Structure, value: Value) -> bool:
     node = structure.graph[value.node]
     while node.op in _ROUNDABOUT and node.inputs:
         node = structure.graph[node.inputs[0].node]
-    return node.op in DISCRETE | RANKING
+    return node.op in _DECISIONS
+
+
+def _behind_cost(structure: Structure, value: Value, kinds: _Kinds) -> Value | None:
+    """What a cost is computed from whose targets are the inputs themselves: `mean(square(y[:, :-1] - x[:, 1:]))`."""
+    while structure.graph[value.node].op in _COST_STEPS:
+        computed = [v for v in structure.graph[value.node].inputs if v.node in kinds.candidates]
+        if len(computed) != 1:
+            return None
+        value = computed[0]
+    return value
 
 
 def _reduces_all(structure: Structure, node: Node) -> bool:
