@@ -78,7 +78,7 @@ def check(build, *arrays, free=False, rtol=2e-5, atol=1e-6):
         np.testing.assert_allclose(b, a, rtol=rtol, atol=atol, err_msg=name)
         assert shape is None or len(shape) == a.ndim, f"{name}: thought to have shape {[str(d) for d in shape]}"
         fed = {f"x{i}.{axis}": n for i, x in enumerate(arrays) for axis, n in enumerate(x.shape)}
-        for size, real in zip(shape or (), a.shape, strict=True if shape is not None else False):
+        for size, real in zip(shape or (), a.shape, strict=shape is not None):
             known = all(s in fed for s in size.symbols)
             thought = size.scale * math.prod(fed.get(s, 1) for s in size.symbols)
             assert not known or thought == real, f"{name}: thought to have shape {[str(d) for d in shape]}"

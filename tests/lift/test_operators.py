@@ -1,0 +1,459 @@
+"""Every operator that has a translation, against TensorFlow itself: types, signs, axes, masks, what has no number."""
+
+import inspect
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reprise.errors import LiftError
+from reprise.lift import OPERATORS
+from tests.lift.translating import check, expected, tf, translated, v1
+
+raw = tf.raw_ops
+RANDOM = np.random.default_rng(0)
+ODD = np.array([-2.5, -1.5, -0.5, -0.0, 0.5, 1.5, 2.5, np.inf, -np.inf, np.nan])  # halves, infinities, no number
+WHOLE, DIVISORS = np.array([-9, -7, -1, 0, 5, 7, 9]), np.array([2, -3, 4, -5, -2, 3, -4])
+
+
+def normal(*shape, dtype="float32"):
+    return RANDOM.normal(size=shape).astype(dtype)
+
+
+def whole(low, high, *shape, dtype="int32"):
+    return RANDOM.integers(low, high, size=shape).astype(dtype)
+
+
+def apply(op, *inputs):
+    """The raw operator on inputs in its own order."""
+    names = inspect.signature(getattr(raw, op)).parameters
+    return getattr(raw, op)(**dict(zip(names, inputs, strict=False)))
+
+
+FLOAT_FUNCTIONS = (
+    "Sigmoid Tanh Relu Relu6 Elu Selu LeakyRelu Softplus Softsign Exp Square Neg Abs Sign Floor Ceil Round Rint "
+    "Reciprocal Inv Sin Cos Expm1 ZerosLike OnesLike Identity Snapshot StopGradient PreventGradient Log Log1p "
+    "Sqrt Rsqrt IsNan IsInf IsFinite"
+)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("op", FLOAT_FUNCTIONS.split())
+def test_functions_of_one_number(op, dtype):
+    check(lambda x: apply(op, x), normal(3, 4, dtype=dtype) * 3)
+    check(lambda x: apply(op, x), ODD.astype(dtype))
+
+
+def test_the_error_function():
+    check(lambda x: raw.Erf(x=x), ODD.astype(np.float32))
+
+
+@pytest.mark.parametrize("op", "Neg Abs Sign Square ZerosLike OnesLike Identity".split())
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_functions_of_one_whole_number(op, dtype):
+    check(lambda x: apply(op, x), WHOLE.astype(dtype))
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.01, 1.0, 2.0])
+def test_the_slope_of_a_leaky_rectifier(alpha):
+    check(lambda x: raw.LeakyRelu(features=x, alpha=alpha), normal(9))
+
+
+PAIRS = "Add AddV2 Sub Mul Div FloorDiv FloorMod Mod Maximum Minimum SquaredDifference"
+COMPARISONS = "Less LessEqual Greater GreaterEqual Equal NotEqual"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("op", [*PAIRS.split(), *COMPARISONS.split(), "RealDiv", "DivNoNan"])
+def test_functions_of_two_numbers(op, dtype):
+    a, b = normal(3, 4, dtype=dtype) * 4, normal(4, dtype=dtype)
+    check(lambda x, y: apply(op, x, y), a, b)
+    check(lambda x, y: apply(op, x, y), a, b, free=True)
+    odd, other = [1, -1, 0, np.nan, np.inf, 2, -7.5, 7.5], [0, 0, 0, 1, 2, np.nan, 2, -2]
+    check(lambda x, y: apply(op, x, y), np.array(odd, dtype), np.array(other, dtype))
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+@pytest.mark.parametrize("op", [*PAIRS.split(), *COMPARISONS.split(), "TruncateMod", "TruncateDiv"])
+def test_functions_of_two_whole_numbers_with_their_signs(op, dtype):
+    check(lambda x, y: apply(op, x, y), WHOLE.astype(dtype), DIVISORS.astype(dtype))
+
+
+def test_powers():
+    check(lambda x, y: raw.Pow(x=x, y=y), np.abs(normal(3, 4)), normal(4))
+    check(lambda x, y: raw.Pow(x=x, y=y), whole(-5, 6, 9), whole(0, 4, 9))
+
+
+def test_flags():
+    a, b = whole(0, 2, 3, 4) > 0, whole(0, 2, 4) > 0
+    for op in ("LogicalAnd", "LogicalOr"):
+        check(lambda x, y, op=op: apply(op, x, y), a, b)
+    check(lambda x: raw.LogicalNot(x=x), a)
+    for op in ("Equal", "NotEqual"):
+        check(lambda x, y, op=op: apply(op, x, y), b, b[::-1].copy())
+    for op in ("ZerosLike", "OnesLike"):
+        check(lambda x, op=op: apply(op, x), a)
+
+
+def test_half_numbers_are_computed_in_single_precision():
+    check(lambda x, y: tf.tanh(x + y), normal(3, dtype="float16"), normal(3, dtype="float16"), rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("wanted", "int32 int64 bool uint8 float64".split())
+def test_casts_cut_and_do_not_round(wanted):
+    numbers = [0, 0.5, 1.9, 2.7] + ([] if wanted == "uint8" else [-1.9, -0.5])
+    check(lambda x: tf.cast(x, wanted), np.array(numbers, np.float32))
+    check(lambda x: tf.cast(x, wanted), np.array([0, 1, 5], np.int32))
+    check(lambda x: tf.cast(x, wanted), np.array([True, False]))
+
+
+def test_sums_of_several_and_bounds():
+    for dtype in ("float32", "int32"):
+        check(lambda *x: raw.AddN(inputs=list(x)), *[whole(-9, 9, 3, 4, dtype=dtype) for _ in range(3)])
+        check(lambda x: raw.ClipByValue(t=x, clip_value_min=-2, clip_value_max=2), whole(-9, 9, 9, dtype=dtype))
+    check(lambda x: raw.AddN(inputs=[x]), normal(3))
+    check(lambda x: raw.L2Loss(t=x), normal(3, 4))
+
+
+@pytest.mark.parametrize("flip_a", [False, True])
+@pytest.mark.parametrize("flip_b", [False, True])
+def test_products_of_matrices(flip_a, flip_b):
+    a, b = normal(2, 3, 4), normal(2, 4, 5)
+    a, b = a.swapaxes(1, 2).copy() if flip_a else a, b.swapaxes(1, 2).copy() if flip_b else b
+    check(lambda x, y: raw.MatMul(a=x, b=y, transpose_a=flip_a, transpose_b=flip_b), a[0], b[0])
+    check(lambda x, y: raw.BatchMatMul(x=x, y=y, adj_x=flip_a, adj_y=flip_b), a, b)
+    check(lambda x, y: raw.BatchMatMulV2(x=x, y=y, adj_x=flip_a, adj_y=flip_b), a, b[:1])
+    check(lambda x, y: raw.MatMul(a=x, b=y), whole(0, 9, 3, 4), whole(0, 9, 4, 5))
+    check(lambda x, y: tf.tensordot(x, y, [[2], [0]]), normal(2, 3, 4), normal(4, 5), free=True)
+
+
+def test_biases():
+    check(lambda x, b: raw.BiasAdd(value=x, bias=b), normal(2, 3, 4), normal(4))
+    check(lambda x, b: raw.BiasAdd(value=x, bias=b, data_format="NCHW"), normal(2, 3, 4, 5), normal(3))
+    check(lambda x, b: raw.BiasAddV1(value=x, bias=b), normal(2, 3, 4), normal(4))
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("op", "Sum Mean Max Min Prod All Any".split())
+def test_reductions_over_any_axes(op, keep):
+    x = whole(0, 2, 2, 3, 4) > 0 if op in ("All", "Any") else normal(2, 3, 4)
+    for axes in ([0], [-1], [0, 2], [-1, -2], [0, 1, 2], [], 1, -2):
+        check(lambda x, a=axes: getattr(raw, op)(input=x, axis=tf.constant(a, tf.int32), keep_dims=keep), x)
+
+
+@pytest.mark.parametrize("op", "Sum Mean Max Min Prod".split())
+def test_reductions_of_any_type(op):
+    over_rows = lambda x: getattr(raw, op)(input=x, axis=[1])  # noqa: E731
+    for dtype in ("int32", "int64", "float64"):
+        check(over_rows, whole(-9, 9, 3, 4, dtype=dtype))
+    undefined = [[1, np.nan, 2], [np.nan, 1, 2], [1, 2, np.nan], [np.inf, 1, -np.inf]]
+    check(over_rows, np.array(undefined, np.float32))
+    check(lambda x: getattr(raw, op)(input=x, axis=tf.range(tf.rank(x))), normal(3, 4), free=True)
+
+
+@pytest.mark.parametrize("op", ["ArgMax", "ArgMin"])
+def test_places_of_the_greatest(op):
+    for axis in (0, 1, -1):
+        for kind in (tf.int32, tf.int64):
+            check(lambda x, a=axis, k=kind: getattr(raw, op)(input=x, dimension=a, output_type=k), normal(3, 4))
+    check(lambda x: getattr(raw, op)(input=x, dimension=1), np.array([[1, 1, 0], [0, 0, 1]], np.float32))
+
+
+def test_the_greatest_k_the_first_of_equals_first():
+    check(lambda x: raw.TopKV2(input=x, k=2), normal(3, 5))
+    check(lambda x: raw.TopKV2(input=x, k=3), np.array([[1, 2, 2, 1, 2]], np.float32))
+    check(lambda x: raw.TopKV2(input=x, k=2), whole(0, 99, 7))
+
+
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax"])
+def test_softmax_of_the_last_axis_whatever_the_rank(op):
+    for shape in ((5,), (2, 3), (2, 3, 4)):
+        check(lambda x: getattr(raw, op)(logits=x), normal(*shape) * 20)
+    check(lambda x: getattr(raw, op)(logits=x), normal(3, 4, dtype="float64"))
+    check(lambda x: getattr(raw, op)(logits=x), np.array([[1, -np.inf, 2]], np.float32))
+    over_first = {"Softmax": tf.nn.softmax, "LogSoftmax": tf.nn.log_softmax}[op]
+    check(lambda x: over_first(x, axis=0), normal(3, 4))
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 3), (3, 4, 3)])
+def test_select_takes_a_flag_for_each_row_and_select_v2_broadcasts(shape):
+    flags = np.array([True, False, True])
+    for dtype in ("float32", "int32", "bool"):
+        a, b = whole(0, 9, *shape).astype(dtype), whole(0, 9, *shape).astype(dtype)
+        check(lambda c, x, y: raw.Select(condition=c, x=x, y=y), flags, a, b)
+        check(lambda c, x, y: raw.Select(condition=c, x=x, y=y), whole(0, 2, *shape) > 0, a, b)
+        check(lambda c, x, y: raw.SelectV2(condition=c, t=x, e=y), flags, a, b)
+    check(lambda c, x, y: raw.Select(condition=c, x=x, y=y), np.array(False), normal(*shape), normal(*shape))
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("op", ["Cumsum", "Cumprod"])
+def test_running_sums_and_products(op, exclusive, reverse):
+    for axis in (0, -1):
+        check(lambda x, a=axis: getattr(raw, op)(x=x, axis=a, exclusive=exclusive, reverse=reverse), normal(3, 4))
+    check(lambda x: getattr(raw, op)(x=x, axis=0, exclusive=exclusive, reverse=reverse), normal(1, 4))
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3,), ()])
+def test_sizes(shape):
+    for op in ("Shape", "Size"):
+        for kind in (tf.int32, tf.int64):
+            check(lambda x, op=op, k=kind: getattr(raw, op)(input=x, out_type=k), normal(*shape), free=True)
+    check(lambda x: raw.Rank(input=x), normal(*shape), free=True)
+    check(lambda x, y: raw.ShapeN(input=[x, y]), normal(*shape), normal(4), free=True)
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_reshapes(free):
+    size = tf.shape
+    check(lambda x: tf.reshape(x, [-1, 4]), normal(2, 3, 4), free=free)
+    check(lambda x: tf.reshape(x, [2, 3, -1]), normal(6, 4), free=free)
+    check(lambda x: tf.reshape(x, []), normal(1, 1), free=free)
+    check(lambda x: tf.reshape(x, [size(x)[1], size(x)[0]]), normal(2, 3), free=free)
+    check(lambda x: tf.reshape(x, [size(x)[0] // 2, -1]), normal(4, 3), free=free)
+    check(lambda x: tf.reshape(x, [size(x)[0] * size(x)[1], 4]), normal(2, 3, 4), free=free)
+    check(lambda x: tf.reshape(x, [size(x)[0], size(x)[1] * size(x)[2]]), normal(2, 3, 4), free=free)
+    check(lambda x: tf.reshape(tf.reshape(x, [-1, 4]), [size(x)[0], size(x)[1], 2, 2]), normal(2, 3, 4), free=free)
+
+
+def test_axes_of_one_come_go_and_move():
+    for axis in (0, 1, -1, -3):
+        check(lambda x, a=axis: tf.expand_dims(x, a), normal(2, 3), free=True)
+    for axes in (None, [0], [-1], [0, -1]):
+        check(lambda x, a=axes: tf.squeeze(x, a), normal(1, 3, 1))
+    check(lambda x: tf.squeeze(x, [-1]), normal(1, 3, 1), free=True)
+    for order in ([1, 0, 2], [2, 1, 0], None):
+        check(lambda x, p=order: tf.transpose(x, p), normal(2, 3, 4), free=True)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_joins_and_parts_along_any_axis(axis):
+    a, b = normal(2, 3), normal(2, 3)
+    check(lambda x, y: tf.concat([x, y], axis), a, b, free=True)
+    check(lambda x, y: raw.Concat(concat_dim=axis, values=[x, y]), a, b)
+    check(lambda x, y: tf.stack([x, y], axis), a, b)
+    check(lambda x: tf.stack([x], axis), a)
+    check(lambda x: tf.unstack(x, axis=axis), normal(3, 3))
+    check(lambda x: raw.Unpack(value=x, num=1, axis=axis), normal(1, 1))
+    check(lambda x: tf.split(x, 2, axis), normal(4, 6))
+    for sizes in ([1, 3], [1, -1], [4]):
+        check(lambda x, s=sizes: raw.SplitV(value=x, size_splits=s, axis=axis, num_split=len(s)), normal(4, 4))
+
+
+SLICES = (
+    "1:3", ":, 1", "-1", ":, -1, :", "..., 0", ":, None", "::-1", ":, ::2", "::-2, 1:", "1, ..., -1", ":-1", "-2:",
+    "None, ..., None", "5:9", "3:0:-1", "-1:0:-1", "0, 1, 2", "..., None, 1", "1:1", ":0:-1", "-9:2", "1:-9:-1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("free", [False, True])
+@pytest.mark.parametrize("index", SLICES)
+def test_slices_with_all_their_masks(index, free):
+    check(lambda x: eval(f"x[{index}]", {}, {"x": x}), normal(4, 3, 5), free=free)  # noqa: S307
+
+
+@pytest.mark.parametrize("index", ["n:", ":n", "n", ":, n", "n:n+1", "-n", ":, :n", "n-1:", "0:n, 1"])
+def test_slices_whose_bounds_are_computed(index):
+    for n in (1, 2):
+        check(lambda x, n: eval(f"x[{index}]", {}, {"x": x, "n": n}), normal(4, 3, 5), np.int32(n), free=True)  # noqa: S307
+
+
+def test_blocks():
+    check(lambda x: tf.slice(x, [1, 0], [2, -1]), normal(4, 3), free=True)
+    check(lambda x, n: tf.slice(x, [n, 0], [2, -1]), normal(4, 3), np.int32(1), free=True)
+    check(lambda x, n: tf.slice(x, [0, n], [-1, n]), normal(4, 3), np.int32(1), free=True)
+
+
+def test_rows_of_tables():
+    ids = whole(0, 5, 2, 3)
+    check(lambda x, n: raw.Gather(params=x, indices=n), normal(5, 3), ids)
+    for axis in (0, 1, -1):
+        check(lambda x, n, a=axis: tf.gather(x, n, axis=a), normal(5, 5), ids, free=True)
+    check(lambda x, n: tf.gather(x, n), normal(5, 3), ids.astype(np.int64))
+    check(lambda x, n: tf.gather_nd(x, n), normal(5, 3, 2), np.array([[0, 1], [4, 2]], np.int32))
+    check(lambda x, n: tf.gather_nd(x, n), normal(5, 3, 2), np.array([[0], [4]], np.int32))
+
+
+def test_rows_of_variables():
+    def build(ids):
+        table = v1.get_variable("table", initializer=normal(5, 3), use_resource=True)
+        return tf.gather(table, ids), tf.gather_nd(table, ids[:, :2])
+
+    check(build, whole(0, 3, 2, 3))
+    assert {"ResourceGather", "ResourceGatherNd", "VarHandleOp", "ReadVariableOp", "VariableV2"} <= set(OPERATORS)
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_a_table_in_several_parts(free):
+    def build(ids):  # DynamicPartition, DynamicStitch
+        initial, parts = v1.random_normal_initializer(seed=1), v1.fixed_size_partitioner(3)
+        return v1.nn.embedding_lookup(v1.get_variable("table", [7, 3], None, initial, partitioner=parts), ids)
+
+    check(build, whole(0, 7, 2, 3), free=free)
+
+
+def test_the_last_of_rows_for_one_place_stays():
+    first, second = np.array([0, 1], np.int32), np.array([1, 2], np.int32)
+    check(lambda a, b, x, y: tf.dynamic_stitch([a, b], [x, y]), first, second, normal(2, 3), normal(2, 3))
+    nested = np.array([[1, 2], [3, 4]], np.int32)
+    check(lambda a, b, x, y: tf.dynamic_stitch([a, b], [x, y]), np.int32(0), nested, normal(3), normal(2, 2, 3))
+    apart = lambda a, b, x, y: raw.ParallelDynamicStitch(indices=[a, b], data=[x, y])  # noqa: E731
+    check(apart, first, second + 1, normal(2, 3), normal(2, 3))
+
+
+@pytest.mark.parametrize("op", [tf.gather, lambda x, n: tf.gather_nd(x, n[:, None])])
+@pytest.mark.parametrize("place", [-1, 5])
+def test_a_row_that_the_table_does_not_have_is_an_error_as_in_tensorflow(op, place):
+    ids = np.array([1, place], np.int32)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        check(op, normal(5, 3), ids)
+    assert_refused(op, "could not run", normal(5, 3), ids, at=1)
+
+
+def assert_refused(build, words, *arrays, at=None, free=False):
+    """TensorFlow's own run is for arrays without the offending number at `at` of the last of them."""
+    harmless = [a.copy() for a in arrays]
+    if at is not None:
+        harmless[-1][at] = 0
+    definition, names, held, _ = expected(build, harmless, free)
+    with pytest.raises(LiftError, match=words):
+        translated(definition, names, held, arrays, free)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float64", "int32", "int64", "bool"])
+def test_one_hot_rows_are_empty_for_ids_outside(kind):
+    ids = np.array([-1, 0, 4, 5, -5, 9, -6], np.int32)
+    if kind == "bool":
+        check(lambda x: tf.one_hot(x, 5, on_value=True, off_value=False), ids)
+    else:
+        check(lambda x: tf.one_hot(x, 5, dtype=kind), ids)
+        check(lambda x: tf.one_hot(x, 5, on_value=tf.cast(3, kind), off_value=tf.cast(-1, kind)), ids.astype(np.int64))
+
+
+def test_one_hot_axes_and_depths():
+    for axis in (-1, 0, 1):
+        check(lambda x, a=axis: tf.one_hot(x, 5, axis=a), whole(0, 5, 2, 3))
+    check(lambda x: tf.one_hot(x, 5), np.int32(2))
+    check(lambda x, depth: tf.one_hot(x, depth), whole(0, 5, 4), np.int32(5))
+
+
+def test_filled_repeated_and_stretched():
+    check(lambda x: tf.fill([2, 3], x), np.float32(2))
+    check(lambda x: tf.zeros([tf.shape(x)[0], 7]), normal(2, 3), free=True)
+    check(lambda x: tf.tile(x, [2, 1]), normal(2, 3))
+    check(lambda x, y: tf.tile(x, [tf.shape(y)[0], 1]), normal(1, 3), normal(4), free=True)
+    check(lambda x: tf.broadcast_to(x, [4, 2, 3]), normal(2, 1))  # BroadcastTo
+    check(lambda x, y: tf.broadcast_to(x, tf.shape(y)), normal(1, 3), normal(2, 3), free=True)
+    check(lambda x: tf.range(1, tf.shape(x)[0], 2), normal(7, 3), free=True)
+    check(lambda n: tf.range(0.0, n, 0.5), np.float32(3))
+    check(lambda n: tf.sequence_mask(n), np.array([1, 3, 5], np.int32))
+    check(lambda x: tf.pad(x, [[1, 0], [2, 3]]), normal(2, 3), free=True)
+    check(lambda x: tf.pad(x, [[1, 0], [2, 3]], constant_values=7), normal(2, 3))  # PadV2
+
+
+def test_reversals():
+    for axes in ([0], [-1], [0, 1], []):
+        check(lambda x, a=axes: tf.reverse(x, np.array(a, np.int32)), normal(2, 3), free=True)
+    lengths = np.array([2, 5, 1], np.int32)
+    check(lambda x, n: tf.reverse_sequence(x, n, seq_axis=1, batch_axis=0), normal(3, 5, 2), lengths)
+    check(lambda x, n: tf.reverse_sequence(x, n, seq_axis=0, batch_axis=1), normal(5, 3, 2), lengths.astype(np.int64))
+    check(lambda x: tf.transpose(x, tf.math.invert_permutation([2, 0, 1])), normal(2, 3, 4))
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("free", [False, True])
+def test_pictures(padding, free):
+    x, kernel = normal(2, 7, 6, 3), normal(3, 2, 3, 4)
+    for stride, apart in ((1, 1), (2, 1)) if free else ((1, 1), (2, 1), (1, 2)):
+        strides, dilations = [1, stride, stride, 1], [1, apart, apart, 1]
+        build = lambda x, k, s=strides, d=dilations: raw.Conv2D(  # noqa: E731
+            input=x, filter=k, strides=s, padding=padding, dilations=d
+        )
+        check(build, x, kernel, free=free, atol=1e-5)
+    window = {"ksize": [1, 2, 3, 1], "strides": [1, 2, 1, 1], "padding": padding}
+    check(lambda x: raw.MaxPool(input=x, **window), -np.abs(x), free=free)
+    check(lambda x: raw.AvgPool(value=x, **window), x, free=free)
+
+
+@pytest.mark.parametrize("op", ["FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"])
+def test_normalisation_by_the_statistics_of_training(op):
+    numbers = [normal(5), normal(5), normal(5), np.abs(normal(5))]
+    for epsilon in (1e-3, 0.1):
+        build = lambda x, s, b, m, v, e=epsilon: getattr(raw, op)(  # noqa: E731
+            x=x, scale=s, offset=b, mean=m, variance=v, epsilon=e, is_training=False
+        )[0]
+        check(build, normal(2, 3, 4, 5), *numbers, rtol=1e-4)
+
+
+@pytest.mark.parametrize("peephole", [False, True])
+@pytest.mark.parametrize("clip", [-1.0, 0.5])
+def test_one_step_of_the_fused_lstm(peephole, clip):
+    shapes = {
+        "x": (2, 3),
+        "cs_prev": (2, 4),
+        "h_prev": (2, 4),
+        "w": (7, 16),
+        "wci": (4,),
+        "wcf": (4,),
+        "wco": (4,),
+        "b": (16,),
+    }
+    options = {"forget_bias": 0.7, "cell_clip": clip, "use_peephole": peephole}
+    build = lambda *a: list(raw.LSTMBlockCell(**dict(zip(shapes, a, strict=True)), **options))  # noqa: E731
+    check(build, *[normal(*s) for s in shapes.values()])
+
+
+def test_one_step_of_the_fused_gru():
+    shapes = {"x": (2, 3), "h_prev": (2, 4), "w_ru": (7, 8), "w_c": (7, 4), "b_ru": (8,), "b_c": (4,)}
+    build = lambda *a: list(raw.GRUBlockCell(**dict(zip(shapes, a, strict=True))))  # noqa: E731
+    check(build, *[normal(*s) for s in shapes.values()])
+
+
+REFUSALS = {
+    "a type without a kernel": (lambda x: raw.Erf(x=tf.cast(x, tf.float64)), "ONNX Runtime refuses"),
+    "an operator without a translation": (
+        lambda x: tf.pad(x, [[1, 1], [0, 0]], "REFLECT"),
+        "'MirrorPad'.*no translation",
+    ),
+    "batch dimensions": (lambda x: tf.gather(x, [[0], [1]], batch_dims=1), "gathers with batch dimensions"),
+    "strides of a slice": (lambda x: x[:: tf.cast(x[0, 0], tf.int32) + 1], "strides at run time"),
+    "axes of a reduction": (lambda x: tf.reduce_sum(x, tf.cast(x[0, 0], tf.int32)), "axes at run time"),
+    "an order of axes": (lambda x: tf.transpose(x, tf.argsort(x[0, :2])), "order of axes at run time"),
+    "an unknown part": (
+        lambda x: raw.SplitV(value=x, size_splits=[1, -1], axis=1, num_split=2),
+        "size is not in the file",
+    ),
+    "statistics of the batch": (
+        lambda x: raw.FusedBatchNormV3(x=x[:, :, None, None], scale=[1.0], offset=[0.0], mean=[], variance=[])[0],
+        "training mode",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", REFUSALS)
+def test_refusals_name_the_operator_and_the_reason(what):
+    build, words = REFUSALS[what]
+    assert_refused(build, words, np.zeros((2, 3), np.float32), free=True)
+
+
+ELSEWHERE = (
+    # tests/lift/test_control.py
+    "Enter RefEnter Exit RefExit Merge RefMerge Switch RefSwitch LoopCond TensorArray TensorArrayV2 TensorArrayV3 "
+    "TensorListReserve EmptyTensorList TensorArrayScatter TensorArrayScatterV2 TensorArrayScatterV3 TensorArrayUnpack "
+    "TensorListFromTensor TensorArrayRead TensorArrayReadV2 TensorArrayReadV3 TensorListGetItem TensorArrayGather "
+    "TensorArrayGatherV2 TensorArrayGatherV3 TensorArrayPack TensorListStack TensorArrayConcat TensorArrayConcatV2 "
+    "TensorArrayConcatV3 TensorArraySize TensorArraySizeV2 TensorArraySizeV3 "
+    # other names of what is tested here, which TensorFlow 2 cannot build any more, and what a graph begins with
+    "Variable AutoReloadVariable RefIdentity CheckNumerics EnsureShape Placeholder PlaceholderV2 Const Stack TopK "
+    "PlaceholderWithDefault GRUBlockCellV2 RandomUniform RandomStandardNormal "
+    # what the functions of `tf` are made of
+    "Pack Cast ExpandDims Fill Tile OneHot Pad Range ConcatV2 Reshape ReverseSequence ReverseV2 Slice Split Squeeze "
+    "StridedSlice Transpose GatherNd GatherV2 InvertPermutation DynamicPartition DynamicStitch"
+)
+
+
+def test_no_operator_is_forgotten():
+    said = set(re.findall(r"\w+", Path(__file__).read_text(encoding="utf-8")))
+    assert set(OPERATORS) - said == set()
