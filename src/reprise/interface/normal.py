@@ -8,6 +8,7 @@ from reprise.graph import Graph
 from reprise.interface.branches import decide
 from reprise.interface.fused import unfuse
 from reprise.interface.inline import inline
+from reprise.interface.malformed import check
 from reprise.interface.unrolled import roll
 
 
@@ -26,7 +27,9 @@ class Normal:
 
 def normalise(graph: Graph) -> Normal:
     """`graph` with functional control flow, unrolled cells and fused operators as frames."""
-    decided = decide(inline(graph))
+    inlined = inline(graph)
+    check(inlined)
+    decided = decide(inlined)
     unfused = unfuse(decided.graph)
     rolled = roll(unfused.graph)
     return Normal(rolled.graph, (*decided.notes, *unfused.notes, *rolled.notes))

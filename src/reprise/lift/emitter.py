@@ -9,6 +9,7 @@ import numpy as np
 
 from reprise.errors import LiftError, MissingWeights
 from reprise.graph import Node, Value
+from reprise.interface import malformed
 from reprise.interface.facts import Facts
 from reprise.interface.sizes import Dim, dim
 from reprise.interface.structure import Structure
@@ -155,7 +156,10 @@ class Emitter:
             outermost.values[value] = outermost.one("Cast", scalar, to=kind, hint=value.node)
             return
         home = block.home(self.structure.context(value))
-        made = self._operator(node).emit(Site(self, node, home))
+        try:
+            made = self._operator(node).emit(Site(self, node, home))
+        except malformed.FAULTS as fault:
+            raise malformed.refusal(node, fault) from fault
         made = (made,) if isinstance(made, str) else made
         for index, name in enumerate(made):
             if name is not None:

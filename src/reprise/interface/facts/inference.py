@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from reprise.graph import Node, ShapeAttribute, Value
+from reprise.interface import malformed
 from reprise.interface.fold import FOLDABLE, fold
 from reprise.interface.sizes import Dim, Equalities, dim
 from reprise.interface.structure import Structure, is_loop_merge
@@ -119,7 +120,10 @@ class Inference:
         if rule is None:
             self._fix(inputs)
             return [self.declared(node)]
-        return rule(self, node, inputs)
+        try:
+            return rule(self, node, inputs)
+        except malformed.FAULTS as fault:
+            raise malformed.refusal(node, fault) from fault
 
     def declared(self, node: Node) -> Fact:
         """The shape that the file itself states in `_output_shapes`, sizes unknown where it leaves them free."""
