@@ -168,10 +168,16 @@ def _normal(site: Site) -> str:
 
 def _random(site: Site, op: str) -> str:
     """Numbers of the same distribution; TensorFlow's own sequence is not reproduced."""
-    like = site.one(
-        "ConstantOfShape", site.int64(0), value=_tensor(np.zeros(1, computed(str(site.attribute("dtype")))))
-    )
-    return site.one(op, like)
+    zero = _tensor(np.zeros(1, computed(str(site.attribute("dtype")))))
+    return site.one(op, site.one("ConstantOfShape", _drawn_sizes(site), value=zero))
+
+
+def _drawn_sizes(site: Site) -> str:
+    """How many numbers are drawn: as many rows as the call has, where the file bakes in the rows that it was made for."""
+    emitter = site.emitter
+    shape = emitter.facts.shape(Value(site.node.name)) or ()
+    sizes = [s for d in shape if (s := emitter.size(d, site.block)) is not None]
+    return site.one("Concat", *sizes, axis=0) if sizes and len(sizes) == len(shape) else site.int64(0)
 
 
 def _ones_like(number: int) -> Emit:
