@@ -59,9 +59,12 @@ class RecurrentModel:
         digest = hashlib.sha256()
         for port in self.interface.states:
             digest.update(f"{port.name}{port.dtype}{port.shape}".encode())
-        for name, array in sorted(self.lifted.numbers().items()):
+        for _, array in sorted(self.lifted.numbers().items()):
             digest.update(f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+    def _own_fingerprint(self) -> str:
+        return self.fingerprint
 
     def initial_state(self, batch: int = 1) -> State:
         """The state that a sequence starts from: zeros, or the values that the file itself starts from.
@@ -74,7 +77,7 @@ class RecurrentModel:
         for port in self.interface.states:
             shape = _state_shape(port, batch)
             values[port.name] = own[port.name] if port.name in own else np.zeros(shape, DTYPES[port.dtype])
-        return State(values)
+        return State(values, self._own_fingerprint)
 
     def _own_first_states(self, batch: int) -> dict[str, Array]:
         wanted = [p for p in self.interface.states if p.initial == "file"]
@@ -109,7 +112,9 @@ class RecurrentModel:
         given, chosen = self._separated(inputs, settings)
         return self._call(given, state, chosen)
 
-    def _call(self, given: Mapping[str, Array], state: State | None, chosen: Settings) -> tuple[dict[str, Array], State]:
+    def _call(
+        self, given: Mapping[str, Array], state: State | None, chosen: Settings
+    ) -> tuple[dict[str, Array], State]:
         feeds, batch = self._checked(given)
         state = self._checked_state(state, batch)
         lifted, engine = self._engine(chosen)
@@ -124,7 +129,7 @@ class RecurrentModel:
         results = engine.run(feeds, engine.outputs)
         outputs = {p.name: _as(results[p.name], p.dtype) for p in self.interface.outputs}
         after = {p.name: _as(results.get(STATE_OUT + p.name, state[p.name]), p.dtype) for p in self.interface.states}
-        return outputs, State(after, state.fingerprint)
+        return outputs, State(after, self._own_fingerprint)
 
     def step(
         self, inputs: Inputs, state: State | None = None, settings: Settings | None = None
@@ -168,7 +173,9 @@ class RecurrentModel:
         known = {s.name for s in self.interface.settings}
         unknown = [n for n in (*inputs, *(settings or ())) if n not in known and n not in names]
         if unknown:
-            raise CallError(f"{unknown[0]!r} is not an input or setting of the model; it has {', '.join([*names, *sorted(known)])}")
+            raise CallError(
+                f"{unknown[0]!r} is not an input or setting of the model; it has {', '.join([*names, *sorted(known)])}"
+            )
         chosen = {**{k: v for k, v in inputs.items() if k in known}, **(settings or {})}
         return {k: v for k, v in inputs.items() if k in names}, {k: np.asarray(v).item() for k, v in chosen.items()}
 
@@ -185,7 +192,9 @@ class RecurrentModel:
                 if port.time_axis is not None:
                     steps.append(array.shape[port.time_axis])
             elif port.role != "lengths":
-                raise CallError(f"input {port.name!r} ({port.tensor}) is missing; given: {', '.join(given) or 'nothing'}")
+                raise CallError(
+                    f"input {port.name!r} ({port.tensor}) is missing; given: {', '.join(given) or 'nothing'}"
+                )
         if len(set(rows.values())) > 1:
             raise CallError(f"the inputs differ in rows: {', '.join(f'{n} {k}' for n, k in rows.items())}")
         batch = next(iter(rows.values())) if rows else self._baked_batch()
@@ -204,19 +213,17 @@ class RecurrentModel:
         expected = [p.name for p in self.interface.states]
         if list(state) != expected and sorted(state) != sorted(expected):
             raise StateError(f"the state has {', '.join(state) or 'nothing'}; this model carries {', '.join(expected)}")
-        if state.fingerprint and state.fingerprint != self.fingerprint:
+        if state.owner not in ("", self._own_fingerprint) and state.fingerprint != self.fingerprint:
             raise StateError("the state belongs to another model (its fingerprint differs)")
         for port in self.interface.states:
             shape = _state_shape(port, batch)
             if tuple(state[port.name].shape) != shape:
-                raise StateError(f"state {port.name!r}: expected shape {shape} for {batch} rows, found {state[port.name].shape}")
+                raise StateError(
+                    f"state {port.name!r}: expected shape {shape} for {batch} rows, found {state[port.name].shape}"
+                )
             if port.initial == "inputs" and np.any(state[port.name]):
                 raise StateError(f"state {port.name!r} is computed from the inputs by this model; it cannot be set")
         return state
-
-    def signed(self, state: State) -> State:
-        """`state` with this model's fingerprint, so that a file of it is refused by another model."""
-        return State(state, self.fingerprint)
 
     def sample(self, length: int, **options: Any) -> str:
         """`length` symbols drawn one after the other; the options are those of `reprise.sampling.generate`."""
@@ -237,7 +244,9 @@ class RecurrentModel:
             VocabularyError: The model has none.
         """
         if self.vocabulary is None:
-            raise VocabularyError(f"{self.stored.path}: no vocabulary in the file or beside it; give one with vocabulary=")
+            raise VocabularyError(
+                f"{self.stored.path}: no vocabulary in the file or beside it; give one with vocabulary="
+            )
         return self.vocabulary
 
 
@@ -252,7 +261,9 @@ def _state_shape(port: StatePort, batch: int) -> tuple[int, ...]:
             raise StateError(f"state {port.name!r}: the file bakes in {baked} rows, and {batch} were asked for")
     elif port.shape and port.shape[0] is not None and len(port.shape) > 1 and port.shape[0] != batch:
         raise StateError(f"state {port.name!r}: the file bakes in {port.shape[0]} rows, and {batch} were asked for")
-    return tuple(batch if axis == port.batch_axis else (n if n is not None else batch) for axis, n in enumerate(port.shape))
+    return tuple(
+        batch if axis == port.batch_axis else (n if n is not None else batch) for axis, n in enumerate(port.shape)
+    )
 
 
 def _any_shape(port: Port, batch: int) -> tuple[int, ...]:
@@ -266,10 +277,14 @@ def _fitting(port: Port, array: Array) -> Array:
         CallError: Numbers would change, there are none, or the shape does not fit.
     """
     wanted = DTYPES[port.dtype]
-    if array.ndim != len(port.shape) or any(n is not None and n != m for n, m in zip(port.shape, array.shape, strict=True)):
+    if array.ndim != len(port.shape) or any(
+        n is not None and n != m for n, m in zip(port.shape, array.shape, strict=True)
+    ):
         raise CallError(f"input {port.name!r}: expected shape {_shown(port.shape)}, found {list(array.shape)}")
     if not array.size:  # ONNX Runtime's LSTM ends the process on a batch of none
-        raise CallError(f"input {port.name!r}: is empty, of shape {list(array.shape)}; give at least one row and one step")
+        raise CallError(
+            f"input {port.name!r}: is empty, of shape {list(array.shape)}; give at least one row and one step"
+        )
     if wanted.kind in "iu" and array.dtype.kind not in "iub":
         raise CallError(f"input {port.name!r}: expected whole numbers ({port.dtype}), found {array.dtype}")
     return array.astype(wanted, copy=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 
@@ -18,10 +18,15 @@ from reprise.tensors import Array
 class State(Mapping[str, Array]):
     """An immutable mapping from state name to array, in the order of the interface."""
 
-    def __init__(self, values: Mapping[str, Array], fingerprint: str = "") -> None:
-        """`fingerprint` names the model that the state belongs to."""
+    def __init__(self, values: Mapping[str, Array], owner: str | Callable[[], str] = "") -> None:
+        """`owner` is the fingerprint of the model that the state belongs to, or tells it: it is costly to work out."""
         self._values = {name: _frozen(array) for name, array in values.items()}
-        self.fingerprint = fingerprint
+        self.owner = owner
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the model that the state belongs to; empty where it belongs to none."""
+        return self.owner if isinstance(self.owner, str) else self.owner()
 
     def __getitem__(self, name: str) -> Array:
         return self._values[name]
@@ -50,7 +55,7 @@ class State(Mapping[str, Array]):
             if array.shape != exchanged[name].shape:
                 raise StateError(f"state {name!r}: expected shape {exchanged[name].shape}, found {array.shape}")
             exchanged[name] = array
-        return State(exchanged, self.fingerprint)
+        return State(exchanged, self.owner)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes a safetensors file that names the model it belongs to. A file that was there is replaced whole."""

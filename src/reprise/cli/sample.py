@@ -56,7 +56,7 @@ def sample(length: int, prompt: str, samples: int, state: Path | None, save_stat
     if sys.stdout.isatty():
         sys.stdout.write("\n")
     if save_state:
-        model.signed(last[0]).save(save_state)
+        last[0].save(save_state)
 
 
 def _stream(prompt: str, pieces: Iterator[tuple[str, ...]]) -> None:
