@@ -109,7 +109,8 @@ def _vocabulary(proto: Any, path: Path) -> Vocabulary | None:
     if _COLLECTION not in proto.collection_def or not proto.collection_def[_COLLECTION].bytes_list.value:
         return None
     try:
-        return Vocabulary.from_json(json.loads(proto.collection_def[_COLLECTION].bytes_list.value[0])["vocabulary"])
+        said = json.loads(proto.collection_def[_COLLECTION].bytes_list.value[0])
+        return Vocabulary.from_json(said["vocabulary"]) if "vocabulary" in said else None  # a forecast has no symbols
     except (ValueError, KeyError, TypeError, RecursionError, VocabularyError) as error:
         raise DamagedFile(f"{path}: the vocabulary inside cannot be read ({error}). Copy the file again.") from error
 

@@ -195,7 +195,7 @@ def _select(
 
 def _rank(structure: Structure, group: _Group) -> tuple[int, int, int]:
     """Lower is better: no random numbers in it, few steps baked in, few rows baked in."""
-    random = any(structure.graph[n].op.startswith("Random") for n in _behind(structure, group))
+    random = any(structure.graph[n].op.startswith(settings.RANDOM) for n in _behind(structure, group))
     static = Facts(structure)
     baked = [static.shape(read.stacked) or () for r in group.recurrences for read in r.reads]
     steps = [s[0].scale for s in baked if s and s[0].known]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reprise.graph import Node, Value
-from reprise.interface.types import dtype
 from reprise.interface.structure import Structure
+from reprise.interface.types import dtype
 from reprise.tensors import Array, Tensor
 
-_RANDOM = ("Random", "TruncatedNormal", "Dropout", "StatelessRandom")
+#: How the names of operators begin that draw random numbers.
+RANDOM = ("Random", "TruncatedNormal", "Dropout", "StatelessRandom")
 
 
 def is_setting(structure: Structure, value: Value) -> bool:
@@ -65,7 +66,7 @@ def _flag(structure: Structure, value: Value) -> tuple[bool, str]:
     """A flag that chooses between branches: inference takes the side without random numbers."""
     random = {side: False for side in (0, 1)}
     for name in structure.order:
-        if structure.graph[name].op.startswith(_RANDOM):
+        if structure.graph[name].op.startswith(RANDOM):
             for element in structure.context(Value(name)):
                 predicate = getattr(element, "predicate", None)
                 if predicate is not None and structure.origin(predicate) == value:
@@ -129,7 +130,7 @@ def _is_random(structure: Structure, name: str) -> bool:
     while pending:
         at = pending.pop()
         node = structure.graph[at]
-        if node.op.startswith(_RANDOM):
+        if node.op.startswith(RANDOM):
             return True
         if at in seen or (node.op not in ("Mul", "Add", "AddV2", "Sub", "Identity", "GreaterEqual", "Greater", "Cast", "Enter")):
             continue

@@ -130,9 +130,7 @@ def _training(
                 model, variables, _normalised(variables, inputs), states, layer=plain.loop, masks=masks
             )
             logits = _restored(variables, logits)
-        # A forecast's loss is measured in the units of the model.
-        predicted, wanted = _normalised(variables, logits), _normalised(variables, targets)
-        objective = tf.identity(loss(model, predicted, wanted), name="loss")
+        objective = tf.identity(_objective(model, variables, logits, targets), name="loss")
         names = list(parameter_shapes(model))
         gradients = tf.gradients(objective, [variables[name] for name in names])
         dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
@@ -143,6 +141,17 @@ def _training(
     fed = {inputs.op.name: inputs, "targets": targets, "learning_rate": rate, **_state_keys(states)}
     fetched = {"loss": objective, "gradient_norm": norm, "train_op": train_op, **_state_keys(final)}
     return fed, fetched
+
+
+def _objective(model: Architecture, variables: Named, outputs: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """The loss; a forecast's in the units of the model.
+
+    The difference is taken before it is scaled, so that the values themselves are what meets the targets.
+    """
+    if model.task == "text":
+        return loss(model, outputs, targets)
+    scaled = (outputs - targets) / variables["normalisation/std"]
+    return loss(model, scaled, tf.zeros_like(scaled))
 
 
 def _normalised(variables: Named, values: tf.Tensor) -> tf.Tensor:
