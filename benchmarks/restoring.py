@@ -2,10 +2,11 @@
 
     python benchmarks/restoring.py [--rounds 5] [--steps 2000] [--save FILE]
 
-A character LSTM of 500 units over 65 symbols is trained for a few steps and saved as TensorFlow's Saver does. Measured in
-turns: seconds from process start to the first character, of `reprise sample` and of a script that imports the MetaGraph,
-restores and runs one step; then single steps at batch 1, of `model.step` and of a `session.run` loop. Beside the steps
-stands the limit of the memory: bytes of weights that a step must read / measured bandwidth. Needs the `tensorflow` extra.
+A character LSTM of 500 units over 65 symbols is trained for a few steps and saved as TensorFlow's Saver does. Measured
+in turns: seconds from process start to the first character, of `reprise sample` and of a script that imports the
+MetaGraph, restores and runs one step; then single steps at batch 1, of `model.step` and of a `session.run` loop. Beside
+the steps stands the limit of the memory: bytes of weights that a step must read / measured bandwidth. Needs the
+`tensorflow` extra. Python's compiled modules must be kept (no PYTHONDONTWRITEBYTECODE), as they are for any user.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How the time to restore grows with the size of a file: unrolled graphs up to 100,000 nodes, frozen files up to 400 MB.
+"""How the time to restore grows with a file: unrolled graphs up to 100,000 nodes, frozen files up to 400 MB.
 
     python benchmarks/scale.py [--steps 100 400 1600 3000] [--megabytes 50 100 200 400] [--save FILE]
 
@@ -100,7 +100,8 @@ def main() -> None:
             rows.append(row)
             each = 1000 * row["restore"] / row["nodes"]
             print(
-                f"{size:10} {row['nodes']:8} {row['read']:7.2f}s {row['analyse']:7.2f}s {row['restore']:22.2f}s   {each:.3f} s"
+                f"{size:10} {row['nodes']:8} {row['read']:7.2f}s {row['analyse']:7.2f}s "
+                f"{row['restore']:22.2f}s   {each:.3f} s"
                 f"   (with writing {time.perf_counter() - began:.0f} s)",
                 flush=True,
             )

@@ -3,8 +3,8 @@
     python benchmarks/strangers.py FOLDER [--steps 32] [--only REGEX]
 
 FOLDER holds `zoo.json`, which says for each model what its author fed and fetched, and `items/NAME/`. For every item
-that TensorFlow 1 saved: is the interface that of the author, how long does restoring take from process start, and do carried
-steps from a random state agree with TensorFlow running the same graph? Needs the `tensorflow` extra.
+that TensorFlow 1 saved: is the interface that of the author, how long does restoring take from process start, and do
+carried steps from a random state agree with TensorFlow running the same graph? Needs the `tensorflow` extra.
 """
 
 from __future__ import annotations
@@ -36,9 +36,7 @@ def main() -> None:
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     items = [i for i in json.loads((options.folder / "zoo.json").read_text()) if i["format"].startswith("TF1")]
-    print(
-        f"{'model':28} {'restored':>9} {'interface':10} {'greatest difference from TensorFlow':36} of a disturbance of 1e-7"
-    )
+    print(f"{'model':28} {'restored':>9} {'interface':10} {'difference from TensorFlow':36} of a disturbance of 1e-7")
     for item in items:
         if re.search(options.only, item["name"]):
             print(_row(item, options.folder / "items" / item["name"], options.steps), flush=True)

@@ -42,7 +42,7 @@ class Schema:
     def __init__(
         self, package: str, table: str, enums: Mapping[str, Mapping[str, int]] | None = None, syntax: str = "proto3"
     ) -> None:
-        """`enums` are enumerations by name, their members with numbers; in `proto2` a field that is zero is still written."""
+        """`enums` are enumerations by name, with numbers; in `proto2` a field that is zero is still written."""
         self._package = package
         self._table = table
         self._enums = enums or {}
