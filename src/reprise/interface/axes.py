@@ -191,4 +191,11 @@ def _batch(facts: Facts, recurrences: Collection[Recurrence]) -> str | None:
             shape = facts.shape(carried.entering)
             if shape and len(shape[0].symbols) == 1 and shape[0].scale == 1 and len(shape) > 1:
                 return shape[0].symbols[0]
-    return None
+    return _rows_of_packed(facts, recurrences)
+
+
+def _rows_of_packed(facts: Facts, recurrences: Collection[Recurrence]) -> str | None:
+    """Where every state is packed as [2, N, H]: the axis that it shares with the rows of what the loop reads."""
+    read = [shape[1] for r in recurrences for q in r.reads if len(shape := facts.shape(q.stacked) or ()) > 1]
+    packed = [d for r in recurrences for c in r.states for d in (facts.shape(c.entering) or ())[1:-1]]
+    return next((d.symbols[0] for d in packed if d in read and len(d.symbols) == 1 and d.scale == 1), None)
