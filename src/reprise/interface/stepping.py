@@ -1,15 +1,17 @@
 """Whether T single steps are the same as one run of T steps.
 
-They are when every number at step t is made of the inputs at step t and of the state. Each value outside the loops is one
-of four kinds: *still* (no input of a sequence reaches it), *rows* (it has the axis of time, and row t is made of row t),
-*end* (made of what the last step left behind), or mixed, which is the obstacle. An operator that is not known to keep rows
-apart mixes them.
+They are when every number at step t is made of the inputs at step t and of the state. Each value outside the loops is
+one of four kinds: *still* (no input of a sequence reaches it), *rows* (it has the axis of time, and row t is made of
+row t), *end* (made of what the last step left behind), or mixed, which is the obstacle. An operator that is not known
+to keep rows apart mixes them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from reprise.graph import Node, Value
 from reprise.interface.axes import Axes
@@ -28,11 +30,11 @@ class Kind(NamedTuple):
 STILL, ROWS, END = Kind("still"), Kind("rows"), Kind("end")
 
 _KEEP_ROWS = frozenset(
-    "Identity StopGradient PreventGradient CheckNumerics Cast Sigmoid Tanh Relu Relu6 Elu Selu LeakyRelu Softplus Softsign "
-    "Exp Log Log1p Expm1 Sqrt Rsqrt Square Neg Abs Sign Floor Ceil Round Rint Reciprocal Inv Erf Sin Cos LogicalNot "
+    "Identity StopGradient PreventGradient CheckNumerics Cast Sigmoid Tanh Relu Relu6 Elu Selu LeakyRelu Softplus "
+    "Softsign Exp Log Log1p Expm1 Sqrt Rsqrt Square Neg Abs Sign Floor Ceil Round Rint Reciprocal Inv Erf Sin Cos LogicalNot "
     "ZerosLike OnesLike Add AddV2 Sub Mul Div RealDiv DivNoNan FloorDiv FloorMod Mod Maximum Minimum Pow AddN "
     "SquaredDifference Less LessEqual Greater GreaterEqual Equal NotEqual LogicalAnd LogicalOr BiasAdd Select SelectV2 "
-    "ClipByValue Gather GatherV2 ResourceGather OneHot Reshape ExpandDims Squeeze Transpose Concat ConcatV2 Pack Unpack "
+    "ClipByValue OneHot ExpandDims Squeeze Transpose Concat ConcatV2 Pack Unpack "
     "Split SplitV Sum Mean Max Min Prod All Any ArgMax ArgMin Fill Tile _Results Merge Switch FusedBatchNorm "
     "FusedBatchNormV2 FusedBatchNormV3 DynamicPartition DynamicStitch ParallelDynamicStitch Enter "
     "PlaceholderWithDefault ReadVariableOp Snapshot EnsureShape".split()
@@ -130,11 +132,7 @@ def _of_rows(structure: Structure, axes: Axes, node: Node, above: list[Kind]) ->
     rule = _RULES.get(node.op)
     if rule is not None:
         return rule(structure, axes, node, above)
-    if node.op in _PASS or (node.op in _KEEP_ROWS and keeps):
-        return ROWS
-    if node.op in _SLICES:
-        return ROWS if keeps else _taken(axes, node)
-    return _mixed(node)
+    return ROWS if node.op in _PASS or (node.op in _KEEP_ROWS and keeps) else _mixed(node)
 
 
 def _mixed(node: Node) -> Kind:
@@ -152,20 +150,58 @@ def _is_part(structure: Structure, axes: Axes, node: Node) -> bool:
     return any((made := structure.graph.nodes.get(m)) is not None and made.op in _PARTITIONS for m in makers)
 
 
-def _taken(axes: Axes, node: Node) -> Kind:
+def _timed(axes: Axes, value: Value) -> list[int]:
+    """The axes of a value that hold time."""
+    return [i for i, d in enumerate(axes.facts.shape(value) or ()) if axes.times & set(d.symbols)]
+
+
+def _sliced(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
+    keeps = _has_time(axes, Value(node.name)) or _is_part(structure, axes, node)
+    if node.op == "Slice":
+        return ROWS if keeps else _mixed(node)
+    strides, timed = axes.facts.content(node.inputs[3]), _timed(axes, node.inputs[0])
+    moved = bool(node.attributes.get("ellipsis_mask") or node.attributes.get("new_axis_mask"))
+    if strides is None or any(s != 1 and (moved or i in timed) for i, s in enumerate(strides)):
+        return _mixed(node)
+    return ROWS if keeps else _taken(axes, node, timed)
+
+
+def _taken(axes: Axes, node: Node, timed: list[int]) -> Kind:
     """One row of a sequence: the last is what a step leaves; another is not."""
-    content = axes.facts.content(node.inputs[1]) if len(node.inputs) > 1 else None
-    shape = axes.facts.shape(node.inputs[0]) or ()
-    timed = [i for i, d in enumerate(shape) if axes.times & set(d.symbols)]
-    if (
-        node.op == "StridedSlice"
-        and content is not None
-        and timed
-        and timed[0] < len(content)
-        and content[timed[0]] == -1
-    ):
-        return END
-    return _mixed(node)
+    begin = axes.facts.content(node.inputs[1])
+    if begin is None or not timed or timed[0] >= len(begin) or begin[timed[0]] != -1:
+        return _mixed(node)
+    to_the_end = int(node.attributes.get("shrink_axis_mask", 0)) | int(node.attributes.get("end_mask", 0))
+    return END if to_the_end >> timed[0] & 1 else _mixed(node)
+
+
+def _gathered(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
+    """Rows of a table, one for each id; or, of a sequence, columns: its steps in another order are mixed."""
+    if above[0] == ROWS:
+        axis = axes.facts.content(node.inputs[2]) if len(node.inputs) > 2 else np.zeros(1, np.int64)
+        rank = len(axes.facts.shape(node.inputs[0]) or ())
+        if axis is None or int(axis.ravel()[0]) % max(rank, 1) in _timed(axes, node.inputs[0]):
+            return _mixed(node)
+    return ROWS if _has_time(axes, Value(node.name)) else _mixed(node)
+
+
+def _reshaped(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
+    """Flattened and taken apart again, time stays where it was among the numbers, or rows of steps are mixed."""
+    before, after = (_places(axes, v) for v in (node.inputs[0], Value(node.name)))
+    kept = _has_time(axes, Value(node.name)) and (before is None or before == after)
+    return ROWS if kept or _is_part(structure, axes, node) else _mixed(node)
+
+
+def _places(axes: Axes, value: Value) -> list[tuple[int, str]] | None:
+    """The free sizes of a shape in their order, each with the numbers that stand before it."""
+    shape = axes.facts.shape(value)
+    if shape is None:
+        return None
+    found, before = [], 1
+    for size in shape:
+        found += [(before, s) for s in size.symbols]
+        before *= size.scale
+    return found
 
 
 def _matmul(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
@@ -195,6 +231,9 @@ _RULES: dict[str, Callable[[Structure, Axes, Node, list[Kind]], Kind]] = {
     **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2"), _matmul),
     **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
     **dict.fromkeys(("Conv2D", "MaxPool", "AvgPool"), _picture),
+    **dict.fromkeys(_SLICES, _sliced),
+    **dict.fromkeys(("Gather", "GatherV2", "ResourceGather"), _gathered),
+    "Reshape": _reshaped,
     "GatherNd": _chosen,
 }
 

@@ -1,0 +1,85 @@
+"""Single steps are offered only where they are the same as a run: what mixes steps is told, and what only looks so."""
+
+import numpy as np
+import pytest
+
+import reprise
+from tests.graphs import D, H, N, T, V, lstm, rolled, saved
+from tests.tensorflow.building import tf, v1, variable
+
+# What a program does with the hidden states [T, N, H] before its last product.
+KEEP = {
+    "nothing": lambda h: h,
+    "batch first": lambda h: tf.transpose(h, [1, 0, 2]),
+    "flat": lambda h: tf.reshape(h, [-1, H]),
+    "flat and back": lambda h: tf.reshape(tf.reshape(h, [-1, H]), tf.shape(h)),
+    "halves exchanged": lambda h: tf.concat([h[:, :, 2:], h[:, :, :2]], 2),
+    "columns backwards": lambda h: h[:, :, ::-1],
+    "columns by number": lambda h: tf.gather(h, [4, 3, 2, 1, 0], axis=2),
+    "normalised in itself": lambda h: h - tf.reduce_mean(h, 2, keepdims=True),
+    "the last step": lambda h: h[-1],
+    "the last step, still with time": lambda h: h[-1:],
+}
+MIX = {
+    "backwards": lambda h: h[::-1],
+    "backwards by an operator": lambda h: tf.reverse(h, [0]),
+    "backwards by number": lambda h: tf.gather(h, tf.range(tf.shape(h)[0])[::-1]),
+    "one late": lambda h: tf.concat([tf.zeros_like(h[:1]), h[:-1]], 0),
+    "every other": lambda h: h[::2],
+    "the first step": lambda h: h[0],
+    "taken for batch first": lambda h: tf.reshape(h, [tf.shape(h)[1], tf.shape(h)[0], H]),
+    "normalised over time": lambda h: h - tf.reduce_mean(h, 0, keepdims=True),
+    "attention over time": lambda h: tf.nn.softmax(h, axis=0) * h,
+    "a running sum": lambda h: tf.cumsum(h, 0),
+    "what came before": lambda h: h + h[-1],
+}
+
+
+def restored(tmp_path, after=lambda h: h, before=lambda x: x):
+    def graph():
+        rows = v1.placeholder(tf.float32, [None, None, D], "x")
+        hidden, _ = rolled(lstm, before(rows), [tf.zeros([tf.shape(rows)[1], H])] * 2)
+        shown = after(hidden)
+        product = tf.tensordot(shown, variable("output", H, V), [[len(shown.shape) - 1], [0]])
+        tf.identity(product, "y")
+
+    return reprise.restore(saved(tmp_path, graph))
+
+
+@pytest.mark.parametrize("after", KEEP)
+def test_what_keeps_steps_apart_can_be_stepped_and_gives_the_same(tmp_path, after):
+    model = restored(tmp_path, KEEP[after])
+    assert model.interface.steppable, model.interface.why_not
+    (port,) = model.interface.outputs
+    xs = np.random.default_rng(0).normal(size=(T, N, D)).astype(np.float32)
+    whole, ended = model.run(xs)
+    state, steps = None, []
+    for x in xs:
+        outputs, state = model.step(x, state)
+        steps.append(outputs[port.name].reshape(N, -1))
+    rows = whole[port.name] if port.time_axis is None else np.moveaxis(whole[port.name], port.time_axis, 0)
+    kept = steps if port.time_axis is not None or port.rows is not None else steps[-1:]
+    np.testing.assert_allclose(np.stack(kept), rows.reshape(len(kept), N, -1), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(state["layer0.h"], ended["layer0.h"], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("after", MIX)
+def test_what_mixes_steps_is_not_stepped(tmp_path, after):
+    interface = restored(tmp_path, MIX[after]).interface
+    assert not interface.steppable
+    assert interface.why_not
+
+
+@pytest.mark.parametrize("before", ["backwards", "one late", "normalised over time", "taken for batch first"])
+def test_inputs_that_are_mixed_before_the_loop(tmp_path, before):
+    moved = MIX[before] if before != "taken for batch first" else lambda x: tf.reshape(x, tf.shape(x))[::-1]
+    assert not restored(tmp_path, before=moved).interface.steppable
+
+
+def test_the_reason_names_the_node(tmp_path):
+    assert (
+        restored(tmp_path, MIX["a running sum"]).interface.why_not
+        == "Cumsum 'Cumsum' computes with several steps at once"
+    )
+    joined = restored(tmp_path, MIX["what came before"]).interface
+    assert joined.why_not.startswith("AddV2 'add' joins every step with the last one")
