@@ -1,5 +1,10 @@
 """Recurrent graphs as programs for TensorFlow 1 write them, saved."""
 
+from pathlib import Path
+
+from reprise.formats import _tf_graphdef
+from reprise.interface import Choices
+from reprise.interface.discover import discover
 from tests.tensorflow.building import saved_by_tensorflow, session, tf, v1, variable
 
 N, T, D, H, V = 3, 16, 4, 5, 7
@@ -55,3 +60,12 @@ def saved(tmp_path, *builds, **options):
             one()
         saved_by_tensorflow(opened, tmp_path / "model.ckpt")
     return tmp_path / "model.ckpt"
+
+
+def interface_of(*builds, functional=False, **choices):
+    """What discovery says of a graph that is never saved."""
+    with session(functional=functional) as opened:
+        for build in builds:
+            build()
+        graph = _tf_graphdef.graph(opened.graph.as_graph_def(add_shapes=True), Path("graph"))
+    return discover(graph, Choices(**choices)).interface

@@ -1,0 +1,133 @@
+"""Which tensors a user wants, told from what training, measuring and sampling hang on them."""
+
+import pytest
+
+from reprise.errors import AmbiguousInterface, CallError, NoRecurrence
+from tests.graphs import D, H, V, dense, interface_of, lstm, rolled
+from tests.tensorflow.building import tf, v1, variable
+
+
+def model(after, *, steps=None, batch=None, ids="ids"):
+    """A language model whose logits [N·T, V] `after` uses, with the targets."""
+
+    def graph():
+        tokens, targets = (v1.placeholder(tf.int32, [batch, steps], name) for name in (ids, "targets"))
+        rows = tf.transpose(tf.nn.embedding_lookup(variable("embedding", V, D), tokens), [1, 0, 2])
+        hidden, _ = rolled(lstm, rows, [tf.zeros([tf.shape(tokens)[0], H])] * 2)
+        flat = tf.reshape(tf.transpose(hidden, [1, 0, 2]), [-1, H])
+        logits = tf.identity(dense("output", flat, V), "logits")
+        after(logits, tf.reshape(targets, [-1]))
+
+    return graph
+
+
+def minimised(loss):
+    return v1.train.GradientDescentOptimizer(0.1).minimize(loss)
+
+
+def cross_entropy(logits, targets):
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits))
+
+
+def measured(logits, targets):
+    """Loss, perplexity, accuracy, summaries, clipped gradients: all that a training program has."""
+    loss = cross_entropy(logits, targets)
+    right = tf.equal(tf.argmax(logits, 1, output_type=tf.int32), targets)
+    v1.summary.scalar("perplexity", tf.exp(loss))
+    v1.summary.scalar("accuracy", tf.reduce_mean(tf.cast(right, tf.float32)))
+    held = v1.trainable_variables()
+    gradients, _ = tf.clip_by_global_norm(tf.gradients(loss, held), 5.0)
+    v1.train.AdamOptimizer().apply_gradients(zip(gradients, held, strict=True))
+
+
+def smoothed(logits, targets):
+    wanted = tf.one_hot(targets, V) * 0.9 + 0.1 / V
+    minimised(-tf.reduce_mean(tf.reduce_sum(wanted * tf.nn.log_softmax(logits), 1)))
+
+
+def linear(logits, targets):
+    minimised(tf.reduce_mean(logits * tf.one_hot(targets, V)))
+
+
+def sampled(logits, targets):
+    minimised(cross_entropy(logits, targets))
+    tf.squeeze(v1.multinomial(logits, 1), name="drawn")
+
+
+AFTER = {
+    "nothing": lambda logits, targets: None,
+    "training and measuring": measured,
+    "a linear loss": linear,
+    "sampling": sampled,
+}
+
+
+@pytest.mark.parametrize("functional", [False, True])
+@pytest.mark.parametrize("after", AFTER)
+def test_the_logits_are_the_output_whatever_follows(after, functional):
+    found = interface_of(model(AFTER[after]), functional=functional)
+    assert [(p.tensor, p.role, p.rows) for p in found.outputs] == [("logits:0", "logits", "batch-major")]
+    assert [p.name for p in found.inputs] == ["ids"]
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_probabilities_come_with_their_logits(functional):
+    def shown(logits, targets):
+        minimised(cross_entropy(logits, targets))
+        tf.nn.softmax(logits, name="chances")
+
+    found = interface_of(model(shown), functional=functional)
+    assert [(p.tensor, p.role) for p in found.outputs] == [("logits:0", "logits"), ("chances:0", "probabilities")]
+
+
+def test_a_smoothed_loss_begins_after_the_scores():
+    (port,) = interface_of(model(smoothed)).outputs
+    assert port.tensor in ("logits:0", "LogSoftmax:0")
+
+
+def test_names_decide_nothing():
+    found = interface_of(model(measured, ids="initial_state"))
+    assert [(p.tensor, p.role) for p in found.inputs] == [("initial_state:0", "tokens")]
+    assert [s.name for s in found.states] == ["layer0.c", "layer0.h"]
+
+
+def test_of_three_copies_the_one_with_the_fewest_steps_is_taken():
+    def copies():
+        for name, steps, batch in (("train", 20, 8), ("valid", 20, 8), ("test", 1, 1)):
+            with v1.variable_scope("lm", reuse=v1.AUTO_REUSE), tf.name_scope(f"{name}/"):
+                model(measured if name == "train" else AFTER["nothing"], steps=steps, batch=batch)()
+
+    found = interface_of(copies)
+    assert [p.tensor for p in found.outputs] == ["test/logits:0"]
+    assert any("3 models in the graph" in said for said in found.evidence)
+    assert interface_of(copies, scope="valid").outputs[0].tensor == "valid/logits:0"
+
+
+def two():
+    for scope in ("left", "right"):
+        with v1.variable_scope(scope):
+            model(AFTER["nothing"])()
+
+
+def test_equally_good_models_are_an_error_that_names_the_choices():
+    with pytest.raises(AmbiguousInterface, match=r"2 models of this graph are equally good: left/.*; right/.*--scope"):
+        interface_of(two)
+    assert interface_of(two, outputs=("left/logits:0",)).outputs[0].tensor == "left/logits:0"
+    with pytest.raises(CallError, match="scope 'middle': no output of a recurrence lies in it"):
+        interface_of(two, scope="middle")
+
+
+def test_an_output_that_no_recurrence_reaches_is_refused():
+    with pytest.raises(NoRecurrence, match="outputs left/targets:0: they depend on no recurrence of the graph"):
+        interface_of(two, outputs=("left/targets:0",))
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_loops_that_only_count_or_add_carry_no_state(functional):
+    def counting():
+        x = v1.placeholder(tf.float32, [None, D])
+        body = lambda i, total: (i + 1, total + tf.reduce_sum(x[i]))  # noqa: E731
+        tf.identity(v1.while_loop(lambda i, total: i < tf.shape(x)[0], body, [0, 0.0])[1], "sum")
+
+    with pytest.raises(NoRecurrence, match="carries no state from step to step"):
+        interface_of(counting, functional=functional)
