@@ -3,8 +3,8 @@
     python benchmarks/restore_times.py FOLDER [--only REGEX] [--save FILE]
 
 FOLDER holds one folder for each model, with an `about.json` that names the `path` to restore, or with a `.meta` file.
-Each model is restored by a process of its own, twice; the quicker run counts. What is refused is listed with its time too:
-a refusal should be as quick as an answer.
+Each model is restored by a process of its own, twice; the quicker run counts. What is refused is listed with its time
+too: a refusal should be as quick as an answer.
 """
 
 from __future__ import annotations

@@ -81,6 +81,6 @@ def _without_graph(stored: StoredModel) -> str:
     known = describe({name: tensor.shape for name, tensor in stored.weights.items()})
     return (
         f"{stored.path}: weights without the graph that computes with them. They look like: "
-        f"{'; '.join(known) or 'nothing known'}. Activations, the bias added to forget gates and what stands between the "
-        "layers are in the graph: put the .meta that was saved with them beside them."
+        f"{'; '.join(known) or 'nothing known'}. Activations, the bias added to forget gates and what stands between "
+        "the layers are in the graph: put the .meta that was saved with them beside them."
     )

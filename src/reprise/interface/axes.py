@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from reprise.graph import Node, ShapeAttribute, Value
-from reprise.interface.facts import Facts, grown_size
+from reprise.interface.facts import Dims, Facts, grown_size
 from reprise.interface.recurrences import Recurrence
 from reprise.interface.sizes import Dim
 from reprise.interface.structure import Carried, Loop, Structure
@@ -43,7 +44,7 @@ class Axes:
         ]
         return found[0] if found else None
 
-    def rows(self, value: Value) -> str | None:
+    def rows(self, value: Value) -> Literal["batch-major", "time-major"] | None:
         """`batch-major` or `time-major` where the first axis of `value` holds both."""
         first = next(iter(self.facts.shape(value) or ()), Dim(1)).symbols
         if len(first) != 2 or self.batch not in first or not self.times & set(first):
@@ -100,16 +101,11 @@ def _facts(
         facts.know(value, number)
     for value, free in inputs.items():
         facts.give(value, facts.symbols(value.node, _declared(structure, value), free))
-    for recurrence in recurrences:
-        for carried in recurrence.states:
-            shape = static.shape(carried.initial)
-            if shape is None:
-                continue
-            numbers = [d.scale if d.known else None for d in shape]
-            free = range(len(numbers)) if states is None else states[carried.entering]
-            symbols = facts.symbols(carried.enter, numbers, free) or ()
-            # A size that the file computes from an input's shape is that input's size.
-            facts.give(carried.entering, tuple(s if d.known else d for s, d in zip(symbols, shape, strict=True)))
+    for carried in (c for r in recurrences for c in r.states):
+        shape = static.shape(carried.initial)
+        if shape is not None:
+            free = range(len(shape)) if states is None else states[carried.entering]
+            facts.give(carried.entering, _entering(facts, carried, shape, free))
     for recurrence in recurrences:
         _free_trips(structure, facts, static, recurrence)
     for recurrence in recurrences:
@@ -120,6 +116,13 @@ def _facts(
     for value in wanted:
         facts.of(value)
     return facts
+
+
+def _entering(facts: Facts, carried: Carried, shape: Dims, free: Collection[int]) -> Dims:
+    """The shape of a state: a size that the file computes from an input's shape is that input's size."""
+    numbers = [d.scale if d.known else None for d in shape]
+    symbols = facts.symbols(carried.enter, numbers, free) or ()
+    return tuple(s if d.known else d for s, d in zip(symbols, shape, strict=True))
 
 
 def _free_trips(structure: Structure, facts: Facts, static: Facts, recurrence: Recurrence) -> None:

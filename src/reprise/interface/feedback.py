@@ -1,8 +1,8 @@
 """Loops that draw their own next input, opened: the symbol becomes an input again.
 
-A sampler inside the graph starts from a first symbol, draws the next from its own scores and ends after so many steps or at
-an end mark. To a caller who holds the state, the drawn symbol is the input of the next step. So the loop variable that holds
-it is replaced by a row of a sequence, and the loop runs once for each row, whatever ended it before.
+A sampler inside the graph starts from a first symbol, draws the next from its own scores and ends after so many steps
+or at an end mark. To a caller who holds the state, the drawn symbol is the input of the next step. So the loop variable
+that holds it is replaced by a row of a sequence, and the loop runs once for each row, whatever ended it before.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def open_feedback(structure: Structure, found: tuple[Recurrence, ...]) -> tuple[
     for recurrence in closed:
         _open(structure, recurrence, nodes)
     notes = tuple(
-        f"loop {r.loop.name!r} draws its own next input; here the caller gives it ({', '.join(str(c.initial) for c in r.fed_back)})"
+        f"loop {r.loop.name!r} draws its own next input; here the caller gives it "
+        f"({', '.join(str(c.initial) for c in r.fed_back)})"
         for r in closed
     )
     return Graph(nodes, structure.graph.functions), notes

@@ -60,7 +60,7 @@ def _range(node: Node, inputs: list[Array]) -> Array:
     start, limit, step = (a.item() for a in inputs)
     if step == 0 or abs((limit - start) / step) > 4096:
         raise ValueError("size")
-    return np.arange(start, limit, step, inputs[0].dtype)
+    return np.asarray(np.arange(start, limit, step), inputs[0].dtype)
 
 
 def _small(shape: Array) -> tuple[int, ...]:

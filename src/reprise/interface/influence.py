@@ -9,8 +9,8 @@ from reprise.interface.structure import Structure
 
 #: Operators whose result depends on the shape of their input, not on its numbers.
 SHAPE_ONLY = frozenset(
-    "Shape ShapeN Rank Size ZerosLike OnesLike TensorArraySizeV3 TensorArraySizeV2 TensorArraySize BroadcastGradientArgs "
-    "ConcatOffset TensorListLength TensorListElementShape".split()
+    "Shape ShapeN Rank Size ZerosLike OnesLike TensorArraySizeV3 TensorArraySizeV2 TensorArraySize "
+    "BroadcastGradientArgs ConcatOffset TensorListLength TensorListElementShape".split()
 )
 
 #: Operators that choose: a symbol drawn from scores is a new input, not a continuation of the scores.
@@ -52,7 +52,7 @@ class Influence:
         while changed:  # once, and again as long as the back edge of a loop brings news
             for name in order:
                 self._update(name, nodes[name].inputs if nodes[name].op not in blocked else ())
-            changed = any([self._update(name, nodes[name].inputs) for name in back])
+            changed = sum(self._update(name, nodes[name].inputs) for name in back) > 0
 
     def _update(self, name: str, inputs: Collection[Value]) -> bool:
         mask = 0

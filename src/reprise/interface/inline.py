@@ -32,7 +32,7 @@ def inline(graph: Graph) -> Graph:
     if not any(n.op in LOOPS | BRANCHES | CALLS or n.op in graph.functions for n in graph):
         return graph
     nodes: dict[str, Node] = {}
-    pending = [(n, 0) for n in reversed(graph.nodes.values())]
+    pending = [(n, 0) for n in reversed(tuple(graph.nodes.values()))]
     while pending:
         node, depth = pending.pop()
         made = list(_expand(node, graph.functions))

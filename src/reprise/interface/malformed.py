@@ -41,5 +41,6 @@ def check(graph: Graph) -> None:
             )
         if len(node.inputs) < _INPUTS.get(node.op, 0):
             raise DiscoveryError(
-                f"node {node.name!r}: {node.op} has {len(node.inputs)} inputs where it needs {_INPUTS[node.op]}; the file is changed"
+                f"node {node.name!r}: {node.op} has {len(node.inputs)} inputs where it needs {_INPUTS[node.op]}; "
+                "the file is changed"
             )

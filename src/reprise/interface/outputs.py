@@ -1,9 +1,9 @@
 """Which tensors a user wants of a graph: what the recurrence reaches, before losses, gradients and summaries.
 
 A value is a *prediction* when it depends on a recurrence and on nothing that only the loss needs. Sources that feed no
-recurrence (targets, weights of the loss) are foreign. Following consumers from the recurrence, a prediction that nothing
-else consumes, or that is first joined with a foreign value that does not itself depend on the recurrence, is an output.
-What is joined with foreign values that do depend on it belongs to the gradient.
+recurrence (targets, weights of the loss) are foreign. Following consumers from the recurrence, a prediction that
+nothing else consumes, or that is first joined with a foreign value that does not itself depend on the recurrence, is
+an output. What is joined with foreign values that do depend on it belongs to the gradient.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from reprise.interface.facts import Facts
 from reprise.interface.influence import DISCRETE, RANKING, Influence, ancestors
 from reprise.interface.recurrences import Recurrence
 from reprise.interface.states import writes_state
-from reprise.interface.types import dtype
 from reprise.interface.structure import Structure
+from reprise.interface.types import dtype
 from reprise.tensors import Tensor
 
 #: Where values come from outside the graph. Each output of such a node is a source of its own.
@@ -347,7 +347,7 @@ def _logits_of(structure: Structure, value: Value) -> Value | None:
         return None
     logits = node.inputs[0]
     above = structure.graph[logits.node]
-    # TensorFlow flattens a [N, T, V] tensor around its two-dimensional Softmax; the tensor before that is the one with a name.
+    # TensorFlow flattens a [N, T, V] tensor around its two-dimensional Softmax; the tensor before that has the name.
     if above.op == "Reshape" and structure.graph[value.node].op == "Reshape":
         return above.inputs[0]
     return logits

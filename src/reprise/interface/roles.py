@@ -14,8 +14,8 @@ from reprise.interface.types import dtype
 
 _LOOKUPS = frozenset("Gather GatherV2 ResourceGather OneHot EmbeddingLookup".split())
 _PASSING = frozenset(
-    "Identity Cast Reshape Transpose Squeeze ExpandDims Split Unpack StridedSlice TensorArrayScatterV3 Enter Switch Merge "
-    "NextIteration TensorListFromTensor Pack ConcatV2 Concat Slice".split()
+    "Identity Cast Reshape Transpose Squeeze ExpandDims Split Unpack StridedSlice TensorArrayScatterV3 Enter Switch "
+    "Merge NextIteration TensorListFromTensor Pack ConcatV2 Concat Slice".split()
 )
 _COMPARISONS = frozenset(
     "GreaterEqual Less Greater LessEqual Equal NotEqual Max Min Maximum Minimum ReverseSequence".split()

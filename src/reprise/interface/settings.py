@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reprise.graph import Node, Value
-from reprise.interface.structure import Structure
+from reprise.interface.structure import InBranch, Structure
 from reprise.interface.types import dtype
 from reprise.tensors import Array, Tensor
 
@@ -64,12 +64,11 @@ def _default(structure: Structure, node: Node) -> Array | None:
 
 def _flag(structure: Structure, value: Value) -> tuple[bool, str]:
     """A flag that chooses between branches: inference takes the side without random numbers."""
-    random = {side: False for side in (0, 1)}
+    random = dict.fromkeys((0, 1), False)
     for name in structure.order:
         if structure.graph[name].op.startswith(RANDOM):
             for element in structure.context(Value(name)):
-                predicate = getattr(element, "predicate", None)
-                if predicate is not None and structure.origin(predicate) == value:
+                if isinstance(element, InBranch) and structure.origin(element.predicate) == value:
                     random[element.side] = True
     if random[0] and not random[1]:
         return True, "a flag: its other side draws random numbers"
@@ -125,6 +124,9 @@ def _meets_random(structure: Structure, name: str, turned_at: Mapping[str, bool]
     return False
 
 
+_NEAR_RANDOM = frozenset("Mul Add AddV2 Sub Identity GreaterEqual Greater Cast Enter".split())
+
+
 def _is_random(structure: Structure, name: str) -> bool:
     pending, seen = [name], set()
     while pending:
@@ -132,7 +134,7 @@ def _is_random(structure: Structure, name: str) -> bool:
         node = structure.graph[at]
         if node.op.startswith(RANDOM):
             return True
-        if at in seen or (node.op not in ("Mul", "Add", "AddV2", "Sub", "Identity", "GreaterEqual", "Greater", "Cast", "Enter")):
+        if at in seen or node.op not in _NEAR_RANDOM:
             continue
         seen.add(at)
         pending.extend(v.node for v in node.inputs)

@@ -1,7 +1,7 @@
 """Names and kinds of recurrent states: which is c, which is h, which belong together.
 
-Told apart by the equations of the LSTM, h' = o ⊙ act(c') (Hochreiter & Schmidhuber 1997; Gers et al. 2000): the next h is
-made from the next c by element-wise operators, perhaps projected or clipped, while c' is not made from h'.
+Told apart by the equations of the LSTM, h' = o ⊙ act(c') (Hochreiter & Schmidhuber 1997; Gers et al. 2000): the next h
+is made from the next c by element-wise operators, perhaps projected or clipped, while c' is not made from h'.
 """
 
 from __future__ import annotations

@@ -30,14 +30,14 @@ class Kind(NamedTuple):
 STILL, ROWS, END = Kind("still"), Kind("rows"), Kind("end")
 
 _KEEP_ROWS = frozenset(
-    "Identity StopGradient PreventGradient CheckNumerics Cast Sigmoid Tanh Relu Relu6 Elu Selu LeakyRelu Softplus "
-    "Softsign Exp Log Log1p Expm1 Sqrt Rsqrt Square Neg Abs Sign Floor Ceil Round Rint Reciprocal Inv Erf Sin Cos "
-    "LogicalNot ZerosLike OnesLike Add AddV2 Sub Mul Div RealDiv DivNoNan FloorDiv FloorMod Mod Maximum Minimum Pow "
-    "AddN SquaredDifference Less LessEqual Greater GreaterEqual Equal NotEqual LogicalAnd LogicalOr BiasAdd Select "
-    "SelectV2 ClipByValue OneHot ExpandDims Squeeze Transpose Concat ConcatV2 Pack Unpack Split SplitV Sum Mean Max "
-    "Min Prod All Any ArgMax ArgMin Fill Tile _Results Merge Switch FusedBatchNorm FusedBatchNormV2 "
-    "FusedBatchNormV3 DynamicPartition DynamicStitch ParallelDynamicStitch Enter PlaceholderWithDefault "
-    "ReadVariableOp Snapshot EnsureShape".split()
+    "Identity StopGradient PreventGradient CheckNumerics Cast Sigmoid Tanh Relu Relu6 Elu Selu LeakyRelu "
+    "Softplus Softsign Exp Log Log1p Expm1 Sqrt Rsqrt Square Neg Abs Sign Floor Ceil Round Rint Reciprocal Inv "
+    "Erf Sin Cos LogicalNot ZerosLike OnesLike Add AddV2 Sub Mul Div RealDiv DivNoNan FloorDiv FloorMod Mod "
+    "Maximum Minimum Pow AddN SquaredDifference Less LessEqual Greater GreaterEqual Equal NotEqual LogicalAnd "
+    "LogicalOr BiasAdd Select SelectV2 ClipByValue OneHot ExpandDims Squeeze Transpose Concat ConcatV2 Pack "
+    "Unpack Split SplitV Sum Mean Max Min Prod All Any ArgMax ArgMin Fill Tile _Results Merge Switch "
+    "FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 DynamicPartition DynamicStitch ParallelDynamicStitch "
+    "Enter PlaceholderWithDefault ReadVariableOp Snapshot EnsureShape".split()
 )
 _PASS = frozenset("Identity StopGradient PreventGradient CheckNumerics Enter _Results Snapshot EnsureShape".split())
 _PARTITIONS = frozenset({"DynamicPartition", "DynamicStitch", "ParallelDynamicStitch"})

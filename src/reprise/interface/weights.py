@@ -14,8 +14,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 def describe(shapes: Shapes) -> tuple[str, ...]:
     """One clause for each recurrent cell, table and dense layer among these tensors, optimizer slots left out.
 
-    An LSTM of TensorFlow has one kernel [D + H, 4H] and bias [4H]; a GRUCell gates [D + H, 2H] and a candidate [D + H, H];
-    a basic cell [D + H, H] (tensorflow/python/ops/rnn_cell_impl.py).
+    An LSTM of TensorFlow has one kernel [D + H, 4H] and bias [4H]; a GRUCell gates [D + H, 2H] and a candidate
+    [D + H, H]; a basic cell [D + H, H] (tensorflow/python/ops/rnn_cell_impl.py).
     """
     own = {name: shape for name, shape in shapes.items() if not _is_slot(name, shapes)}
     return tuple(_clauses(own))

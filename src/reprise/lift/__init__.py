@@ -1,7 +1,7 @@
 """Stored graph and interface → ONNX, with the recurrent state as inputs and outputs.
 
-Nothing is translated that the outputs and next states do not need, so losses, gradients, optimizers, summaries and input
-pipelines are left behind without being understood.
+Nothing is translated that the outputs and next states do not need, so losses, gradients, optimizers, summaries and
+input pipelines are left behind without being understood.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from reprise.interface.axes import Axes
 from reprise.interface.facts import Facts
 from reprise.interface.influence import ancestors
 from reprise.interface.sizes import Dim
+from reprise.lift.arrays import ARRAYS
 from reprise.lift.block import Block
 from reprise.lift.blockcells import BLOCK_CELLS
 from reprise.lift.control import CONTROL
@@ -29,7 +30,7 @@ from reprise.wire import onnx
 __all__ = ["OPERATORS", "STATE_IN", "STATE_OUT", "Lifted", "first_states", "lift", "standalone", "without_weights"]
 
 #: Every operator of TensorFlow that has a translation.
-OPERATORS: Mapping[str, Operator] = {**ARITHMETIC, **SHAPING, **BLOCK_CELLS, **CONTROL}
+OPERATORS: Mapping[str, Operator] = {**ARITHMETIC, **SHAPING, **BLOCK_CELLS, **ARRAYS, **CONTROL}
 
 Variable = Callable[[Node], Tensor | None]
 Settings = Mapping[str, float | int | bool]
@@ -52,18 +53,18 @@ def lift(found: Discovery, variable: Variable, settings: Settings | None = None,
     fixed = {k: v for k, v in chosen.items() if v is not None}
     emitter, block, inputs = _prepared(found, variable, fixed)
     emitter.fast_path = fast
-    for port, carried in zip(found.interface.states, found.states, strict=True):
-        if port.initial == "inputs":
+    for state, carried in zip(found.interface.states, found.states, strict=True):
+        if state.initial == "inputs":
             continue
-        block.values[Value(carried.enter)] = STATE_IN + port.name
-        _stand_in(found, block, carried.initial, STATE_IN + port.name)
-        inputs.append((STATE_IN + port.name, port.dtype, port.shape))
+        block.values[Value(carried.enter)] = STATE_IN + state.name
+        _stand_in(found, block, carried.initial, STATE_IN + state.name)
+        inputs.append((STATE_IN + state.name, state.dtype, state.shape))
     outputs: list[tuple[str, str, str, Shape]] = []
     for port, value in zip(found.interface.outputs, found.outputs, strict=True):
         outputs.append((port.name, emitter.name(value, block), port.dtype, port.shape))
-    for port, carried in zip(found.interface.states, found.states, strict=True):
+    for state, carried in zip(found.interface.states, found.states, strict=True):
         if carried.final is not None:
-            outputs.append((STATE_OUT + port.name, emitter.name(carried.final, block), port.dtype, port.shape))
+            outputs.append((STATE_OUT + state.name, emitter.name(carried.final, block), state.dtype, state.shape))
     graph, weights = assemble(block, inputs, outputs, "model")
     still_open = tuple(s.name for s in found.interface.settings if s.name not in fixed)
     return Lifted(found.interface, graph, weights, fixed, still_open, tuple(emitter.fast), tuple(emitter.misses))

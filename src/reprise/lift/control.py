@@ -1,22 +1,21 @@
-"""Loops, branches and TensorArrays → ONNX Loop and If.
+"""Loops and branches → ONNX Loop and If.
 
-A TensorArray (or TensorList) is the tensor of its rows: reading row i is Gather, what a loop writes at its own counter is
-a scan output of Loop. The loop keeps its own condition, so it runs exactly as long as it did in TensorFlow.
+A loop keeps its own condition, so it runs exactly as long as it did in TensorFlow; what it writes to an array at its
+own counter is a scan output.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from reprise.graph import Node, Value
-from reprise.interface.facts import stacked_into, written_value
+from reprise.graph import Value
 from reprise.interface.influence import Influence
+from reprise.interface.recurrences import is_counter
 from reprise.interface.structure import Carried, InBranch, InLoop, Loop, is_loop_merge
 from reprise.interface.types import dtype as value_dtype
 from reprise.lift import recurrent
-from reprise.lift.block import Block, computed, onnx_type
+from reprise.lift.arrays import allocated_size, check_row, padded, written_row
+from reprise.lift.block import Block, onnx_type
 from reprise.lift.emitter import Operator, Site
 from reprise.wire import onnx
 
@@ -56,7 +55,7 @@ def emit_loop(site: Site, loop: Loop) -> None:
     going = body.names.fresh(f"{loop.name}/going")
     plan.enter(body, counter)
     results = [site.emitter.name(c.leaving, body) for c in plan.carried]
-    rows = [site.emitter.name(_element(site, c), body) for c in plan.arrays]
+    rows = [site.emitter.name(row.element, body) for row in plan.arrays.values()]
     if trips is None:
         first = plan.condition_before(outer)
         again = plan.condition_after(body, results)
@@ -81,7 +80,7 @@ class _Plan:
         self.loop = loop
         live = _live(site, loop)
         self.numbers = [c for c in live if _is_iteration_number(site, c)]
-        self.arrays = [c for c in live if _element_or_none(site, c) is not None]
+        self.arrays = {c: row for c in live if (row := written_row(site, c)) is not None}
         self.carried = [
             c
             for c in live
@@ -90,8 +89,8 @@ class _Plan:
             and site.emitter.structure.unchanged(c.entering) is None
         ]
         self.kept = [c for c in live if site.emitter.structure.unchanged(c.entering) is not None]
-        for carried in self.arrays:
-            _check_row(site, carried, self.numbers)
+        for carried, row in self.arrays.items():
+            check_row(site, carried, row, self.numbers)
         self.initial = [self._initial(c) for c in self.carried]
 
     def _is_asked_for(self, carried: Carried) -> bool:
@@ -113,7 +112,7 @@ class _Plan:
 
     def body(self) -> recurrent.Body:
         """What the fast path needs to know."""
-        rows = [_element(self.site, c) for c in self.arrays]
+        rows = [row.element for row in self.arrays.values()]
         bounds = _bounds(self.site, self.loop, self.numbers, self.loop.condition)
         still = {c.entering: self._initial(c) for c in self.kept}
         return recurrent.Body(self.loop, self.numbers, self.carried, self.initial, still, rows, bounds or ())
@@ -169,7 +168,7 @@ class _Plan:
     def _whole(self, carried: Carried, rows: str) -> str:
         """All rows of an array: those that the loop did not reach are zeros, as TensorFlow reads them."""
         facts = self.site.emitter.facts
-        size = _size_of(self.site, carried)
+        size = allocated_size(self.site, carried)
         if size is None:
             return rows
         bounds = _bounds(self.site, self.loop, self.numbers, self.loop.condition)
@@ -177,7 +176,7 @@ class _Plan:
         wanted = facts.of(size).content
         if wanted is not None and len(counts) >= 1 and all(c is not None and c.item() == wanted.item() for c in counts):
             return rows
-        return _padded(self.site, rows, size, carried)
+        return padded(self.site, rows, size, self.arrays[carried])
 
 
 def _live(site: Site, loop: Loop) -> list[Carried]:
@@ -193,55 +192,18 @@ def _live(site: Site, loop: Loop) -> list[Carried]:
         if carried in chosen:
             continue
         chosen.add(carried)
-        element = _element_or_none(site, carried)
-        mask = influence.mask(carried.leaving if element is None else element)
-        if element is not None:
-            mask |= influence.mask(_index(site, carried))
+        row = written_row(site, carried)
+        mask = (
+            influence.mask(carried.leaving) if row is None else influence.mask(row.element) | influence.mask(row.index)
+        )
         pending += [c for i, c in enumerate(loop.carried) if mask >> i & 1]
     return [c for c in loop.carried if c in chosen]
-
-
-def _write_of(site: Site, carried: Carried) -> Node | None:
-    structure = site.emitter.structure
-    node = structure.graph.nodes.get(structure.source(carried.leaving).node)
-    return node if node is not None and written_value(node) is not None else None
-
-
-def _element_or_none(site: Site, carried: Carried) -> Value | None:
-    write = _write_of(site, carried)
-    return None if write is None else written_value(write)
-
-
-def _element(site: Site, carried: Carried) -> Value:
-    element = _element_or_none(site, carried)
-    assert element is not None, "called for arrays only"
-    return element
-
-
-def _index(site: Site, carried: Carried) -> Value:
-    write = _write_of(site, carried)
-    assert write is not None, "called for arrays only"
-    return write.inputs[1]
-
-
-def _check_row(site: Site, carried: Carried, numbers: Sequence[Carried]) -> None:
-    """A scan output holds the rows in the order of the iterations: refuse another order."""
-    structure = site.emitter.structure
-    write = _write_of(site, carried)
-    assert write is not None, "called for arrays only"
-    if structure.source(write.inputs[1]) not in {c.entering for c in numbers}:
-        raise site.emitter.refusal(write, "writes rows in another order than that of the iterations")
-    flow = write.inputs[3] if write.op.startswith("TensorArray") else write.inputs[0]
-    if structure.source(flow) != carried.entering:
-        raise site.emitter.refusal(write, "writes to one array several times in an iteration")
 
 
 def _is_iteration_number(site: Site, carried: Carried) -> bool:
     """A whole number that starts at 0 and goes up by 1."""
     if not value_dtype(site.emitter.structure, carried.entering).startswith("int"):
         return False
-    from reprise.interface.recurrences import is_counter
-
     initial = site.emitter.known(carried.initial)
     return (
         initial is not None
@@ -263,44 +225,6 @@ def _bounds(site: Site, loop: Loop, numbers: Sequence[Carried], condition: Value
     bound = structure.origin(node.inputs[1])
     depth = len(loop.context)
     return None if structure.context(bound)[:depth] == loop.context else [bound]
-
-
-def _size_of(site: Site, carried: Carried) -> Value | None:
-    """The size that an array was made with, None where it grows as it is written."""
-    structure = site.emitter.structure
-    made = structure.graph[structure.origin(carried.initial).node]
-    if made.op == "TensorListReserve":
-        size = made.inputs[1]
-    elif made.op.startswith("TensorArray") and made.inputs:
-        size = made.inputs[0]
-    else:
-        return None
-    known = site.emitter.known(size)
-    return None if known is not None and int(known.item()) <= 0 else size
-
-
-def _padded(site: Site, rows: str, size: Value, carried: Carried) -> str:
-    element = site.emitter.facts.shape(_element(site, carried))
-    if element is None:
-        raise site.emitter.refusal(site.node, "gives an array whose unwritten rows have an unknown shape")
-    block = site.block
-    known = site.emitter.known(size)
-    total = (
-        site.block.ints(int(known.item()))
-        if known is not None
-        else block.one("Reshape", block.one("Cast", site.emitter.name(size, block), to=onnx.INT64), block.ints(1))
-    )
-    have = block.one("Slice", block.one("Shape", rows), block.ints(0), block.ints(1))
-    missing = block.one("Max", block.one("Sub", total, have), block.ints(0))
-    rank = len(element) + 1
-    before = block.ints(*[0] * rank)
-    after = block.ints(*[0] * (rank - 1))
-    pads = (
-        block.one("Concat", before, missing, after, axis=0)
-        if rank > 1
-        else block.one("Concat", before, missing, axis=0)
-    )
-    return block.one("Pad", rows, pads)
 
 
 def _body_graph(
@@ -380,124 +304,13 @@ def _switch(site: Site) -> tuple[str | None, ...]:
     return (name, name)
 
 
-def _array(site: Site) -> tuple[str | None, ...]:
-    """An array that is only allocated has no rows; its handle and flow are never tensors."""
-    return (_NO_TENSOR, _NO_TENSOR)
-
-
-_NO_TENSOR = "?array"
-
-
-def _rows(site: Site) -> str:
-    """The rows put in from a tensor, in order."""
-    stacked = stacked_into(site.node)
-    assert stacked is not None, "the table maps only such operators here"
-    if site.node.op.startswith("TensorArrayScatter") and not _is_whole_range(site, site.node.inputs[1]):
-        return _scattered(site, stacked)
-    return site.emitter.name(stacked, site.block)
-
-
-def _is_whole_range(site: Site, indices: Value) -> bool:
-    known = site.emitter.known(indices)
-    if known is not None:
-        return bool((known == np.arange(known.size)).all())
-    structure = site.emitter.structure
-    node = structure.graph[structure.origin(indices).node]
-    if node.op != "Range":
-        return False
-    start, step = (site.emitter.known(node.inputs[i]) for i in (0, 2))
-    return start is not None and step is not None and start.item() == 0 and step.item() == 1
-
-
-def _scattered(site: Site, stacked: Value) -> str:
-    """Rows put in at places computed at run time; the others are zeros."""
-    made = site.emitter.structure.graph[site.emitter.structure.origin(site.node.inputs[0]).node]
-    if not made.op.startswith("TensorArray") or not made.inputs:
-        raise site.emitter.refusal(site.node, "fills an array whose size is not known")
-    rows = site.emitter.name(stacked, site.block)
-    size = site.emitter.name(made.inputs[0], site.block)
-    count = site.one("Reshape", site.one("Cast", size, to=onnx.INT64), site.block.ints(1))
-    inner = site.one("Slice", site.one("Shape", rows), site.block.ints(1), site.block.ints(np.iinfo(np.int64).max))
-    zero = site.constant(0, computed(value_dtype(site.emitter.structure, stacked)))
-    empty = site.one("Expand", zero, site.one("Concat", count, inner, axis=0))
-    places = site.one("Unsqueeze", site.int64(1), site.block.ints(1))
-    return site.one("ScatterND", empty, places, rows)
-
-
-def _read_row(site: Site) -> str:
-    flow, index = (2, 1) if site.node.op.startswith("TensorArray") else (0, 1)
-    return site.one("Gather", _array_rows(site, flow), site.input(index), axis=0)
-
-
-def _array_rows(site: Site, index: int) -> str:
-    """The tensor of an array's rows."""
-    name = site.input(index)
-    if name == _NO_TENSOR:
-        raise site.emitter.refusal(site.node, "reads an array that nothing has filled before")
-    return name
-
-
-def _stack_rows(site: Site) -> tuple[str | None, ...]:
-    structure_op = site.node.op
-    if structure_op.startswith("TensorArray"):
-        flow = len(site.node.inputs) - 1
-        rows = _array_rows(site, flow)
-        if structure_op.startswith("TensorArrayGather") and not _is_whole_range(site, site.node.inputs[1]):
-            return (site.one("Gather", rows, site.input(1), axis=0),)
-        return (rows,)
-    return (_array_rows(site, 0),)
-
-
-def _concat_rows(site: Site) -> tuple[str | None, ...]:
-    """TensorArrayConcat: rows of equal shape joined along their first axis."""
-    rows = _array_rows(site, len(site.node.inputs) - 1)
-    rank = site.emitter.facts.shape(Value(site.node.name))
-    shape = site.one("Shape", rows)
-    rest = site.one("Slice", shape, site.block.ints(2), site.block.ints(np.iinfo(np.int64).max))
-    del rank
-    return (site.one("Reshape", rows, site.one("Concat", site.block.ints(-1), rest, axis=0)), None)
-
-
-def _array_size(site: Site) -> str:
-    structure = site.emitter.structure
-    flow = Value(site.node.inputs[-1].node, site.node.inputs[-1].index)
-    made = structure.graph[structure.origin(site.node.inputs[0]).node]
-    size = made.inputs[0] if made.op.startswith("TensorArray") and made.inputs else None
-    known = site.emitter.known(size) if size is not None else None
-    if size is not None and (known is None or known.item() > 0):
-        return site.emitter.name(size, site.block)
-    rows = site.emitter.name(flow, site.block)
-    count = site.one("Gather", site.one("Shape", rows), site.constant(0, "int64"), axis=0)
-    return site.one("Cast", count, to=onnx.INT32)
-
-
 def _condition(site: Site) -> str:
     return site.input(0)
 
-
-_ARRAYS = ("TensorArray", "TensorArrayV2", "TensorArrayV3")
 
 CONTROL: dict[str, Operator] = {
     **dict.fromkeys(("Exit", "RefExit"), Operator(_exit, lazy=(0,))),
     **dict.fromkeys(("Merge", "RefMerge"), Operator(_loop_merge_or_branch, lazy=(0, 1))),
     **dict.fromkeys(("Switch", "RefSwitch"), Operator(_switch, lazy=(0, 1))),
     "LoopCond": Operator(_condition),
-    **dict.fromkeys(_ARRAYS, Operator(_array, lazy=(0,))),
-    **dict.fromkeys(("TensorListReserve", "EmptyTensorList"), Operator(_array, lazy=(0, 1))),
-    **dict.fromkeys(
-        ("TensorArrayScatterV3", "TensorArrayScatterV2", "TensorArrayScatter"), Operator(_rows, lazy=(0, 1, 3))
-    ),
-    "TensorArrayUnpack": Operator(_rows, lazy=(0, 2)),
-    "TensorListFromTensor": Operator(_rows, lazy=(1,)),
-    **dict.fromkeys(("TensorArrayReadV3", "TensorArrayReadV2", "TensorArrayRead"), Operator(_read_row, lazy=(0,))),
-    "TensorListGetItem": Operator(_read_row, lazy=(2,)),
-    **dict.fromkeys(
-        ("TensorArrayGatherV3", "TensorArrayGatherV2", "TensorArrayGather"), Operator(_stack_rows, lazy=(0, 1))
-    ),
-    "TensorArrayPack": Operator(_stack_rows, lazy=(0,)),
-    "TensorListStack": Operator(_stack_rows, lazy=(1,)),
-    **dict.fromkeys(
-        ("TensorArrayConcatV3", "TensorArrayConcatV2", "TensorArrayConcat"), Operator(_concat_rows, lazy=(0,))
-    ),
-    **dict.fromkeys(("TensorArraySizeV3", "TensorArraySizeV2", "TensorArraySize"), Operator(_array_size, lazy=(0, 1))),
 }

@@ -84,7 +84,8 @@ class Emitter:
             self._emit(top, block)
             pending.pop()
         found = block.lookup(value)
-        assert found is not None, "what cannot be emitted is refused by then"
+        if found is None:
+            raise self.refusal(self.structure.graph[value.node])
         return found
 
     def known(self, value: Value) -> Array | None:

@@ -148,7 +148,7 @@ def _not_equal(site: Site) -> str:
 
 def _greater_equal(site: Site) -> str:
     if certain_mask(site.emitter.structure, site.emitter.known, Value(site.node.name)):
-        return site.constant(True)
+        return site.constant(1, "bool")
     return site.one("GreaterOrEqual", *site.inputs())
 
 
@@ -173,7 +173,7 @@ def _random(site: Site, op: str) -> str:
 
 
 def _drawn_sizes(site: Site) -> str:
-    """How many numbers are drawn: as many rows as the call has, where the file bakes in the rows that it was made for."""
+    """How many numbers are drawn: as many rows as the call has, where the file bakes in those it was made for."""
     emitter = site.emitter
     shape = emitter.facts.shape(Value(site.node.name)) or ()
     sizes = [s for d in shape if (s := emitter.size(d, site.block)) is not None]

@@ -359,7 +359,7 @@ def _pool(op: str) -> Any:
 
 
 def _batch_norm(site: Site) -> tuple[str | None, ...]:
-    if site.attribute("is_training", True):
+    if site.attribute("is_training", default=True):
         raise site.emitter.refusal(site.node, "normalises by the statistics of the batch (training mode)")
     x, scale, offset, mean, variance = site.inputs()
     epsilon = site.constant(float(site.attribute("epsilon", 1e-4)), computed(site.dtype()))  # type: ignore[arg-type]

@@ -1,0 +1,225 @@
+"""The ports of a reading that was chosen: what each value means, and where each state starts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reprise.graph import Node, Value
+from reprise.interface import axes as axes_of
+from reprise.interface import names, outputs, roles, settings, states, stepping, types
+from reprise.interface.axes import Axes
+from reprise.interface.choices import Choices, with_chosen_states
+from reprise.interface.influence import ancestors
+from reprise.interface.ports import Initial, Interface, Port, Setting, StatePort
+from reprise.interface.recurrences import Recurrence
+from reprise.interface.structure import Carried, Structure
+from reprise.tensors import DTYPES
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """An interface, and the places in the graph that it stands for.
+
+    Attributes:
+        interface: What users see.
+        structure: The analysed graph.
+        axes: Its shapes, and which axes are time and batch.
+        recurrences: The loops that the interface uses.
+        inputs: The value of each input port.
+        outputs: The value of each output port.
+        states: The loop variable of each state port.
+        settings: The value of each setting.
+    """
+
+    interface: Interface
+    structure: Structure
+    axes: Axes
+    recurrences: tuple[Recurrence, ...]
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    states: tuple[Carried, ...]
+    settings: tuple[Value, ...]
+
+
+def describe(
+    structure: Structure,
+    used: tuple[Recurrence, ...],
+    wanted: tuple[Value, ...],
+    choices: Choices,
+    why: tuple[str, ...],
+) -> Discovery:
+    """The interface of the model that computes `wanted` by the recurrences `used`; `why` says how it was chosen."""
+    used = with_chosen_states(structure, used, choices)
+    carried = tuple(c for r in used for c in r.states)
+    started = {c: _start(structure, c) for c in carried}
+    needed = _needed(structure, used, wanted, [c for c in carried if started[c] != "inputs"])
+    entries = [v for v in outputs.sources(structure) if v in needed]
+    scalars = [v for v in entries if settings.is_setting(structure, v)]
+    entries = [v for v in entries if v not in scalars]
+    setting_ports = _setting_ports(structure, scalars, needed)
+    fixed = {
+        v: np.asarray(p.value, DTYPES[p.dtype])
+        for p, v in zip(setting_ports, scalars, strict=True)
+        if p.value is not None
+    }
+    axes = axes_of.read(structure, used, entries, wanted, fixed)
+    why_not = stepping.obstacle(structure, used, axes, entries, wanted, [c for c in carried if started[c] == "inputs"])
+    input_ports = _input_ports(structure, used, axes, entries, wanted, {p.name for p in setting_ports})
+    interface = Interface(
+        input_ports,
+        _output_ports(structure, axes, wanted, used),
+        _state_ports(structure, used, axes, started),
+        setting_ports,
+        not why_not,
+        why_not,
+        (*why, *_evidence(structure, used)),
+    )
+    return Discovery(interface, structure, axes, used, tuple(entries), wanted, carried, tuple(scalars))
+
+
+def _needed(
+    structure: Structure, used: tuple[Recurrence, ...], wanted: tuple[Value, ...], given: Sequence[Carried]
+) -> set[Value]:
+    """Every value whose numbers the outputs and next states need, up to the sources and the states that are given."""
+    cut = {c.initial for c in given}
+    stop = dict.fromkeys([Value(c.enter) for c in given] + [*cut, *outputs.sources(structure)])
+    reached = ancestors(structure, [*wanted, *(c.leaving for r in used for c in r.states)], stop)
+    return {v for name in reached for v in structure.graph[name].inputs if v not in cut} | set(wanted)
+
+
+def _start(structure: Structure, carried: Carried) -> Initial:
+    """Where a state starts: decided by what its initial value is computed from."""
+    fed = states.fed_through(structure, carried)
+    if fed is not None:
+        placeholder = structure.graph[Value.parse(fed).node]
+        if placeholder.op != "PlaceholderWithDefault":
+            return "zeros"
+        carried = Carried(placeholder.inputs[0], carried.entering, carried.leaving, carried.final, carried.enter)
+    behind = _numeric_ancestors(structure, carried.initial)
+    if any(structure.graph[n].op in outputs.SOURCES for n in behind):
+        return "inputs"
+    zero = all(_is_zero_or_shape(structure.graph[n]) for n in behind)
+    return "zeros" if zero else "file"
+
+
+def _numeric_ancestors(structure: Structure, value: Value) -> set[str]:
+    """Nodes whose numbers, not only shapes, a value is made of."""
+    seen: set[str] = set()
+    pending = [value]
+    while pending:
+        at = pending.pop()
+        if at.node in seen or at.node not in structure.graph:
+            continue
+        seen.add(at.node)
+        node = structure.graph[at.node]
+        if node.op == "Fill":
+            pending.append(node.inputs[1])
+        elif node.op in ("Tile", "Reshape", "BroadcastTo", "ExpandDims", "Slice", "StridedSlice"):
+            pending.append(node.inputs[0])
+        elif node.op not in ("ZerosLike", "Shape"):
+            pending.extend(node.inputs)
+    return seen
+
+
+def _is_zero_or_shape(node: Node) -> bool:
+    if node.op == "Const":
+        value = node.attributes["value"]
+        return value.size == 0 or not value.load().any() if value.dtype != "string" else False
+    return node.op in (
+        "Fill",
+        "ZerosLike",
+        "Identity",
+        "Enter",
+        "Tile",
+        "Reshape",
+        "Pack",
+        "_Results",
+        "StridedSlice",
+        "Cast",
+    )
+
+
+def _input_ports(
+    structure: Structure,
+    used: tuple[Recurrence, ...],
+    axes: Axes,
+    entries: Sequence[Value],
+    wanted: Sequence[Value],
+    taken: Collection[str],
+) -> tuple[Port, ...]:
+    kinds = {v: roles.of_input(structure, used, axes, v, wanted) for v in entries}
+    called = names.unique([names.of_input(v, kinds[v]) for v in entries], taken)
+    return tuple(
+        Port(
+            name,
+            str(v),
+            types.dtype(structure, v),
+            axes.sizes(v),
+            axes.time_axis(v),
+            axes.batch_axis(v),
+            kinds[v],
+        )
+        for name, v in zip(called, entries, strict=True)
+    )
+
+
+def _output_ports(
+    structure: Structure, axes: Axes, wanted: Sequence[Value], used: tuple[Recurrence, ...]
+) -> tuple[Port, ...]:
+    kinds = {v: roles.of_output(structure, axes, v, wanted, used) for v in wanted}
+    called = names.unique([names.of_output(v, kinds[v]) for v in wanted])
+    return tuple(
+        Port(
+            name,
+            str(v),
+            types.dtype(structure, v),
+            axes.sizes(v),
+            axes.time_axis(v),
+            axes.batch_axis(v),
+            kinds[v],
+            axes.rows(v),
+        )
+        for name, v in zip(called, wanted, strict=True)
+    )
+
+
+def _state_ports(
+    structure: Structure, used: tuple[Recurrence, ...], axes: Axes, started: Mapping[Carried, Initial]
+) -> tuple[StatePort, ...]:
+    called = states.names(structure, used)
+    ports = []
+    for name, carried in zip(called, (c for r in used for c in r.states), strict=True):
+        ports.append(
+            StatePort(
+                name,
+                str(structure.origin(carried.initial)),
+                names.of_final(structure, carried),
+                states.fed_through(structure, carried),
+                types.dtype(structure, carried.entering),
+                axes.sizes(carried.entering),
+                axes.batch_axis(carried.entering),
+                started[carried],
+            )
+        )
+    return tuple(ports)
+
+
+def _setting_ports(structure: Structure, scalars: Sequence[Value], needed: set[Value]) -> tuple[Setting, ...]:
+    called = names.unique([names.of_setting(v) for v in scalars])
+    return tuple(
+        Setting(name, str(v), types.dtype(structure, v), *settings.inference_value(structure, v, needed))
+        for name, v in zip(called, scalars, strict=True)
+    )
+
+
+def _evidence(structure: Structure, used: tuple[Recurrence, ...]) -> tuple[str, ...]:
+    said = []
+    for r in used:
+        finals = ", ".join(str(c.final) for c in r.states)
+        said.append(f"loop {r.loop.name!r}: the next values of {finals} are computed from their last")
+        said += [f"{read.stacked} is read one row at each step, by {read.node}" for read in r.reads]
+        said += [f"{w.element} is written at each step, by {w.node}" for w in r.writes]
+    return tuple(said)
