@@ -20,7 +20,7 @@ CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 
 # A library may call itself, or double at every level; real files stay far below both.
 MAX_DEPTH = 40
-MAX_NODES = 2_000_000
+MAX_NODES = 500_000
 
 
 def inline(graph: Graph) -> Graph:

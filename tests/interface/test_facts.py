@@ -1,0 +1,93 @@
+"""Shapes that a file bakes in, set free: which number of a reshape is the batch, and which is the time."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reprise.graph import Value
+from reprise.interface.facts import Facts
+from reprise.interface.structure import analyse
+from tests.interface.building import Builder
+
+N, T, H = 6, 4, 5
+
+
+def shape_after(*targets, have=(N, T, H), free=(0, 1)):
+    """What is known of x, whose axes `free` are set free, after these reshapes."""
+    b = Builder()
+    value = b.placeholder("x", *have)
+    for target in targets:
+        value = b("Reshape", value, b.const(target), T="float32")
+    facts = Facts(analyse(b.graph()))
+    facts.give(Value("x"), facts.symbols("x", have, free))
+    return [str(d) for d in facts.shape(value)]
+
+
+@pytest.mark.parametrize(
+    ("targets", "expected"),
+    [
+        ([[-1, H]], ["x.0·x.1", "5"]),
+        ([[N * T, H]], ["x.0·x.1", "5"]),
+        ([[N * T, H], [N, T, H]], ["x.0", "x.1", "5"]),
+        ([[N * T, H], [-1, T, H]], ["x.0", "x.1", "5"]),
+        ([[N * T, H], [N, -1, H]], ["x.0", "x.1", "5"]),
+        ([[-1]], ["5·x.0·x.1"]),
+        ([[N, T * H]], ["x.0", "5·x.1"]),
+        ([[N, T, H, 1]], ["x.0", "x.1", "5", "1"]),
+        ([[N, T, 1, H]], ["x.0", "x.1", "1", "5"]),
+    ],
+)
+def test_a_reshape_keeps_track_of_batch_and_time(targets, expected):
+    assert shape_after(*targets) == expected
+
+
+def test_parts_of_an_axis_that_is_not_free_are_numbers():
+    assert shape_after([N, T, 2, 4], have=(N, T, 8)) == ["x.0", "x.1", "2", "4"]
+    assert shape_after([N * T * 2, 4], have=(N, T, 8)) == ["2·x.0·x.1", "4"]
+
+
+SIZES = st.integers(2, 7)
+
+
+@given(st.tuples(SIZES, SIZES, SIZES), st.sampled_from([(0, 1), (0,), (1,), ()]), st.data())
+def test_what_is_known_of_a_shape_is_true_for_the_sizes_of_the_file(have, free, data):
+    n, t, h = have
+    target = data.draw(
+        st.sampled_from([[n * t, h], [-1, h], [n, t * h], [t, n, h], [h, -1], [n, -1], [t * h, n], [-1]])
+    )
+    b = Builder()
+    made = b("Reshape", b.placeholder("x", *have), b.const(target), T="float32")
+    facts = Facts(analyse(b.graph()))
+    facts.give(Value("x"), facts.symbols("x", have, free))
+    real = np.empty(have).reshape(target).shape
+    nominal = [facts.sizes.nominal(d) for d in facts.shape(made)]
+    assert len(nominal) == len(real)
+    assert all(known in (None, size) for known, size in zip(nominal, real, strict=True))
+
+
+def test_a_weight_fixes_what_it_touches():
+    b = Builder()
+    x = b.placeholder("x", 3, H)
+    total = b("Add", x, b.const(np.zeros((3, 1)), "float32"), T="float32")
+    facts = Facts(analyse(b.graph()))
+    facts.give(Value("x"), facts.symbols("x", (3, H), (0,)))
+    assert [str(d) for d in facts.shape(total)] == ["3", "5"]
+
+
+def test_an_operator_without_a_rule_fixes_what_it_touches():
+    b = Builder()
+    x = b.placeholder("x", 3, H)
+    strange = b("Betainc", x, x, x, T="float32")
+    facts = Facts(analyse(b.graph()))
+    facts.give(Value("x"), facts.symbols("x", (3, H), (0,)))
+    assert facts.shape(strange) is None
+    assert [str(d) for d in facts.shape(x)] == ["3", "5"]
+
+
+def test_a_graph_of_thousands_of_nodes_in_a_row_is_no_matter_of_depth():
+    b = Builder()
+    value = b.placeholder("x", None, H)
+    for i in range(5_000):
+        value = b("Identity", value, name=f"n{i}", T="float32")
+    assert [str(d) for d in Facts(analyse(b.graph())).shape(value)] == ["x.0", "5"]
