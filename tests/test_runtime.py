@@ -1,0 +1,51 @@
+"""ONNX Runtime as an engine without memory: same numbers in any thread, and one kind of error."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from reprise.errors import LiftError
+from reprise.lift.block import Block, Names
+from reprise.lift.model import assemble
+from reprise.runtime import Engine
+
+TABLE = np.random.default_rng(0).normal(size=(50, 40)).astype(np.float32)  # too large to stand in the graph itself
+
+
+def engine(op="Gather"):
+    block = Block(Names())
+    ids = block.names.fresh("ids")
+    rows = block.one(op, block.names.constant(TABLE, "table"), ids)
+    graph, weights = assemble(block, [("ids", "int64", (None,))], [("rows", rows, "float32", (None, 40))], "look-up")
+    assert list(weights) == ["table"]
+    return Engine(graph, weights)
+
+
+def test_an_engine_names_what_goes_in_and_out_and_takes_numbers_of_its_types():
+    made = engine()
+    assert (dict(made.inputs), made.outputs) == ({"ids": np.dtype(np.int64)}, ["rows"])
+    found = made.run({"ids": np.array([3, 1], np.int32), "nobody asks": np.zeros(1)}, ["rows"])["rows"]
+    np.testing.assert_array_equal(found, TABLE[[3, 1]])
+
+
+def test_threads_share_an_engine():
+    made = engine()
+    drawn = np.random.default_rng(1).integers(0, 50, (200, 7))
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda ids: made.run({"ids": ids}, ["rows"])["rows"], drawn))
+    np.testing.assert_array_equal(np.stack(found), TABLE[drawn])
+
+
+def test_numbers_outside_the_graph_are_an_error_that_leaves_the_engine_whole():
+    made = engine()
+    with pytest.raises(
+        LiftError, match=r"the model could not run on these inputs: .*indices element out of data bounds"
+    ):
+        made.run({"ids": np.array([50])}, ["rows"])
+    assert made.run({"ids": np.array([0])}, ["rows"])["rows"].shape == (1, 40)
+
+
+def test_a_graph_that_is_none_is_refused():
+    with pytest.raises(LiftError, match=r"ONNX Runtime refuses the lifted graph: .*NoSuchOperator"):
+        engine("NoSuchOperator")
