@@ -23,14 +23,26 @@ from reprise.lift.control import CONTROL
 from reprise.lift.emitter import Emitter, Operator
 from reprise.lift.model import STATE_IN, STATE_OUT, Lifted, assemble, standalone, without_weights
 from reprise.lift.operators import ARITHMETIC
+from reprise.lift.pictures import PICTURES
+from reprise.lift.reductions import REDUCTIONS
 from reprise.lift.shaping import SHAPING
+from reprise.lift.slicing import SLICING
 from reprise.tensors import DTYPES, Array, Shape, Tensor
 from reprise.wire import onnx
 
 __all__ = ["OPERATORS", "STATE_IN", "STATE_OUT", "Lifted", "first_states", "lift", "standalone", "without_weights"]
 
 #: Every operator of TensorFlow that has a translation.
-OPERATORS: Mapping[str, Operator] = {**ARITHMETIC, **SHAPING, **BLOCK_CELLS, **ARRAYS, **CONTROL}
+OPERATORS: Mapping[str, Operator] = {
+    **ARITHMETIC,
+    **REDUCTIONS,
+    **SHAPING,
+    **SLICING,
+    **PICTURES,
+    **BLOCK_CELLS,
+    **ARRAYS,
+    **CONTROL,
+}
 
 Variable = Callable[[Node], Tensor | None]
 Settings = Mapping[str, float | int | bool]

@@ -17,6 +17,8 @@ from reprise.interface.types import dtype as value_dtype
 from reprise.lift.block import Block, Names, onnx_type
 from reprise.tensors import Array, Tensor
 
+Emit = Callable[["Site"], tuple[str | None, ...] | str]
+
 
 @dataclass(frozen=True, slots=True)
 class Operator:
@@ -27,7 +29,7 @@ class Operator:
         lazy: Inputs that are not emitted before the operator is: it takes their numbers, or asks for them itself.
     """
 
-    emit: Callable[[Site], tuple[str | None, ...] | str]
+    emit: Emit
     lazy: tuple[int, ...] = ()
 
 
