@@ -3,6 +3,7 @@ import pytest
 
 from reprise import verify
 from reprise.graph import Value
+from reprise.state import State
 from tests.lift.loops import D, H, Loop
 
 TOLERANCE = 3e-6
@@ -185,7 +186,7 @@ def test_rows_that_end_before_others_keep_their_state(name):
     inputs = {"x": random.normal(size=(5, len(lengths), D)), "lengths": lengths}
     state = general.initial_state(len(lengths)).replace({"layer0.h": random.normal(size=(len(lengths), H))})
     wanted, after = general.run(inputs, state)
-    found, got = fast.run(inputs, state)
+    found, got = fast.run(inputs, State(state))
     output = next(iter(wanted))
     np.testing.assert_allclose(found[output], wanted[output], atol=TOLERANCE)
     np.testing.assert_allclose(got["layer0.h"], after["layer0.h"], atol=TOLERANCE)
