@@ -7,9 +7,7 @@ from reprise.train.learner import Learner
 from tests.train.small import trained
 
 
-@pytest.mark.parametrize(
-    ("cell", "embedding_size", "dropout"), [("lstm", 5, 0.3), ("gru", 0, 0.0), ("rnn", 5, 0.3)]
-)
+@pytest.mark.parametrize(("cell", "embedding_size", "dropout"), [("lstm", 5, 0.3), ("gru", 0, 0.0), ("rnn", 5, 0.3)])
 def test_a_trained_model_is_restored_from_its_files_alone(tmp_path, cell, embedding_size, dropout):
     trained(tmp_path, model=cell, embedding_size=embedding_size, dropout=dropout, max_steps=3)
     _, checkpoint, _ = checkpoints.newest(tmp_path / "run")

@@ -23,6 +23,7 @@ class Collected(Enum):
     JOINED = "joined along an axis they have"
     SINGLY = "one tensor for each step"
     LAST = "of the last step alone"
+    DIRECT = "read as it is, where there is one step: several are joined along the first axis"
     NOWHERE = "read by another recurrence"
 
 
@@ -33,7 +34,7 @@ class Output:
     Attributes:
         value: In the first step.
         kind: How it is taken.
-        node: The node that takes it, or (SINGLY, LAST) that makes it in the first or last step.
+        node: The node that takes it, or (SINGLY, LAST) that makes it in the first or last step, or (DIRECT) a new name.
         axis: Of time in what is packed or joined.
         rank: Of one step's value.
         backwards: Whether the last step comes first.

@@ -182,6 +182,17 @@ class _Writer:
             self._last_row(output, stacked)
         else:
             self._collect(output, stacked)
+            if output.kind is Collected.DIRECT:
+                self._read_all(output)
+
+    def _read_all(self, output: Output) -> None:
+        """The readers of the only step, but not what keeps it as a state, read those of all steps."""
+        inside = {name for images in self.plan.steps.images for name in images.values()}
+        for reader, _ in self.view.readers.get(output.value, ()):
+            node = self.nodes[reader]
+            if reader not in inside and not node.op.startswith("Assign"):
+                moved = tuple(Value(output.node) if v == output.value else v for v in node.inputs)
+                self.nodes[reader] = replace(node, inputs=moved)
 
     def _stand_in(self, output: Output, stacked: Value) -> None:
         """One tensor for all steps, called like that of the first."""

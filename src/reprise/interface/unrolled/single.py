@@ -43,7 +43,8 @@ def _outputs(view: View, model: tuple[Output, ...], likeness: dict[str, str]) ->
         if output.kind is Collected.SINGLY:
             yield replace(output, value=value, node=name)
         elif output.kind in (Collected.PACKED, Collected.JOINED):
-            yield from (replace(output, value=value, node=n, backwards=False) for n in _gathered(view, value))
+            taken = [replace(output, value=value, node=n, backwards=False) for n in _gathered(view, value)]
+            yield from taken or [Output(value, Collected.DIRECT, f"{name}/steps", 0, output.rank)]
 
 
 def _gathered(view: View, value: Value) -> Iterator[str]:
