@@ -50,13 +50,16 @@ with tf1.Session(config=config) as session:
     sys.stdout.write(chr(65 + int(p.ravel().argmax()) % 26)); sys.stdout.flush()
     run = session.make_callable(fetches, ["tokens:0", *states]) if steps else None
     for loop in ("run", "callable") if steps else ():
-        began = time.perf_counter()
-        for _ in range(steps):
-            if loop == "run":
-                p, c, h = session.run(fetches, {"tokens:0": [[int(p.argmax()) % 65]], states[0]: c, states[1]: h})
-            else:
-                p, c, h = run(np.asarray([[int(p.argmax()) % 65]]), c, h)
-        sys.stderr.write(f"{loop} {(time.perf_counter() - began) / steps}\\n")
+        times = []
+        for _ in range(10):
+            began = time.perf_counter()
+            for _ in range(steps // 10):
+                if loop == "run":
+                    p, c, h = session.run(fetches, {"tokens:0": [[int(p.argmax()) % 65]], states[0]: c, states[1]: h})
+                else:
+                    p, c, h = run(np.asarray([[int(p.argmax()) % 65]]), c, h)
+            times.append((time.perf_counter() - began) / (steps // 10))
+        sys.stderr.write(f"{loop} {sorted(times)[5]}\\n")
 """
 
 
@@ -93,10 +96,13 @@ def step_seconds(prefix: Path, steps: int) -> float:
     """Seconds for one `model.step`, the state carried and the next symbol chosen from the result."""
     model = reprise.restore(prefix)
     outputs, state = model.step(np.zeros(1, np.int32))
-    began = time.perf_counter()
-    for _ in range(steps):
-        outputs, state = model.step(np.asarray([int(outputs["probabilities"].argmax()) % SYMBOLS], np.int32), state)
-    return (time.perf_counter() - began) / steps
+    times = []
+    for _ in range(10):
+        began = time.perf_counter()
+        for _ in range(steps // 10):
+            outputs, state = model.step(np.asarray([int(outputs["probabilities"].argmax()) % SYMBOLS], np.int32), state)
+        times.append((time.perf_counter() - began) / (steps // 10))
+    return statistics.median(times)
 
 
 def tensorflow_step_seconds(prefix: Path, steps: int, threads: int) -> dict[str, float]:

@@ -14,7 +14,7 @@ from reprise.errors import CallError, StateError, VocabularyError
 from reprise.formats import StoredModel
 from reprise.interface import Interface, Port, StatePort
 from reprise.lift import STATE_IN, STATE_OUT, Lifted
-from reprise.runtime import Engine
+from reprise.runtime import THREADS, Engine
 from reprise.state import State
 from reprise.tensors import DTYPES, Array, Shape
 from reprise.vocabulary import Vocabulary
@@ -38,7 +38,7 @@ class RecurrentModel:
         lift: Callable[[Settings], Lifted],
         first_states: Callable[[], tuple[Any, Mapping[str, Array]]],
         vocabulary: Vocabulary | None,
-        threads: int = 1,
+        threads: int = THREADS,
     ) -> None:
         """`lift` gives the model for some values of its settings; `first_states` the graph of its own first states."""
         self.stored = stored
@@ -48,6 +48,7 @@ class RecurrentModel:
         self._threads = threads
         self.lifted = lift({})
         self.interface: Interface = self.lifted.interface
+        self._computed_start = any(s.initial == "inputs" for s in self.interface.states)
         self._engines: dict[tuple[tuple[str, Any], ...], tuple[Lifted, Engine]] = {}
 
     def __repr__(self) -> str:
@@ -215,7 +216,11 @@ class RecurrentModel:
             raise StateError(f"the state has {', '.join(state) or 'nothing'}; this model carries {', '.join(expected)}")
         if state.owner not in ("", self._own_fingerprint) and state.fingerprint != self.fingerprint:
             raise StateError("the state belongs to another model (its fingerprint differs)")
-        for port in self.interface.states:
+        # A state that this model made has its shapes; all of them have the same rows.
+        ports = self.interface.states[
+            : 1 if state.owner == self._own_fingerprint and not self._computed_start else None
+        ]
+        for port in ports:
             shape = _state_shape(port, batch)
             if tuple(state[port.name].shape) != shape:
                 raise StateError(

@@ -13,6 +13,7 @@ from reprise.interface import Choices
 from reprise.interface.weights import describe
 from reprise.lift import Lifted, onnx_file
 from reprise.model import RecurrentModel
+from reprise.runtime import THREADS
 from reprise.tensors import Tensor
 from reprise.vocabulary import Vocabulary
 
@@ -27,7 +28,7 @@ def restore(
     tags: Sequence[str] = (),
     averages: bool = False,
     vocabulary: Vocabulary | None = None,
-    threads: int = 1,
+    threads: int = THREADS,
 ) -> RecurrentModel:
     """The saved model at `path`, running, with its recurrent state in the caller's hands.
 
@@ -40,7 +41,7 @@ def restore(
         tags: The tags of the wanted MetaGraph, where a SavedModel holds several.
         averages: Use the moving averages of the weights that the file keeps beside them.
         vocabulary: The symbols, where the file does not have them.
-        threads: How many threads one call may use.
+        threads: How many threads one call may use; 1 is best where many models or sessions share the machine.
 
     Raises:
         RepriseError: The file cannot be read, understood or run; the message says where and why.

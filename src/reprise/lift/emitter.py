@@ -103,8 +103,7 @@ class Emitter:
             return None
         outermost = block.home(())
         names = [
-            outermost.one("Slice", outermost.one("Shape", name), outermost.ints(axis), outermost.ints(axis + 1))
-            for name, axis in (p for p in parts if p is not None)
+            outermost.one("Shape", name, start=axis, end=axis + 1) for name, axis in (p for p in parts if p is not None)
         ]
         names += [block.ints(size.scale)] if size.scale != 1 else []
         return names[0] if len(names) == 1 else _product(outermost, names)

@@ -60,8 +60,7 @@ def assemble(
         outputs: (name wanted, ONNX name in the block, dtype, shape) of each output.
         name: The name of the graph.
     """
-    for wanted, made, _, _ in outputs:
-        block.nodes.append(onnx.node("Identity", [made], [wanted]))
+    _name_outputs(block, {wanted: made for wanted, made, _, _ in outputs})
     used = _used(block.nodes)
     arrays = {k: v for k, v in block.names.initializers.items() if k in used}
     small = [onnx.tensor(a, k) for k, a in arrays.items() if a.size <= INLINE]
@@ -73,6 +72,25 @@ def assemble(
         small,
     )
     return graph, {k: a for k, a in arrays.items() if a.size > INLINE}
+
+
+def _name_outputs(block: Block, outputs: Mapping[str, str]) -> None:
+    """Gives what was made the names that are wanted: by renaming where that is safe, else through Identity.
+
+    Safe is what one node of the block itself makes for one output, and no body of a loop or branch reads: each Identity
+    costs a step more than a microsecond.
+    """
+    made = list(outputs.values())
+    own = {name for node in block.nodes for name in node.output}
+    inner = _used([n for node in block.nodes for a in node.attribute if a.type == onnx.GRAPH for n in a.g.node])
+    inner |= {o.name for node in block.nodes for a in node.attribute if a.type == onnx.GRAPH for o in a.g.output}
+    renamed = {m: w for w, m in outputs.items() if m in own and m not in inner and made.count(m) == 1}
+    for node in block.nodes:
+        for names in (node.input, node.output):
+            names[:] = [renamed.get(name, name) for name in names]
+    for wanted, name in outputs.items():
+        if name not in renamed:
+            block.nodes.append(onnx.node("Identity", [name], [wanted]))
 
 
 def _info(name: str, dtype: str, shape: Shape) -> onnx.Message:
