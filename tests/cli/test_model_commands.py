@@ -14,7 +14,6 @@ TEXT = "the cat sat on the mat and the dog sat on the log\n"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A tiny LSTM after a few steps, as `reprise train` leaves it."""
-    pytest.importorskip("tensorflow")
     from reprise.train import TrainConfig, train
 
     place = tmp_path_factory.mktemp("trained")

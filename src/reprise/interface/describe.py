@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -152,18 +152,12 @@ def _input_ports(
 ) -> tuple[Port, ...]:
     kinds = {v: roles.of_input(structure, used, axes, v, wanted) for v in entries}
     called = names.unique([names.of_input(v, kinds[v]) for v in entries], taken)
-    return tuple(
-        Port(
-            name,
-            str(v),
-            types.dtype(structure, v),
-            axes.sizes(v),
-            axes.time_axis(v),
-            axes.batch_axis(v),
-            kinds[v],
-        )
-        for name, v in zip(called, entries, strict=True)
-    )
+    return tuple(_port(structure, axes, name, v, kinds[v]) for name, v in zip(called, entries, strict=True))
+
+
+def _port(structure: Structure, axes: Axes, name: str, value: Value, role: str) -> Port:
+    dtype = types.dtype(structure, value)
+    return Port(name, str(value), dtype, axes.sizes(value), axes.time_axis(value), axes.batch_axis(value), role)
 
 
 def _output_ports(
@@ -172,16 +166,7 @@ def _output_ports(
     kinds = {v: roles.of_output(structure, axes, v, wanted, used) for v in wanted}
     called = names.unique([names.of_output(v, kinds[v]) for v in wanted])
     return tuple(
-        Port(
-            name,
-            str(v),
-            types.dtype(structure, v),
-            axes.sizes(v),
-            axes.time_axis(v),
-            axes.batch_axis(v),
-            kinds[v],
-            axes.rows(v),
-        )
+        replace(_port(structure, axes, name, v, kinds[v]), rows=axes.rows(v))
         for name, v in zip(called, wanted, strict=True)
     )
 
