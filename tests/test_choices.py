@@ -51,3 +51,50 @@ def test_averages_that_a_file_does_not_keep_are_refused(tmp_path):
         tf1.train.Saver().save(session, str(tmp_path / "m"))
     with pytest.raises(CallError, match="averages were asked for, and the file keeps no moving averages"):
         reprise.restore(tmp_path / "m", averages=True)
+
+
+@pytest.fixture(scope="module")
+def steered(tmp_path_factory):
+    """A model that multiplies by a setting with a default, and may turn its input around."""
+    prefix = tmp_path_factory.mktemp("steered") / "model.ckpt"
+    with tf.Graph().as_default(), tf1.Session() as session:
+        x = tf1.placeholder(tf.float32, [None, None, 2], "x")
+        factor = tf1.placeholder_with_default(1.0, [], "factor")
+        turned = tf1.placeholder_with_default(False, [], "turned")
+        weight = tf1.get_variable("weight", initializer=tf.ones([2, 2]), use_resource=False)
+        rows = tf1.cond(turned, lambda: -x, lambda: x)
+        states = tf1.scan(lambda h, row: tf.tanh(row @ weight + 0.5 * h), rows, tf.zeros_like(x[0]))
+        tf.multiply(states, factor, "y")
+        session.run(weight.initializer)
+        tf1.train.Saver().save(session, str(prefix))
+    return prefix
+
+
+def test_a_setting_has_the_value_that_the_caller_gives(steered):
+    expected = np.tanh([0.2, 0.2])
+    for settings, factor in (({}, 1), ({"factor": 3}, 3), ({"factor": 2.0, "turned": True}, -2)):
+        np.testing.assert_allclose(first_row(reprise.restore(steered, settings=settings)), factor * expected, atol=1e-6)
+
+
+def test_a_call_still_decides_over_the_value_given_before(steered):
+    model = reprise.restore(steered, settings={"factor": 3})
+    assert next(s for s in model.interface.settings if s.name == "factor").why == "chosen by the caller"
+    y, _ = model.run({"x": np.full((1, 1, 2), 0.1, np.float32)}, settings={"factor": 5})
+    np.testing.assert_allclose(y["y"].ravel(), 5 * np.tanh([0.2, 0.2]), atol=1e-6)
+
+
+def test_settings_that_the_model_lacks_or_that_are_of_another_kind_are_refused(steered):
+    with pytest.raises(CallError, match=r"settings: 'keep' is none of the model's; it has factor, turned"):
+        reprise.restore(steered, settings={"keep": 0.5})
+    with pytest.raises(CallError, match=r"settings: 'turned' is of type bool, and 0.5 was given"):
+        reprise.restore(steered, settings={"turned": 0.5})
+    with pytest.raises(CallError, match=r"settings: 'factor' is of type float32, and 'high' was given"):
+        reprise.restore(steered, settings={"factor": "high"})
+
+
+def test_a_format_is_chosen_by_a_part_of_its_name(steered):
+    assert reprise.restore(steered, format="Checkpoint").interface.steppable
+    with pytest.raises(CallError, match=r"format 'tensorflow': more than one has this name; there are: TensorFlow ch"):
+        reprise.restore(steered, format="tensorflow")
+    with pytest.raises(CallError, match=r"format 'tape': none has this name; there are: ONNX"):
+        reprise.restore(steered, format="tape")

@@ -15,6 +15,9 @@ from reprise.restore import restore
 from reprise.tensors import DTYPES, Tensor
 from reprise.vocabulary import Vocabulary
 
+#: What of the arguments of `restore` concerns reading the files.
+_READING = frozenset({"format", "tags"})
+
 
 @dataclass(frozen=True, slots=True)
 class Examination:
@@ -70,7 +73,7 @@ def examine(path: str | PathLike[str], *, vocabulary: Vocabulary | None = None, 
     Raises:
         ReadError: The file cannot be read at all.
     """
-    stored = formats.read(path, **{k: v for k, v in choices.items() if k == "tags" and v})
+    stored = formats.read(path, **{k: v for k, v in choices.items() if k in _READING and v})
     symbols = vocabulary or stored.vocabulary
     try:
         model = restore(path, vocabulary=vocabulary, **choices)
@@ -85,7 +88,8 @@ def _interface(stored: StoredModel, choices: Mapping[str, Any]) -> Interface | N
         return None
     try:
         chosen = {name: tuple(choices.get(name, ())) for name in ("inputs", "outputs", "states")}
-        return interface.discover(stored.graph, Choices(**chosen, scope=choices.get("scope", ""))).interface
+        scope, settings = choices.get("scope", ""), choices.get("settings") or {}
+        return interface.discover(stored.graph, Choices(**chosen, scope=scope, settings=settings)).interface
     except RepriseError:
         return None  # the obstacle says why
 

@@ -25,6 +25,8 @@ def restore(
     outputs: Sequence[str] = (),
     states: Sequence[str] = (),
     scope: str = "",
+    settings: Mapping[str, float | int | bool] | None = None,
+    format: str = "",
     tags: Sequence[str] = (),
     averages: bool = False,
     vocabulary: Vocabulary | None = None,
@@ -38,6 +40,8 @@ def restore(
         outputs: Tensor names that are the outputs.
         states: Tensor names that are the states.
         scope: The name scope of the wanted model, where a graph holds several.
+        settings: Values of settings by name, such as a keep probability, instead of those that inference uses.
+        format: The name of the format, where the files could be of several.
         tags: The tags of the wanted MetaGraph, where a SavedModel holds several.
         averages: Use the moving averages of the weights that the file keeps beside them.
         vocabulary: The symbols, where the file does not have them.
@@ -46,23 +50,34 @@ def restore(
     Raises:
         RepriseError: The file cannot be read, understood or run; the message says where and why.
     """
-    stored = formats.read(path, **({"tags": tuple(tags)} if tags else {}))
+    stored = formats.read(path, format=format, **({"tags": tuple(tags)} if tags else {}))
+    choices = Choices(tuple(inputs), tuple(outputs), tuple(states), scope, settings or {})
     if stored.foreign is not None:
+        _refuse(stored, choices)
         return RecurrentModel(stored, *onnx_file.lifted_in(stored), vocabulary or stored.vocabulary, threads)
     if stored.graph is None:
         raise MissingWeights(_without_graph(stored))
-    found = interface.discover(stored.graph, Choices(tuple(inputs), tuple(outputs), tuple(states), scope))
+    found = interface.discover(stored.graph, choices)
     names = _averaged(stored) if averages else stored.variable_names
 
     def variable(node: Node) -> Tensor | None:
         return stored.weights.get(names.get(node.name, ""))
 
-    def lifted(settings: Mapping[str, float | int | bool]) -> Lifted:
-        return lift.lift(found, variable, settings)
+    def lifted(values: Mapping[str, float | int | bool]) -> Lifted:
+        return lift.lift(found, variable, values)
 
     return RecurrentModel(
         stored, lifted, lambda: lift.first_states(found, variable), vocabulary or stored.vocabulary, threads
     )
+
+
+def _refuse(stored: StoredModel, choices: Choices) -> None:
+    """Raises CallError if anything was chosen."""
+    if choices != Choices():
+        raise CallError(
+            f"{stored.path}: a {stored.format} file states its interface, so there is nothing to choose. Leave out "
+            "inputs, outputs, states, scope and settings; a call of the model takes the values of its settings."
+        )
 
 
 def _averaged(stored: StoredModel) -> dict[str, str]:

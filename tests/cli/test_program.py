@@ -1,14 +1,16 @@
 """What all commands have in common."""
 
+import inspect
 import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
 import reprise as package
-from reprise.cli import COMMANDS
+from reprise.cli import COMMANDS, parser
 from reprise.errors import ReadError
 
 
@@ -91,3 +93,25 @@ def test_formats_says_where_each_is_written_down(reprise):
     assert result.code == 0
     assert "TensorFlow checkpoint  " in result.out
     assert "meta_graph.proto" in result.out
+
+
+@pytest.mark.parametrize("command", ["inspect", "sample", "score", "run", "export"])
+def test_every_command_that_restores_takes_what_restore_takes(command):
+    actions = parser(import_module(f"reprise.cli.{command}"))._actions
+    assert inspect.signature(package.restore).parameters.keys() <= {action.dest for action in actions}
+
+
+def test_values_of_settings_are_numbers_flags_and_words_and_add_up():
+    made = parser(import_module("reprise.cli.inspect"))
+    assert made.parse_args(["m"]).settings == {}
+    assert made.parse_args(["m", "--set", "keep=0.5,training=true", "--set", "kind=lstm"]).settings == {
+        "keep": 0.5,
+        "training": True,
+        "kind": "lstm",
+    }
+
+
+def test_a_setting_without_a_value_is_not_understood(reprise):
+    result = reprise("inspect", "m", "--set", "keep")
+    assert result.code == 2
+    assert "argument --set: expected NAME=VALUE, found 'keep'" in result.err

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import SUPPRESS, Action, ArgumentError, ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reprise.model import RecurrentModel
     from reprise.state import State
+    from reprise.vocabulary import Vocabulary
 
 
 def add_model(parser: ArgumentParser) -> None:
-    """The model, and what decides where its files leave a choice; `restored` takes all of it."""
+    """The model, and what decides where its files leave a choice: every argument of `reprise.restore`."""
     parser.add_argument("path", metavar="MODEL", type=Path, help="a folder, a checkpoint prefix or a file")
     group = parser.add_argument_group("where the files do not decide")
-    group.add_argument("--vocabulary", metavar="FILE", type=Path, help="the symbols the model was trained with")
+    group.add_argument("--vocabulary", metavar="FILE", type=_vocabulary, help="the symbols the model was trained with")
     for option, name in (("--input", "inputs"), ("--output", "outputs"), ("--state-tensor", "states")):
         about = f"one of the {name}; may be repeated"
         group.add_argument(option, dest=name, metavar="TENSOR", action="append", default=[], help=about)
     group.add_argument("--scope", metavar="NAME", default="", help="which of several models in a graph")
+    about = "a value of a setting, such as keep_prob=0.5; may be repeated"
+    group.add_argument("--set", dest="settings", metavar="NAME=VALUE", action=_Assign, default={}, help=about)
+    group.add_argument("--format", metavar="NAME", default="", help="one of `reprise formats`, or a part of its name")
     group.add_argument("--tags", metavar="TAG", nargs="+", default=[], help="which of several graphs in a SavedModel")
     group.add_argument("--averages", action="store_true", help="use the moving averages of the weights")
+    about = "how many threads a call may use; 1 is best beside other work"
+    group.add_argument("--threads", metavar="N", type=int, default=SUPPRESS, help=about)
 
 
 def add_state(parser: ArgumentParser) -> None:
@@ -30,12 +36,11 @@ def add_state(parser: ArgumentParser) -> None:
     parser.add_argument("--save-state", metavar="FILE", type=Path, help="save the state at the end")
 
 
-def restored(path: Path, vocabulary: Path | None, **choices: Any) -> RecurrentModel:
+def restored(**options: Any) -> RecurrentModel:
     """The model that the options of `add_model` name."""
-    from reprise.formats import read_vocabulary
     from reprise.restore import restore
 
-    return restore(path, vocabulary=None if vocabulary is None else read_vocabulary(vocabulary), **choices)
+    return restore(**options)
 
 
 def started(path: Path | None) -> State | None:
@@ -43,3 +48,31 @@ def started(path: Path | None) -> State | None:
     from reprise.state import State
 
     return None if path is None else State.load(path)
+
+
+def _vocabulary(file: str) -> Vocabulary:
+    from reprise.formats import read_vocabulary
+
+    return read_vocabulary(file)
+
+
+class _Assign(Action):
+    """Gathers `name=value`, one or several joined by commas, in a dict; a value is a number, a flag or a word."""
+
+    def __call__(self, _parser: ArgumentParser, namespace: Namespace, values: Any, _option: str | None = None) -> None:
+        said = dict(getattr(namespace, self.dest))
+        for one in values.split(","):
+            name, equals, value = one.partition("=")
+            if not (name and equals and value):
+                raise ArgumentError(self, f"expected NAME=VALUE, found {one!r}")
+            said[name] = _value(value)
+        setattr(namespace, self.dest, said)
+
+
+def _value(text: str) -> float | bool | str:
+    if text in ("true", "false"):
+        return text == "true"
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser
-from pathlib import Path
 from typing import Any
 
 from reprise.cli._options import add_model
@@ -12,6 +11,7 @@ from reprise.cli._options import add_model
 EXAMPLES = """\
   reprise inspect model.ckpt-2000
   reprise inspect frozen.pb --scope decoder
+  reprise inspect frozen.pb --input Placeholder_1:0 --output add_7:0
   reprise inspect model.ckpt.meta --json | jq .interface"""
 
 
@@ -21,13 +21,12 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument("--json", dest="as_json", action="store_true", help="print data")
 
 
-def inspect(path: Path, vocabulary: Path | None, as_json: bool, **options: Any) -> None:
+def inspect(as_json: bool, **options: Any) -> None:
     """Show what a saved model holds: format, interface and the evidence for it, variables, vocabulary.
 
     Also for a file that cannot be run: then it says what stands in the way.
     """
     from reprise.examine import examine
-    from reprise.formats import read_vocabulary
 
-    found = examine(path, vocabulary=None if vocabulary is None else read_vocabulary(vocabulary), **options)
+    found = examine(**options)
     print(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if as_json else found)

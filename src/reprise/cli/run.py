@@ -13,7 +13,8 @@ from reprise.errors import CallError, DamagedFile, MissingFile
 EXAMPLES = """\
   reprise run model.ckpt --inputs in.npz --outputs out.npz
   reprise run model.ckpt --inputs in.npz --outputs out.npz --save-state s.safetensors
-  reprise run model.ckpt --inputs next.npz --outputs out.npz --state s.safetensors --step"""
+  reprise run model.ckpt --inputs next.npz --outputs out.npz --state s.safetensors --step
+  reprise run model.ckpt --inputs in.npz --outputs out.npz --set keep_prob=0.5 --set is_training=true"""
 
 
 def add_options(parser: ArgumentParser) -> None:

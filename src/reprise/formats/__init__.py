@@ -22,41 +22,63 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
-def identify(path: str | PathLike[str]) -> Format:
+def identify(path: str | PathLike[str], format: str = "") -> Format:
     """The one format that claims `path`, which is a file, a folder, or the prefix of a checkpoint.
 
+    Args:
+        path: A file, a folder, or the prefix of a checkpoint.
+        format: The name of the format, or a part that no other has: then nothing is asked of the files.
+
     Raises:
+        CallError: No format, or not only one, has this name.
         MissingFile: Nothing is there.
         UnknownFormat: No format claims it; the message says what it seems to be.
         AmbiguousFormat: Two or more do.
     """
+    if format:
+        return _named(format)
     place = Path(path)
     claims = [(f, evidence) for f in FORMATS if (evidence := f.sniff(place))]
     if len(claims) == 1:
         return claims[0][0]
     if claims:
         found = "; ".join(f"{f.name}, for {evidence}" for f, evidence in claims)
-        raise AmbiguousFormat(f"{path}: may be {len(claims)} things ({found}). Name one of the files.")
+        raise AmbiguousFormat(
+            f"{path}: may be {len(claims)} things ({found}). Name one of the files, or the format (--format)."
+        )
     if not place.exists():
         raise MissingFile(f"{path}: no such file or folder, and no checkpoint has this prefix.")
     readable = ", ".join(f.name for f in FORMATS)
     raise UnknownFormat(f"{path}: seems to be {_strangers.describe(place)}. What can be read: {readable}.")
 
 
-def read(path: str | PathLike[str], **choices: Any) -> StoredModel:
+def _named(name: str) -> Format:
+    found = [f for f in FORMATS if f.name.lower() == name.lower()] or [
+        f for f in FORMATS if name.lower() in f.name.lower()
+    ]
+    if len(found) != 1:
+        known = ", ".join(f.name for f in found or FORMATS)
+        raise CallError(
+            f"format {name!r}: {'more than one has' if found else 'none has'} this name; there are: {known}."
+        )
+    return found[0]
+
+
+def read(path: str | PathLike[str], *, format: str = "", **choices: Any) -> StoredModel:
     """The saved model at `path` as data; nothing is interpreted, no weight is loaded.
 
     Args:
         path: A file, a folder, or the prefix of a checkpoint.
+        format: As in `identify`.
         choices: Which of several models of one file, in the words of its format (`tags` for a SavedModel).
 
     Raises:
         ReadError: It is not a saved model, not a whole one, or not only one.
         CallError: The format has no such choice.
     """
-    format = identify(path)
-    unknown = sorted(choices.keys() - set(format.choices))
+    chosen = identify(path, format)
+    unknown = sorted(choices.keys() - set(chosen.choices))
     if unknown:
-        known = ", ".join(format.choices) or "none"
-        raise CallError(f"{path}: {format.name} has no choice {', '.join(unknown)}; it has: {known}.")
-    return format.read(Path(path), **choices)
+        known = ", ".join(chosen.choices) or "none"
+        raise CallError(f"{path}: {chosen.name} has no choice {', '.join(unknown)}; it has: {known}.")
+    return chosen.read(Path(path), **choices)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from reprise.errors import CallError
 from reprise.graph import Value
+from reprise.interface.ports import Setting
 from reprise.interface.recurrences import Recurrence
 from reprise.interface.structure import Structure
 
@@ -19,12 +22,14 @@ class Choices:
         outputs: Tensor names that are the outputs.
         states: Tensor names (entering or leaving) of the loop variables that are the states.
         scope: A name scope that holds the wanted model.
+        settings: Values of settings by name, instead of those that inference uses.
     """
 
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     states: tuple[str, ...] = ()
     scope: str = ""
+    settings: Mapping[str, float | int | bool] = field(default_factory=dict)
 
 
 def named(structure: Structure, name: str, option: str) -> Value:
@@ -64,3 +69,25 @@ def with_chosen_states(structure: Structure, used: tuple[Recurrence, ...], choic
     if missing:
         raise CallError(f"states: {', '.join(map(str, missing))} neither enters nor leaves a recurrence of the model")
     return tuple(chosen)
+
+
+def with_chosen_settings(found: tuple[Setting, ...], choices: Choices) -> tuple[Setting, ...]:
+    """The settings with the values that the caller gives.
+
+    Raises:
+        CallError: The model has no setting of a name, or not of the value's kind.
+    """
+    known = {s.name for s in found}
+    for name in choices.settings:
+        if name not in known:
+            raise CallError(f"settings: {name!r} is none of the model's; it has {', '.join(sorted(known)) or 'none'}")
+    return tuple(_chosen(s, choices.settings[s.name]) if s.name in choices.settings else s for s in found)
+
+
+def _chosen(setting: Setting, value: Any) -> Setting:
+    whole = not setting.dtype.startswith(("float", "bfloat"))
+    flag = setting.dtype == "bool"
+    if isinstance(value, str) or (flag and value not in (0, 1)) or (whole and value != int(value)):
+        raise CallError(f"settings: {setting.name!r} is of type {setting.dtype}, and {value!r} was given")
+    kind = bool if flag else int if whole else float
+    return replace(setting, value=kind(value), why="chosen by the caller")

@@ -11,7 +11,7 @@ from reprise.graph import Node, Value
 from reprise.interface import axes as axes_of
 from reprise.interface import names, outputs, roles, settings, states, stepping, types
 from reprise.interface.axes import Axes
-from reprise.interface.choices import Choices, with_chosen_states
+from reprise.interface.choices import Choices, with_chosen_settings, with_chosen_states
 from reprise.interface.influence import ancestors
 from reprise.interface.ports import Initial, Interface, Port, Setting, StatePort
 from reprise.interface.recurrences import Recurrence
@@ -59,7 +59,7 @@ def describe(
     entries = [v for v in outputs.sources(structure) if v in needed]
     scalars = [v for v in entries if settings.is_setting(structure, v)]
     entries = [v for v in entries if v not in scalars]
-    setting_ports = _setting_ports(structure, scalars, needed)
+    setting_ports = with_chosen_settings(_setting_ports(structure, scalars, needed), choices)
     fixed = {
         v: np.asarray(p.value, DTYPES[p.dtype])
         for p, v in zip(setting_ports, scalars, strict=True)
