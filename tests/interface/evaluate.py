@@ -181,6 +181,7 @@ OPS: dict[str, Callable[..., Any]] = {
     "Transpose": lambda n, x, order: np.transpose(x, order),
     "Reshape": lambda n, x, shape: np.reshape(x, shape),
     "ReverseV2": lambda n, x, axes: np.flip(x, tuple(axes)),
+    "GatherNd": lambda n, table, places: table[tuple(np.moveaxis(places, -1, 0))],
     "Gather": lambda n, table, ids: table[ids],
     "GatherV2": lambda n, table, ids, axis: np.take(table, ids, int(axis)),
     "Fill": lambda n, shape, x: np.full(shape, x),

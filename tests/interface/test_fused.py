@@ -91,12 +91,63 @@ def test_an_output_that_nothing_reads_is_still_what_the_operator_makes():
     assert kept.index == 0
 
 
-def test_an_operator_that_may_stop_early_stays():
-    def longest(b):
-        return b("Max", b.placeholder("lengths", None, dtype="int32"), b.const([0]), T="int32")
+def longest(b):
+    return b("Max", b.placeholder("lengths", None, dtype="int32"), b.const([0]), T="int32")
 
+
+def test_rows_beyond_the_longest_are_zeros_and_the_state_is_that_of_the_last_step_before():
     b = model(rows=longest)
-    assert unfuse(b.graph()).graph.nodes == b.nodes
+    graph, fed = unfuse(b.graph()).graph, feeds(b) | {"lengths": np.array([1, 3], np.int32)}
+    cells, outputs = truth({**fed, "x": fed["x"][:3]}, clip=3.0)
+    for name, expected in (("lstm:1", cells), ("lstm:6", outputs)):
+        found = evaluate(graph, name, fed)
+        np.testing.assert_allclose(found[:3], expected, rtol=1e-5, atol=1e-6)
+        assert not found[3:].any()
+        assert not evaluate(graph, {"lstm:1": "last_c", "lstm:6": "last_h"}[name] + ":0", fed).any()  # the last row
+    (recurrence,) = recurrences.find(analyse(graph))
+    finals = [evaluate(graph, str(s.final), fed) for s in recurrence.states]
+    np.testing.assert_allclose(finals, [cells[-1], outputs[-1]], rtol=1e-5, atol=1e-6)
+
+
+def masked(hidden=True):
+    """`LSTMBlockFusedCell` with lengths: outputs hidden beyond the end of a row, and the last state of each row."""
+    b = model(rows=longest)
+    lengths, shape = Value("lengths"), b("Shape", Value("x"), out_type="int32")
+    rows, batch = (
+        b("StridedSlice", shape, b.const([k]), b.const([k + 1]), b.const([1]), shrink_axis_mask=1) for k in (0, 1)
+    )
+    steps = b("Range", b.const(0), rows, b.const(1))
+    below = b("Less", steps, b("ExpandDims", lengths, b.const(-1)))
+    mask = b("ExpandDims", b("Transpose", b("Cast", below, DstT="float32"), b.const([1, 0])), b.const(-1))
+    shown = b("Mul", Value("lstm", 6), mask if hidden else b.const(2.0, "float32"), name="outputs")
+    places = b("Pack", lengths, b("Range", b.const(0), batch, b.const(1)), axis=1)
+    for name, first, states in (("row_c", "c", Value("lstm", 1)), ("row_h", "h", shown)):
+        before = b("ExpandDims", Value(first), b.const(0))
+        b("GatherNd", b("ConcatV2", before, states, b.const(0), name=f"join_{name}"), places, name=name)
+    del b.nodes["last_c"], b.nodes["last_h"]
+    return b
+
+
+def test_where_nothing_sees_beyond_the_end_of_a_row_its_state_is_that_of_its_own_end():
+    b = masked()
+    graph, fed = unfuse(b.graph()).graph, feeds(b) | {"lengths": np.array([0, 3], np.int32)}
+    cells, outputs = truth(fed, clip=3.0)
+    outputs[0:, 0], outputs[3:, 1] = 0, 0
+    assert not {"join_row_c", "join_row_h"} & graph.nodes.keys()
+    np.testing.assert_allclose(evaluate(graph, "outputs:0", fed), outputs, rtol=1e-5, atol=1e-6)
+    (recurrence,) = recurrences.find(analyse(graph))
+    for state, name, expected in zip(recurrence.states, ("row_c", "row_h"), (cells, outputs), strict=True):
+        assert graph[name].inputs == (state.final,)
+        rows = [fed[state.initial.node][0], expected[2, 1]]
+        np.testing.assert_allclose(evaluate(graph, f"{name}:0", fed), rows, rtol=1e-5, atol=1e-6)
+
+
+def test_where_something_sees_beyond_the_end_of_a_row_all_rows_run_to_the_longest():
+    b = masked(hidden=False)
+    graph, fed = unfuse(b.graph()).graph, feeds(b) | {"lengths": np.array([1, 3], np.int32)}
+    _, outputs = truth({**fed, "x": fed["x"][:3]}, clip=3.0)
+    np.testing.assert_allclose(evaluate(graph, "outputs:0", fed)[:3], 2 * outputs, rtol=1e-5, atol=1e-6)
+    assert graph["row_c"].op == "GatherNd"
 
 
 def test_a_graph_without_such_operators_is_the_same_graph():

@@ -2,13 +2,13 @@
 
 `BlockLSTM(seq_len_max, x [T, N, D], cs_prev, h_prev, w, wci, wcf, wco, b)` makes i, cs, f, o, ci, co and h of every
 step, each [T, N, H], with one `LSTMBlockCell` for each row. Version 2 orders the gates i, f, c, o instead of i, c, f, o
-and has no forget bias. Source: tensorflow/core/ops/rnn_ops.cc (read 2026-11-22); the gates as TensorFlow 2.21 computes.
+and has no forget bias. Rows from `seq_len_max` on are zeros. Source: tensorflow/core/ops/rnn_ops.cc (read 2026-11-22);
+the gates as TensorFlow 2.21 computes.
 `CudnnRNN` is in a module of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from reprise.interface import cudnn
 from reprise.interface.facts import Facts
 from reprise.interface.frame import Frame, dtype_of, row_count
 from reprise.interface.inline import RESULTS
+from reprise.interface.masked import ends, through
 from reprise.interface.sizes import Dim
 from reprise.interface.structure import analyse
 from reprise.tensors import Tensor, in_memory
@@ -40,17 +41,16 @@ class Unfused:
 
 
 def unfuse(graph: Graph) -> Unfused:
-    """`graph` with whole-sequence operators as frames; one that may stop before the last row stays as it is."""
-    found = [n for n in graph if n.op in FUSED and len(n.inputs) == 9 and _runs_over_all_rows(graph, n)]
+    """`graph` with whole-sequence operators as frames."""
+    found = [n for n in graph if n.op in FUSED and len(n.inputs) == 9]
     of_cudnn = [n for n in graph if n.op in cudnn.OPERATORS and len(n.inputs) == 4 and cudnn.is_plain(n)]
     if not found and not of_cudnn:
         return Unfused(graph)
     nodes = dict(graph.nodes)
     facts = Facts(analyse(graph))
     found_too = [n for n in of_cudnn if cudnn.rewrite(facts, n, nodes)]
-    finals = {final: value for node in found for final, value in _rewrite(graph, node, nodes).items()}
-    for name, last in _last_rows(graph, {n.name for n in found}).items():
-        nodes[name] = Node(name, RESULTS, (finals[last],))
+    finals = {name: value for node in found for name, value in _rewrite(graph, node, nodes).items()}
+    nodes.update((name, Node(name, RESULTS, (value,))) for name, value in finals.items())
     notes = tuple(
         f"{n.op} {n.name} runs over the whole sequence; it is read as one cell for each step"
         for n in [*found, *found_too]
@@ -58,31 +58,59 @@ def unfuse(graph: Graph) -> Unfused:
     return Unfused(Graph(nodes, graph.functions), notes)
 
 
-def _rewrite(graph: Graph, node: Node, nodes: dict[str, Node]) -> dict[Value, Value]:
-    """Puts a frame in the place of one operator; gives the last rows of its cell states and outputs."""
+def _rewrite(graph: Graph, node: Node, nodes: dict[str, Node]) -> dict[str, Value]:
+    """Puts a frame in the place of one operator; gives the nodes that look up its last states, and those states."""
     name, dtype = f"fused/{node.name}", dtype_of(graph, Value(node.name))
-    _, x, cell_state, output, weights, *peepholes, bias = node.inputs
+    longest, x, cell_state, output, weights, *peepholes, bias = node.inputs
     if node.op == "BlockLSTMV2":
         weights, bias = _reordered(name, weights, 1, dtype, nodes), _reordered(name, bias, 0, dtype, nodes)
     rows, made = row_count(name, x)
     nodes.update((n.name, n) for n in made)
     frame = Frame(name, rows)
-    entering = (frame.read("x", x, dtype), frame.carry(cell_state, dtype), frame.carry(output, dtype))
+    states = {_CELL_STATE: cell_state, _OUTPUT: output}
+    entering = {i: frame.carry(state, dtype) for i, state in states.items()}
     held = tuple(frame.constant(v) for v in (weights, *peepholes, bias))
-    cell = frame.make("LSTMBlockCell", "LSTMBlockCell", (*entering, *held), **_settings(node, dtype))
+    inputs = (frame.read("x", x, dtype), *entering.values(), *held)
+    cell = frame.make("LSTMBlockCell", "LSTMBlockCell", inputs, **_settings(node, dtype))
+    end = None if _runs_over_all_rows(graph, node) else ends(graph, node, longest, states)
+    over = None if end is None else _over(frame, end.lengths)
     last = {
-        Value(node.name, index): frame.leave(variable, Value(cell.node, index))
-        for index, variable in ((_CELL_STATE, entering[1]), (_OUTPUT, entering[2]))
+        i: frame.leave(variable, _next(frame, dtype, over, variable, Value(cell.node, i)))
+        for i, variable in entering.items()
     }
     read = {v.index for n in graph for v in n.inputs if v.node == node.name} | {_OUTPUT}
     old = replace(node, name=f"{name}/file")
     stacked = tuple(
-        frame.write(f"out/{i}", Value(cell.node, i), dtype) if i in read else Value(old.name, i)
+        frame.write(f"out/{i}", _row(frame, dtype, over, output, Value(cell.node, i)), dtype)
+        if i in read
+        else Value(old.name, i)
         for i in range(_OUTPUTS)
     )
     nodes.update(frame.nodes)
     nodes[old.name], nodes[node.name] = old, Node(node.name, RESULTS, stacked)
-    return last
+    for name in end.joined if end is not None else ():
+        del nodes[name]  # nothing reads it any more, and beyond the end of a row it would hold other numbers
+    looked_up = _last_rows(graph, node.name) if end is None else end.last
+    return {name: last[index] for name, index in looked_up.items()}
+
+
+def _over(frame: Frame, lengths: Value) -> Value:
+    """Whether a row of the batch, or all of it, has ended before this step."""
+    count = frame.make("lengths", "Cast", (lengths,), DstT="int32")
+    return frame.make("over", "GreaterEqual", (frame.counter, frame.constant(count)), T="int32")
+
+
+def _next(frame: Frame, dtype: str, over: Value | None, state: Value, made: Value) -> Value:
+    """A state after its step: what it was, where the row is over."""
+    return made if over is None else frame.make(f"next/{made.index}", "Select", (over, state, made), T=dtype)
+
+
+def _row(frame: Frame, dtype: str, over: Value | None, first: Value, made: Value) -> Value:
+    """What is written of a step: zeros, as many as the `first` state has numbers, where the row is over."""
+    if over is None:
+        return made
+    zeros = frame.constant(frame.make("zeros", "ZerosLike", (first,), T=dtype))
+    return frame.make(f"out/{made.index}", "Select", (over, zeros, made), T=dtype)
 
 
 def _settings(node: Node, dtype: str) -> dict[str, object]:
@@ -109,26 +137,19 @@ def _reordered(scope: str, weights: Value, axis: int, dtype: str, nodes: dict[st
 
 def _runs_over_all_rows(graph: Graph, node: Node) -> bool:
     """Whether `seq_len_max` is the size of the first axis of x."""
-    counted = _passed(graph, node.inputs[0], ("Cast", "Identity"))
+    counted = graph[through(graph, node.inputs[0], ("Cast", "Identity")).node]
     stated = counted.attributes.get("value")
     if counted.op == "Const" and isinstance(stated, Tensor):
         rows = Facts(analyse(graph)).shape(node.inputs[1])
         return rows is not None and rows[0] == Dim(int(stated.load()))
     if counted.op != "StridedSlice" or not _takes(graph, counted, 0):
         return False
-    shape = _passed(graph, counted.inputs[0], ("Identity",))
+    shape = graph[through(graph, counted.inputs[0], ("Identity",)).node]
     return shape.op == "Shape" and _same(graph, shape.inputs[0], node.inputs[1])
 
 
 def _same(graph: Graph, one: Value, other: Value) -> bool:
-    return one == other or _passed(graph, one, ("Identity",)) == _passed(graph, other, ("Identity",))
-
-
-def _passed(graph: Graph, value: Value, through: tuple[str, ...]) -> Node:
-    node = graph[value.node]
-    while node.op in through:
-        node = graph[node.inputs[0].node]
-    return node
+    return through(graph, one, ("Identity",)) == through(graph, other, ("Identity",))
 
 
 def _takes(graph: Graph, node: Node, row: int) -> bool:
@@ -139,13 +160,13 @@ def _takes(graph: Graph, node: Node, row: int) -> bool:
     return first and node.attributes.get("shrink_axis_mask") == 1 and not any(masks)
 
 
-def _last_rows(graph: Graph, fused: set[str]) -> Mapping[str, Value]:
-    """Nodes that take the last row of the cell states or of the outputs → what they take it from."""
+def _last_rows(graph: Graph, name: str) -> dict[str, int]:
+    """Nodes that take the last row of the cell states or of the outputs → which of the two."""
     return {
-        n.name: n.inputs[0]
+        n.name: n.inputs[0].index
         for n in graph
         if n.op == "StridedSlice"
-        and n.inputs[0].node in fused
+        and n.inputs[0].node == name
         and n.inputs[0].index in (_CELL_STATE, _OUTPUT)
         and _takes(graph, n, -1)
     }

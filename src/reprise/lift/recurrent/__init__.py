@@ -74,6 +74,8 @@ def emit(emitter: Emitter, block: Block, body: Body) -> list[str] | Miss:
     rows = [reading.row(v, lengths) for v in body.rows]
     if any(own != lengths for _, own in following) or None in rows:
         return Miss("some rows of the batch end before others, but not all states and outputs stop with them")
+    if lengths is not None and len(emitter.facts.shape(lengths) or ()) != 1:
+        return Miss("the batch ends as a whole before the sequence does")
     found = _cells(emitter, {c: leaving for c, (leaving, _) in zip(body.carried, following, strict=True)})
     if isinstance(found, Miss):
         return found
