@@ -2,7 +2,8 @@
 
 A saver's restore operator reads tensors by the names in a constant, and an assignment gives each to its variable. So
 names that an import scope changed, moving averages restored into plain variables, and parts of one stored tensor are
-all settled by the file itself. Only variables that no saver restores go by their own name.
+all settled by the file itself, and so is what a saver computes from several. Only variables that no saver restores go
+by their own name.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from reprise.errors import DamagedFile
+from reprise.formats._tf_computed import computed
 from reprise.graph import Graph, Node, ShapeAttribute, Value
 from reprise.tensors import Tensor
 
@@ -25,9 +27,11 @@ _RESTORES = frozenset({"RestoreV2", "Restore", "RestoreSlice"})
 
 
 class _Restored(NamedTuple):
+    """What an assignment gives to a variable: its name, and the tensor where that is not a whole stored one."""
+
     variable: str
-    stored: str
-    part: str
+    name: str
+    derived: Tensor | None
     by: str
 
 
@@ -37,7 +41,7 @@ class Binding:
 
     Attributes:
         names: Variable node → stored name.
-        parts: Tensors that exist only as a part of a stored one.
+        parts: Tensors that exist only as a part of a stored one, or computed from some.
         strangers: Variables whose tensor has another shape or type than they, each with both, for messages.
     """
 
@@ -49,14 +53,17 @@ class Binding:
 def bind(graph: Graph, weights: Mapping[str, Tensor], restore_op: str = "") -> Binding:
     """Variable node → stored name, by the saver of `restore_op` first, then by name, then by any other saver."""
     first = _reached_by(graph, restore_op)
-    restored = [one for one in _restored(graph) if one.stored in weights]
-    found = {one.variable: one for one in restored if one.by in first}
+    restored = sorted(_restored(graph, weights), key=lambda one: one.name in weights)  # the computed ones count first
+    found: dict[str, _Restored] = {}
+    for one in restored:
+        if one.by in first:
+            found.setdefault(one.variable, one)
     own = {node.name: _own_name(node, weights) for node in graph if node.op in _VARIABLES and node.name not in found}
     for one in restored:
         if not own.get(one.variable):
             found.setdefault(one.variable, one)
-    parts = {_part_name(one): _part(weights[one.stored], one) for one in found.values() if one.part}
-    names = {variable: _part_name(one) if one.part else one.stored for variable, one in found.items()}
+    parts = {one.name: one.derived for one in found.values() if one.derived is not None}
+    names = {variable: one.name for variable, one in found.items()}
     names.update((variable, name) for variable, name in own.items() if name)
     tensors = {variable: parts.get(name) or weights[name] for variable, name in names.items()}
     strangers = {v: _described(graph[v], tensor) for v, tensor in tensors.items() if not _fits(graph[v], tensor)}
@@ -88,10 +95,6 @@ def averages(names: Mapping[str, str], weights: Mapping[str, Tensor]) -> dict[st
     return {v: average for v, average in found.items() if weights[average].shape == weights[names[v]].shape}
 
 
-def _part_name(one: _Restored) -> str:
-    return f"{one.stored} [{one.part}]"
-
-
 def _reached_by(graph: Graph, restore_op: str) -> set[str]:
     """The operations that a saver's restore operation runs (it is a no-op that controls them)."""
     reached: set[str] = set()
@@ -111,14 +114,28 @@ def _own_name(node: Node, weights: Mapping[str, Tensor]) -> str | None:
     return next((name for name in names if name in weights), None)
 
 
-def _restored(graph: Graph) -> Iterator[_Restored]:
+def _restored(graph: Graph, weights: Mapping[str, Tensor]) -> Iterator[_Restored]:
     for node in graph:
-        if node.op in _ASSIGNS and len(node.inputs) > 1:
-            variable, value = _behind(graph, node.inputs[0]), _behind(graph, node.inputs[1])
-            if variable and value and graph[variable.node].op in _VARIABLES and graph[value.node].op in _RESTORES:
-                found = _stored_name(graph, graph[value.node], value.index)
-                if found:
-                    yield _Restored(variable.node, *found, node.name)
+        if node.op not in _ASSIGNS or len(node.inputs) < 2:
+            continue
+        variable, value = _behind(graph, node.inputs[0]), _behind(graph, node.inputs[1])
+        if variable is None or value is None or graph[variable.node].op not in _VARIABLES:
+            continue
+        named = _stored_name(graph, value)
+        if named is None:
+            tensor = computed(graph, value, lambda v: _tensor(graph, v, weights))
+            if tensor is not None:
+                yield _Restored(variable.node, f"{variable.node} [{tensor.source}]", tensor, node.name)
+        elif named[0] in weights:
+            name = f"{named[0]} [{named[1]}]" if named[1] else named[0]
+            yield _Restored(variable.node, name, _tensor(graph, value, weights) if named[1] else None, node.name)
+
+
+def _tensor(graph: Graph, value: Value, weights: Mapping[str, Tensor]) -> Tensor | None:
+    """The stored tensor, or the part of one, that an output of a restore operation has."""
+    name, part = _stored_name(graph, value) or ("", "")
+    whole = weights.get(name)
+    return _part(whole, name, part) if whole is not None and part else whole
 
 
 def _behind(graph: Graph, value: Value) -> Value | None:
@@ -133,15 +150,16 @@ def _behind(graph: Graph, value: Value) -> Value | None:
     return None
 
 
-def _stored_name(graph: Graph, restore: Node, index: int) -> tuple[str, str] | None:
-    """The name and the slice (empty for a whole tensor) that output `index` of a restore operation has."""
-    if len(restore.inputs) < 2:
+def _stored_name(graph: Graph, value: Value) -> tuple[str, str] | None:
+    """The name and the slice (empty for a whole tensor) that an output of a restore operation has; None for others."""
+    restore = graph.nodes.get(value.node)
+    if restore is None or restore.op not in _RESTORES or len(restore.inputs) < 2:
         return None
     names = _texts(graph, restore.inputs[1])
     parts = _texts(graph, restore.inputs[2]) if len(restore.inputs) > 2 else []
-    if index >= len(names):
+    if value.index >= len(names):
         return None
-    return names[index], parts[index].strip() if index < len(parts) else ""
+    return names[value.index], parts[value.index].strip() if value.index < len(parts) else ""
 
 
 def _texts(graph: Graph, value: Value) -> list[str]:
@@ -152,18 +170,18 @@ def _texts(graph: Graph, value: Value) -> list[str]:
     return [bytes(text).decode("utf-8", "replace") for text in constant.load().flat]
 
 
-def _part(whole: Tensor, one: _Restored) -> Tensor:
+def _part(whole: Tensor, name: str, part: str) -> Tensor:
     """The part of a stored tensor that is meant, such as `30 24 0,15:0,24`: the whole shape, then start,length."""
-    *shape, where = one.part.split(" ")
+    *shape, where = part.split(" ")
     match = [_EXTENT.fullmatch(extent) for extent in where.split(":")]
     if shape != [str(size) for size in whole.shape] or len(match) != len(shape) or not all(match):
         raise DamagedFile(
-            f"{whole.source}: variable {one.variable} is the part {one.part!r} of {one.stored}, "
-            f"which has the shape {list(whole.shape)}. The graph and the weights are not of one model."
+            f"{whole.source}: a variable is the part {part!r} of {name}, which has the shape {list(whole.shape)}. "
+            "The graph and the weights are not of one model."
         )
     bounds = tuple(_bounds(m, size) for m, size in zip(match, whole.shape, strict=True) if m)
-    part = tuple(s.stop - s.start for s in bounds)
-    return Tensor(whole.dtype, part, lambda: whole.load()[bounds], f"{whole.source}, part {where}")
+    sizes = tuple(s.stop - s.start for s in bounds)
+    return Tensor(whole.dtype, sizes, lambda: whole.load()[bounds], f"{whole.source}, part {where}")
 
 
 def _bounds(extent: re.Match[str], size: int) -> slice:

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from reprise.fold import FOLDABLE, fold
 from reprise.graph import Node, ShapeAttribute, Value
 from reprise.interface import malformed
-from reprise.interface.fold import FOLDABLE, fold
 from reprise.interface.sizes import Dim, Equalities, dim
 from reprise.interface.structure import Structure, is_loop_merge
 from reprise.tensors import Array

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from reprise.fold import fold
 from reprise.graph import Node, Value
 from reprise.interface.facts import Facts
-from reprise.interface.fold import fold
 from reprise.interface.structure import Structure
 from reprise.lift.recurrent.numbers import Numbers
 from reprise.tensors import Array

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
+from reprise.fold import FOLDABLE, fold
 from reprise.graph import Node, Value
-from reprise.interface.fold import FOLDABLE, fold
 from reprise.interface.structure import Structure
 from reprise.tensors import Array, Tensor
 
@@ -50,7 +48,7 @@ class Numbers:
         return self._folded(node, value.index, depth)
 
     def _folded(self, node: Node, index: int, depth: int) -> Array | None:
-        if node.op not in FOLDABLE and node.op != "Split":
+        if node.op not in FOLDABLE:
             return self._known(Value(node.name, index))
         inputs = []
         for part in node.inputs:
@@ -58,8 +56,5 @@ class Numbers:
             if numbers is None:
                 return None
             inputs.append(numbers)
-        if node.op == "Split":
-            count = int(node.attributes.get("num_split", 1))
-            return np.split(inputs[1], count, int(inputs[0]))[index]
         made = fold(node, inputs)
         return None if made is None else made[index]

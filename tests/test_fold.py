@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reprise.fold import fold
 from reprise.formats import _tf_graphdef
 from reprise.graph import Node, Value
 from reprise.interface.facts import Facts
-from reprise.interface.fold import fold
 from reprise.interface.structure import analyse
 from tests.tensorflow.building import tf, v1
 
@@ -115,3 +115,17 @@ def test_other_operators(op):
 def test_numbers_that_do_not_fit_or_would_fill_the_memory_are_left_alone(op, inputs):
     attributes = {"shrink_axis_mask": 1} if op == "StridedSlice" else {}
     assert fold(Node("x", op, (), (), attributes), [np.asarray(a) for a in inputs]) is None
+
+
+def test_divisions_into_equal_parts():
+    assert_folds(lambda: raw.Split(axis=-1, value=np.arange(12).reshape(2, 6), num_split=3))
+
+
+@pytest.mark.parametrize("sizes", [[1, 2, 3], [1, -1, 2]])
+def test_divisions_by_sizes(sizes):
+    assert_folds(lambda: raw.SplitV(value=np.arange(12).reshape(2, 6), size_splits=sizes, axis=1, num_split=3))
+
+
+@pytest.mark.parametrize("sizes", [[1, 2], [4, 5], [-1, 7]])
+def test_sizes_that_are_not_those_of_the_whole_divide_nothing(sizes):
+    assert fold(Node("x", "SplitV"), [np.arange(6), np.array(sizes), np.array(0)]) is None

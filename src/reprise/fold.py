@@ -1,4 +1,4 @@
-"""Arithmetic on small constant tensors: what TensorFlow computes of shapes, axes and permutations inside the graph."""
+"""What TensorFlow's operators make of numbers that are known: shapes, axes, permutations, parts of stored weights."""
 
 from __future__ import annotations
 
@@ -98,6 +98,26 @@ def _dynamic_stitch(node: Node, inputs: list[Array]) -> Array:
     return out
 
 
+def _split(node: Node, inputs: list[Array]) -> list[Array]:
+    axis, whole = inputs
+    return np.split(whole, int(node.attributes["num_split"]), int(axis.item()))
+
+
+def _split_by_sizes(node: Node, inputs: list[Array]) -> list[Array]:
+    whole, sizes, axis = inputs
+    along = int(axis.item())
+    left = whole.shape[along] - int(sizes[sizes >= 0].sum())
+    sizes = np.where(sizes < 0, left, sizes)
+    if left < 0 or int(sizes.sum()) != whole.shape[along]:
+        raise ValueError("sizes")
+    return np.split(whole, np.cumsum(sizes)[:-1], along)
+
+
+def _canonical_to_params(node: Node, inputs: list[Array]) -> Array:
+    """The one vector of cuDNN: all matrices, then all biases, each in the order in which the operator is given them."""
+    return np.concatenate([part.ravel() for part in inputs[3:]])
+
+
 def _invert(node: Node, inputs: list[Array]) -> Array:
     return np.argsort(inputs[0]).astype(inputs[0].dtype)
 
@@ -154,6 +174,10 @@ FOLDABLE: dict[str, Callable[[Node, list[Array]], Any]] = {
     "Reshape": lambda node, inputs: inputs[0].reshape([int(n) for n in inputs[1]]),
     "ConcatV2": lambda node, inputs: np.concatenate(inputs[:-1], int(inputs[-1].item())),
     "Concat": lambda node, inputs: np.concatenate(inputs[1:], int(inputs[0].item())),
+    "Split": _split,
+    "SplitV": _split_by_sizes,
+    **dict.fromkeys(("CudnnRNNCanonicalToParams", "CudnnRNNCanonicalToParamsV2"), _canonical_to_params),
+    "Rank": lambda node, inputs: np.asarray(inputs[0].ndim, np.int32),
     "Pack": lambda node, inputs: np.stack(inputs, int(node.attributes.get("axis", 0))),
     "Range": _range,
     "Fill": lambda node, inputs: np.full(_small(inputs[0]), inputs[1]),
