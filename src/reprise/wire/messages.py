@@ -13,6 +13,7 @@ from typing import Any
 from google.protobuf import message, text_format
 
 from reprise.errors import DamagedFile
+from reprise.wire import text
 from reprise.wire.schema import Schema
 
 _MESSAGES = """
@@ -187,9 +188,12 @@ def parse_text(name: str, data: bytes, path: Path) -> Any:
     Raises:
         DamagedFile: The text is not such a message.
     """
+    made = message_class(name)
     try:
-        return text_format.Parse(data.decode(), message_class(name)(), allow_unknown_field=True)
-    except (text_format.ParseError, RecursionError, ValueError) as error:
+        content = data.decode()
+        plain = text.encoded(made.DESCRIPTOR, content)
+        return text_format.Parse(content, made(), allow_unknown_field=True) if plain is None else made.FromString(plain)
+    except (text_format.ParseError, message.DecodeError, RecursionError, ValueError) as error:
         raise DamagedFile(
             f"{path}: expected a {name} message as text ({error}). The file is cut or changed; copy it again."
         ) from error
