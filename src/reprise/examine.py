@@ -11,7 +11,9 @@ from reprise import formats, interface
 from reprise.errors import RepriseError
 from reprise.formats import StoredModel
 from reprise.interface import Choices, Interface
+from reprise.model import RecurrentModel
 from reprise.restore import restore
+from reprise.sampling.symbols import reader
 from reprise.tensors import DTYPES, Tensor
 from reprise.vocabulary import Vocabulary
 
@@ -28,16 +30,18 @@ class Examination:
         vocabulary: That of the files, or the one that was given.
         interface: Its recurrent interface, or None where that was not established.
         obstacle: Why the model cannot be run, or None where it can.
+        silence: Why a model that can be run cannot be sampled, or None where it can.
     """
 
     stored: StoredModel
     vocabulary: Vocabulary | None
     interface: Interface | None
     obstacle: RepriseError | None
+    silence: RepriseError | None
 
     def to_json(self) -> dict[str, Any]:
         """The same facts as plain data."""
-        stored, obstacle = self.stored, self.obstacle
+        stored = self.stored
         return {
             "path": str(stored.path),
             "format": stored.format,
@@ -49,7 +53,8 @@ class Examination:
             "signatures": [asdict(s) for s in stored.signatures],
             "variables": [{"name": n, "dtype": t.dtype, "shape": list(t.shape)} for n, t in stored.weights.items()],
             "interface": None if self.interface is None else self.interface.to_json(),
-            "obstacle": None if obstacle is None else {"kind": type(obstacle).__name__, "message": str(obstacle)},
+            "obstacle": _error(self.obstacle),
+            "silence": _error(self.silence),
         }
 
     def __str__(self) -> str:
@@ -64,7 +69,7 @@ class Examination:
         yield "Vocabulary", _vocabulary(self.vocabulary, stored.vocabulary_source)
         yield "Signatures", [f"{s.name}: {', '.join(s.inputs)} → {', '.join(s.outputs)}" for s in stored.signatures]
         yield f"Variables: {_amount(stored.weights.values())}", _table(stored)
-        yield "It can be run" if self.obstacle is None else "It cannot be run", [_advice(self)]
+        yield "It can be run" if self.obstacle is None else "It cannot be run", list(_advice(self))
 
 
 def examine(path: str | PathLike[str], *, vocabulary: Vocabulary | None = None, **choices: Any) -> Examination:
@@ -78,8 +83,16 @@ def examine(path: str | PathLike[str], *, vocabulary: Vocabulary | None = None, 
     try:
         model = restore(path, vocabulary=vocabulary, **choices)
     except RepriseError as obstacle:
-        return Examination(stored, symbols, _interface(stored, choices), obstacle)
-    return Examination(stored, symbols, model.interface, None)
+        return Examination(stored, symbols, _interface(stored, choices), obstacle, None)
+    return Examination(stored, symbols, model.interface, None, _silence(model))
+
+
+def _silence(model: RecurrentModel) -> RepriseError | None:
+    try:
+        reader(model, rows=1)
+    except RepriseError as why:
+        return why
+    return None
 
 
 def _interface(stored: StoredModel, choices: Mapping[str, Any]) -> Interface | None:
@@ -112,25 +125,41 @@ def _amount(tensors: Any) -> str:
 
 
 def _table(stored: StoredModel) -> list[str]:
-    width = max((len(name) for name in stored.weights), default=0)
-    return [f"{name:{width}}  {_kind(tensor)}" for name, tensor in stored.weights.items()]
+    """A line for each variable; what an optimizer keeps of one, such as its Adam moments, stands in its line."""
+    owners = {name: _owner(name, stored.weights) for name in stored.weights}
+    kept: dict[str, list[str]] = {name: [] for name in owners}
+    for name, owner in owners.items():
+        if owner:
+            kept[owner].append(name.removeprefix(f"{owner}/"))
+    width = max((len(name) for name, owner in owners.items() if not owner), default=0)
+    return [
+        f"{name:{width}}  {_kind(stored.weights[name])}" + (f"  with {', '.join(kept[name])}" if kept[name] else "")
+        for name, owner in owners.items()
+        if not owner
+    ]
+
+
+def _owner(name: str, weights: Mapping[str, Tensor]) -> str:
+    """The variable that `name` belongs to: one of the same shape, whose name is the beginning of this one."""
+    parts = name.split("/")
+    beginnings = ("/".join(parts[:length]) for length in range(1, len(parts)))
+    return next((b for b in beginnings if b in weights and weights[b].shape == weights[name].shape), "")
 
 
 def _kind(tensor: Tensor) -> str:
     return f"{tensor.dtype} [{', '.join(map(str, tensor.shape))}]"
 
 
-def _advice(found: Examination) -> str:
-    if found.obstacle is None:
-        return (
-            f"reprise sample {found.stored.path}"
-            if _speaks(found)
-            else f"reprise run {found.stored.path} --inputs in.npz --outputs out.npz"
-        )
-    return f"{type(found.obstacle).__name__}: {found.obstacle}"
+def _advice(found: Examination) -> Iterator[str]:
+    if found.obstacle is not None:
+        yield f"{type(found.obstacle).__name__}: {found.obstacle}"
+    elif found.silence is None:
+        yield f"reprise sample {found.stored.path}"
+    else:
+        yield f"reprise run {found.stored.path} --inputs in.npz --outputs out.npz"
+        if found.vocabulary is not None:
+            yield f"it cannot be sampled: {found.silence}"
 
 
-def _speaks(found: Examination) -> bool:
-    """Whether it is a model of symbols that can be sampled."""
-    outputs = () if found.interface is None else found.interface.outputs
-    return found.vocabulary is not None and any(p.role in ("logits", "probabilities") for p in outputs)
+def _error(error: RepriseError | None) -> dict[str, str] | None:
+    return None if error is None else {"kind": type(error).__name__, "message": str(error)}

@@ -82,6 +82,16 @@ def test_an_exported_file_gives_the_same_text(reprise, folder, tmp_path):
     assert reprise("sample", tmp_path / "m.onnx", *options) == reprise("sample", folder, *options)
 
 
+def test_inspect_says_that_a_vocabulary_of_another_length_cannot_be_sampled_with(reprise, folder, tmp_path):
+    (tmp_path / "vocab.json").write_text(json.dumps({"symbols": ["a", "b", "c"]}))
+    result = reprise("inspect", folder, "--vocabulary", tmp_path / "vocab.json")
+    assert result.code == 0
+    assert f"it cannot be sampled: vocabulary: it has 3 symbols, but 'logits' of the model has {len(set(TEXT))}" in (
+        result.out
+    )
+    assert "reprise sample" not in result.out
+
+
 def test_inspect_prints_what_examine_finds(reprise, folder):
     result = reprise("inspect", folder)
     assert result == (0, f"{examine(folder)}\n", "")
@@ -89,7 +99,7 @@ def test_inspect_prints_what_examine_finds(reprise, folder):
         "TensorFlow checkpoint: ",
         "tokens:0",
         "state/layer1.c:0",
-        "rnn/layer0/kernel ",
+        "rnn/layer0/kernel       float32 [18, 48]  with Adam, Adam_1\n",
         "Evidence\n  loop",
         "It can be run",
     ):
