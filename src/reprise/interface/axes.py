@@ -46,8 +46,9 @@ class Axes:
 
     def rows(self, value: Value) -> Literal["batch-major", "time-major"] | None:
         """`batch-major` or `time-major` where the first axis of `value` holds both."""
-        first = next(iter(self.facts.shape(value) or ()), Dim(1)).symbols
-        if len(first) != 2 or self.batch not in first or not self.times & set(first):
+        size = next(iter(self.facts.shape(value) or ()), Dim(1))
+        first = size.symbols
+        if size.scale != 1 or len(first) != 2 or self.batch not in first or not self.times & set(first):
             return None
         return "batch-major" if first[0] == self.batch else "time-major"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reprise.errors import AmbiguousInterface, CallError, NoRecurrence
 from reprise.graph import Graph, Value
-from reprise.interface import outputs, recurrences, settings
+from reprise.interface import outputs, paths, recurrences, settings
 from reprise.interface.choices import Choices, named
 from reprise.interface.describe import Discovery, describe
 from reprise.interface.facts import Facts
@@ -67,9 +67,13 @@ def _choose(
             raise NoRecurrence(f"outputs {', '.join(choices.outputs)}: they depend on no recurrence of the graph")
         return values, _upstream_too(structure, found, used), (f"outputs chosen: {', '.join(choices.outputs)}",)
     given = tuple(named(structure, name, "inputs") for name in choices.inputs)
-    predicted = outputs.predictions(structure, found, given)
-    groups = _groups(structure, found, predicted)
-    return _select(structure, groups, choices)
+    scoring = paths.find(structure)
+    models = tuple(r for r in found if r.loop.name not in {p.loop for p in scoring})
+    if not models:
+        scoring, models = (), found
+    predicted = outputs.predictions(structure, models, given, {p.scores: p.parts for p in scoring})
+    values, used, why = _select(structure, _groups(structure, models, predicted), choices)
+    return values, used, (*why, *(str(p) for p in scoring if p.scores in values))
 
 
 @dataclass(frozen=True, slots=True)

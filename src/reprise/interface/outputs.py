@@ -8,7 +8,7 @@ an output. What is joined with foreign values that do depend on it belongs to th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from reprise.graph import Node, Value
@@ -77,16 +77,26 @@ def _from(structure: Structure, consumer: str, producer: str) -> Iterable[Value]
     return (v for v in structure.graph[consumer].inputs if v.node == producer)
 
 
-def predictions(structure: Structure, recurrences: Collection[Recurrence], given: Collection[Value]) -> Predictions:
-    """The outputs of `recurrences`; `given` are values besides placeholders that count as wanted inputs."""
+def predictions(
+    structure: Structure,
+    recurrences: Collection[Recurrence],
+    given: Collection[Value],
+    scoring: Mapping[Value, Collection[str]] | None = None,
+) -> Predictions:
+    """The outputs of `recurrences`.
+
+    `given` are values besides placeholders that count as wanted inputs; `scoring` holds the scores that a loss or a
+    decoder reads that is no operator of its own → the nodes where it begins.
+    """
     every = sources(structure)
     from_sources = Influence(structure, every)
     leaves = {v: r for r in recurrences for v in _leaving(structure, r)}
     reached = Influence(structure, tuple(leaves))
     wanted = _wanted(structure, recurrences, from_sources, every) | {s for s in every if s in given}
     foreign = sum(1 << i for i, s in enumerate(every) if s not in wanted)
-    kinds = _Kinds(structure, reached, from_sources, foreign)
-    ends = kinds.outputs()
+    kinds = _Kinds(structure, reached, from_sources, foreign, {n for names in (scoring or {}).values() for n in names})
+    scores = [v for v in scoring or () if v.node in kinds.candidates]
+    ends = [*scores, *(v for v in kinds.outputs() if not (scores and _only_rearranges(structure, v, scores)))]
     found = [v for end in ends for v in _presented(structure, end, kinds)] or [
         v for end in ends if (v := _behind_cost(structure, end, kinds)) is not None
     ]
@@ -148,23 +158,27 @@ def _may_be_output(structure: Structure, name: str) -> bool:
 class _Kinds:
     """Sorts the nodes behind the recurrences into predictions and the rest."""
 
-    def __init__(self, structure: Structure, reached: Influence, from_sources: Influence, foreign: int) -> None:
+    def __init__(
+        self, structure: Structure, reached: Influence, from_sources: Influence, foreign: int, lost: Collection[str]
+    ) -> None:
         self._structure = structure
+        self._losses = {n.name for n in structure.graph if n.op in _LOSSES} | set(lost)
         self._reached = reached
         self._targets = tuple(s for i, s in enumerate(from_sources.seeds) if foreign >> i & 1)
         self._foreign = {n.name for n in structure.graph if from_sources.mask(Value(n.name)) & foreign}
         self._recurrent = {n.name for n in structure.graph if reached.mask(Value(n.name))}
         self.candidates = {name for name in self._recurrent - self._foreign if _may_be_output(structure, name)}
         self._remove_losses()
-        self._before = ancestors(structure, reached.seeds)
+        self._before = ancestors(
+            structure, [*reached.seeds, *(v for name in lost for v in structure.graph[name].inputs)]
+        )
         self._after_loss = self._gradients()
         self.candidates -= self._after_loss
         self.joined = False
 
     def _remove_losses(self) -> None:
         """What is computed from a loss operator is no prediction even where its targets are the inputs themselves."""
-        losses = {n.name for n in self._structure.graph if n.op in _LOSSES and n.name in self._recurrent}
-        lost = _downstream(self._structure, losses)
+        lost = _downstream(self._structure, self._losses & self._recurrent)
         self._foreign |= lost
         self.candidates -= lost
         self._lost = lost
@@ -239,7 +253,7 @@ class _Kinds:
     def _joins_targets(self, consumer: str, name: str) -> bool:
         node = self._structure.graph[consumer]
         others = [v for v in node.inputs if v.node != name]
-        if node.op in _LOSSES:
+        if consumer in self._losses:
             return True
         return any(self._is_target(v) for v in others)
 

@@ -77,11 +77,12 @@ class Recurrence:
 
 def find(structure: Structure) -> tuple[Recurrence, ...]:
     """All loops of `structure` that carry recurrent state, inner loops of other loops left out."""
-    found = (_recurrence(structure, loop) for loop in structure.loops.values() if len(loop.context) == 1)
+    found = (recurrence(structure, loop) for loop in structure.loops.values() if len(loop.context) == 1)
     return tuple(r for r in found if r is not None)
 
 
-def _recurrence(structure: Structure, loop: Loop) -> Recurrence | None:
+def recurrence(structure: Structure, loop: Loop) -> Recurrence | None:
+    """What `loop` carries, or None where it carries no state or belongs to a gradient."""
     body = [n for n in structure.graph if structure.context(Value(n.name))[: len(loop.context)] == loop.context]
     if any(n.op.startswith(_POPS) for n in body):
         return None
