@@ -18,7 +18,7 @@ from reprise.tensors import DTYPES, Tensor
 from reprise.vocabulary import Vocabulary
 
 #: What of the arguments of `restore` concerns reading the files.
-_READING = frozenset({"format", "tags"})
+_READING = frozenset({"format", "tags", "graph"})
 
 
 @dataclass(frozen=True, slots=True)

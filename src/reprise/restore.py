@@ -28,6 +28,7 @@ def restore(
     settings: Mapping[str, float | int | bool] | None = None,
     format: str = "",
     tags: Sequence[str] = (),
+    graph: str | PathLike[str] | None = None,
     averages: bool = False,
     vocabulary: Vocabulary | None = None,
     threads: int = THREADS,
@@ -43,6 +44,7 @@ def restore(
         settings: Values of settings by name, such as a keep probability, instead of those that inference uses.
         format: The name of the format, where the files could be of several.
         tags: The tags of the wanted MetaGraph, where a SavedModel holds several.
+        graph: The file with the graph of a checkpoint, where no `.meta` of its name is beside it.
         averages: Use the moving averages of the weights that the file keeps beside them.
         vocabulary: The symbols, where the file does not have them.
         threads: How many threads one call may use; 1 is best where many models or sessions share the machine.
@@ -50,7 +52,8 @@ def restore(
     Raises:
         RepriseError: The file cannot be read, understood or run; the message says where and why.
     """
-    stored = formats.read(path, format=format, **({"tags": tuple(tags)} if tags else {}))
+    reading = {"tags": tuple(tags), "graph": graph}
+    stored = formats.read(path, format=format, **{name: said for name, said in reading.items() if said})
     choices = Choices(tuple(inputs), tuple(outputs), tuple(states), scope, settings or {})
     if stored.foreign is not None:
         _refuse(stored, choices)

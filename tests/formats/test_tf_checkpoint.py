@@ -146,6 +146,72 @@ def test_a_meta_file_named_apart_from_its_checkpoint(folder, name):
         assert "cell/kernel" in model.weights
 
 
+def apart(folder, name, change=lambda graph: None):
+    """Puts the graph of a checkpoint into a file of another name, changed; the MetaGraph itself goes away."""
+    meta = folder / "v2" / "model.ckpt-300.meta"
+    graph = messages.parse("MetaGraphDef", meta.read_bytes(), meta).graph_def
+    change(graph)
+    text = name.endswith("txt")
+    (folder / "v2" / name).write_bytes(str(graph).encode() if text else graph.SerializeToString())
+    return meta
+
+
+@pytest.mark.parametrize("name", ["graph.pbtxt", "train.pb"])
+def test_a_graph_written_beside_a_checkpoint_is_its_graph_if_its_variables_are_there(folder, name):
+    apart(folder, name).unlink()
+    model = formats.read(folder / "v2" / "model.ckpt-300")
+    assert model.variable_names["cell/kernel"] == "cell/kernel"
+    assert model.files[0].name == name
+    assert f"the graph is that of {name}, whose variables all are in the checkpoint" in model.notes[0]
+
+
+def rename_a_variable(graph):
+    node = next(node for node in graph.node if node.op == "VarHandleOp")
+    for other in graph.node:
+        other.input[:] = [text.replace(node.name, "apart") if text == node.name else text for text in other.input]
+    node.attr["shared_name"].s = b"apart"
+    for other in graph.node:
+        if other.op == "Const" and other.attr["value"].tensor.string_val:
+            names = other.attr["value"].tensor.string_val
+            names[:] = [b"apart" if text == node.name.encode() else text for text in names]
+    node.name = "apart"
+
+
+def widen_a_variable(graph):
+    node = next(node for node in graph.node if node.op == "VarHandleOp")
+    node.attr["shape"].shape.dim[0].size += 1
+
+
+@pytest.mark.parametrize("change", [rename_a_variable, widen_a_variable])
+def test_a_graph_with_other_variables_is_not_taken_and_the_reason_told(folder, change):
+    apart(folder, "graph.pbtxt", change).unlink()
+    model = formats.read(folder / "v2")
+    assert model.graph is None
+    assert "graph.pbtxt is not its graph: 1 of its variables are not in the checkpoint, or not of" in model.notes[0]
+
+
+def test_of_two_graphs_that_differ_none_is_guessed_and_either_can_be_chosen(folder):
+    apart(folder, "graph.pbtxt")
+    apart(folder, "eval.pb", lambda graph: graph.node.add(name="more", op="NoOp")).unlink()
+    with pytest.raises(
+        AmbiguousFormat, match=r"several graphs .* eval\.pb, graph\.pbtxt\. Choose one with graph= \(--gra"
+    ):
+        formats.read(folder / "v2")
+    for name, has in (("graph.pbtxt", False), ("eval.pb", True)):
+        assert ("more" in formats.read(folder / "v2", graph=folder / "v2" / name).graph) is has
+
+
+def test_the_same_graph_twice_is_one_graph_and_what_is_no_graph_is_told(folder):
+    apart(folder, "graph.pbtxt")
+    apart(folder, "graph.pb").unlink()
+    (folder / "v2" / "labels.pbtxt").write_text("item { id: 1 }")
+    model = formats.read(folder / "v2")
+    assert model.files[0].name == "graph.pb"
+    assert "labels.pbtxt holds no graph that can be read" in model.notes
+    with pytest.raises(DamagedFile, match=r"labels\.pbtxt: "):
+        formats.read(folder / "v2", graph=folder / "v2" / "labels.pbtxt")
+
+
 def test_a_graph_without_weights_says_so(folder):
     for file in [*(folder / "v2").glob("*.index"), *(folder / "v2").glob("*.data*")]:
         file.unlink()

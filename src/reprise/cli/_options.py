@@ -25,6 +25,8 @@ def add_model(parser: ArgumentParser) -> None:
     group.add_argument("--set", dest="settings", metavar="NAME=VALUE", action=_Assign, default={}, help=about)
     group.add_argument("--format", metavar="NAME", default="", help="one of `reprise formats`, or a part of its name")
     group.add_argument("--tags", metavar="TAG", nargs="+", default=[], help="which of several graphs in a SavedModel")
+    about = "the graph of a checkpoint that has no .meta of its name"
+    group.add_argument("--graph", metavar="FILE", type=Path, help=about)
     group.add_argument("--averages", action="store_true", help="use the moving averages of the weights")
     about = "how many threads a call may use; 1 is best beside other work"
     group.add_argument("--threads", metavar="N", type=int, default=SUPPRESS, help=about)

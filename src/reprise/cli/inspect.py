@@ -11,6 +11,7 @@ from reprise.cli._options import add_model
 EXAMPLES = """\
   reprise inspect model.ckpt-2000
   reprise inspect frozen.pb --scope decoder
+  reprise inspect model.ckpt-2000 --graph graph.pbtxt
   reprise inspect frozen.pb --input Placeholder_1:0 --output add_7:0
   reprise inspect model.ckpt.meta --json | jq .interface"""
 

@@ -27,6 +27,7 @@ class Place:
         index: The index of a V2 checkpoint.
         v1: The files of a V1 checkpoint: one, or its shards.
         meta: The graph.
+        others: Files of the folder that may hold the graph, where no file says so by its name.
         evidence: Why these files, one clause.
         notes: Choices that were made, for the user.
     """
@@ -35,6 +36,7 @@ class Place:
     index: Path | None = None
     v1: tuple[Path, ...] = ()
     meta: Path | None = None
+    others: tuple[Path, ...] = ()
     evidence: str = ""
     notes: tuple[str, ...] = ()
 
@@ -64,13 +66,12 @@ def locate(path: Path) -> Place | None:
 
 def _at_prefix(prefix: Path, notes: tuple[str, ...] = ()) -> Place | None:
     index, meta = _beside(prefix, ".index"), _beside(prefix, ".meta")
-    if index.is_file():
+    v1 = () if index.is_file() else _v1_files(prefix)
+    if index.is_file() or v1:
         graph, more = _meta_of(prefix)
-        return Place(prefix, index, (), graph, _clause(index, graph), (*notes, *more))
-    v1 = _v1_files(prefix)
-    if v1:
-        graph, more = _meta_of(prefix)
-        return Place(prefix, None, v1, graph, _clause(v1[0], graph), (*notes, *more))
+        others = () if graph else _graphs(prefix.parent)
+        evidence = _clause(v1[0] if v1 else index, graph)
+        return Place(prefix, None if v1 else index, v1, graph, others, evidence, (*notes, *more))
     shards = sorted(prefix.parent.glob(f"{_literal(prefix.name)}.data-*-of-*"))
     if shards:
         raise MissingFile(
@@ -130,18 +131,25 @@ def _is_v1(path: Path) -> bool:
 
 
 def _meta_of(prefix: Path) -> tuple[Path | None, tuple[str, ...]]:
-    """The graph of a checkpoint: its own, that of the name without the step, or the only one that can be meant."""
+    """The graph of a checkpoint: its own, or that of its name with another step or without."""
     own = _beside(prefix, ".meta")
     if own.is_file():
         return own, ()
-    stem = _stem(prefix)
-    metas = sorted(prefix.parent.glob("*.meta"), key=_order)
-    related = [m for m in metas if _stem(m.with_suffix("")) == stem] or metas
-    if not related:
+    related = _metas(prefix.parent).get(_stem(prefix))
+    if related is None:
         return None, ()
-    if len({_stem(m.with_suffix("")) for m in related}) > 1:
-        return None, (f"the graph of {prefix.name} is not known: {_listed(metas)} are here and none has its name",)
-    return related[-1], (f"the graph is that of {related[-1].name}; no .meta file has the checkpoint's name",)
+    return related, (f"the graph is that of {related.name}; no .meta file has the checkpoint's name",)
+
+
+def _metas(folder: Path) -> dict[str, Path]:
+    """The MetaGraph of the highest step for each name without it."""
+    return {_stem(meta.with_suffix("")): meta for meta in sorted(folder.glob("*.meta"), key=_order)}
+
+
+def _graphs(folder: Path) -> tuple[Path, ...]:
+    """The files of a folder that may hold a graph, of each series of MetaGraphs the last."""
+    others = (file for file in folder.iterdir() if file.suffix in (".pbtxt", ".pb"))
+    return tuple(sorted([*_metas(folder).values(), *others]))
 
 
 def _of_meta(meta: Path) -> Place | None:
@@ -156,7 +164,7 @@ def _of_meta(meta: Path) -> Place | None:
         return place
     chosen, notes = _choose(meta.parent, related)
     found = _at_prefix(chosen, notes)
-    return found and Place(found.prefix, found.index, found.v1, meta, _clause(chosen, meta), found.notes)
+    return found and Place(found.prefix, found.index, found.v1, meta, (), _clause(chosen, meta), found.notes)
 
 
 def _in_folder(folder: Path) -> Place | None:

@@ -95,6 +95,21 @@ def averages(names: Mapping[str, str], weights: Mapping[str, Tensor]) -> dict[st
     return {v: average for v, average in found.items() if weights[average].shape == weights[names[v]].shape}
 
 
+def unfilled(graph: Graph, names: Mapping[str, str]) -> tuple[str, ...]:
+    """Variables without a stored tensor of those that a saver of the graph restores; of all, where it has no saver.
+
+    Others, such as counters of an input pipeline, are never saved.
+    """
+    restored = set()
+    for node in graph:
+        if node.op in _ASSIGNS and len(node.inputs) > 1:
+            variable, value = _behind(graph, node.inputs[0]), _behind(graph, node.inputs[1])
+            if variable is not None and value is not None and graph[value.node].op in _RESTORES:
+                restored.add(variable.node)
+    expected = restored or {node.name for node in graph if node.op in _VARIABLES}
+    return tuple(sorted(expected - names.keys()))
+
+
 def _reached_by(graph: Graph, restore_op: str) -> set[str]:
     """The operations that a saver's restore operation runs (it is a no-op that controls them)."""
     reached: set[str] = set()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
 
 from reprise.errors import MissingFile, ReadError
-from reprise.formats import _sidecars, _tf_bundle, _tf_metagraph, _tf_v1
+from reprise.formats import _sidecars, _tf_beside, _tf_bundle, _tf_v1
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._tf_places import Place, locate
 
@@ -21,18 +22,19 @@ def sniff(path: Path) -> str | None:
     return place.evidence if place else None
 
 
-def read(path: Path) -> StoredModel:
-    """The checkpoint that `path` means: a folder, a prefix, or any of its files."""
+def read(path: Path, *, graph: str | PathLike[str] | None = None) -> StoredModel:
+    """The checkpoint that `path` means: a folder, a prefix, or any of its files; its graph may be in another file."""
     place = locate(path)
     if place is None:
         raise MissingFile(
             f"{path}: no checkpoint is here; expected files such as model.ckpt.index and model.ckpt.meta."
         )
     bundle = _bundle(place)
-    content = _tf_metagraph.Content(weights=bundle.tensors)
-    if place.meta:
-        content = _tf_metagraph.content(_tf_metagraph.read(place.meta), bundle.tensors, place.meta)
-    found = _sidecars.Found(content.vocabulary, str(place.meta))
+    named = Path(graph) if graph else place.meta
+    content, file, chosen = (
+        _tf_beside.read(named, bundle.tensors) if named else _tf_beside.find(place.prefix, place.others, bundle.tensors)
+    )
+    found = _sidecars.Found(content.vocabulary, str(file))
     if found.vocabulary is None:
         found = _sidecars.find(place.prefix.parent)
     return StoredModel(
@@ -45,8 +47,8 @@ def read(path: Path) -> StoredModel:
         signatures=content.signatures,
         vocabulary=found.vocabulary,
         vocabulary_source=found.source,
-        files=(*((place.meta,) if place.meta else ()), *bundle.files),
-        notes=(*place.notes, *bundle.notes, *content.notes, *found.notes),
+        files=(*((file,) if file else ()), *bundle.files),
+        notes=(*place.notes, *chosen, *bundle.notes, *content.notes, *found.notes),
         metadata=content.metadata,
     )
 
@@ -64,4 +66,5 @@ FORMAT = Format(
     spec="tensorflow/core/util/tensor_bundle/tensor_bundle.h and tensorflow/core/protobuf/meta_graph.proto",
     sniff=sniff,
     read=read,
+    choices=("graph",),
 )
