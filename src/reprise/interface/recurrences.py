@@ -1,8 +1,9 @@
 """Loops that carry recurrent state, and which of their variables are that state.
 
-A loop variable is recurrent state when its next value depends on it through computation, and it is neither a counter,
-a TensorArray, a flag nor a running sum that nothing else in the loop reads. Loops of the gradient are no candidates:
-they pop the stacks that the forward loop pushed.
+A loop variable is recurrent state when its next value depends on it through computation, or when it keeps something of
+this step (its input, a state) for the next, and it is neither the number of the step, a TensorArray, a flag nor a
+running sum that nothing else in the loop reads. What only fetches the input of the next step ahead of time is no state.
+Loops of the gradient are no candidates: they pop the stacks that the forward loop pushed.
 """
 
 from __future__ import annotations
@@ -89,18 +90,32 @@ def recurrence(structure: Structure, loop: Loop) -> Recurrence | None:
     soft = Influence(structure, [c.entering for c in loop.carried], SHAPE_ONLY | DISCRETE, within=loop.name)
     numeric = [c for c in loop.carried if _may_be_state(structure, loop, c, soft)]
     cyclic = _in_cycles({c: [d for d in numeric if soft.mask(c.leaving) & soft.mask(d.entering)] for c in numeric})
-    states = tuple(c for c in numeric if c in cyclic)
-    if not states:
+    if not cyclic:
         return None
-    counters = tuple(c for c in loop.carried if is_counter(structure, c))
+    reads = tuple(_reads(structure, body))
+    kept = kept_for_the_next(structure, loop, [c for c in numeric if c not in cyclic], reads)
+    states = tuple(c for c in numeric if c in (*cyclic, *kept))
+    counters = tuple(c for c in loop.carried if c not in states and is_counter(structure, c))
     return Recurrence(
         loop,
         states,
         counters,
         tuple(c for c in loop.carried if c not in states and c not in counters and _is_fed_back(structure, c)),
-        tuple(_reads(structure, body)),
+        reads,
         tuple(_writes(structure, loop, body)),
     )
+
+
+def kept_for_the_next(
+    structure: Structure, loop: Loop, candidates: Sequence[Carried], reads: Sequence[Read]
+) -> list[Carried]:
+    """Those of `candidates` that hand something of this step to the next, which computes with it."""
+    now = {c.entering for c in loop.carried if is_counter(structure, c)}
+    rows = [Value(r.node) for r in reads if structure.plain(r.index) in now]
+    entering = [c.entering for c in loop.carried if c.entering not in now]
+    made_of = Influence(structure, [*rows, *entering], within=loop.name)
+    used = {v for c in loop.carried for v in made_of.of(c.leaving) if v != c.entering}
+    return [c for c in candidates if c.entering in used and made_of.mask(c.leaving) and not _is_fed_back(structure, c)]
 
 
 def is_counter(structure: Structure, carried: Carried) -> bool:
@@ -112,10 +127,11 @@ def is_counter(structure: Structure, carried: Carried) -> bool:
     if carried.entering not in sides:
         return False
     other = made.inputs[1 - sides.index(carried.entering)]
-    return _constant(structure, other) == 1
+    return constant(structure, other) == 1
 
 
-def _constant(structure: Structure, value: Value) -> float | None:
+def constant(structure: Structure, value: Value) -> float | None:
+    """The number that the file has for `value`, None where it is not a single constant."""
     node = structure.graph.nodes.get(structure.origin(value).node)
     tensor = node.attributes.get("value") if node is not None and node.op == "Const" else None
     return tensor.load().item() if isinstance(tensor, Tensor) and tensor.size == 1 else None
@@ -126,7 +142,7 @@ def _may_be_state(structure: Structure, loop: Loop, carried: Carried, soft: Infl
         structure.source(carried.leaving) == carried.entering
         or _is_array(structure, carried)
         or _is_sum(structure, loop, carried, soft)
-        or is_counter(structure, carried)
+        or (is_counter(structure, carried) and soft.mask(loop.condition) & soft.mask(carried.entering))
     )
 
 

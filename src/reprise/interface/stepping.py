@@ -8,15 +8,16 @@ to keep rows apart mixes them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from reprise.graph import Node, Value
+from reprise.interface import memory
 from reprise.interface.axes import Axes
 from reprise.interface.influence import SHAPE_ONLY, Influence, ancestors
-from reprise.interface.recurrences import Read, Recurrence, stacked_by
+from reprise.interface.recurrences import Recurrence
 from reprise.interface.structure import Carried, Structure
 
 
@@ -60,7 +61,7 @@ def obstacle(
         return "no input has an axis of time: the graph makes the sequence itself from what it is given"
     kinds = _kinds(structure, used, axes, inputs, outputs)
     for recurrence in used:
-        why = _inside(structure, recurrence)
+        why = memory.obstacle(structure, recurrence, outputs)
         if why:
             return why
     mixed = [k.why for v in outputs if (k := kinds.get(structure.result(v).node, STILL)).name == "mixed"]
@@ -236,42 +237,3 @@ _RULES: dict[str, Callable[[Structure, Axes, Node, list[Kind]], Kind]] = {
     "Reshape": _reshaped,
     "GatherNd": _chosen,
 }
-
-
-def _inside(structure: Structure, recurrence: Recurrence) -> str:
-    """What in the body of a loop depends on the number of the iteration."""
-    counters = {c.entering for c in recurrence.counters}
-    for read in recurrence.reads:
-        if structure.plain(read.index) not in counters and not _is_lagged(structure, recurrence, read):
-            return f"loop {recurrence.loop.name!r} reads its input in another order than that of time ({read.node})"
-    blocked = SHAPE_ONLY | _COMPARISONS | frozenset(_indexed(structure, recurrence))
-    influence = Influence(structure, tuple(counters), blocked, within=recurrence.loop.name)
-    results = [c.leaving for c in recurrence.states] + [w.element for w in recurrence.writes]
-    if any(influence.mask(v) for v in results):
-        return f"loop {recurrence.loop.name!r} computes with the number of the step"
-    return ""
-
-
-def _is_lagged(structure: Structure, recurrence: Recurrence, read: Read) -> bool:
-    """`raw_rnn` reads row t+1 at the end of step t, and row 0 before the loop."""
-    if structure.plain(read.index) not in {structure.source(c.leaving) for c in recurrence.counters}:
-        return False
-    firsts = [
-        n
-        for c in recurrence.loop.carried
-        for n in ancestors(structure, [c.initial])
-        if structure.graph[n].op.startswith(("TensorArrayRead", "TensorListGetItem"))
-    ]
-    return any(stacked_by(structure, structure.graph[n]) == read.stacked for n in firsts)
-
-
-_COMPARISONS = frozenset("Less LessEqual Greater GreaterEqual Equal NotEqual".split())
-
-
-def _indexed(structure: Structure, recurrence: Recurrence) -> Iterable[str]:
-    """Operators that read and write arrays by the number of the step."""
-    return {
-        n.op
-        for n in structure.graph
-        if n.op.startswith(("TensorArrayRead", "TensorArrayWrite", "TensorListGet", "TensorListSet"))
-    }

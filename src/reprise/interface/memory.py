@@ -1,0 +1,97 @@
+"""Whether the body of a loop knows nothing but its inputs and states: no number of the step, no memory left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from reprise.graph import Node, Value
+from reprise.interface.influence import SHAPE_ONLY, Influence, ancestors
+from reprise.interface.recurrences import Read, Recurrence, constant, kept_for_the_next, stacked_by
+from reprise.interface.structure import Carried, Structure
+from reprise.interface.types import dtype
+from reprise.tensors import Tensor
+
+_ORDERINGS = frozenset("Less LessEqual Greater GreaterEqual".split())
+_INDEXED = ("TensorArrayRead", "TensorArrayWrite", "TensorListGet", "TensorListSet")
+
+
+def obstacle(structure: Structure, recurrence: Recurrence, outputs: Sequence[Value]) -> str:
+    """What in the body of a loop depends on the number of the iteration."""
+    counters = {c.entering for c in recurrence.counters}
+    for read in recurrence.reads:
+        if structure.plain(read.index) not in counters and not _is_lagged(structure, recurrence, read):
+            return f"loop {recurrence.loop.name!r} reads its input in another order than that of time ({read.node})"
+    for counter in recurrence.counters:
+        first = constant(structure, counter.initial)
+        if first and any(structure.plain(r.index) == counter.entering for r in recurrence.reads):
+            return f"loop {recurrence.loop.name!r} begins with row {int(first)} of its input"
+    blocked = SHAPE_ONLY | _indexed(structure)
+    influence = Influence(structure, [*counters, *_limits(structure, recurrence)], blocked, within=recurrence.loop.name)
+    results = [c.leaving for c in recurrence.states] + [w.element for w in recurrence.writes]
+    if any(counters & set(influence.of(v)) for v in results):
+        return f"loop {recurrence.loop.name!r} computes with the number of the step"
+    for lost in _lost(structure, recurrence, outputs):
+        return f"loop {recurrence.loop.name!r} keeps {lost.final or lost.entering}, which cannot be held as a state"
+    return ""
+
+
+def _lost(structure: Structure, recurrence: Recurrence, outputs: Sequence[Value]) -> Iterator[Carried]:
+    """What a loop carries from step to step that is none of its states, and that its results are made of."""
+    accounted = {
+        *recurrence.states,
+        *recurrence.counters,
+        *recurrence.fed_back,
+        *(w.carried for w in recurrence.writes),
+    }
+    rest = [
+        c
+        for c in recurrence.loop.carried
+        if c not in accounted
+        and structure.source(c.leaving) != c.entering
+        and dtype(structure, c.entering) not in ("bool", "resource", "variant")
+    ]
+    yield from kept_for_the_next(structure, recurrence.loop, rest, recurrence.reads)
+    own = Influence(structure, [c.entering for c in rest], SHAPE_ONLY, within=recurrence.loop.name)
+    wanted = ancestors(structure, outputs)
+    yield from (c for c in rest if c.final and c.final.node in wanted and c.entering in own.of(c.leaving))
+
+
+def _body(structure: Structure, recurrence: Recurrence) -> Iterator[Node]:
+    context = recurrence.loop.context
+    return (n for n in structure.graph if structure.context(Value(n.name))[: len(context)] == context)
+
+
+def _limits(structure: Structure, recurrence: Recurrence) -> Iterator[Value]:
+    """What asks whether the loop or a row has ended: the number of this step or the next beside one from outside."""
+    numbers = {structure.source(v) for c in recurrence.counters for v in (c.entering, c.leaving)}
+    for node in _body(structure, recurrence):
+        if node.op == "LoopCond":
+            yield Value(node.name)
+        elif node.op in _ORDERINGS and numbers & {structure.plain(v) for v in node.inputs}:
+            others = [structure.graph[structure.origin(v).node] for v in node.inputs]
+            if not any(_is_constant(n) for n in others):
+                yield Value(node.name)
+
+
+def _is_constant(node: Node) -> bool:
+    """Whether a node is a single number that the file has: a step of its own, not the length of a row."""
+    tensor = node.attributes.get("value")
+    return node.op == "Const" and isinstance(tensor, Tensor) and tensor.size == 1
+
+
+def _is_lagged(structure: Structure, recurrence: Recurrence, read: Read) -> bool:
+    """`raw_rnn` reads row t+1 at the end of step t, and row 0 before the loop."""
+    if structure.plain(read.index) not in {structure.source(c.leaving) for c in recurrence.counters}:
+        return False
+    firsts = [
+        n
+        for c in recurrence.loop.carried
+        for n in ancestors(structure, [c.initial])
+        if structure.graph[n].op.startswith(("TensorArrayRead", "TensorListGetItem"))
+    ]
+    return any(stacked_by(structure, structure.graph[n]) == read.stacked for n in firsts)
+
+
+def _indexed(structure: Structure) -> frozenset[str]:
+    """Operators that read and write arrays by the number of the step."""
+    return frozenset(n.op for n in structure.graph if n.op.startswith(_INDEXED))

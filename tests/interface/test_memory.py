@@ -1,0 +1,98 @@
+"""Everything that a loop hands from step to step is a state, or the model says why it cannot be stepped."""
+
+import numpy as np
+import pytest
+
+import reprise
+from tests.graphs import D, H, N, T, V, dense, interface_of, rolled, saved
+from tests.tensorflow.building import tf, v1, variable
+
+
+def remembers_input(x, before, h):
+    return x, tf.tanh(dense("cell", tf.concat([x, before, h], 1), H))
+
+
+def remembers_two_steps(x, two_ago, one_ago):
+    return one_ago, tf.tanh(dense("cell", tf.concat([x, two_ago], 1), H))
+
+
+def counts(x, n, h):
+    return n + 1.0, tf.tanh(dense("cell", tf.concat([x / (1.0 + n), h], 1), H))
+
+
+def remembers_symbol(x, symbol, h):
+    after = tf.tanh(dense("cell", tf.concat([x, tf.one_hot(symbol, 3), h], 1), H))
+    return tf.cast(x[:, 0] > 0, tf.int32) + tf.cast(x[:, 1] > 0, tf.int32), after
+
+
+def restored(tmp_path, cell, *widths, first=tf.float32):
+    def graph():
+        rows = v1.placeholder(tf.float32, [None, None, D], "x")
+        count = tf.shape(rows)[1]
+        start = [tf.zeros([count, width] if width else [count], first if i == 0 else tf.float32)
+                 for i, width in enumerate(widths)]  # fmt: skip
+        hidden, _ = rolled(cell, rows, start)
+        tf.tensordot(hidden, variable("output", H, V), [[2], [0]], name="y")
+
+    return reprise.restore(saved(tmp_path, graph))
+
+
+@pytest.mark.parametrize(
+    ("cell", "widths"), [(remembers_input, (D, H)), (remembers_two_steps, (H, H)), (counts, (1, H))]
+)
+def test_what_is_kept_for_the_next_step_is_a_state(tmp_path, cell, widths):
+    model = restored(tmp_path, cell, *widths)
+    assert [s.shape[-1] for s in model.interface.states] == list(widths)
+    xs = np.random.default_rng(0).normal(size=(T, N, D)).astype(np.float32)
+    whole, _ = model.run(xs)
+    state, steps = None, []
+    for x in xs:
+        outputs, state = model.step(x, state)
+        steps.append(next(iter(outputs.values())))
+    np.testing.assert_allclose(np.concatenate(steps).reshape(T, N, V), next(iter(whole.values())), rtol=1e-4, atol=1e-5)
+
+
+def test_memory_that_is_no_number_with_a_point_cannot_be_stepped(tmp_path):
+    interface = restored(tmp_path, remembers_symbol, 0, H, first=tf.int32).interface
+    assert not interface.steppable
+    assert "keeps while/Exit_2:0, which cannot be held as a state" in interface.why_not
+
+
+def timed(change, first=0):
+    """A loop whose body sees its own number `t`, which starts at `first`."""
+
+    def graph():
+        rows = v1.placeholder(tf.float32, [None, None, D], "x")
+        steps = tf.shape(rows)[0]
+        read, made = tf.TensorArray(tf.float32, steps).unstack(rows), tf.TensorArray(tf.float32, steps)
+
+        def body(t, h, made):
+            after = tf.tanh(dense("cell", tf.concat([read.read(t), h], 1), H))
+            after = change(t, h, after)
+            return t + 1, after, made.write(t - first, after)
+
+        start = (first, tf.zeros([tf.shape(rows)[1], H]), made)
+        *_, made = v1.while_loop(lambda t, *_: t < steps, body, start)
+        tf.tensordot(made.stack(), variable("output", H, V), [[2], [0]], name="y")
+
+    return interface_of(graph)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t, h, after: h + tf.cast(tf.equal(t % 2, 0), tf.float32) * (after - h),
+        lambda t, h, after: tf.cond(t < 3, lambda: h, lambda: after),
+        lambda t, h, after: after / tf.cast(t + 1, tf.float32),
+    ],
+)
+def test_a_body_that_computes_with_the_number_of_the_step_cannot_be_stepped(change):
+    interface = timed(change)
+    assert not interface.steppable
+    assert interface.why_not == "loop 'while/while_context' computes with the number of the step"
+
+
+def test_a_loop_that_begins_with_the_second_row_cannot_be_stepped():
+    interface = timed(lambda t, h, after: after, first=1)
+    assert not interface.steppable
+    assert "begins with row 1" in interface.why_not
