@@ -5,10 +5,12 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 
+from reprise.errors import LiftError
 from reprise.formats import _tf_graphdef
 from reprise.graph import Value
 from reprise.interface.facts import Facts
@@ -26,10 +28,28 @@ from reprise.tensors import in_memory
 v1 = tf.compat.v1
 
 
+RANDOM = np.random.default_rng(0)
+raw = tf.raw_ops
+
+
+def normal(*shape, dtype="float32"):
+    return RANDOM.normal(size=shape).astype(dtype)
+
+
+def whole(low, high, *shape, dtype="int32"):
+    return RANDOM.integers(low, high, size=shape).astype(dtype)
+
+
+def _declared(array, free, index):
+    """The shape that the graph knows of an input; `free` is whether it knows none, or of which inputs it knows none."""
+    unknown = index in free if isinstance(free, tuple) else free
+    return [None] * array.ndim if unknown else array.shape
+
+
 def expected(build, arrays, free):
     """The graph of `build(*placeholders)`, the names of its results, and what TensorFlow computes for `arrays`."""
     with tf.Graph().as_default() as graph:
-        fed = [v1.placeholder(a.dtype, [None] * a.ndim if free else a.shape, f"x{i}") for i, a in enumerate(arrays)]
+        fed = [v1.placeholder(a.dtype, _declared(a, free, i), f"x{i}") for i, a in enumerate(arrays)]
         made = tf.nest.flatten(build(*fed))
         with v1.Session() as session:
             session.run(v1.global_variables_initializer())
@@ -44,8 +64,8 @@ def translated(definition, names, held, arrays, free):
     facts = Facts(structure)
     given = [Value(f"x{i}") for i in range(len(arrays))]
     sizes = {}
-    for value, array in zip(given, arrays, strict=True):
-        shape = facts.symbols(value.node, [None] * array.ndim if free else array.shape)
+    for i, (value, array) in enumerate(zip(given, arrays, strict=True)):
+        shape = facts.symbols(value.node, _declared(array, free, i))
         facts.give(value, shape)
         sizes |= {size: (value.node, axis) for axis, size in enumerate(shape) if not size.known}
     wanted = [Value.parse(name) for name in names]
@@ -64,6 +84,16 @@ def translated(definition, names, held, arrays, free):
     results = engine.run({f"x{i}": a for i, a in enumerate(arrays)}, engine.outputs)
     shapes = [facts.shape(v) for v in wanted]
     return [results[name] for name in engine.outputs], shapes
+
+
+def assert_refused(build, words, *arrays, at=None, free=False):
+    """TensorFlow's own run is for arrays without the offending number at `at` of the last of them."""
+    harmless = [a.copy() for a in arrays]
+    if at is not None:
+        harmless[-1][at] = 0
+    definition, names, held, _ = expected(build, harmless, free)
+    with pytest.raises(LiftError, match=words):
+        translated(definition, names, held, arrays, free)
 
 
 def check(build, *arrays, free=False, rtol=2e-5, atol=1e-6):

@@ -15,6 +15,7 @@ from reprise.interface.facts.arithmetic import ARITHMETIC
 from reprise.interface.facts.arrays import ARRAYS, grown_size, stacked_into, written_value
 from reprise.interface.facts.inference import Dims, Fact, Inference, Rule
 from reprise.interface.facts.layout import LAYOUT
+from reprise.interface.facts.pictures import PICTURES
 from reprise.interface.facts.reshaping import RESHAPING
 from reprise.interface.facts.slicing import SLICING
 from reprise.interface.facts.sources import SOURCES
@@ -25,4 +26,12 @@ __all__ = ["Dims", "Fact", "Facts", "grown_size", "stacked_into", "written_value
 class Facts(Inference):
     """Facts of the values of one graph, by the rules of TensorFlow's operators."""
 
-    rules: ClassVar[Mapping[str, Rule]] = {**SOURCES, **ARITHMETIC, **SLICING, **RESHAPING, **LAYOUT, **ARRAYS}
+    rules: ClassVar[Mapping[str, Rule]] = {
+        **SOURCES,
+        **ARITHMETIC,
+        **SLICING,
+        **RESHAPING,
+        **LAYOUT,
+        **PICTURES,
+        **ARRAYS,
+    }

@@ -1,11 +1,11 @@
-"""Rules of operators that compute: element by element, products, reductions, pictures, fused cells."""
+"""Rules of operators that compute: element by element, products, reductions, fused cells."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from reprise.graph import Node
-from reprise.interface.facts.inference import UNKNOWN, Dims, Fact, Inference, Rule, known_axis
+from reprise.interface.facts.inference import UNKNOWN, Fact, Inference, Rule, known_axis
 from reprise.interface.sizes import Dim, product
 from reprise.tensors import Array
 
@@ -63,11 +63,6 @@ def _bias_add(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     return [Fact(x)]
 
 
-def _batch_norm(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
-    """FusedBatchNorm(x, scale, offset, mean, variance): y like x, and numbers for each channel."""
-    return [Fact(inputs[0].shape), *[Fact(inputs[1].shape)] * 5]
-
-
 def _reduce(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     shape, axes = inputs[0].shape, inputs[1].content
     if shape is None or axes is None or axes.dtype == object:
@@ -87,30 +82,6 @@ def _arg_reduce(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     if shape is None or axis is None:
         return [UNKNOWN]
     return [Fact(tuple(d for i, d in enumerate(shape) if i != axis))]
-
-
-def _conv(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
-    """Sizes of the picture axes are new ones; batch passes, channels come from the kernel."""
-    x, kernel = inputs[0].shape, inputs[1].shape if len(inputs) > 1 else None
-    if x is None or len(x) != 4 or node.attributes.get("data_format", b"NHWC") != b"NHWC":
-        return [UNKNOWN]
-    channels = x[3] if kernel is None else kernel[3]
-    return [Fact((x[0], _pooled(facts, node, x, 1, kernel), _pooled(facts, node, x, 2, kernel), channels))]
-
-
-def _pooled(facts: Inference, node: Node, x: Dims, axis: int, kernel: Dims | None) -> Dim:
-    size = facts.sizes.resolve(x[axis])
-    stride = int(node.attributes.get("strides", (1, 1, 1, 1))[axis])
-    window = int(node.attributes["ksize"][axis]) if "ksize" in node.attributes else 0
-    same = node.attributes.get("padding") == b"SAME"
-    if kernel is not None and kernel[axis - 1].known:
-        apart = node.attributes.get("dilations") or (1, 1, 1, 1)
-        window = (kernel[axis - 1].scale - 1) * int(apart[axis]) + 1
-    if (same and stride == 1) or (window == 1 and stride == 1):
-        return size
-    if size.known and window:
-        return Dim(-(-size.scale // stride)) if same else Dim((size.scale - window) // stride + 1)
-    return facts.fresh(node, axis)
 
 
 def _block_cell(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
@@ -146,10 +117,8 @@ ARITHMETIC: dict[str, Rule] = {
     **dict.fromkeys(("Select", "SelectV2"), _select),
     **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2"), _matmul),
     "BiasAdd": _bias_add,
-    **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _batch_norm),
     **dict.fromkeys(("Sum", "Mean", "Max", "Min", "Prod", "All", "Any"), _reduce),
     **dict.fromkeys(("ArgMax", "ArgMin"), _arg_reduce),
-    **dict.fromkeys(("Conv2D", "MaxPool", "AvgPool"), _conv),
     **dict.fromkeys(("LSTMBlockCell", "GRUBlockCell", "GRUBlockCellV2"), _block_cell),
     **dict.fromkeys(("BlockLSTM", "BlockLSTMV2"), _block_lstm),
 }

@@ -1,0 +1,52 @@
+"""TensorFlow operators → ONNX: normalisation by stored statistics, and by the channels beside each other."""
+
+from __future__ import annotations
+
+from reprise.lift.block import computed
+from reprise.lift.emitter import Operator, Site
+from reprise.lift.pictures.convolution import channels_first, channels_last, is_channels_first
+
+
+def _batch_norm(site: Site) -> tuple[str | None, ...]:
+    if site.attribute("is_training", default=True):
+        raise site.emitter.refusal(site.node, "normalises by the statistics of the batch (training mode)")
+    x, scale, offset, mean, variance = site.inputs()
+    factor = site.one("Div", scale, _spread(site, variance, "epsilon", 1e-4))
+    shift = site.one("Sub", offset, site.one("Mul", mean, factor))
+    if is_channels_first(site):
+        axes = site.block.ints(*range(1, site.rank(0) - 1))
+        factor, shift = (site.one("Unsqueeze", v, axes) for v in (factor, shift))
+    return (site.one("Add", site.one("Mul", x, factor), shift), None, None, None, None)
+
+
+def _global_batch_norm(site: Site) -> str:
+    """The operator of the first years; its scale is left out where an attribute says so."""
+    x, mean, variance, offset, scale = site.inputs()
+    spread = _spread(site, variance, "variance_epsilon", 0.0)
+    scaled = site.one("Div", site.one("Sub", x, mean), spread)
+    return site.one(
+        "Add", site.one("Mul", scaled, scale) if site.attribute("scale_after_normalization") else scaled, offset
+    )
+
+
+def _spread(site: Site, variance: str, epsilon: str, default: float) -> str:
+    small = site.constant(float(site.attribute(epsilon, default)), computed(site.dtype()))  # type: ignore[arg-type]
+    return site.one("Sqrt", site.one("Add", variance, small))
+
+
+def _local_response(site: Site) -> str:
+    radius = int(site.attribute("depth_radius", 5))  # type: ignore[call-overload]
+    size = 2 * radius + 1
+    alpha, beta, bias = (
+        float(site.attribute(name, default))  # type: ignore[arg-type]
+        for name, default in (("alpha", 1.0), ("beta", 0.5), ("bias", 1.0))
+    )
+    x = channels_first(site, site.input(0), 4)
+    return channels_last(site, site.one("LRN", x, size=size, alpha=alpha * size, beta=beta, bias=bias), 4)
+
+
+NORMALISATION: dict[str, Operator] = {
+    **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), Operator(_batch_norm)),
+    "BatchNormWithGlobalNormalization": Operator(_global_batch_norm),
+    "LRN": Operator(_local_response),
+}
