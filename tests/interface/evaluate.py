@@ -115,6 +115,19 @@ def _split(node: Node, axis: Any, x: Any) -> tuple[Any, ...]:
     return tuple(np.split(x, node.attributes["num_split"], int(axis)))
 
 
+def _split_by_sizes(node: Node, x: Any, sizes: Any, axis: Any) -> tuple[Any, ...]:
+    assert sum(sizes) == x.shape[int(axis)]
+    return tuple(np.split(x, np.cumsum(sizes)[:-1], int(axis)))
+
+
+def _reverse_rows(node: Node, x: Any, lengths: Any) -> Any:
+    """Time first: the rows of the batch from their own ends, what is beyond them as it is."""
+    x = x.copy()
+    for row, length in enumerate(lengths):
+        x[:length, row] = x[:length, row][::-1]
+    return x
+
+
 def _product(node: Node, a: Any, b: Any) -> Any:
     a = a.T if node.attributes.get("transpose_a") else a
     return a @ (b.T if node.attributes.get("transpose_b") else b)
@@ -172,6 +185,8 @@ OPS: dict[str, Callable[..., Any]] = {
     "StridedSlice": _slice,
     "Slice": _part,
     "Split": _split,
+    "SplitV": _split_by_sizes,
+    "ReverseSequence": _reverse_rows,
     "Unpack": lambda n, x: tuple(np.moveaxis(x, n.attributes.get("axis", 0), 0)),
     "Pack": lambda n, *x: np.stack(x, n.attributes.get("axis", 0)),
     "ConcatV2": lambda n, *x: np.concatenate([np.asarray(p) for p in x[:-1]], int(x[-1])),

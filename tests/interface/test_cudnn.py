@@ -1,10 +1,11 @@
-"""CudnnRNN becomes a frame that computes cuDNN's equations from its one vector of parameters."""
+"""CudnnRNN becomes frames that compute cuDNN's equations from its one vector of parameters."""
 
 import numpy as np
 import pytest
 
-from reprise.graph import Value
+from reprise.errors import NoRecurrence
 from reprise.interface import recurrences
+from reprise.interface.discover import discover
 from reprise.interface.fused import unfuse
 from reprise.interface.structure import analyse
 from tests.interface.building import Builder
@@ -14,44 +15,49 @@ N, T, D, H = 2, 4, 3, 5
 GATES = {"lstm": 4, "gru": 3, "rnn_tanh": 1, "rnn_relu": 1}
 
 
-def model(mode, layers, **attributes):
+def widths(layers, ways, inputs, skips):
+    """The sizes of what each layer reads, in each direction; 0 where it has no matrix for it."""
+    return [(0 if skips else inputs) if not k else ways * H for k in range(layers) for _ in range(ways)]
+
+
+def model(mode="lstm", layers=1, op="CudnnRNN", inputs=D, ways=1, skips=False, **attributes):
     b = Builder()
-    x = b.placeholder("x", None, None, D)
-    states = [b.placeholder(name, layers, None, H) for name in "hc"]
-    rows = GATES[mode] * H
-    size = sum(rows * ((D if not k else H) + H + 2) for k in range(layers))
-    b("CudnnRNN", x, *states, b.variable("params", size), name="rnn", T="float32", rnn_mode=mode.encode(), **attributes)
+    x = b.placeholder("x", None, None, inputs)
+    batch_first = attributes.get("time_major") is False
+    states = [b.placeholder(s, *((None, ways * layers) if batch_first else (ways * layers, None)), H) for s in "hc"]
+    size = sum(GATES[mode] * H * (width + H + 2) for width in widths(layers, ways, inputs, skips))
+    more = [b.placeholder("lengths", None, dtype="int32")] if op == "CudnnRNNV3" else []
+    direction = b"bidirectional" if ways == 2 else b"unidirectional"
+    given = {"T": "float32", "rnn_mode": mode.encode(), "direction": direction, **attributes}
+    b(op, x, *states, b.variable("params", size), *more, name="rnn", **given)
     return b
 
 
-def feeds(b, layers):
+def feeds(b, count=1, inputs=D):
     rng = np.random.default_rng(1)
-    start = {s: rng.normal(size=(layers, N, H)).astype(np.float32) for s in "hc"}
-    return {**b.weights, **start, "x": rng.normal(size=(T, N, D)).astype(np.float32)}
+    start = {s: rng.normal(size=(count, N, H)).astype(np.float32) for s in "hc"}
+    return {**b.weights, **start, "x": rng.normal(size=(T, N, inputs)).astype(np.float32)}
 
 
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def unpacked(params, gates, layers):
-    """(W, R, bW, bR) of every layer, each as a list of one array for each gate."""
-    parts = iter(np.split(params, np.cumsum([s for s, _ in shapes(gates, layers)])[:-1]))
-    arrays = [next(parts).reshape(shape) for _, shape in shapes(gates, layers)]
+def unpacked(params, gates, read):
+    """(W, R, bW, bR) of every layer and direction, each as a list of one array for each gate."""
+    matrices = [(H, width) for of_input in read for width in (of_input, H) for _ in range(gates)]
+    shapes = [*matrices, *([(H,)] * (2 * gates * len(read)))]
+    parts = np.split(params, np.cumsum([int(np.prod(s)) for s in shapes])[:-1])
+    arrays = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
     blocks = [arrays[i : i + gates] for i in range(0, len(arrays), gates)]
-    half = 2 * layers
-    return [(*blocks[2 * k : 2 * k + 2], *blocks[half + 2 * k : half + 2 * k + 2]) for k in range(layers)]
-
-
-def shapes(gates, layers):
-    matrices = [(H, width) for k in range(layers) for width in (D if not k else H, H) for _ in range(gates)]
-    return [(int(np.prod(s)), s) for s in [*matrices, *([(H,)] * (2 * gates * layers))]]
+    half = 2 * len(read)
+    return [(*blocks[2 * k : 2 * k + 2], *blocks[half + 2 * k : half + 2 * k + 2]) for k in range(len(read))]
 
 
 def step(mode, x, h, c, layer):
     """One step of one layer, gate by gate, as the guide of cuDNN writes it."""
     w, r, bw, br = layer
-    of_x = [x @ m.T + b for m, b in zip(w, bw, strict=True)]
+    of_x = [(x @ m.T if m.size else x) + b for m, b in zip(w, bw, strict=True)]
     of_h = [h @ m.T + b for m, b in zip(r, br, strict=True)]
     if mode == "gru":
         reset, update = (sigmoid(of_x[k] + of_h[k]) for k in (0, 1))
@@ -64,34 +70,100 @@ def step(mode, x, h, c, layer):
     return sigmoid(o) * np.tanh(c), c
 
 
+def one_way(mode, x, h, c, layer, backwards, lengths):
+    """A layer in one direction, every row of the batch alone: its output, and the last h and c."""
+    out, h, c = np.zeros((T, N, H), np.float32), h.copy(), c.copy()
+    for row in range(N):
+        steps = range(lengths[row])
+        for t in reversed(steps) if backwards else steps:
+            h[row], c[row] = step(mode, x[t, row], h[row], c[row], layer)
+            out[t, row] = h[row]
+    return out, h, c
+
+
+def truth(fed, mode, read, ways, lengths):
+    """Output, h and c of a whole stack."""
+    x, finals = fed["x"], []
+    layers = unpacked(fed["params"], GATES[mode], read)
+    for first in range(0, len(layers), ways):
+        ran = [
+            one_way(mode, x, fed["h"][k], fed["c"][k], layers[k], k > first, lengths)
+            for k in range(first, first + ways)
+        ]
+        x = np.concatenate([out for out, _, _ in ran], 2)
+        finals += [last for _, *last in ran]
+    return [x, *(np.stack(s) for s in zip(*finals, strict=True))]
+
+
+def assert_computes(b, fed, expected, mode):
+    graph = unfuse(b.graph()).graph
+    for index, right in enumerate(expected if mode == "lstm" else expected[:2]):
+        np.testing.assert_allclose(evaluate(graph, f"rnn:{index}", fed), right, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("ways", [1, 2])
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("mode", sorted(GATES))
-def test_the_frame_computes_what_the_operator_does(mode, layers):
-    b = model(mode, layers)
-    graph, fed = unfuse(b.graph()).graph, feeds(b, layers)
-    h, c, outputs = list(fed["h"]), list(fed["c"]), []
-    for x in fed["x"]:
-        for k, layer in enumerate(unpacked(fed["params"], GATES[mode], layers)):
-            x = h[k], c[k] = step(mode, x, h[k], c[k], layer)
-            x = h[k]
-        outputs.append(x)
-    for index, expected in enumerate([outputs, h, c] if mode == "lstm" else [outputs, h]):
-        np.testing.assert_allclose(evaluate(graph, f"rnn:{index}", fed), np.stack(expected), rtol=1e-4, atol=1e-5)
+def test_the_frames_compute_what_the_operator_does(mode, layers, ways):
+    b = model(mode, layers, ways=ways)
+    fed = feeds(b, layers * ways)
+    assert_computes(b, fed, truth(fed, mode, widths(layers, ways, D, False), ways, [T] * N), mode)
+
+
+@pytest.mark.parametrize("ways", [1, 2])
+@pytest.mark.parametrize("mode", ["lstm", "gru"])
+def test_a_row_that_ends_early_keeps_its_state_and_gives_zeros(mode, ways):
+    b = model(mode, 2, "CudnnRNNV3", ways=ways)
+    fed = {**feeds(b, 2 * ways), "lengths": np.array([T, 2], np.int32)}
+    assert_computes(b, fed, truth(fed, mode, widths(2, ways, D, False), ways, [T, 2]), mode)
+
+
+def test_batch_may_come_before_time():
+    b = model("lstm", 2, "CudnnRNNV3", time_major=False)
+    fed = {**feeds(b, 2), "lengths": np.array([T, 3], np.int32)}
+    expected = truth(fed, "lstm", widths(2, 1, D, False), 1, [T, 3])
+    turned = {**fed, **{name: fed[name].swapaxes(0, 1) for name in "xhc"}}
+    assert_computes(b, turned, [e.swapaxes(0, 1) for e in expected], "lstm")
+
+
+@pytest.mark.parametrize("ways", [1, 2])
+@pytest.mark.parametrize("input_mode", [b"skip_input", b"auto_select"])
+def test_a_first_layer_may_add_its_input_to_the_gates_as_it_is(input_mode, ways):
+    b = model("gru", 2, inputs=H, ways=ways, skips=True, input_mode=input_mode)
+    fed = feeds(b, 2 * ways, inputs=H)
+    assert_computes(b, fed, truth(fed, "gru", widths(2, ways, H, True), ways, [T] * N), "gru")
+
+
+def test_an_input_of_another_size_than_the_state_is_not_skipped():
+    b = model("lstm", input_mode=b"auto_select")
+    fed = feeds(b)
+    assert_computes(b, fed, truth(fed, "lstm", [D], 1, [T] * N), "lstm")
+
+
+def test_dropout_between_layers_is_left_out_and_told():
+    b = model("gru", 2, dropout=0.5)
+    fed = feeds(b, 2)
+    assert_computes(b, fed, truth(fed, "gru", widths(2, 1, D, False), 1, [T] * N), "gru")
+    assert "CudnnRNN rnn leaves out 0.5 of what a layer hands on while it trains; not here" in unfuse(b.graph()).notes
 
 
 def test_every_layer_has_states_of_its_own():
-    (found,) = recurrences.find(analyse(unfuse(model("lstm", 2).graph()).graph))
-    assert len(found.states) == 4
+    b = model("lstm", 3)
+    found = recurrences.find(analyse(unfuse(b.graph()).graph))
+    assert [len(r.states) for r in found] == [2, 2, 2]
 
 
-@pytest.mark.parametrize("given", [{"direction": b"bidirectional"}, {"dropout": 0.5}, {"input_mode": b"skip_input"}])
-def test_what_the_equations_do_not_cover_stays(given):
-    b = model("lstm", 1, **given)
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"num_proj": 2}, "projects its output, and where its vector of parameters holds the projection is not known"),
+        ({"rnn_mode": b"lstm_new"}, "has a mode that is not known"),
+        ({"input_mode": b"skip_input"}, "adds an input of size 3 to gates of size 5"),
+        ({"direction": b"bidirectional"}, "has 1 states, and each bidirectional layer has 2"),
+    ],
+)
+def test_what_cannot_be_read_stays_and_the_error_says_why(given, why):
+    b = model("lstm", **given)
     assert unfuse(b.graph()).graph.nodes == b.nodes
-
-
-def test_the_last_states_are_read_from_the_loop():
-    graph = unfuse(model("gru", 1).graph()).graph
-    final = graph[graph["rnn"].inputs[1].node]
-    assert [graph[v.node].op for v in final.inputs] == ["Exit"]
-    assert isinstance(final.inputs[0], Value)
+    with pytest.raises(NoRecurrence, match=f"no recurrence of the graph can be read .*: CudnnRNN rnn {why}"):
+        discover(b.graph())

@@ -180,7 +180,7 @@ def _state_ports(
         ports.append(
             StatePort(
                 name,
-                str(structure.origin(carried.initial)),
+                names.of_initial(structure, carried),
                 names.of_final(structure, carried),
                 states.fed_through(structure, carried),
                 types.dtype(structure, carried.entering),

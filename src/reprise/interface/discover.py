@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reprise.errors import AmbiguousInterface, CallError, NoRecurrence
@@ -35,7 +35,7 @@ def discover(graph: Graph, choices: Choices | None = None) -> Discovery:
     structure = analyse(normal.graph)
     found = recurrences.find(structure)
     if not found:
-        raise NoRecurrence(_without_recurrence(graph))
+        raise NoRecurrence(_without_recurrence(graph, normal.unread))
     notes = normal.notes
     opened = open_feedback(structure, found)
     if opened is not None:
@@ -45,10 +45,12 @@ def discover(graph: Graph, choices: Choices | None = None) -> Discovery:
     return describe(structure, used, wanted, choices, (*notes, *why))
 
 
-def _without_recurrence(graph: Graph) -> str:
+def _without_recurrence(graph: Graph, unread: tuple[str, ...]) -> str:
     loops = sum(n.op in ("LoopCond", "While", "StatelessWhile") for n in graph)
     products = sum(n.op in ("MatMul", "BatchMatMul", "BatchMatMulV2") for n in graph)
     seen = f"{len(graph.nodes)} nodes, {products} matrix products, {loops} loops"
+    if unread:
+        return f"no recurrence of the graph can be read ({seen}): {'; '.join(unread)}"
     return (
         f"the graph carries no state from step to step ({seen}): no loop variable, repeated cell or fused operator "
         "whose next value depends on its last. It is a feed-forward model, or only a part of the recurrent one was "
@@ -65,7 +67,8 @@ def _choose(
         used = tuple(r for r in found if any(c.final and c.final.node in behind for c in r.loop.carried))
         if not used:
             raise NoRecurrence(f"outputs {', '.join(choices.outputs)}: they depend on no recurrence of the graph")
-        return values, _upstream_too(structure, found, used), (f"outputs chosen: {', '.join(choices.outputs)}",)
+        every = _upstream_too(structure, _feeding(structure, found), used)
+        return values, every, (f"outputs chosen: {', '.join(choices.outputs)}",)
     given = tuple(named(structure, name, "inputs") for name in choices.inputs)
     scoring = paths.find(structure)
     models = tuple(r for r in found if r.loop.name not in {p.loop for p in scoring})
@@ -74,6 +77,9 @@ def _choose(
     predicted = outputs.predictions(structure, models, given, {p.scores: p.parts for p in scoring})
     values, used, why = _select(structure, _groups(structure, models, predicted), choices)
     return values, used, (*why, *(str(p) for p in scoring if p.scores in values))
+
+
+_Feeding = Mapping[Recurrence, Sequence[Recurrence]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +93,9 @@ class _Group:
 def _groups(structure: Structure, found: tuple[Recurrence, ...], predicted: outputs.Predictions) -> list[_Group]:
     groups: dict[tuple[str, ...], list[Value]] = {}
     members: dict[tuple[str, ...], tuple[Recurrence, ...]] = {}
+    feeding = _feeding(structure, found)
     for value, uses in zip(predicted.values, predicted.uses, strict=True):
-        every = _upstream_too(structure, found, uses)
+        every = _upstream_too(structure, feeding, uses)
         key = tuple(r.loop.name for r in every)
         groups.setdefault(key, []).append(value)
         members[key] = every
@@ -104,19 +111,21 @@ def _merge_nested(groups: dict[tuple[str, ...], list[Value]]) -> dict[tuple[str,
     return {key: values for key, values in groups.items() if largest[key] == key}
 
 
-def _upstream_too(
-    structure: Structure, found: tuple[Recurrence, ...], used: Sequence[Recurrence]
-) -> tuple[Recurrence, ...]:
+def _feeding(structure: Structure, found: tuple[Recurrence, ...]) -> _Feeding:
+    """For each recurrence the others that it depends on; whatever feeds these feeds it too."""
+
+    def behind(one: Recurrence) -> list[Recurrence]:
+        names = ancestors(structure, [v for c in one.loop.carried for v in (c.leaving, c.initial)])
+        return [r for r in found if r is not one and any(c.final and c.final.node in names for c in r.loop.carried)]
+
+    return {r: behind(r) for r in found}
+
+
+def _upstream_too(structure: Structure, feeding: _Feeding, used: Sequence[Recurrence]) -> tuple[Recurrence, ...]:
     """`used` and the recurrences that feed them, in the order of the data."""
-    behind = ancestors(
-        structure, [c.leaving for r in used for c in r.loop.carried] + [c.initial for r in used for c in r.loop.carried]
-    )
-    names_used = {r.loop.name for r in used}
-    every = [
-        r for r in found if r.loop.name in names_used or any(c.final and c.final.node in behind for c in r.loop.carried)
-    ]
+    every = {*used, *(other for r in used for other in feeding[r])}
     place = {name: i for i, name in enumerate(structure.order)}
-    return tuple(sorted(every, key=lambda r: min(place[c.enter] for c in r.loop.carried)))
+    return tuple(sorted(every, key=lambda r: (len(feeding[r]), min(place[c.enter] for c in r.loop.carried))))
 
 
 def _select(

@@ -12,22 +12,50 @@ from typing import Any
 import numpy as np
 
 from reprise.graph import Graph, Node, Value
-from reprise.tensors import in_memory
+from reprise.tensors import Array, in_memory
 
 
-class Frame:
-    """A frame under construction.
+class Scope:
+    """Nodes under construction.
 
     Attributes:
-        name: Of the frame, and the scope of its nodes.
-        nodes: Made so far, those before and after the loop included.
+        name: What all their names begin with.
+        nodes: Made so far.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.nodes: dict[str, Node] = {}
+
+    def make(self, name: str, op: str, inputs: tuple[Value, ...] = (), **attributes: Any) -> Value:
+        """Adds a node under the scope; gives its first output."""
+        return self.add(Node(f"{self.name}/{name}", op, inputs, (), attributes))
+
+    def add(self, node: Node) -> Value:
+        """Adds a node; gives its first output."""
+        self.nodes[node.name] = node
+        return Value(node.name)
+
+    def array(self, name: str, content: Array) -> Value:
+        """A constant outside of all loops."""
+        tensor = in_memory(content)
+        return self.make(name, "Const", dtype=tensor.dtype, value=tensor)
+
+    def number(self, name: str, content: Any) -> Value:
+        """An int32 constant outside of all loops."""
+        return self.array(name, np.asarray(content, np.int32))
+
+
+class Frame(Scope):
+    """A frame under construction; its nodes are those before and after the loop too.
+
+    Attributes:
         counter: The number of the iteration, inside the loop.
     """
 
     def __init__(self, name: str, rows: Value) -> None:
         """`rows`, an int32 scalar outside the loop, is the number of iterations."""
-        self.name = name
-        self.nodes: dict[str, Node] = {}
+        super().__init__(name)
         self._constants: dict[Value, Value] = {}
         self._variables: dict[Value, int] = {}
         self._rows = rows
@@ -37,19 +65,6 @@ class Frame:
         below = self.make("Less", "Less", (Value(f"{name}/Merge_0"), self.constant(rows)), T="int32")
         self.make("LoopCond", "LoopCond", (below,))
         self.leave(self.counter, self.make("next", "Add", (self.counter, self.constant(one)), T="int32"))
-
-    def make(self, name: str, op: str, inputs: tuple[Value, ...] = (), **attributes: Any) -> Value:
-        """Adds a node under the frame's scope; gives its first output."""
-        return self.add(Node(f"{self.name}/{name}", op, inputs, (), attributes))
-
-    def add(self, node: Node) -> Value:
-        """Adds a node; gives its first output."""
-        self.nodes[node.name] = node
-        return Value(node.name)
-
-    def number(self, name: str, content: Any) -> Value:
-        """An int32 constant outside the loop."""
-        return self.make(name, "Const", dtype="int32", value=in_memory(np.asarray(content, np.int32)))
 
     def constant(self, value: Value) -> Value:
         """A value from outside, as the body sees it."""
@@ -76,6 +91,15 @@ class Frame:
         k = self._variables[variable]
         self.make(f"NextIteration_{k}", "NextIteration", (leaving,))
         return self.make(f"Exit_{k}", "Exit", (Value(f"{self.name}/Switch_{k}", 0),))
+
+    def over(self, lengths: Value) -> Value:
+        """Whether a row of the batch, or all of it, has ended before this step."""
+        count = self.make("lengths", "Cast", (lengths,), DstT="int32")
+        return self.make("over", "GreaterEqual", (self.counter, self.constant(count)), T="int32")
+
+    def until(self, over: Value | None, made: Value, after: Value, name: str, dtype: str) -> Value:
+        """`made`, and `after` where a row is over."""
+        return made if over is None else self.make(name, "Select", (over, after, made), T=dtype)
 
     def read(self, name: str, stacked: Value, dtype: str) -> Value:
         """The row of this iteration, of a sequence with time as its first axis."""

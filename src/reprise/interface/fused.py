@@ -34,28 +34,39 @@ class Unfused:
     Attributes:
         graph: The graph.
         notes: What was rewritten, for the evidence.
+        unread: Which operators stay as they are, and why.
     """
 
     graph: Graph
     notes: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 def unfuse(graph: Graph) -> Unfused:
     """`graph` with whole-sequence operators as frames."""
     found = [n for n in graph if n.op in FUSED and len(n.inputs) == 9]
-    of_cudnn = [n for n in graph if n.op in cudnn.OPERATORS and len(n.inputs) == 4 and cudnn.is_plain(n)]
+    of_cudnn = [n for n in graph if len(n.inputs) == cudnn.OPERATORS.get(n.op)]
     if not found and not of_cudnn:
         return Unfused(graph)
     nodes = dict(graph.nodes)
     facts = Facts(analyse(graph))
-    found_too = [n for n in of_cudnn if cudnn.rewrite(facts, n, nodes)]
+    read = {n.name: cudnn.read(facts, n) for n in of_cudnn}
+    stacks = [s for s in read.values() if isinstance(s, cudnn.Stack)]
+    for stack in stacks:
+        cudnn.write(stack, nodes)
     finals = {name: value for node in found for name, value in _rewrite(graph, node, nodes).items()}
     nodes.update((name, Node(name, RESULTS, (value,))) for name, value in finals.items())
-    notes = tuple(
+    notes = (
         f"{n.op} {n.name} runs over the whole sequence; it is read as one cell for each step"
-        for n in [*found, *found_too]
+        for n in [*found, *(s.node for s in stacks)]
     )
-    return Unfused(Graph(nodes, graph.functions), notes)
+    dropped = (
+        f"{s.node.op} {s.node.name} leaves out {s.dropout:g} of what a layer hands on while it trains; not here"
+        for s in stacks
+        if s.dropout
+    )
+    unread = tuple(f"{graph[n].op} {n} {s.reason}" for n, s in read.items() if isinstance(s, cudnn.Unread))
+    return Unfused(Graph(nodes, graph.functions), (*notes, *dropped), unread)
 
 
 def _rewrite(graph: Graph, node: Node, nodes: dict[str, Node]) -> dict[str, Value]:
@@ -73,15 +84,16 @@ def _rewrite(graph: Graph, node: Node, nodes: dict[str, Node]) -> dict[str, Valu
     inputs = (frame.read("x", x, dtype), *entering.values(), *held)
     cell = frame.make("LSTMBlockCell", "LSTMBlockCell", inputs, **_settings(node, dtype))
     end = None if _runs_over_all_rows(graph, node) else ends(graph, node, longest, states)
-    over = None if end is None else _over(frame, end.lengths)
+    over = None if end is None else frame.over(end.lengths)
     last = {
-        i: frame.leave(variable, _next(frame, dtype, over, variable, Value(cell.node, i)))
+        i: frame.leave(variable, frame.until(over, Value(cell.node, i), variable, f"next/{i}", dtype))
         for i, variable in entering.items()
     }
+    zeros = frame.constant(frame.make("zeros", "ZerosLike", (output,), T=dtype))
     read = {v.index for n in graph for v in n.inputs if v.node == node.name} | {_OUTPUT}
     old = replace(node, name=f"{name}/file")
     stacked = tuple(
-        frame.write(f"out/{i}", _row(frame, dtype, over, output, Value(cell.node, i)), dtype)
+        frame.write(f"out/{i}", frame.until(over, Value(cell.node, i), zeros, f"out/{i}", dtype), dtype)
         if i in read
         else Value(old.name, i)
         for i in range(_OUTPUTS)
@@ -92,25 +104,6 @@ def _rewrite(graph: Graph, node: Node, nodes: dict[str, Node]) -> dict[str, Valu
         del nodes[name]  # nothing reads it any more, and beyond the end of a row it would hold other numbers
     looked_up = _last_rows(graph, node.name) if end is None else end.last
     return {name: last[index] for name, index in looked_up.items()}
-
-
-def _over(frame: Frame, lengths: Value) -> Value:
-    """Whether a row of the batch, or all of it, has ended before this step."""
-    count = frame.make("lengths", "Cast", (lengths,), DstT="int32")
-    return frame.make("over", "GreaterEqual", (frame.counter, frame.constant(count)), T="int32")
-
-
-def _next(frame: Frame, dtype: str, over: Value | None, state: Value, made: Value) -> Value:
-    """A state after its step: what it was, where the row is over."""
-    return made if over is None else frame.make(f"next/{made.index}", "Select", (over, state, made), T=dtype)
-
-
-def _row(frame: Frame, dtype: str, over: Value | None, first: Value, made: Value) -> Value:
-    """What is written of a step: zeros, as many as the `first` state has numbers, where the row is over."""
-    if over is None:
-        return made
-    zeros = frame.constant(frame.make("zeros", "ZerosLike", (first,), T=dtype))
-    return frame.make(f"out/{made.index}", "Select", (over, zeros, made), T=dtype)
 
 
 def _settings(node: Node, dtype: str) -> dict[str, object]:

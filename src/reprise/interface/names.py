@@ -50,11 +50,20 @@ def of_setting(value: Value) -> str:
     return _last(value)
 
 
+def of_initial(structure: Structure, carried: Carried) -> str:
+    """The tensor that holds the first value of a state, alone or with others."""
+    value = structure.origin(carried.initial)
+    return str(structure.graph[value.node].attributes.get("_whole", value))
+
+
 def of_final(structure: Structure, carried: Carried) -> str | None:
     """The tensor that a TensorFlow program would fetch for the last value of a state."""
     if carried.final is None:
         return None
     consumers = structure.consumers[carried.final.node]
+    whole = next((w for n in consumers if (w := structure.graph[n].attributes.get("_whole")) is not None), None)
+    if whole is not None:
+        return str(whole)
     shown = [n for n in consumers if structure.graph[n].op == "_Results" and n in structure.graph]
     if shown:
         node = structure.graph[shown[0]]

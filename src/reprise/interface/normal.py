@@ -10,6 +10,7 @@ from reprise.interface.fused import unfuse
 from reprise.interface.inline import inline
 from reprise.interface.malformed import check
 from reprise.interface.unrolled import roll
+from reprise.interface.windows import open_windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +20,12 @@ class Normal:
     Attributes:
         graph: The graph; names of the file still mean what they meant.
         notes: What was rewritten, for the evidence.
+        unread: Which operators that hold a recurrence could not be, and why.
     """
 
     graph: Graph
     notes: tuple[str, ...]
+    unread: tuple[str, ...] = ()
 
 
 def normalise(graph: Graph) -> Normal:
@@ -30,6 +33,7 @@ def normalise(graph: Graph) -> Normal:
     inlined = inline(graph)
     check(inlined)
     decided = decide(inlined)
-    unfused = unfuse(decided.graph)
+    opened = open_windows(decided.graph)
+    unfused = unfuse(opened.graph)
     rolled = roll(unfused.graph)
-    return Normal(rolled.graph, (*decided.notes, *unfused.notes, *rolled.notes))
+    return Normal(rolled.graph, (*decided.notes, *opened.notes, *unfused.notes, *rolled.notes), unfused.unread)

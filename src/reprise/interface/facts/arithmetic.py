@@ -100,6 +100,17 @@ def _block_lstm(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     return [Fact((x[0], facts.sizes.equate(x[1], state[0]), state[1]))] * 7
 
 
+def _cudnn(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """CudnnRNN(x [T, N, D], h [P, N, H], c, …): [T, N, H] or, of both directions, [T, N, 2H]; the states as given."""
+    x, h = inputs[0].shape, inputs[1].shape
+    if x is None or h is None or len(x) != 3 or len(h) != 3:
+        return [UNKNOWN] * 3
+    batch = 1 if node.attributes.get("time_major", True) else 0
+    facts.sizes.equate(x[batch], h[batch])
+    directions = 2 if node.attributes.get("direction") == b"bidirectional" else 1
+    return [Fact((x[0], x[1], Dim(directions * h[2].scale, h[2].symbols))), Fact(h), Fact(inputs[2].shape)]
+
+
 _ELEMENTWISE = (
     "Sigmoid Tanh Relu Relu6 Elu Selu LeakyRelu Softplus Softsign Exp Log Log1p Sqrt Rsqrt Square Neg Abs Sign Floor "
     "Ceil Round Rint Reciprocal Inv Erf Sin Cos LogicalNot Softmax LogSoftmax ZerosLike OnesLike IsFinite IsNan Cumsum "
@@ -121,4 +132,5 @@ ARITHMETIC: dict[str, Rule] = {
     **dict.fromkeys(("ArgMax", "ArgMin"), _arg_reduce),
     **dict.fromkeys(("LSTMBlockCell", "GRUBlockCell", "GRUBlockCellV2"), _block_cell),
     **dict.fromkeys(("BlockLSTM", "BlockLSTMV2"), _block_lstm),
+    **dict.fromkeys(("CudnnRNN", "CudnnRNNV2", "CudnnRNNV3"), _cudnn),
 }
