@@ -76,13 +76,6 @@ def test_a_kill_at_any_moment_leaves_the_checkpoint_before_whole(run, monkeypatc
     assert not list(run.glob(".writing-*/*")), "what the kill left over is gone"
 
 
-def test_what_a_kill_left_over_is_removed(run):
-    (run / ".writing-loss.png").write_bytes(b"half a picture")
-    (run / ".writing-7").mkdir()
-    save(run, 9, 1.0)
-    assert not list(run.glob(".writing-*"))
-
-
 @pytest.mark.parametrize("ending", ["data-00000-of-00001", "index", "meta"])
 @pytest.mark.parametrize("damage", ["flip", "cut"])
 def test_a_damaged_file_is_noticed_and_the_checkpoint_before_taken(run, ending, damage):

@@ -98,7 +98,7 @@ def _force(path: Path) -> None:
 
 
 def announce(folder: Path, steps: Collection[int]) -> None:
-    """Names the checkpoints of `steps` in the file `checkpoint`, then removes all others and what a kill left over.
+    """Names the checkpoints of `steps` in the file `checkpoint`, then removes all others.
 
     Raises:
         SaveError: The system does not let it be written.
@@ -111,8 +111,6 @@ def announce(folder: Path, steps: Collection[int]) -> None:
             found = _NAME.fullmatch(file.name)
             if found and int(found[1]) not in steps:
                 file.unlink()
-        for left in folder.glob(".writing-*"):  # folders of checkpoints, and single files such as the plot
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
     except OSError as error:
         raise SaveError(f"{folder}: {error}") from error
 
@@ -134,6 +132,17 @@ def complete(folder: Path) -> list[int]:
     return sorted(step for step, present in endings.items() if present == set(_ORDER))
 
 
+def present(folder: Path) -> list[int]:
+    """The steps that have a complete checkpoint, in order, of which there is one.
+
+    Raises:
+        MissingFile: There is none.
+    """
+    if steps := complete(folder):
+        return steps
+    raise MissingFile(f"{folder}: no complete checkpoint. Name the folder of a run, or start one without --resume.")
+
+
 def newest(folder: Path) -> tuple[int, Checkpoint, list[str]]:
     """The last checkpoint that can be read, its step, and for each later one what is wrong with it.
 
@@ -142,14 +151,12 @@ def newest(folder: Path) -> tuple[int, Checkpoint, list[str]]:
         DamagedFile: All are damaged.
     """
     wrong: list[str] = []
-    for step in reversed(complete(folder)):
+    for step in reversed(present(folder)):
         try:
             return step, read(prefix_of(folder, step)), wrong
         except ReadError as error:
             wrong.append(str(error))
-    if wrong:
-        raise DamagedFile(f"{folder}: no checkpoint can be read. {' '.join(wrong)}")
-    raise MissingFile(f"{folder}: no complete checkpoint. Name the folder of a run, or start one without --resume.")
+    raise DamagedFile(f"{folder}: no checkpoint can be read. {' '.join(wrong)}")
 
 
 def read(prefix: Path) -> Checkpoint:

@@ -2,21 +2,35 @@
 
 Every worker holds all variables and its own part of the streams. Gradients are averaged at every step, so the variables
 stay the same everywhere; the first worker writes. `TF_CONFIG` says who they are, as for all of TensorFlow.
+
+A worker that dies ends the others at their next step; one that hangs, or whose machine is gone, ends them when it has
+missed its heartbeats, within half a minute.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from reprise.errors import CallError
+from reprise.errors import CallError, TrainingError
 from reprise.tensors import Array
+
+#: What the survivors' operators raise.
+_CONNECTION = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +96,34 @@ class Cluster:
             return list(numbers)
         (sums,) = self.summed(tf.constant(numbers, tf.float64))
         return list(sums.numpy().tolist())
+
+    def check_same(self, what: str, fact: bytes) -> None:
+        """Holds a fact of this worker against the others'; every worker must call it.
+
+        Raises:
+            CallError: They differ.
+        """
+        digest = int.from_bytes(hashlib.sha256(fact).digest()[:6], "big")  # 48 bits, exact in a float64
+        digests = self.total([digest * (worker == self.worker) for worker in range(self.workers)])
+        if different := [worker for worker, other in enumerate(digests) if other != digests[0]]:
+            raise CallError(f"{what} of workers {different} differ from the first's; start all for the same run")
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Tells an error of what connects the workers as what it is: one of them is gone.
+
+        Raises:
+            TrainingError: A worker was lost.
+        """
+        try:
+            yield
+        except _CONNECTION as error:
+            if self.workers == 1:
+                raise
+            raise TrainingError(
+                f"a worker was lost or cannot be reached ({type(error).__name__}); what it said last tells why. The "
+                "last checkpoint is whole: go on by --resume, with the same number of workers or another."
+            ) from error
 
     def joined(self, parts: Mapping[str, Any]) -> dict[str, Any]:
         """The rows of all workers, one below the other; every worker must call it."""

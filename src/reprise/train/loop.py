@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -110,6 +111,13 @@ class Run:
         """Steps between checkpoints."""
         return self.config.checkpoint_every or min(1000, self.training.chunks_per_epoch)
 
+    @cached_property
+    def ignorant_loss(self) -> float:
+        """The most that a model which knows nothing loses on a chunk, by a uniform guess or by forecasting the mean."""
+        if self.vocabulary is not None:
+            return math.log(max(2, len(self.vocabulary)))
+        return max(streams.largest for streams in (self.training, self.validation) if streams) ** 2
+
     def learning_rate(self, position: int) -> np.float32:
         """The learning rate of the step at a position."""
         decays = max(0, position // self.training.chunks_per_epoch + 1 - self.config.learning_rate_decay_after)
@@ -143,15 +151,7 @@ def train(run: Run, place: Place, *, saved: bool) -> Finished:
         SaveError: A checkpoint could not be written.
     """
     with _signals() as received:
-        try:
-            return _trained(run, place, received, saved=saved)
-        except tf.errors.OpError as error:
-            if run.cluster.workers == 1:
-                raise
-            raise TrainingError(
-                f"a worker was lost or cannot be reached ({str(error).splitlines()[0]}). The last checkpoint in "
-                f"{run.folder} is whole: go on by --resume, with the same --workers or another."
-            ) from error
+        return _trained(run, place, received, saved=saved)
 
 
 def _trained(run: Run, place: Place, received: list[int], *, saved: bool) -> Finished:
@@ -167,8 +167,9 @@ def _trained(run: Run, place: Place, received: list[int], *, saved: bool) -> Fin
             on_disk = _saved(run, place, meta)
         steps, over, interrupted = _agreed(run, place, pace, received)
     if place.position != on_disk:
-        place = place if interrupted else _measured(run, place)
-        _saved(run, place, meta)
+        ended = place if interrupted else _measured(run, place)
+        _saved(run, place, meta)  # not `ended`: a run that goes on from here has the record of one that never stopped
+        place = ended
     return _finished(run, place, received or [signal.SIGTERM] * interrupted)
 
 
@@ -205,18 +206,20 @@ def _advanced(run: Run, place: Place, steps: int) -> Place:
 
 def _check(run: Run, position: int, losses: Array, norms: Array) -> None:
     """Refuses a loss or gradient that is not a number, and a loss that exploded."""
-    # What a model that knows nothing loses: a uniform guess, or the mean of normalised values.
-    ignorant = 1.0 if run.vocabulary is None else math.log(max(2, len(run.vocabulary)))
-    good = np.isfinite(losses) & np.isfinite(norms) & (losses < _EXPLODED * ignorant)
-    if good.all():
-        return
-    at = int(np.argmin(good))
-    last = checkpoints.complete(run.folder)[-1]
-    raise TrainingError(
-        f"step {position + at + 1}: the loss is {losses[at]:.4g} and the gradient norm {norms[at]:.4g}; a model that "
-        f"knows nothing has a loss of {ignorant:.4g}. Training stopped; the last good checkpoint is "
-        f"{checkpoints.prefix_of(run.folder, last)}. Start again from it with --init-from and a new --out, with a "
-        f"smaller --learning-rate (now {run.config.learning_rate:g}) or --grad-clip (now {run.config.grad_clip:g})."
+    good = np.isfinite(losses) & np.isfinite(norms) & (losses < _EXPLODED * run.ignorant_loss)
+    if not good.all():
+        at = int(np.argmin(good))
+        found = f"the loss is {losses[at]:.4g} and the gradient norm {norms[at]:.4g}"
+        raise _exploded(run, position + at + 1, found)
+
+
+def _exploded(run: Run, step: int, found: str) -> TrainingError:
+    rate, clip = run.config.learning_rate, run.config.grad_clip
+    last = checkpoints.prefix_of(run.folder, max(checkpoints.complete(run.folder), default=0))
+    return TrainingError(
+        f"step {step}: {found}; a model that knows nothing loses at most {run.ignorant_loss:.4g}. Training stopped; "
+        f"the last good checkpoint is {last}. Start again with a new --out and a smaller --learning-rate (now {rate:g})"
+        f" or --grad-clip (now {f'{clip:g}' if clip else 'none'}); --init-from takes the weights of that checkpoint."
     )
 
 
@@ -224,6 +227,8 @@ def _measured(run: Run, place: Place) -> Place:
     """The place with the validation loss taken into account; the learner and the carried states stay as they are."""
     value = _validation_loss(run)
     step = place.position
+    if value is not None and not value < _EXPLODED * run.ignorant_loss:
+        raise _exploded(run, step, f"the validation loss is {value:.4g}")
     if run.cluster.is_first:
         text = sample(run.learner, run.vocabulary, run.config.sample_length, seed=(run.config.seed, step))
         run.tell(Validated(step, value, text))

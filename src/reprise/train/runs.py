@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from reprise.train.data import Corpus, NumericCorpus, load_corpus, read_corpus, 
 from reprise.train.data.numeric import Normalisation
 from reprise.train.events import Finished, Observer, Started
 from reprise.train.learner import Learner
+from reprise.train.lock import held
 from reprise.train.model import Architecture, parameter_shapes
 from reprise.train.records import History, TensorBoard, write_readme
 from reprise.vocabulary import Vocabulary
@@ -35,18 +37,22 @@ def train(config: TrainConfig, observers: tuple[Observer, ...] = ()) -> Finished
         SaveError: A checkpoint could not be written.
     """
     folder, cluster = Path(config.out), Cluster.of_environment()
-    config = replace(config, workers=cluster.workers)
-    if checkpoints.complete(folder):
-        raise CallError(f"{folder}: holds a run already. Go on with it by --resume, or give another --out.")
     if not config.data:
         raise CallError("no text to train on. Name files, folders, or - for standard input.")
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder, cluster):
+        if checkpoints.complete(folder):
+            raise CallError(f"{folder}: holds a run already. Go on with it by --resume, or give another --out.")
+        return _begun(replace(config, workers=cluster.workers), cluster, observers)
+
+
+def _begun(config: TrainConfig, cluster: Cluster, observers: tuple[Observer, ...]) -> Finished:
     given = transfer.source(config.init_from) if config.init_from else None
     config = transfer.shaped(config, given) if given else config
     corpus = _read(config, transfer.vocabulary(config, given) if given else None)
     learner = _learner(config, corpus, cluster)
     notes = transfer.load(learner, given, corpus) if given else ()
     place = loop.Place(0, learner.initial_state(config.batch_size))
-    cluster.total([0])  # none writes before all have looked whether there is a run already
     return _go(config, corpus, learner, place, observers, cluster, notes=notes, saved=False)
 
 
@@ -64,6 +70,25 @@ def resume(folder: Path, given: Mapping[str, Any], observers: tuple[Observer, ..
         TrainingError, SaveError: As `train`.
     """
     cluster = Cluster.of_environment()
+    checkpoints.present(folder)
+    with _alone(folder, cluster):
+        return _resumed(folder, given, cluster, observers)
+
+
+@contextmanager
+def _alone(folder: Path, cluster: Cluster) -> Iterator[None]:
+    """Nobody but the workers of this run trains in the folder while this lasts.
+
+    Raises:
+        CallError: Another trainer does.
+        TrainingError: A worker was lost.
+    """
+    with cluster.together(), held(folder) if cluster.is_first else nullcontext():
+        cluster.total([0])  # none reads before the first has cleared the folder
+        yield
+
+
+def _resumed(folder: Path, given: Mapping[str, Any], cluster: Cluster, observers: tuple[Observer, ...]) -> Finished:
     step, checkpoint, wrong = checkpoints.newest(folder)
     before = TrainConfig.from_json(checkpoint.config)
     config = before.shared_by(cluster.workers).changed({"out": str(folder), **given})
@@ -116,8 +141,20 @@ def _go(
         observers=records,
         cluster=cluster,
     )
+    _check_same(run, corpus)
     run.tell(_started(run, corpus, place, notes))
     return loop.train(run, place, saved=saved)
+
+
+def _check_same(run: loop.Run, corpus: AnyCorpus) -> None:
+    """Workers that differ here would each train another model, and none would notice."""
+    if run.cluster.workers == 1:
+        return
+    options = {name: value for name, value in run.config.to_json().items() if name not in ("data", "out")}
+    weights = b"".join(np.asarray(value).tobytes() for value in run.learner.values().values())
+    facts = {"the options": repr(options).encode(), "the data": corpus.fingerprint.encode(), "the weights": weights}
+    for what, fact in facts.items():
+        run.cluster.check_same(what, fact)
 
 
 def _started(run: loop.Run, corpus: AnyCorpus, place: loop.Place, notes: tuple[str, ...]) -> Started:

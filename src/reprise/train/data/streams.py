@@ -49,6 +49,11 @@ class Streams:
         """The number of positions after which every chunk was shown once."""
         return self._held // self.batch
 
+    @property
+    def largest(self) -> float:
+        """The largest absolute value of numeric data."""
+        return max(float(np.abs(part).max(initial=0.0)) for part in self._parts)
+
     def chunk(self, position: int) -> tuple[Array, Array]:
         """The inputs and, one step later in the data, the targets at `position`.
 

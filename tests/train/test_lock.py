@@ -1,0 +1,61 @@
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from reprise.errors import CallError
+from reprise.train import checkpoints, lock
+from tests.train.small import resumed, trained
+
+HOLDER = """
+import pathlib, sys, time
+from reprise.train.lock import held
+with held(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """A living process that holds a folder."""
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    with process:
+        yield process
+        process.kill()
+
+
+def test_a_living_process_holds_its_folder_and_a_killed_one_does_not(holder, tmp_path):
+    with pytest.raises(CallError, match=rf"another trainer works in this folder \(process {holder.pid} on "):
+        lock.held(tmp_path).__enter__()
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with lock.held(tmp_path):
+        pass
+
+
+def test_what_a_killed_trainer_left_unfinished_is_removed_and_what_a_living_one_writes_is_not(holder, tmp_path):
+    (tmp_path / ".writing-loss.png").write_bytes(b"half a picture")
+    (tmp_path / ".corpus-x1").mkdir()
+    (tmp_path / ".corpus-x1/corpus.ids").write_bytes(b"half a corpus")
+    (tmp_path / ".mine").write_text("not ours")
+    with pytest.raises(CallError):
+        lock.held(tmp_path).__enter__()
+    assert len(list(tmp_path.iterdir())) == 4
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with lock.held(tmp_path):
+        assert {path.name for path in tmp_path.iterdir()} == {".lock", ".mine"}
+
+
+def test_a_folder_in_which_a_trainer_works_is_neither_resumed_nor_begun_anew(tmp_path):
+    trained(tmp_path)
+    before = checkpoints.complete(tmp_path / "run")
+    with lock.held(tmp_path / "run"):
+        for begin in (trained, resumed):
+            with pytest.raises(CallError, match="another trainer works in this folder"):
+                begin(tmp_path, max_steps=9)
+    assert checkpoints.complete(tmp_path / "run") == before
+    resumed(tmp_path, max_steps=9)
