@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,7 @@ from reprise import sampling
 from reprise.errors import CallError, StateError, VocabularyError
 from reprise.formats import StoredModel
 from reprise.interface import Interface, Port, StatePort
-from reprise.lift import STATE_IN, STATE_OUT, Lifted
+from reprise.lift import STATE_FIRST, STATE_IN, STATE_OUT, Lifted, part
 from reprise.runtime import THREADS, Engine
 from reprise.state import State
 from reprise.tensors import DTYPES, Array, Shape
@@ -48,8 +48,9 @@ class RecurrentModel:
         self._threads = threads
         self.lifted = lift({})
         self.interface: Interface = self.lifted.interface
-        self._computed_start = any(s.initial == "inputs" for s in self.interface.states)
+        self._computed_starts = frozenset(s.name for s in self.interface.states if s.initial == "inputs")
         self._engines: dict[tuple[tuple[str, Any], ...], tuple[Lifted, Engine]] = {}
+        self._starters: dict[tuple[tuple[str, Any], ...], Engine] = {}
 
     def __repr__(self) -> str:
         return f"<{self.stored.format} at {self.stored.path}>\n{self.interface}"
@@ -67,18 +68,48 @@ class RecurrentModel:
     def _own_fingerprint(self) -> str:
         return self.fingerprint
 
-    def initial_state(self, batch: int = 1) -> State:
-        """The state that a sequence starts from: zeros, or the values that the file itself starts from.
+    def initial_state(self, batch: int = 1, inputs: Inputs | None = None) -> State:
+        """The state that a sequence starts from: zeros, the values that the file itself starts from, or computed ones.
+
+        Args:
+            batch: How many rows; where `inputs` are given, as many as they have.
+            inputs: What states are computed from that start from inputs, such as an image or a source sentence. Without
+                them, these states are pending: the next call computes them from its own inputs.
 
         Raises:
             StateError: The file bakes in another batch size.
+            CallError: An input that a state is computed from is missing or does not fit.
         """
+        given, chosen = self._separated(inputs, None) if inputs is not None else ({}, {})
+        if given:
+            batch = self._checked(given, given)[1]
         own = self._own_first_states(batch)
         values = {}
         for port in self.interface.states:
             shape = _state_shape(port, batch)
             values[port.name] = own[port.name] if port.name in own else np.zeros(shape, DTYPES[port.dtype])
-        return State(values, self._own_fingerprint)
+        state = State(values, self._own_fingerprint, self._computed_starts)
+        return state if inputs is None else self._started(state, given, chosen)
+
+    def _started(self, state: State, given: Mapping[str, Array], chosen: Settings) -> State:
+        """`state` with what is pending computed from the inputs."""
+        if not state.pending:
+            return state
+        lifted, starter = self._engine(chosen)[0], self._starter(chosen)
+        try:
+            feeds = self._checked(given, starter.inputs)[0]
+        except CallError as error:
+            raise CallError(f"{error}; state {min(state.pending)!r} is computed from it, or give that") from error
+        found = starter.run(_with_open(lifted, feeds, chosen), [STATE_FIRST + name for name in sorted(state.pending)])
+        rows = {name: found[STATE_FIRST + name] for name in state.pending}
+        return state.replace({n: np.broadcast_to(array, state[n].shape) for n, array in rows.items()})
+
+    def _starter(self, chosen: Settings) -> Engine:
+        """What computes the states that start from inputs."""
+        lifted, key = self._engine(chosen)[0], self._key(chosen)
+        if key not in self._starters:
+            self._starters[key] = Engine(*part(lifted, [STATE_FIRST + n for n in self._computed_starts]), self._threads)
+        return self._starters[key]
 
     def _own_first_states(self, batch: int) -> dict[str, Array]:
         wanted = [p for p in self.interface.states if p.initial == "file"]
@@ -116,17 +147,12 @@ class RecurrentModel:
     def _call(
         self, given: Mapping[str, Array], state: State | None, chosen: Settings
     ) -> tuple[dict[str, Array], State]:
-        feeds, batch = self._checked(given)
-        state = self._checked_state(state, batch)
         lifted, engine = self._engine(chosen)
-        if lifted.open:
-            feeds.update({k: np.asarray(v) for k, v in chosen.items() if k in lifted.open})
-            missing = [name for name in lifted.open if name not in feeds]
-            if missing:
-                raise CallError(f"setting {missing[0]!r} must be given: the file has no value for inference")
+        feeds, batch = self._checked(given, engine.inputs)
+        state = self._started(self._checked_state(state, batch), given, chosen)
+        feeds = _with_open(lifted, feeds, chosen)
         for port in self.interface.states:
-            if port.initial != "inputs":
-                feeds[STATE_IN + port.name] = state[port.name]
+            feeds[STATE_IN + port.name] = state[port.name]
         results = engine.run(feeds, engine.outputs)
         outputs = {p.name: _as(results[p.name], p.dtype) for p in self.interface.outputs}
         after = {p.name: _as(results.get(STATE_OUT + p.name, state[p.name]), p.dtype) for p in self.interface.states}
@@ -143,6 +169,7 @@ class RecurrentModel:
         if not self.interface.steppable:
             raise CallError(f"this model cannot be stepped: {self.interface.why_not}. Use run on whole sequences.")
         given, chosen = self._separated(inputs, settings)
+        self._check_first_step(state, chosen)
         raised = {p.name: _raised(p, np.asarray(given[p.name])) for p in self.interface.inputs if p.name in given}
         outputs, after = self._call(raised, state, chosen)
         lowered = {
@@ -151,15 +178,32 @@ class RecurrentModel:
         }
         return lowered, after
 
+    def _check_first_step(self, state: State | None, chosen: Settings) -> None:
+        """Refuses to compute a first state from one step of what it is computed from as a whole."""
+        pending = self._computed_starts if state is None else state.pending
+        whole = [p.name for p in self.interface.inputs if p.time_axis is not None] if pending else []
+        used = [name for name in whole if name in self._starter(chosen).inputs]
+        if used:
+            raise CallError(
+                f"state {min(pending)!r} is computed from the whole of input {used[0]!r}, of which a step has one row: "
+                "begin with initial_state(inputs=...)"
+            )
+
     def _engine(self, chosen: Settings) -> tuple[Lifted, Engine]:
         if not chosen and () in self._engines:
             return self._engines[()]
-        built = {k: v for k, v in chosen.items() if k not in self.lifted.open and v != self.lifted.fixed.get(k)}
-        key = tuple(sorted(built.items()))
+        key = self._key(chosen)
         if key not in self._engines:
-            lifted = self._lift(built) if built else self.lifted
-            self._engines[key] = lifted, Engine(lifted.graph, lifted.weights, self._threads)
+            lifted = self._lift(dict(key)) if key else self.lifted
+            names = {o.name for o in lifted.graph.output if not o.name.startswith(STATE_FIRST)}
+            steps = part(lifted, names) if self._computed_starts else (lifted.graph, lifted.weights)
+            self._engines[key] = lifted, Engine(*steps, self._threads)
         return self._engines[key]
+
+    def _key(self, chosen: Settings) -> tuple[tuple[str, Any], ...]:
+        """The settings that are built into a graph, where they are not those of the model."""
+        built = {k: v for k, v in chosen.items() if k not in self.lifted.open and v != self.lifted.fixed.get(k)}
+        return tuple(sorted(built.items()))
 
     def _separated(self, inputs: Inputs, settings: Settings | None) -> tuple[dict[str, Array], dict[str, Any]]:
         """Inputs by name, and settings, which may stand among them."""
@@ -180,29 +224,36 @@ class RecurrentModel:
         chosen = {**{k: v for k, v in inputs.items() if k in known}, **(settings or {})}
         return {k: v for k, v in inputs.items() if k in names}, {k: np.asarray(v).item() for k, v in chosen.items()}
 
-    def _checked(self, given: Mapping[str, Array]) -> tuple[dict[str, Array], int]:
-        """The inputs as the graph takes them, and how many rows they have."""
+    def _checked(self, given: Mapping[str, Array], needed: Container[str]) -> tuple[dict[str, Array], int]:
+        """The inputs `needed` as a graph takes them, and how many rows they have."""
         feeds: dict[str, Array] = {}
         rows: dict[str, int] = {}
         steps: list[int] = []
-        for port in self.interface.inputs:
+        ports = [p for p in self.interface.inputs if p.name in needed]
+        for port in ports:
             if port.name in given:
                 feeds[port.name] = array = _fitting(port, np.asarray(given[port.name]))
                 if port.batch_axis is not None:
                     rows[port.name] = array.shape[port.batch_axis]
                 if port.time_axis is not None:
                     steps.append(array.shape[port.time_axis])
-            elif port.role != "lengths":
+            elif port.role != "lengths" or not self._one_sequence:
                 raise CallError(
                     f"input {port.name!r} ({port.tensor}) is missing; given: {', '.join(given) or 'nothing'}"
                 )
         if len(set(rows.values())) > 1:
             raise CallError(f"the inputs differ in rows: {', '.join(f'{n} {k}' for n, k in rows.items())}")
         batch = next(iter(rows.values())) if rows else self._baked_batch()
-        for port in self.interface.inputs:
+        for port in ports:
             if port.name not in feeds:  # lengths that are not given are those of the whole sequence
                 feeds[port.name] = np.full([n or batch for n in port.shape], max(steps, default=1), DTYPES[port.dtype])
         return feeds, batch
+
+    @cached_property
+    def _one_sequence(self) -> bool:
+        """Whether all lengths are those of the steps: no input beside them is a sequence of another length."""
+        still = (p for p in self.interface.inputs if p.time_axis is None)
+        return not any(n is None and axis != p.batch_axis for p in still for axis, n in enumerate(p.shape))
 
     def _baked_batch(self) -> int:
         fixed = [p.shape[0] for p in self.interface.states if p.shape and p.shape[0] is not None]
@@ -217,17 +268,13 @@ class RecurrentModel:
         if state.owner not in ("", self._own_fingerprint) and state.fingerprint != self.fingerprint:
             raise StateError("the state belongs to another model (its fingerprint differs)")
         # A state that this model made has its shapes; all of them have the same rows.
-        ports = self.interface.states[
-            : 1 if state.owner == self._own_fingerprint and not self._computed_start else None
-        ]
+        ports = self.interface.states[: 1 if state.owner == self._own_fingerprint else None]
         for port in ports:
             shape = _state_shape(port, batch)
             if tuple(state[port.name].shape) != shape:
                 raise StateError(
                     f"state {port.name!r}: expected shape {shape} for {batch} rows, found {state[port.name].shape}"
                 )
-            if port.initial == "inputs" and np.any(state[port.name]):
-                raise StateError(f"state {port.name!r} is computed from the inputs by this model; it cannot be set")
         return state
 
     def sample(self, length: int, **options: Any) -> str:
@@ -253,6 +300,16 @@ class RecurrentModel:
                 f"{self.stored.path}: no vocabulary in the file or beside it; give one with vocabulary="
             )
         return self.vocabulary
+
+
+def _with_open(lifted: Lifted, feeds: dict[str, Array], chosen: Settings) -> dict[str, Array]:
+    """`feeds` with the settings that the graph takes as inputs."""
+    if not lifted.open:
+        return feeds
+    missing = [name for name in lifted.open if name not in chosen]
+    if missing:
+        raise CallError(f"setting {missing[0]!r} must be given: the file has no value for inference")
+    return feeds | {k: np.asarray(chosen[k]) for k in lifted.open}
 
 
 def _as(array: Array, dtype: str) -> Array:

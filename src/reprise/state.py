@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 
@@ -16,12 +16,19 @@ from reprise.tensors import Array
 
 
 class State(Mapping[str, Array]):
-    """An immutable mapping from state name to array, in the order of the interface."""
+    """An immutable mapping from state name to array, in the order of the interface.
 
-    def __init__(self, values: Mapping[str, Array], owner: str | Callable[[], str] = "") -> None:
+    Attributes:
+        pending: Names of states that the next call computes from its inputs; until then their numbers are zeros.
+    """
+
+    def __init__(
+        self, values: Mapping[str, Array], owner: str | Callable[[], str] = "", pending: Collection[str] = ()
+    ) -> None:
         """`owner` is the fingerprint of the model that the state belongs to, or tells it: it is costly to work out."""
         self._values = {name: _frozen(array) for name, array in values.items()}
         self.owner = owner
+        self.pending = frozenset(pending)
 
     @property
     def fingerprint(self) -> str:
@@ -38,8 +45,9 @@ class State(Mapping[str, Array]):
         return len(self._values)
 
     def __repr__(self) -> str:
-        inside = ", ".join(f"{name} {array.dtype}{list(array.shape)}" for name, array in self.items())
-        return f"State({inside})"
+        later = dict.fromkeys(self.pending, " from the inputs")
+        inside = (f"{name} {array.dtype}{list(array.shape)}{later.get(name, '')}" for name, array in self.items())
+        return f"State({', '.join(inside)})"
 
     def replace(self, values: Mapping[str, Array]) -> State:
         """This state with some arrays exchanged for others of the same shapes.
@@ -55,13 +63,14 @@ class State(Mapping[str, Array]):
             if array.shape != exchanged[name].shape:
                 raise StateError(f"state {name!r}: expected shape {exchanged[name].shape}, found {array.shape}")
             exchanged[name] = array
-        return State(exchanged, self.owner)
+        return State(exchanged, self.owner, self.pending - set(values))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Writes a safetensors file that names the model it belongs to. A file that was there is replaced whole."""
         place = Path(path)
         temporary = place.with_name(place.name + ".part")
-        metadata = {"reprise": json.dumps({"version": 1, "fingerprint": self.fingerprint, "order": list(self)})}
+        about = {"version": 1, "fingerprint": self.fingerprint, "order": list(self), "pending": sorted(self.pending)}
+        metadata = {"reprise": json.dumps(about)}
         safetensors.numpy.save_file({k: np.ascontiguousarray(v) for k, v in self.items()}, temporary, metadata)
         temporary.replace(place)
 
@@ -83,7 +92,8 @@ class State(Mapping[str, Array]):
             raise StateError(f"{path}: not a state file ({error})") from error
         if not isinstance(about, dict) or sorted(about.get("order", ())) != sorted(values):
             raise StateError(f"{path}: a safetensors file, but not one of `State.save`")
-        return cls({name: values[name] for name in about["order"]}, str(about.get("fingerprint", "")))
+        pending = [name for name in values if name in about.get("pending", ())]
+        return cls({name: values[name] for name in about["order"]}, str(about.get("fingerprint", "")), pending)
 
 
 def _frozen(array: Array) -> Array:

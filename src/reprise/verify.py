@@ -168,12 +168,7 @@ def _calls(a: Model, b: Model, start: str, steps: int, rows: int, random: np.ran
         outputs_b, after_b = b.run(feeds, state_b, draw.settings)
         pairs = {n: (outputs_a[n], outputs_b[n]) for n in outputs_a} | {n: (after_a[n], after_b[n]) for n in after_a}
         yield max((_difference(start, step, n, *pair) for n, pair in pairs.items()), key=lambda d: d.error)
-        state_a, state_b = _carried(face, state_a, after_a), _carried(face, state_b, after_b)
-
-
-def _carried(face: Interface, before: State, after: State) -> State:
-    """The state that the next call may be given: what a model computes from its inputs cannot be set."""
-    return after.replace({p.name: before[p.name] for p in face.states if p.initial == "inputs"})
+        state_a, state_b = after_a, after_b
 
 
 def _difference(start: str, step: int, tensor: str, a: Array, b: Array) -> Difference:
@@ -244,8 +239,8 @@ class _Draw:
         return {**drawn, **self._constant}
 
     def state(self, like: State) -> dict[str, Array]:
-        """Numbers of the size that gated units have; states that the caller cannot set are left out."""
-        settable = [p for p in self._face.states if p.initial != "inputs" and DTYPES[p.dtype].kind not in "biuO"]
+        """Numbers of the size that gated units have."""
+        settable = [p for p in self._face.states if DTYPES[p.dtype].kind not in "biuO"]
         return {p.name: self._normal(like[p.name].shape, p.dtype, 0.5) for p in settable}
 
     def _input(self, port: Port) -> Array:

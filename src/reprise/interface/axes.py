@@ -64,22 +64,25 @@ def read(
     inputs: Sequence[Value],
     wanted: Iterable[Value],
     settings: Mapping[Value, Array],
+    before: Collection[Recurrence] = (),
 ) -> Axes:
     """Time and batch axes when `wanted` is computed from `inputs`, known `settings` and the states of `recurrences`.
+
+    The loops `before` have sequences of their own: their length is free too, and no time of the model.
 
     The first pass takes every size of inputs and states for free and sees which are time and batch; the second frees
     only those, so that every other size is the number in the file.
     """
-    wanted = list(wanted)
+    wanted, loops = list(wanted), (*recurrences, *before)
     every = {v: tuple(range(len(_declared(structure, v) or ()))) for v in inputs}
-    facts = _facts(structure, recurrences, every, None, wanted, settings)
-    times, batch = _times(structure, facts, recurrences), _batch(facts, recurrences)
+    facts = _facts(structure, loops, every, None, wanted, settings)
+    times, batch = _times(structure, facts, loops), _batch(facts, loops)
     free = {
         v: tuple(i for i, d in enumerate(facts.shape(v) or ()) if set(d.symbols) & (times | {batch})) for v in inputs
     }
-    states = {c.entering: _batch_axes(facts, c, batch) for r in recurrences for c in r.states}
-    facts = _facts(structure, recurrences, free, states, wanted, settings)
-    return Axes(facts, _times(structure, facts, recurrences), _batch(facts, recurrences))
+    states = {c.entering: _batch_axes(facts, c, batch) for r in loops for c in r.states}
+    facts = _facts(structure, loops, free, states, wanted, settings)
+    return Axes(facts, _times(structure, facts, recurrences), _batch(facts, loops))
 
 
 def _batch_axes(facts: Facts, carried: Carried, batch: str | None) -> tuple[int, ...]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from reprise.graph import Node, Value
 from reprise.interface import axes as axes_of
-from reprise.interface import names, outputs, roles, settings, states, stepping, types
+from reprise.interface import encoders, names, outputs, roles, settings, states, stepping, types
 from reprise.interface.axes import Axes
 from reprise.interface.choices import Choices, with_chosen_settings, with_chosen_states
 from reprise.interface.influence import ancestors
@@ -27,7 +27,8 @@ class Discovery:
         interface: What users see.
         structure: The analysed graph.
         axes: Its shapes, and which axes are time and batch.
-        recurrences: The loops that the interface uses.
+        recurrences: The loops that make the steps.
+        before: The loops that run to their end before the first step.
         inputs: The value of each input port.
         outputs: The value of each output port.
         states: The loop variable of each state port.
@@ -38,6 +39,7 @@ class Discovery:
     structure: Structure
     axes: Axes
     recurrences: tuple[Recurrence, ...]
+    before: tuple[Recurrence, ...]
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     states: tuple[Carried, ...]
@@ -52,7 +54,7 @@ def describe(
     why: tuple[str, ...],
 ) -> Discovery:
     """The interface of the model that computes `wanted` by the recurrences `used`; `why` says how it was chosen."""
-    used = with_chosen_states(structure, used, choices)
+    used, before = encoders.apart(structure, with_chosen_states(structure, used, choices), wanted)
     carried = tuple(c for r in used for c in r.states)
     started = {c: _start(structure, c) for c in carried}
     needed = _needed(structure, used, wanted, [c for c in carried if started[c] != "inputs"])
@@ -65,8 +67,8 @@ def describe(
         for p, v in zip(setting_ports, scalars, strict=True)
         if p.value is not None
     }
-    axes = axes_of.read(structure, used, entries, wanted, fixed)
-    why_not = stepping.obstacle(structure, used, axes, entries, wanted, [c for c in carried if started[c] == "inputs"])
+    axes = axes_of.read(structure, used, entries, wanted, fixed, before)
+    why_not = stepping.obstacle(structure, used, axes, entries, wanted, before)
     input_ports = _input_ports(structure, used, axes, entries, wanted, {p.name for p in setting_ports})
     interface = Interface(
         input_ports,
@@ -75,9 +77,9 @@ def describe(
         setting_ports,
         not why_not,
         why_not,
-        (*why, *_evidence(structure, used)),
+        (*why, *_evidence(structure, used), *_started(structure, started), *_encoded(before)),
     )
-    return Discovery(interface, structure, axes, used, tuple(entries), wanted, carried, tuple(scalars))
+    return Discovery(interface, structure, axes, used, before, tuple(entries), wanted, carried, tuple(scalars))
 
 
 def _needed(
@@ -198,6 +200,20 @@ def _setting_ports(structure: Structure, scalars: Sequence[Value], needed: set[V
         Setting(name, str(v), types.dtype(structure, v), *settings.inference_value(structure, v, needed))
         for name, v in zip(called, scalars, strict=True)
     )
+
+
+def _started(structure: Structure, started: Mapping[Carried, Initial]) -> Iterator[str]:
+    """From which inputs each state is computed that starts from any."""
+    for carried in (c for c, start in started.items() if start == "inputs"):
+        behind = _numeric_ancestors(structure, carried.initial)
+        made = ", ".join(str(v) for v in outputs.sources(structure) if v.node in behind)
+        yield f"the first value of {carried.final} is {structure.origin(carried.initial)}, computed from {made}"
+
+
+def _encoded(before: Sequence[Recurrence]) -> Iterator[str]:
+    for r in before:
+        finals = ", ".join(str(c.final or c.entering) for c in r.states)
+        yield f"loop {r.loop.name!r} runs to its end before the first step, so {finals} are carried nowhere"
 
 
 def _evidence(structure: Structure, used: tuple[Recurrence, ...]) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ class StatePort:
         shape: Its sizes, None where free.
         batch_axis: The axis of the batch, None where there is none.
         initial: Where a sequence starts: `zeros`; `file` (values that the file holds); `inputs` (the model computes
-            them from its inputs, and the caller cannot set them).
+            them from its inputs).
     """
 
     name: str

@@ -16,6 +16,7 @@ import numpy as np
 from reprise.graph import Node, Value
 from reprise.interface import memory
 from reprise.interface.axes import Axes
+from reprise.interface.encoders import still
 from reprise.interface.influence import SHAPE_ONLY, Influence, ancestors
 from reprise.interface.recurrences import Recurrence
 from reprise.interface.structure import Carried, Structure
@@ -52,14 +53,12 @@ def obstacle(
     axes: Axes,
     inputs: Sequence[Value],
     outputs: Sequence[Value],
-    started: Sequence[Carried],
+    before: tuple[Recurrence, ...] = (),
 ) -> str:
-    """Why the model cannot be stepped, or an empty string where it can."""
-    if started:
-        return f"the model computes the first state of {started[0].final} from its inputs"
+    """Why the model cannot be stepped, or an empty string where it can; `before` are loops that run before steps."""
     if not any(axes.time_axis(v) is not None for v in inputs):
         return "no input has an axis of time: the graph makes the sequence itself from what it is given"
-    kinds = _kinds(structure, used, axes, inputs, outputs)
+    kinds = _kinds(structure, used, before, axes, inputs, outputs)
     for recurrence in used:
         why = memory.obstacle(structure, recurrence, outputs)
         if why:
@@ -70,16 +69,24 @@ def obstacle(
 
 
 def _kinds(
-    structure: Structure, used: tuple[Recurrence, ...], axes: Axes, inputs: Sequence[Value], outputs: Sequence[Value]
+    structure: Structure,
+    used: tuple[Recurrence, ...],
+    before: tuple[Recurrence, ...],
+    axes: Axes,
+    inputs: Sequence[Value],
+    outputs: Sequence[Value],
 ) -> dict[str, Kind]:
     kinds = {v.node: ROWS if axes.time_axis(v) is not None else STILL for v in inputs}
     by_exit = {c.final.node: (r, c) for r in used for c in r.loop.carried if c.final is not None}
+    whole = {c.final.node: r for r in before for c in r.loop.carried if c.final is not None}
     wanted = ancestors(structure, [*outputs, *(c.final for r in used for c in r.states if c.final is not None)])
     for name in structure.order:
         if name not in wanted or name in kinds or structure.context(Value(name)):
             continue
         if name in by_exit:
             kinds[name] = _after_loop(structure, axes, kinds, *by_exit[name])
+        elif name in whole:
+            kinds[name] = _before_steps(structure, kinds, whole[name])
         else:
             kinds[name] = _of_node(structure, axes, structure.graph[name], kinds)
     return kinds
@@ -99,13 +106,17 @@ def _after_loop(
     return ROWS if any(w.carried == carried for w in recurrence.writes) else END
 
 
+def _before_steps(structure: Structure, kinds: dict[str, Kind], recurrence: Recurrence) -> Kind:
+    """What a loop leaves that runs before the steps: it may not look at the sequence that they go through."""
+    seen = [r.stacked for r in recurrence.reads] + [c.initial for c in recurrence.states]
+    if all(kinds.get(v.node, STILL) == STILL for v in (*seen, *_used_constants(structure, recurrence))):
+        return STILL
+    return Kind("mixed", f"loop {recurrence.loop.name!r} looks at the whole sequence before the first step")
+
+
 def _used_constants(structure: Structure, recurrence: Recurrence) -> list[Value]:
     """Values from outside whose numbers the body computes with, the sequences that it reads aside."""
-    constants = {
-        inner: outer
-        for inner, outer in recurrence.loop.constants.items()
-        if not structure.graph[structure.origin(outer).node].op.startswith(_ARRAYS)
-    }
+    constants = still(structure, recurrence)
     influence = Influence(structure, tuple(constants), SHAPE_ONLY, within=recurrence.loop.name)
     results = [c.leaving for c in recurrence.loop.carried] + [w.element for w in recurrence.writes]
     used = {inner for v in results for inner in influence.of(v)}

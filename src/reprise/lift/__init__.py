@@ -6,7 +6,7 @@ input pipelines are left behind without being understood.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -21,7 +21,16 @@ from reprise.lift.block import Block
 from reprise.lift.blockcells import BLOCK_CELLS
 from reprise.lift.control import CONTROL
 from reprise.lift.emitter import Emitter, Operator
-from reprise.lift.model import STATE_IN, STATE_OUT, Lifted, assemble, standalone, without_weights
+from reprise.lift.model import (
+    STATE_FIRST,
+    STATE_IN,
+    STATE_OUT,
+    Lifted,
+    assemble,
+    part,
+    standalone,
+    without_weights,
+)
 from reprise.lift.operators import ARITHMETIC
 from reprise.lift.pictures import PICTURES
 from reprise.lift.reductions import REDUCTIONS
@@ -30,7 +39,18 @@ from reprise.lift.slicing import SLICING
 from reprise.tensors import DTYPES, Array, Shape, Tensor
 from reprise.wire import onnx
 
-__all__ = ["OPERATORS", "STATE_IN", "STATE_OUT", "Lifted", "first_states", "lift", "standalone", "without_weights"]
+__all__ = [
+    "OPERATORS",
+    "STATE_FIRST",
+    "STATE_IN",
+    "STATE_OUT",
+    "Lifted",
+    "first_states",
+    "lift",
+    "part",
+    "standalone",
+    "without_weights",
+]
 
 #: Every operator of TensorFlow that has a translation.
 OPERATORS: Mapping[str, Operator] = {
@@ -65,13 +85,13 @@ def lift(found: Discovery, variable: Variable, settings: Settings | None = None,
     fixed = {k: v for k, v in chosen.items() if v is not None}
     emitter, block, inputs = _prepared(found, variable, fixed)
     emitter.fast_path = fast
+    outputs = _computed_starts(found, emitter, block)
+    entrances = dict.fromkeys([Value(c.enter) for c in found.states])
+    emitter = emitter.reading(_sizes(found, emitter.facts, _results(found), entrances))
     for state, carried in zip(found.interface.states, found.states, strict=True):
-        if state.initial == "inputs":
-            continue
         block.values[Value(carried.enter)] = STATE_IN + state.name
         _stand_in(found, block, carried.initial, STATE_IN + state.name)
         inputs.append((STATE_IN + state.name, state.dtype, state.shape))
-    outputs: list[tuple[str, str, str, Shape]] = []
     for port, value in zip(found.interface.outputs, found.outputs, strict=True):
         outputs.append((port.name, emitter.name(value, block), port.dtype, port.shape))
     for state, carried in zip(found.interface.states, found.states, strict=True):
@@ -79,7 +99,25 @@ def lift(found: Discovery, variable: Variable, settings: Settings | None = None,
             outputs.append((STATE_OUT + state.name, emitter.name(carried.final, block), state.dtype, state.shape))
     graph, weights = assemble(block, inputs, outputs, "model")
     still_open = tuple(s.name for s in found.interface.settings if s.name not in fixed)
-    return Lifted(found.interface, graph, weights, fixed, still_open, tuple(emitter.fast), tuple(emitter.misses))
+    fast_loops = tuple(dict.fromkeys(emitter.fast))
+    return Lifted(found.interface, graph, weights, fixed, still_open, fast_loops, tuple(dict.fromkeys(emitter.misses)))
+
+
+def _computed_starts(found: Discovery, emitter: Emitter, block: Block) -> list[tuple[str, str, str, Shape]]:
+    """The first values that the model computes from its inputs, made before any state is given."""
+    started = [
+        (state, carried.initial)
+        for state, carried in zip(found.interface.states, found.states, strict=True)
+        if state.initial == "inputs"
+    ]
+    alone = Block(emitter.names)
+    alone.values = dict(block.values)
+    emitter = emitter.reading(_sizes(found, emitter.facts, [initial for _, initial in started]))
+    made = [
+        (STATE_FIRST + state.name, emitter.name(initial, alone), state.dtype, state.shape) for state, initial in started
+    ]
+    block.nodes += alone.nodes
+    return made
 
 
 def first_states(found: Discovery, variable: Variable) -> tuple[onnx.Message, dict[str, Array]]:
@@ -101,9 +139,8 @@ def _prepared(
     found: Discovery, variable: Variable, fixed: Settings
 ) -> tuple[Emitter, Block, list[tuple[str, str, Shape]]]:
     facts = _axes(found, fixed).facts
-    wanted = [*found.outputs, *(c.final for c in found.states if c.final is not None)]
-    needed = frozenset(ancestors(found.structure, [*wanted, *(c.initial for c in found.states)]))
-    emitter = Emitter(found.structure, facts, OPERATORS, variable, needed, _sizes(found, facts))
+    needed = frozenset(ancestors(found.structure, [*_results(found), *(c.initial for c in found.states)]))
+    emitter = Emitter(found.structure, facts, OPERATORS, variable, needed, _sizes(found, facts, _results(found)))
     block = Block(emitter.names)
     inputs: list[tuple[str, str, Shape]] = []
     for port, value in zip(found.interface.inputs, found.inputs, strict=True):
@@ -114,17 +151,25 @@ def _prepared(
             block.values[value] = emitter.names.fresh(setting.name)
             inputs.append((setting.name, setting.dtype, ()))
     for state in found.interface.states:
-        emitter.names.fresh(STATE_IN + state.name)
-        emitter.names.fresh(STATE_OUT + state.name)
+        for prefix in (STATE_IN, STATE_OUT, STATE_FIRST):
+            emitter.names.fresh(prefix + state.name)
     for port in found.interface.outputs:
         emitter.names.fresh(port.name)
     return emitter, block, inputs
 
 
-def _sizes(found: Discovery, facts: Facts) -> dict[Dim, tuple[str, int]]:
-    """Which axis of which input each free size is."""
+def _results(found: Discovery) -> list[Value]:
+    return [*found.outputs, *(c.final for c in found.states if c.final is not None)]
+
+
+def _sizes(
+    found: Discovery, facts: Facts, wanted: Sequence[Value], given: Mapping[Value, object] | None = None
+) -> dict[Dim, tuple[str, int]]:
+    """Which axis of which input each free size is: of one that `wanted` is computed from, where there is any."""
+    behind = ancestors(found.structure, wanted, given)
+    pairs = zip(found.interface.inputs, found.inputs, strict=True)
     sizes: dict[Dim, tuple[str, int]] = {}
-    for port, value in zip(found.interface.inputs, found.inputs, strict=True):
+    for port, value in sorted(pairs, key=lambda pair: pair[1].node not in behind):
         for axis, size in enumerate(facts.shape(value) or ()):
             if not size.known:
                 sizes.setdefault(size, (port.name, axis))
@@ -140,7 +185,7 @@ def _axes(found: Discovery, fixed: Settings) -> Axes:
         for setting, value in zip(found.interface.settings, found.settings, strict=True)
         if setting.name in fixed
     }
-    return axes.read(found.structure, found.recurrences, found.inputs, found.outputs, known)
+    return axes.read(found.structure, found.recurrences, found.inputs, found.outputs, known, found.before)
 
 
 def _stand_in(found: Discovery, block: Block, initial: Value, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -69,6 +70,12 @@ class Emitter:
         self.fast_path = True
         self.fast: list[str] = []
         self.misses: list[str] = []
+
+    def reading(self, sizes: Mapping[Dim, tuple[str, int]]) -> Emitter:
+        """An emitter for another part of the same model, which reads the free sizes from other inputs."""
+        other = copy.copy(self)
+        other._sizes = sizes
+        return other
 
     def name(self, value: Value, block: Block) -> str:
         """The ONNX name of `value`, emitting what it needs first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from reprise.interface import Interface
@@ -13,6 +13,7 @@ from reprise.wire import onnx
 #: Files above this size keep their weights beside the graph when they are written, as ONNX demands.
 STATE_IN = "state_in."
 STATE_OUT = "state_out."
+STATE_FIRST = "state_first."
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class Lifted:
     """A model as ONNX, its weights apart.
 
     Inputs and outputs have the names of the interface's ports; state `s` goes in as `state_in.s` and comes out as
-    `state_out.s`. A setting that the graph still depends on is an input of its name.
+    `state_out.s`; where the model computes its first value from the inputs, that is `state_first.s`. A setting that the
+    graph still depends on is an input of its name.
 
     Attributes:
         interface: What the names mean.
@@ -43,6 +45,24 @@ class Lifted:
     def numbers(self) -> dict[str, Array]:
         """All initializers by name, large and small."""
         return {t.name: onnx.array_of(t) for t in self.graph.initializer} | dict(self.weights)
+
+
+def part(lifted: Lifted, outputs: Collection[str]) -> tuple[onnx.Message, dict[str, Array]]:
+    """The graph that makes only `outputs`, and the weights that it uses."""
+    whole = lifted.graph
+    wanted, nodes = set(outputs), []
+    for node in reversed(whole.node):
+        if wanted.intersection(node.output):
+            nodes.append(node)
+            wanted |= _used([node])
+    graph = onnx.graph(
+        nodes[::-1],
+        whole.name,
+        [i for i in whole.input if i.name in wanted],
+        [o for o in whole.output if o.name in outputs],
+        [t for t in whole.initializer if t.name in wanted],
+    )
+    return graph, {name: array for name, array in lifted.weights.items() if name in wanted}
 
 
 #: Smaller initializers stand in the graph itself, where ONNX Runtime can fold them.
@@ -145,4 +165,14 @@ def _model(graph: onnx.Message, metadata: Mapping[str, str]) -> onnx.Message:
     return model
 
 
-__all__ = ["STATE_IN", "STATE_OUT", "Lifted", "Names", "assemble", "standalone", "without_weights"]
+__all__ = [
+    "STATE_FIRST",
+    "STATE_IN",
+    "STATE_OUT",
+    "Lifted",
+    "Names",
+    "assemble",
+    "part",
+    "standalone",
+    "without_weights",
+]

@@ -18,7 +18,7 @@ from reprise.formats import StoredModel
 from reprise.formats import onnx as file
 from reprise.interface import Interface
 from reprise.lift.block import computed
-from reprise.lift.model import INLINE, STATE_IN, STATE_OUT, Lifted, standalone
+from reprise.lift.model import INLINE, STATE_FIRST, STATE_IN, STATE_OUT, Lifted, standalone
 from reprise.tensors import DTYPES, Array
 from reprise.vocabulary import Vocabulary
 from reprise.wire import onnx
@@ -96,9 +96,9 @@ def _size(tensor: onnx.Message) -> int:
 
 
 def _check_ports(interface: Interface, graph: onnx.Message, open_settings: list[str]) -> None:
-    settable = [s for s in interface.states if s.initial != "inputs"]
-    inputs = [*(p.name for p in interface.inputs), *(STATE_IN + s.name for s in settable), *open_settings]
+    inputs = [*(p.name for p in interface.inputs), *(STATE_IN + s.name for s in interface.states), *open_settings]
     outputs = [p.name for p in interface.outputs]
+    outputs += [STATE_FIRST + s.name for s in interface.states if s.initial == "inputs"]
     for kind, wanted, found in (
         ("input", inputs, {i.name for i in graph.input}),
         ("output", outputs, {o.name for o in graph.output}),

@@ -35,15 +35,14 @@ class LiveModel:
         self.inputs = {p.name: _tensor(session.graph, p.tensor, f"input {p.name!r}") for p in interface.inputs}
         self.settings = {s.name: _tensor(session.graph, s.tensor, f"setting {s.name!r}") for s in interface.settings}
         self.outputs = {p.name: _tensor(session.graph, p.tensor, f"output {p.name!r}") for p in interface.outputs}
-        fed = [p for p in interface.states if p.initial != "inputs"]
-        self.states = {p.name: _tensor(session.graph, p.source_in, f"state {p.name!r}") for p in fed}
+        self.states = {p.name: _tensor(session.graph, p.source_in, f"state {p.name!r}") for p in interface.states}
         self.final = {p.name: _tensor(session.graph, p.source_out, f"state {p.name!r}") for p in interface.states}
         self._values = {s.name: s.value for s in interface.settings if s.value is not None}
         self._check_fed(session.graph)
         self.interface = replace(
             interface,
             inputs=tuple(replace(p, shape=_baked(p, self.inputs[p.name])) for p in interface.inputs),
-            states=tuple(replace(p, shape=_baked(p, self.states[p.name])) if p in fed else p for p in interface.states),
+            states=tuple(replace(p, shape=_baked(p, self.states[p.name])) for p in interface.states),
         )
 
     def _check_fed(self, graph: Any) -> None:
@@ -59,19 +58,21 @@ class LiveModel:
             owners[tensor.ref()] = name
 
     def initial_state(self, batch: int = 1) -> State:
-        """The state that the graph starts from when none is fed."""
+        """The state that the graph starts from when none is fed; what it computes from its inputs is pending."""
         zeros = {p.name: np.zeros(_filled(p, batch), DTYPES[p.dtype]) for p in self.interface.states}
         own = [p for p in self.interface.states if p.initial == "file"]
         feeds = {self.inputs[p.name]: np.zeros(_filled(p, batch), DTYPES[p.dtype]) for p in self.interface.inputs}
         found = self._run([self.states[p.name] for p in own], feeds) if own else []
-        return State({**zeros, **{p.name: array for p, array in zip(own, found, strict=True)}})
+        computed = [p.name for p in self.interface.states if p.initial == "inputs"]
+        return State({**zeros, **{p.name: array for p, array in zip(own, found, strict=True)}}, pending=computed)
 
     def run(
         self, inputs: Mapping[str, Array], state: State | None = None, settings: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, Array], State]:
         """One call of `session.run`; `state` None leaves the states to the graph."""
         feeds = {self.inputs[name]: array for name, array in inputs.items()}
-        feeds |= {self.states[name]: array for name, array in (state or {}).items() if name in self.states}
+        if state is not None:
+            feeds |= {self.states[name]: array for name, array in state.items() if name not in state.pending}
         feeds |= {self.settings[name]: value for name, value in {**self._values, **(settings or {})}.items()}
         found = self._run([*self.outputs.values(), *self.final.values()], feeds)
         outputs = dict(zip(self.outputs, found, strict=False))

@@ -1,0 +1,45 @@
+"""Loops that run to their end before a model takes its first step: encoders.
+
+What they leave is where the steps start from, or what each step looks at as a whole: a source sentence, a memory.
+Their own variables are carried nowhere, since every call reads the whole source again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reprise.graph import Value
+from reprise.interface.influence import ancestors
+from reprise.interface.recurrences import Recurrence
+from reprise.interface.structure import Structure
+
+_ARRAYS = ("TensorArray", "TensorList")
+#: Operators on arrays that give tensors.
+_TAKEN = (
+    *("TensorArrayGather", "TensorArrayConcat", "TensorArrayPack", "TensorArrayRead", "TensorArraySize"),
+    *("TensorListStack", "TensorListGather", "TensorListConcat", "TensorListGetItem", "TensorListLength"),
+)
+
+
+def apart(
+    structure: Structure, used: tuple[Recurrence, ...], wanted: Sequence[Value]
+) -> tuple[tuple[Recurrence, ...], tuple[Recurrence, ...]]:
+    """The recurrences that make the steps of `wanted`, and those that run before them."""
+    entrances = {Value(c.enter) for r in used for c in r.states}
+    entrances |= {inner for r in used for inner in still(structure, r)}
+    reached = ancestors(structure, wanted, dict.fromkeys(entrances))
+    steps = tuple(r for r in used if any(c.final and c.final.node in reached for c in r.loop.carried))
+    return steps, tuple(r for r in used if r not in steps)
+
+
+def still(structure: Structure, recurrence: Recurrence) -> dict[Value, Value]:
+    """What a loop's body sees unchanged at every iteration → the value outside; not the sequences that it reads."""
+    return {
+        inner: outer
+        for inner, outer in recurrence.loop.constants.items()
+        if not _is_array(structure.graph[structure.origin(outer).node].op)
+    }
+
+
+def _is_array(op: str) -> bool:
+    return op.startswith(_ARRAYS) and not op.startswith(_TAKEN)
