@@ -54,11 +54,17 @@ def sampled(logits, targets):
     tf.squeeze(v1.multinomial(logits, 1), name="drawn")
 
 
+def gumbel(logits, targets):
+    """A policy draws its action by the trick of Gumbel, in place of an operator that draws."""
+    tf.argmax(logits - tf.math.log(-tf.math.log(tf.random.uniform(tf.shape(logits)))), 1, name="action")
+
+
 AFTER = {
     "nothing": lambda logits, targets: None,
     "training and measuring": measured,
     "a linear loss": linear,
     "sampling": sampled,
+    "sampling by noise": gumbel,
 }
 
 
@@ -131,3 +137,12 @@ def test_loops_that_only_count_or_add_carry_no_state(functional):
 
     with pytest.raises(NoRecurrence, match="carries no state from step to step"):
         interface_of(counting, functional=functional)
+
+
+def test_a_normal_draw_shows_its_mean_and_deviation():
+    def policy(logits, targets):
+        mean = tf.identity(logits[:, :3], "mean")
+        deviation = tf.exp(logits[:, 3:6], "deviation")
+        tf.add(mean, deviation * tf.random.normal(tf.shape(mean)), "action")
+
+    assert [p.tensor for p in interface_of(model(policy)).outputs] == ["mean:0", "deviation:0"]

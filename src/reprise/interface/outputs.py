@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from reprise.graph import Node, Value
 from reprise.interface.facts import Facts
 from reprise.interface.influence import DISCRETE, RANKING, Influence, ancestors
+from reprise.interface.noise import Noise
 from reprise.interface.recurrences import Recurrence
 from reprise.interface.states import writes_state
 from reprise.interface.structure import Structure
@@ -95,9 +96,10 @@ def predictions(
     wanted = _wanted(structure, recurrences, from_sources, every) | {s for s in every if s in given}
     foreign = sum(1 << i for i, s in enumerate(every) if s not in wanted)
     kinds = _Kinds(structure, reached, from_sources, foreign, {n for names in (scoring or {}).values() for n in names})
+    noise = Noise(structure, tuple(leaves))
     scores = [v for v in scoring or () if v.node in kinds.candidates]
     ends = [*scores, *(v for v in kinds.outputs() if not (scores and _only_rearranges(structure, v, scores)))]
-    found = [v for end in ends for v in _presented(structure, end, kinds)] or [
+    found = [v for end in ends for v in _presented(structure, end, kinds, noise)] or [
         v for end in ends if (v := _behind_cost(structure, end, kinds)) is not None
     ]
     unique = list(dict.fromkeys(found))
@@ -289,13 +291,17 @@ def _is_one(structure: Structure, value: Value) -> bool:
 _STORES = ("Assign", "ResourceApply", "Apply", "ScatterUpdate", "AssignVariableOp", "Restore")
 
 
-def _presented(structure: Structure, value: Value, kinds: _Kinds) -> Iterator[Value]:
+def _presented(structure: Structure, value: Value, kinds: _Kinds, noise: Noise) -> Iterator[Value]:
     """What to show for the end of a branch: scores instead of a draw from them; logits beside probabilities."""
     node = structure.graph[value.node]
     if node.op in _DECISIONS or (node.op in _ROUNDABOUT and _behind_draw(structure, value)):
         chosen = next((v for v in node.inputs if v.node in kinds.candidates), None)
         if chosen is not None:
-            yield from _presented(structure, chosen, kinds)
+            yield from _presented(structure, chosen, kinds, noise)
+        return
+    if value in noise:
+        for made in (v for v in node.inputs if v.node in kinds.candidates):
+            yield from _presented(structure, made, kinds, noise)
         return
     if node.op in ("Mean", "Sum") and _reduces_all(structure, node):
         return
