@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from reprise.errors import NoRecurrence
+from reprise.graph import Value
 from reprise.interface import recurrences
 from reprise.interface.discover import discover
 from reprise.interface.fused import unfuse
@@ -145,6 +146,14 @@ def test_dropout_between_layers_is_left_out_and_told():
     fed = feeds(b, 2)
     assert_computes(b, fed, truth(fed, "gru", widths(2, 1, D, False), 1, [T] * N), "gru")
     assert "CudnnRNN rnn leaves out 0.5 of what a layer hands on while it trains; not here" in unfuse(b.graph()).notes
+
+
+def test_what_a_gradient_reads_is_still_there():
+    b = model("gru")
+    b("CudnnRNNBackprop", *(Value("rnn", k) for k in range(4)), name="gradient")
+    graph = unfuse(b.graph()).graph
+    assert graph[graph["rnn"].inputs[3].node].op == "CudnnRNN"
+    assert len(recurrences.find(analyse(graph))) == 1
 
 
 def test_every_layer_has_states_of_its_own():

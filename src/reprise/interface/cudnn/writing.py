@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from reprise.interface.frame import Frame, Scope, row_count
 from reprise.interface.inline import RESULTS
 
 _H, _C = 1, 2  # which input, and which output, of the operator the states are
+_OUTPUTS = 5
 
 
 def write(stack: Stack, nodes: dict[str, Node]) -> None:
@@ -49,7 +50,9 @@ class _Writer:
         cells = [r.c for r in ran if r.c is not None]
         last_c = self._packed(_C, cells) if cells else stack.node.inputs[_C]
         results = (self._turned("output", x), self._packed(_H, [r.h for r in ran]), last_c)
-        return {**self._scope.nodes, stack.node.name: Node(stack.node.name, RESULTS, results)}
+        file = self._scope.add(replace(stack.node, name=f"{self._scope.name}/file"))
+        reserved = (Value(file.node, i) for i in range(len(results), _OUTPUTS))  # gradients read it
+        return {**self._scope.nodes, stack.node.name: Node(stack.node.name, RESULTS, (*results, *reserved))}
 
     def _layer(self, place: int, x: Value, weights: Weights, *, backwards: bool) -> _Ran:
         stack, dtype = self._stack, self._stack.dtype
