@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from reprise.graph import Graph
 from reprise.interface.branches import decide
+from reprise.interface.filled import shrink
 from reprise.interface.fused import unfuse
 from reprise.interface.inline import inline
 from reprise.interface.malformed import check
@@ -33,7 +34,7 @@ def normalise(graph: Graph) -> Normal:
     inlined = inline(graph)
     check(inlined)
     decided = decide(inlined)
-    opened = open_windows(decided.graph)
+    opened = open_windows(shrink(decided.graph))
     unfused = unfuse(opened.graph)
     rolled = roll(unfused.graph)
     return Normal(rolled.graph, (*decided.notes, *opened.notes, *unfused.notes, *rolled.notes), unfused.unread)
