@@ -80,8 +80,8 @@ def _is_constant(node: Node) -> bool:
 
 
 def _is_lagged(structure: Structure, recurrence: Recurrence, read: Read) -> bool:
-    """`raw_rnn` reads row t+1 at the end of step t, and row 0 before the loop."""
-    if structure.plain(read.index) not in {structure.source(c.leaving) for c in recurrence.counters}:
+    """`raw_rnn` and a decoder's helper read row t+1 at the end of step t, and row 0 before the loop."""
+    if not _is_next(structure, recurrence, structure.plain(read.index)):
         return False
     firsts = [
         n
@@ -90,6 +90,14 @@ def _is_lagged(structure: Structure, recurrence: Recurrence, read: Read) -> bool
         if structure.graph[n].op.startswith(("TensorArrayRead", "TensorListGetItem"))
     ]
     return any(stacked_by(structure, structure.graph[n]) == read.stacked for n in firsts)
+
+
+def _is_next(structure: Structure, recurrence: Recurrence, index: Value) -> bool:
+    """Whether a value is the number of the step, and one."""
+    node = structure.graph[index.node]
+    sides = [structure.plain(v) for v in node.inputs]
+    counted = [i for i, side in enumerate(sides) if side in {c.entering for c in recurrence.counters}]
+    return node.op in ("Add", "AddV2") and len(counted) == 1 and constant(structure, node.inputs[1 - counted[0]]) == 1
 
 
 def _indexed(structure: Structure) -> frozenset[str]:

@@ -15,6 +15,7 @@ from reprise.graph import Node, Value
 from reprise.interface.facts import stacked_into, written_value
 from reprise.interface.influence import DISCRETE, RANKING, SHAPE_ONLY, Influence
 from reprise.interface.structure import Carried, Loop, Structure
+from reprise.interface.types import dtype
 from reprise.tensors import Tensor
 
 _FLOATS = frozenset({"float32", "float64", "float16", "bfloat16"})
@@ -112,7 +113,8 @@ def kept_for_the_next(
     """Those of `candidates` that hand something of this step to the next, which computes with it."""
     now = {c.entering for c in loop.carried if is_counter(structure, c)}
     rows = [Value(r.node) for r in reads if structure.plain(r.index) in now]
-    entering = [c.entering for c in loop.carried if c.entering not in now]
+    # Flags aside: whether all rows have ended decides if a decoder reads its next input, not which it is.
+    entering = [c.entering for c in loop.carried if c.entering not in now and dtype(structure, c.entering) != "bool"]
     made_of = Influence(structure, [*rows, *entering], within=loop.name)
     used = {v for c in loop.carried for v in made_of.of(c.leaving) if v != c.entering}
     return [c for c in candidates if c.entering in used and made_of.mask(c.leaving) and not _is_fed_back(structure, c)]

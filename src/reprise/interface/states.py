@@ -37,7 +37,7 @@ def names(structure: Structure, recurrences: tuple[Recurrence, ...]) -> list[str
 
 def _layers(structure: Structure, recurrence: Recurrence) -> list[list[tuple[Carried, str]]]:
     """The states of one recurrence in groups that belong together, each with its letter."""
-    pairs = dict(_pairs(structure, recurrence))
+    pairs = _pairs(structure, recurrence)
     partner = {c: h for h, c in pairs.items()}
     groups: list[list[tuple[Carried, str]]] = []
     for carried in recurrence.states:
@@ -54,15 +54,17 @@ def _single_letter(structure: Structure, carried: Carried) -> str:
     return "state" if made & {"ConcatV2", "Concat", "Pack"} else "h"
 
 
-def _pairs(structure: Structure, recurrence: Recurrence) -> Iterator[tuple[Carried, Carried]]:
-    """(h, c) of every LSTM layer."""
+def _pairs(structure: Structure, recurrence: Recurrence) -> dict[Carried, Carried]:
+    """h → c of every LSTM layer; what is made from the same c further on (the attention of a decoder) is no h of it."""
     produced = {v: c for c in recurrence.states for v in through_copies(structure, c.leaving)}
+    nearest: dict[Carried, tuple[int, Carried]] = {}
     for h in recurrence.states:
         starts = through_copies(structure, h.leaving)
         block = _block_partner(structure, starts, produced)
-        c = block or next((found for found in _upstream(structure, starts, produced, h) if found is not h), None)
-        if c is not None:
-            yield h, c
+        found = (0, block) if block else next(_upstream(structure, starts, produced, h), None)
+        if found is not None and found[0] < nearest.get(found[1], (_REACH, h))[0]:
+            nearest[found[1]] = found[0], h
+    return {h: c for c, (_, h) in nearest.items()}
 
 
 def _block_partner(structure: Structure, starts: list[Value], produced: dict[Value, Carried]) -> Carried | None:
@@ -99,15 +101,15 @@ def writes_state(structure: Structure, recurrence: Recurrence, write: Write) -> 
 
 def _upstream(
     structure: Structure, starts: list[Value], produced: dict[Value, Carried], h: Carried
-) -> Iterator[Carried]:
-    """States whose next value is gated into `starts`, nearest first: back to the gate's product, then on to c'."""
+) -> Iterator[tuple[int, Carried]]:
+    """How far back each state is that is gated into `starts`, nearest first: to the gate's product, then on to c'."""
     level = [(value, False) for value in starts]
-    for _ in range(_REACH):
+    for distance in range(_REACH):
         following = []
         for value, gated in level:
             node = structure.graph[value.node]
             if gated and value in produced and produced[value] is not h:
-                yield produced[value]
+                yield distance, produced[value]
             elif node.op == "Mul" and not gated:
                 following += [(structure.source(v), True) for v in node.inputs]
             elif node.op in (_ACTIVATIONS if gated else _AFTER_THE_GATE):
