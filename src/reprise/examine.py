@@ -84,7 +84,7 @@ def examine(path: str | PathLike[str], *, vocabulary: Vocabulary | None = None, 
         model = restore(path, vocabulary=vocabulary, **choices)
     except RepriseError as obstacle:
         return Examination(stored, symbols, _interface(stored, choices), obstacle, None)
-    return Examination(stored, symbols, model.interface, None, _silence(model))
+    return Examination(model.stored, symbols, model.interface, None, _silence(model))
 
 
 def _silence(model: RecurrentModel) -> RepriseError | None:

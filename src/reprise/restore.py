@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
+from typing import Any
 
 from reprise import formats, interface, lift
-from reprise.errors import CallError, MissingWeights
+from reprise.errors import CallError, MissingFile
 from reprise.formats import StoredModel
-from reprise.graph import Node
+from reprise.graph import Graph, Node
 from reprise.interface import Choices
-from reprise.interface.weights import describe
+from reprise.interface.weights import assemble, describe
 from reprise.lift import Lifted, onnx_file
 from reprise.model import RecurrentModel
 from reprise.runtime import THREADS
@@ -29,6 +31,7 @@ def restore(
     format: str = "",
     tags: Sequence[str] = (),
     graph: str | PathLike[str] | None = None,
+    cell: Mapping[str, Any] | None = None,
     averages: bool = False,
     vocabulary: Vocabulary | None = None,
     threads: int = THREADS,
@@ -45,6 +48,8 @@ def restore(
         format: The name of the format, where the files could be of several.
         tags: The tags of the wanted MetaGraph, where a SavedModel holds several.
         graph: The file with the graph of a checkpoint, where no `.meta` of its name is beside it.
+        cell: What no weights say of their cells, where there is no graph at all, such as
+            `{"kind": "lstm", "forget_bias": 1.0, "activation": "tanh"}`.
         averages: Use the moving averages of the weights that the file keeps beside them.
         vocabulary: The symbols, where the file does not have them.
         threads: How many threads one call may use; 1 is best where many models or sessions share the machine.
@@ -54,13 +59,13 @@ def restore(
     """
     reading = {"tags": tuple(tags), "graph": graph}
     stored = formats.read(path, format=format, **{name: said for name, said in reading.items() if said})
+    symbols = vocabulary or stored.vocabulary
     choices = Choices(tuple(inputs), tuple(outputs), tuple(states), scope, settings or {})
     if stored.foreign is not None:
-        _refuse(stored, choices)
-        return RecurrentModel(stored, *onnx_file.lifted_in(stored), vocabulary or stored.vocabulary, threads)
-    if stored.graph is None:
-        raise MissingWeights(_without_graph(stored))
-    found = interface.discover(stored.graph, choices)
+        _refuse(stored, chosen=choices != Choices() or cell is not None or averages)
+        return RecurrentModel(stored, *onnx_file.lifted_in(stored), symbols, threads)
+    stored, source = _with_graph(stored, cell, symbols)
+    found = interface.discover(source, choices)
     names = _averaged(stored) if averages else stored.variable_names
 
     def variable(node: Node) -> Tensor | None:
@@ -69,17 +74,16 @@ def restore(
     def lifted(values: Mapping[str, float | int | bool]) -> Lifted:
         return lift.lift(found, variable, values)
 
-    return RecurrentModel(
-        stored, lifted, lambda: lift.first_states(found, variable), vocabulary or stored.vocabulary, threads
-    )
+    return RecurrentModel(stored, lifted, lambda: lift.first_states(found, variable), symbols, threads)
 
 
-def _refuse(stored: StoredModel, choices: Choices) -> None:
+def _refuse(stored: StoredModel, *, chosen: bool) -> None:
     """Raises CallError if anything was chosen."""
-    if choices != Choices():
+    if chosen:
         raise CallError(
             f"{stored.path}: a {stored.format} file states its interface, so there is nothing to choose. Leave out "
-            "inputs, outputs, states, scope and settings; a call of the model takes the values of its settings."
+            "inputs, outputs, states, scope, settings, cell and averages; a call of the model takes the values of its "
+            "settings."
         )
 
 
@@ -95,11 +99,25 @@ def _averaged(stored: StoredModel) -> dict[str, str]:
     return {**stored.variable_names, **shadows}
 
 
-def _without_graph(stored: StoredModel) -> str:
-    """What weights alone say of their model, and what is missing."""
-    known = describe({name: tensor.shape for name, tensor in stored.weights.items()})
-    return (
-        f"{stored.path}: weights without the graph that computes with them. They look like: "
-        f"{'; '.join(known) or 'nothing known'}. Activations, the bias added to forget gates and what stands between "
-        "the layers are in the graph: put the .meta that was saved with them beside them."
-    )
+def _with_graph(
+    stored: StoredModel, cell: Mapping[str, Any] | None, symbols: Vocabulary | None
+) -> tuple[StoredModel, Graph]:
+    """The model and its graph: where weights were saved without one, that which the caller's words make of them.
+
+    Raises:
+        MissingFile: There is none, and the caller says nothing; the message tells what is missing.
+        AmbiguousInterface: There is no way, or more than one, to put the weights together.
+        CallError: There is a graph, and the caller says what it holds already.
+    """
+    if stored.graph is not None:
+        if cell is not None:
+            raise CallError(f"{stored.path}: cell is for weights without a graph, and these have theirs. Leave it out.")
+        return stored, stored.graph
+    if cell is None:
+        raise MissingFile(
+            f"{stored.path}: weights without the graph that computes with them; put the .meta that was saved with them "
+            f"beside them, or name a file with the graph (--graph). {describe(stored.weights)}."
+        )
+    made = assemble(stored.weights, cell, len(symbols) if symbols else 0)
+    names = {name: name for name in stored.weights}
+    return replace(stored, graph=made.graph, variable_names=names, notes=(*stored.notes, *made.notes)), made.graph

@@ -27,6 +27,8 @@ def add_model(parser: ArgumentParser) -> None:
     group.add_argument("--tags", metavar="TAG", nargs="+", default=[], help="which of several graphs in a SavedModel")
     about = "the graph of a checkpoint that has no .meta of its name"
     group.add_argument("--graph", metavar="FILE", type=Path, help=about)
+    about = "what weights without a graph do not say, such as kind=lstm,forget_bias=1.0,activation=tanh"
+    group.add_argument("--cell", metavar="NAME=VALUE,…", action=_Assign, help=about)
     group.add_argument("--averages", action="store_true", help="use the moving averages of the weights")
     about = "how many threads a call may use; 1 is best beside other work"
     group.add_argument("--threads", metavar="N", type=int, default=SUPPRESS, help=about)
@@ -62,7 +64,7 @@ class _Assign(Action):
     """Gathers `name=value`, one or several joined by commas, in a dict; a value is a number, a flag or a word."""
 
     def __call__(self, _parser: ArgumentParser, namespace: Namespace, values: Any, _option: str | None = None) -> None:
-        said = dict(getattr(namespace, self.dest))
+        said = dict(getattr(namespace, self.dest) or {})
         for one in values.split(","):
             name, equals, value = one.partition("=")
             if not (name and equals and value):

@@ -14,7 +14,8 @@ EXAMPLES = """\
   reprise sample runs/quijote --length 600 --prompt "En un lugar" --temperature 0.8
   reprise sample model.ckpt-2000 --seed 1 --top-k 5 > text.txt
   reprise sample model.ckpt --prompt "The " --save-state tonight.safetensors
-  reprise sample model.ckpt --prompt "And then" --state tonight.safetensors"""
+  reprise sample model.ckpt --prompt "And then" --state tonight.safetensors
+  reprise sample weights.ckpt --vocabulary vocab.pkl --cell kind=lstm,forget_bias=1.0,activation=tanh"""
 
 #: Between samples, where there are several.
 RULE = "\n" + 40 * "-" + "\n"

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from reprise.errors import AmbiguousFormat, DamagedFile, ReadError
 from reprise.formats import _tf_metagraph
-from reprise.formats._tf_variables import unfilled
+from reprise.formats._tf_variables import averages, unfilled
 from reprise.tensors import Tensor
 from reprise.wire import messages
 
@@ -69,7 +69,8 @@ def find(prefix: Path, files: Sequence[Path], weights: Mapping[str, Tensor]) -> 
     for found in fitting.values():
         said = f"no .meta file has the checkpoint's name; the graph is that of {found.file and found.file.name}"
         return found._replace(notes=(f"{said}, whose variables all are in the checkpoint", *misses))
-    return Found(_tf_metagraph.Content(weights=weights), None, tuple(misses))
+    shadows = averages({name: name for name in weights}, weights)
+    return Found(_tf_metagraph.Content(weights=weights, metadata={"moving_averages": shadows}), None, tuple(misses))
 
 
 def _miss(content: _tf_metagraph.Content) -> str:

@@ -1,0 +1,124 @@
+"""A recurrent model from the names and shapes of its weights alone, where a caller says what no file of weights holds.
+
+The bias that TensorFlow adds to the forget gate when it runs, the activations, and what stands between the layers are
+written in the graph only. The first two are asked for; of the last it is taken that nothing stands there, and told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reprise.errors import AmbiguousInterface
+from reprise.graph import Graph
+from reprise.interface.weights import unstored
+from reprise.interface.weights.own import Shapes, own
+from reprise.interface.weights.reading import Reading, leftover, readings
+from reprise.interface.weights.writing import written
+from reprise.tensors import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A graph made of stored tensors, whose variables are called as they are.
+
+    Attributes:
+        graph: The graph.
+        notes: How it was made, for the evidence.
+    """
+
+    graph: Graph
+    notes: tuple[str, ...]
+
+
+def assemble(weights: Mapping[str, Tensor], cell: Mapping[str, Any], symbols: int = 0) -> Assembled:
+    """The model that these weights are, with cells as the caller says.
+
+    Args:
+        weights: Every stored tensor by its name.
+        cell: `kind` (`lstm`, `gru` or `rnn`) and what else must be said of cells of this kind.
+        symbols: How many symbols the vocabulary has; where inputs and outputs are as wide, they stand for symbols.
+
+    Raises:
+        CallError: Something is missing in `cell`, or wrong.
+        AmbiguousInterface: No way or more than one to put the tensors together uses all of them.
+    """
+    said = unstored.said(cell)
+    shapes, unused = own(weights)
+    found = readings(said.kind, shapes)
+    if not found:
+        left = leftover(said.kind, shapes)
+        raise AmbiguousInterface(
+            f"read as {said.kind.upper()} cells between a table and dense layers, {len(left)} of {len(shapes)} tensors "
+            f"have no place: {_listed(left, shapes)}. What they do is in the graph: put the .meta that was saved with "
+            "them beside them"
+        )
+    if len(found) > 1:
+        raise AmbiguousInterface(f"{len(found)} readings are equally good: {'; '.join(map(str, found[:4]))}")
+    notes = [
+        f"no graph was saved; the weights are read as {found[0]}",
+        f"said by the caller: {said}; taken for granted: TensorFlow's equations, nothing between the layers (no "
+        "residual connections, no normalisation), states that start from zeros",
+    ]
+    if unused:
+        notes.append(f"not used, as no weights: {', '.join(unused)}")
+    scores = _stands_for_symbols(found[0], shapes, symbols)
+    if scores:
+        notes.append(f"inputs and outputs are as wide as the vocabulary of {symbols} symbols: they stand for symbols")
+    return Assembled(written(found[0], said, weights, scores=scores), tuple(notes))
+
+
+def _stands_for_symbols(reading: Reading, shapes: Shapes, symbols: int) -> bool:
+    widths = [shapes[head.kernel][1] for head in reading.heads]
+    return reading.table is None and reading.cells[0].inputs == symbols and widths == [symbols]
+
+
+def describe(weights: Mapping[str, Tensor]) -> str:
+    """What these weights can be, and what a caller must say for them to run."""
+    shapes, _ = own(weights)
+    possible = {kind: found for kind in unstored.REQUIRED if (found := _possible(kind, shapes))}
+    known = f"They look like: {'; '.join(_clauses(shapes)) or 'nothing known'}. "
+    if not possible:
+        return known + "Activations, the bias of forget gates and what stands between the layers are in the graph"
+    return known + "; ".join(
+        f"{found} can run if you say what no file of weights holds: --cell {unstored.written(kind)}, with the values "
+        f"of the program that trained them (in Python cell={_in_python(kind)})"
+        for kind, found in possible.items()
+    )
+
+
+def _possible(kind: str, shapes: Shapes) -> str:
+    try:
+        found = readings(kind, shapes)
+    except AmbiguousInterface:
+        return ""
+    return str(found[0]) if len(found) == 1 else ""
+
+
+def _in_python(kind: str) -> str:
+    return str({"kind": kind, **unstored.REQUIRED[kind]})
+
+
+def _listed(names: tuple[str, ...], shapes: Shapes) -> str:
+    shown = ", ".join(f"{name} {list(shapes[name])}" for name in names[:6])
+    return shown + (" …" if len(names) > 6 else "")
+
+
+def _clauses(shapes: Shapes) -> Iterator[str]:
+    """One clause for each recurrent cell, table and dense layer, by the names that TensorFlow's own cells use."""
+    for name, shape in shapes.items():
+        if len(shape) != 2:
+            continue
+        scope = name.rpartition("/")[0]
+        word, rows, columns = name.lower(), *shape
+        if "gru" in word and "candidate" in word and rows > columns:
+            yield f"GRU {rows - columns} → {columns} ({scope.rpartition('/')[0]})"
+        elif "gru" in word and "gates" in word:
+            continue  # told with its candidate
+        elif "lstm" in word and columns % 4 == 0 and rows > columns // 4:
+            yield f"LSTM {rows - columns // 4} → {columns // 4} ({scope})"
+        elif "rnn_cell" in word and rows > columns:
+            yield f"RNN {rows - columns} → {columns} ({scope})"
+        else:
+            yield f"matrix {rows} × {columns} ({name})"
