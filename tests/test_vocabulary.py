@@ -46,6 +46,14 @@ def test_unknown_symbols_are_listed_once_each():
         Vocabulary.of_text("abc").encode("aé\né")
 
 
+def test_unknown_words_are_read_as_the_word_for_them_where_there_is_one():
+    words = Vocabulary(("<unk>", "a", "b"), "words")
+    assert words.encode("b c a d").tolist() == [2, 0, 1, 0]
+    assert words.unknown("b d a c d") == ["c", "d"]
+    with pytest.raises(VocabularyError, match="'c'"):
+        Vocabulary(("a", "<unk>")).encode("c")
+
+
 def test_a_long_list_of_unknown_symbols_is_cut():
     with pytest.raises(VocabularyError, match=r"26 symbols .* 't' and 6 more"):
         Vocabulary(("!",)).encode("abcdefghijklmnopqrstuvwxyz")

@@ -15,6 +15,9 @@ from reprise.errors import VocabularyError
 
 Kind = Literal["characters", "bytes", "words"]
 
+#: The word that stands for all words outside a vocabulary which has it.
+UNKNOWN = "<unk>"
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -44,19 +47,28 @@ class Vocabulary:
         return {symbol: i for i, symbol in enumerate(self.symbols)}
 
     def encode(self, text: str) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-        """The ids of `text`, int32 [T].
+        """The ids of `text`, int32 [T]; `UNKNOWN`, if it is among the words, is read for those that are not.
 
         Raises:
             VocabularyError: Some symbols are unknown; the message lists them.
         """
-        pieces = self._cut(text)
-        unknown = sorted(set(pieces) - self.ids.keys())
-        if unknown:
+        unknown, stand_in = self.unknown(text), self.stand_in
+        if unknown and stand_in is None:
             raise VocabularyError(
                 f"text: {len(unknown)} symbols are not among the {len(self)} of the vocabulary: {_listed(unknown)}. "
                 "Remove or replace them, or use a model that was trained with them."
             )
-        return np.fromiter((self.ids[p] for p in pieces), np.int32, len(pieces))
+        pieces = self._cut(text)
+        return np.fromiter((self.ids.get(p, stand_in) for p in pieces), np.int32, len(pieces))
+
+    def unknown(self, text: str) -> list[str]:
+        """The symbols of `text` that have no id of their own, sorted."""
+        return sorted(set(self._cut(text)) - self.ids.keys())
+
+    @property
+    def stand_in(self) -> int | None:
+        """The id of `UNKNOWN`, if the symbols are words and it is among them."""
+        return self.ids.get(UNKNOWN) if self.kind == "words" else None
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`."""

@@ -5,6 +5,7 @@ import pytest
 
 from reprise.cli.sample import RULE
 from reprise.sampling import generate
+from reprise.vocabulary import Vocabulary
 from tests.sampling.fakes import model
 
 
@@ -33,6 +34,14 @@ def test_options_reach_the_draw(reprise):
     flags = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", value)]
     assert reprise("sample", "m", "-l", 30, *flags).out == text(30, **options)
     assert reprise("sample", "m", "-l", 30, "--greedy").out == text(30, greedy=True)
+
+
+def test_unknown_words_of_a_prompt_are_told_where_the_model_has_a_word_for_them(reprise, monkeypatch):
+    words = Vocabulary(("<unk>", "a", "bad", "cafe"), "words")
+    monkeypatch.setattr("reprise.cli.sample.restored", lambda **options: model(vocabulary=words))
+    code, out, err = reprise("sample", "m", "-l", 0, "--prompt", "a nice bad hotel")
+    assert (code, out) == (0, "a nice bad hotel")
+    assert err == "note: read as <unk>, since the model does not know them: hotel nice\n"
 
 
 def test_several_samples_come_one_after_the_other(reprise):

@@ -1,13 +1,15 @@
+import io
 import shutil
+import sys
 
 import numpy as np
 import pytest
 
 from reprise.errors import CallError, MissingFile
-from reprise.train import TrainConfig, checkpoints, train
+from reprise.train import TrainConfig, checkpoints, train, transfer
 from reprise.train.events import Started
 from reprise.train.learner import Learner
-from tests.train.small import TEXT, Events, corpus, trained
+from tests.train.small import TEXT, Events, config, corpus, trained
 
 OTHER = "Woodchucks chuck wood, zebras don't. " * 60
 
@@ -62,8 +64,47 @@ def test_the_best_checkpoint_of_a_folder_is_taken_or_the_one_named(parent, tmp_p
     assert any("model.ckpt-3" in note for note in notes)
 
 
+def test_standard_input_is_read_once(parent, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(OTHER.encode())))
+    events = Events()
+    train(config(tmp_path, data=("-",), init_from=str(parent), max_steps=1), (events,))
+    assert any("15 symbols reused, 11 new" in note for note in events.of(Started)[0].notes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "report"),
+    [
+        ({"level": "words"}, "10 symbols reused, 4 new: \"don't.\" 'newts' 'wood,' 'zebras'"),
+        ({"level": "words", "vocabulary_size": 6}, "6 symbols reused, 0 new"),
+        ({"level": "bytes"}, "256 symbols reused, 0 new"),
+        ({"level": "values"}, "2 columns reused, in order for 1, 2"),
+        ({"model": "gru", "embedding_size": 0}, "15 symbols reused, 10 new: \"'\" ','"),
+    ],
+    ids=str,
+)
+def test_every_kind_of_model_gives_its_weights_and_says_what_was_reused(tmp_path, settings, report):
+    texts = {"first": TEXT, "then": TEXT + "newts chuck wood, zebras don't. " * 40}
+    for name, text in texts.items():
+        (tmp_path / name).mkdir()
+        corpus(tmp_path / name, text)
+        np.save(tmp_path / name / "waves.npy", len(text) * np.sin(np.arange(800)[:, None] / [3, 7]))
+    file = "waves.npy" if settings.get("level") == "values" else "corpus.txt"
+    trained(tmp_path / "first", data=(str(tmp_path / "first" / file),), **settings)
+    again = {"init_from": str(tmp_path / "first/run"), "learning_rate": 0.0, "max_steps": 1, **settings}
+    events = trained(tmp_path / "then", data=(str(tmp_path / "then" / file),), **again)
+    assert any(report in note for note in events.of(Started)[0].notes), events.of(Started)[0].notes
+    before, after = (checkpoints.newest(tmp_path / name / "run")[1].values["output/kernel"] for name in texts)
+    np.testing.assert_array_equal(after[:, : before.shape[1]], before)
+
+
+def test_a_run_that_was_never_measured_gives_its_last_weights(tmp_path):
+    trained(tmp_path, max_steps=2, checkpoint_every=100)
+    assert checkpoints.complete(tmp_path / "run") == [0, 2]
+    assert transfer.source(str(tmp_path / "run")).prefix.name == "model.ckpt-2"
+
+
 def test_what_does_not_fit_is_refused(parent, tmp_path):
-    with pytest.raises(CallError, match="its vocabulary is one of characters, --level is 'words'"):
+    with pytest.raises(CallError, match="its model is one of characters, --level is 'words'"):
         child(parent, tmp_path, level="words")
     with pytest.raises(MissingFile, match="no complete checkpoint"):
         child(tmp_path, tmp_path)

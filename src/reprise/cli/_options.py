@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import SUPPRESS, Action, ArgumentError, ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,16 @@ def started(path: Path | None) -> State | None:
     from reprise.state import State
 
     return None if path is None else State.load(path)
+
+
+def note_unknown(vocabulary: Vocabulary | None, text: str) -> None:
+    """Tells on standard error which words of a text the model reads as the one that stands for unknown ones."""
+    if vocabulary is None or vocabulary.stand_in is None:
+        return
+    if unknown := vocabulary.unknown(text):
+        shown = " ".join(unknown[:10]) + (" …" if len(unknown) > 10 else "")
+        stand_in = vocabulary.symbols[vocabulary.stand_in]
+        sys.stderr.write(f"note: read as {stand_in}, since the model does not know them: {shown}\n")
 
 
 def _vocabulary(file: str) -> Vocabulary:

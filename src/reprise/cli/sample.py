@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reprise.cli._options import add_model, add_state, restored, started
+from reprise.cli._options import add_model, add_state, note_unknown, restored, started
 
 EXAMPLES = """\
   reprise sample runs/quijote --length 600 --prompt "En un lugar" --temperature 0.8
@@ -48,6 +48,7 @@ def sample(length: int, prompt: str, samples: int, state: Path | None, save_stat
     """Write text that a saved model makes up, symbol by symbol."""
     drawing = {name: options.pop(name) for name in ("temperature", "top_k", "top_p", "greedy", "seed")}
     model, last = restored(**options), list[Any]()
+    note_unknown(model.vocabulary, prompt)
     keep = last.append if save_state else None
     pieces = model.stream(length, prompt=prompt, state=started(state), samples=samples, keep=keep, **drawing)
     if samples == 1:

@@ -8,7 +8,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from reprise.cli._options import add_model, restored
+from reprise.cli._options import add_model, note_unknown, restored
 from reprise.errors import CallError
 
 EXAMPLES = """\
@@ -26,7 +26,9 @@ def add_options(parser: ArgumentParser) -> None:
 
 def score(text: Path, as_json: bool, **options: Any) -> None:
     """Measure how well a saved model predicts a text: bits per symbol and perplexity."""
-    result = restored(**options).score(_read(text))
+    model, content = restored(**options), _read(text)
+    note_unknown(model.vocabulary, content)
+    result = model.score(content)
     facts = {"bits_per_symbol": result.bits_per_symbol, "perplexity": result.perplexity, "symbols": result.symbols}
     if as_json:
         print(json.dumps(facts))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from argparse import SUPPRESS, ArgumentParser
+from argparse import SUPPRESS, ArgumentParser, BooleanOptionalAction
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -76,6 +76,9 @@ def _add_data(parser: ArgumentParser) -> None:
     group.add_argument("--vocabulary-size", metavar="N", type=int, help="words to know, the most frequent ones [all]")
     group.add_argument("--end-of-text", metavar="SYMBOL", help="a symbol to put after every file")
     group.add_argument("--columns", help="of numeric data, with commas between them [all]")
+    group.add_argument(
+        "--header", action=BooleanOptionalAction, help="whether the first line of CSV has names [told by the lines]"
+    )
 
 
 def train(resume: bool, quiet: bool, **given: Any) -> None:
@@ -87,6 +90,8 @@ def train(resume: bool, quiet: bool, **given: Any) -> None:
         raise CallError("--out is missing: name the folder of the run, such as --out runs/mine")
     workers = given.pop("workers", 1)
     if workers > 1 and "TF_CONFIG" not in os.environ:
+        if "-" in given["data"]:
+            raise CallError("standard input cannot be read by several workers: write it to a file and name that")
         from reprise.train.launch import launch
 
         raise SystemExit(launch(sys.argv[1:], workers, Path(given["out"])))

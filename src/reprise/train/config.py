@@ -46,6 +46,7 @@ class TrainConfig:
         vocabulary_size: Words to know, the most frequent ones; None knows all.
         end_of_text: A symbol to put after every file.
         columns: Of numeric data; None takes all.
+        header: Whether the first line of CSV has the columns' names; None is told by the lines themselves.
         checkpoint_every: Steps between checkpoints, each with a validation; None is once an epoch, at most 1000.
         keep: Checkpoints to keep beside the best.
         sample_length: Tokens sampled at every checkpoint; 0 samples nothing.
@@ -79,6 +80,7 @@ class TrainConfig:
     vocabulary_size: int | None = None
     end_of_text: str | None = None
     columns: tuple[str, ...] | None = None
+    header: bool | None = None
     checkpoint_every: int | None = None
     keep: int = 3
     sample_length: int = 200

@@ -16,7 +16,6 @@ from reprise.train import checkpoints, loop, transfer
 from reprise.train.cluster import Cluster, part_of
 from reprise.train.config import TrainConfig
 from reprise.train.data import Corpus, NumericCorpus, load_corpus, read_corpus, read_numeric
-from reprise.train.data.numeric import Normalisation
 from reprise.train.events import Finished, Observer, Started
 from reprise.train.learner import Learner
 from reprise.train.lock import held
@@ -49,7 +48,7 @@ def train(config: TrainConfig, observers: tuple[Observer, ...] = ()) -> Finished
 def _begun(config: TrainConfig, cluster: Cluster, observers: tuple[Observer, ...]) -> Finished:
     given = transfer.source(config.init_from) if config.init_from else None
     config = transfer.shaped(config, given) if given else config
-    corpus = _read(config, transfer.vocabulary(config, given) if given else None)
+    corpus = _read(config, given.vocabulary if given else None, extend=given is not None)
     learner = _learner(config, corpus, cluster)
     notes = transfer.load(learner, given, corpus) if given else ()
     place = loop.Place(0, learner.initial_state(config.batch_size))
@@ -197,21 +196,22 @@ def _constants(corpus: AnyCorpus) -> dict[str, Array]:
     return {f"normalisation/{name}": np.array(getattr(found, name), np.float32) for name in ("mean", "std")}
 
 
-def _read(config: TrainConfig, vocabulary: Vocabulary | None, normalisation: Normalisation | None = None) -> AnyCorpus:
+def _read(config: TrainConfig, vocabulary: Vocabulary | None, *, extend: bool = False) -> AnyCorpus:
     if config.level == "values":
         return read_numeric(
             config.data,
             columns=config.columns,
+            header=config.header,
             encoding=config.encoding,
             val_frac=config.val_frac,
-            normalisation=normalisation,
         )
     return read_corpus(
         config.data,
         level=config.level,
         encoding=config.encoding,
         vocabulary=vocabulary,
-        vocabulary_size=None if vocabulary else config.vocabulary_size,
+        extend=extend,
+        vocabulary_size=config.vocabulary_size if extend or not vocabulary else None,
         end_of_text=config.end_of_text,
         val_frac=config.val_frac,
         cache_dir=config.out,

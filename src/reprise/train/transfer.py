@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,10 @@ from reprise.tensors import Array
 from reprise.train import checkpoints
 from reprise.train.checkpoints import Checkpoint
 from reprise.train.config import TrainConfig
-from reprise.train.data import Corpus, NumericCorpus, read_corpus
+from reprise.train.data import Corpus, NumericCorpus
 from reprise.train.learner import Learner
+from reprise.train.loop import Place
 from reprise.train.model import parameter_shapes
-from reprise.vocabulary import Vocabulary
 
 #: The axis of a parameter along which the vocabulary's symbols lie. In a model fed one-hot vectors they are also the
 #: first rows of the first layer's input kernels.
@@ -32,15 +33,21 @@ def source(path: str) -> Checkpoint:
     if not folder.is_dir():
         return checkpoints.read(folder)
     _, last, _ = checkpoints.newest(folder)
-    best = int(last.values["trainer/best_step"])
-    return checkpoints.read(checkpoints.prefix_of(folder, best)) if best in checkpoints.complete(folder) else last
+    place = Place.of_values(last.values)
+    measured = math.isfinite(place.best_loss) and place.best_step in checkpoints.complete(folder)
+    return checkpoints.read(checkpoints.prefix_of(folder, place.best_step)) if measured else last
 
 
 def shaped(config: TrainConfig, given: Checkpoint) -> TrainConfig:
-    """The configuration with the sizes of the model whose weights are taken."""
+    """The configuration with the sizes of the model whose weights are taken.
+
+    Raises:
+        CallError: Its tokens are of another level.
+    """
     model = given.model
-    if (given.model.task == "forecast") != (config.level == "values"):
-        raise CallError(f"{given.prefix}: its model is for {model.task}, --level is {config.level!r}")
+    level = given.vocabulary.kind if given.vocabulary else "values"
+    if level != config.level:
+        raise CallError(f"{given.prefix}: its model is one of {level}, --level is {config.level!r}")
     return replace(
         config,
         model=model.cell,
@@ -48,24 +55,6 @@ def shaped(config: TrainConfig, given: Checkpoint) -> TrainConfig:
         rnn_size=model.rnn_size,
         embedding_size=model.embedding_size,
     )
-
-
-def vocabulary(config: TrainConfig, given: Checkpoint) -> Vocabulary | None:
-    """The symbols of the given model, then those that the new corpus adds, in their own order."""
-    if given.vocabulary is None:
-        return None
-    known = given.vocabulary
-    if known.kind != config.level:
-        raise CallError(f"{given.prefix}: its vocabulary is one of {known.kind}, --level is {config.level!r}")
-    found = read_corpus(
-        config.data,
-        level=config.level,
-        encoding=config.encoding,
-        vocabulary_size=config.vocabulary_size,
-        end_of_text=config.end_of_text,
-        cache_dir=config.out,
-    ).vocabulary
-    return Vocabulary((*known.symbols, *(s for s in found.symbols if s not in known.ids)), known.kind)
 
 
 def load(learner: Learner, given: Checkpoint, corpus: Corpus | NumericCorpus) -> tuple[str, ...]:
@@ -79,7 +68,8 @@ def load(learner: Learner, given: Checkpoint, corpus: Corpus | NumericCorpus) ->
         learner.assign({name: _grown(name, given.values[name], fresh, before)})
     note = f"weights of {given.prefix}; the optimizer, the carried state and the step count begin anew"
     if not isinstance(corpus, Corpus):
-        return (note,)
+        columns = ", ".join(corpus.normalisation.columns)
+        return note, f"{before} columns reused, in order for {columns}; this data's own mean and deviation scale them"
     new = corpus.vocabulary.symbols[before:]
     shown = " ".join(map(repr, new[:20])) + (" …" if added > 20 else "")
     return note, f"{before} symbols reused, {added} new" + (f": {shown}" if new else "")

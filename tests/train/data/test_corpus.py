@@ -140,6 +140,23 @@ def test_words_that_a_given_vocabulary_lacks_are_unknown_if_it_has_that_symbol(f
         read_corpus(file, level="words", vocabulary=Vocabulary(("to", "be"), "words"))
 
 
+def test_a_given_vocabulary_is_extended_by_what_occurs(tmp_path):
+    (tmp_path / "it").write_text("dab")
+    found = read_corpus(tmp_path / "it", vocabulary=Vocabulary(("c", "a")), extend=True, end_of_text="END")
+    assert found.vocabulary.symbols == ("c", "a", "END", "b", "d")
+    assert found.ids.tolist() == [4, 1, 3, 2]
+
+
+def test_a_given_vocabulary_of_words_is_extended_by_the_most_frequent_ones_up_to_the_size(tmp_path):
+    (tmp_path / "it").write_text("old new new rare newer newer")
+    known = Vocabulary(("gone", "old"), "words")
+    found = read_corpus(tmp_path / "it", level="words", vocabulary=known, extend=True, vocabulary_size=4)
+    assert found.vocabulary.symbols == ("gone", "old", "<unk>", "new")
+    assert found.ids.tolist() == [1, 3, 3, 2, 2, 2]
+    full = read_corpus(tmp_path / "it", level="words", vocabulary=found.vocabulary, extend=True, vocabulary_size=3)
+    assert full.vocabulary == found.vocabulary, "what is known stays known"
+
+
 def test_an_end_of_text_that_a_given_vocabulary_lacks_is_refused(tmp_path):
     (tmp_path / "it").write_text("a")
     with pytest.raises(VocabularyError, match="end of text '<end>' is not among the 1 symbols"):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,6 @@ from reprise.train.data.documents import Document, Source, blocks, decoded, find
 from reprise.train.data.streams import Streams, training_and_validation
 from reprise.train.data.tokens import (
     BYTES,
-    UNKNOWN,
     check_holds,
     encoder,
     end_of_text_ids,
@@ -26,7 +26,7 @@ from reprise.train.data.tokens import (
     most_frequent,
     symbol_counts,
 )
-from reprise.vocabulary import Kind, Vocabulary
+from reprise.vocabulary import UNKNOWN, Kind, Vocabulary
 
 TOKENS_FILE = "corpus.ids"
 FACTS_FILE = "corpus.json"
@@ -79,6 +79,7 @@ class _Reading:
     level: Kind
     encoding: str
     vocabulary: Vocabulary | None
+    extend: bool
     vocabulary_size: int | None
     end_of_text: str | None
 
@@ -88,7 +89,8 @@ class _Reading:
 
     def to_json(self) -> str:
         known = self.vocabulary.to_json() if self.vocabulary is not None else None
-        return json.dumps([CACHE_VERSION, self.level, self.encoding, known, self.vocabulary_size, self.end_of_text])
+        facts = (self.level, self.encoding, known, self.extend, self.vocabulary_size, self.end_of_text)
+        return json.dumps([CACHE_VERSION, *facts])
 
 
 def read_corpus(
@@ -97,6 +99,7 @@ def read_corpus(
     level: Kind = "characters",
     encoding: str = "utf-8",
     vocabulary: Vocabulary | None = None,
+    extend: bool = False,
     vocabulary_size: int | None = None,
     end_of_text: str | None = None,
     val_frac: float = 0.05,
@@ -113,7 +116,9 @@ def read_corpus(
         level: What a symbol is: a character, a byte, or a word between white space.
         encoding: How characters are written. Without meaning at the level of bytes.
         vocabulary: The symbols to use. By default all that occur, sorted by code point.
-        vocabulary_size: Words only: keep so many symbols, the most frequent ones; `<unk>` stands for the rest.
+        extend: Whether symbols that occur are added after those of `vocabulary`.
+        vocabulary_size: Words only: know so many symbols, those of `vocabulary` and then the most frequent ones;
+            `<unk>` stands for the rest.
         end_of_text: A symbol to put after every document.
         val_frac: The share at the end that is for validation, from 0 to below 1.
         cache_dir: A folder, made if need be.
@@ -125,7 +130,7 @@ def read_corpus(
         SaveError: The ids could not be written.
         VocabularyError: The sources hold symbols that a given vocabulary lacks; the message lists them.
     """
-    reading = _checked(level, encoding, vocabulary, vocabulary_size, end_of_text)
+    reading = _checked(_Reading(level, encoding, vocabulary, extend, vocabulary_size, end_of_text))
     _check_val_frac(val_frac)
     try:
         return _cached_or_built(sources, reading, val_frac, Path(cache_dir) if cache_dir is not None else None)
@@ -144,27 +149,22 @@ def load_corpus(cache_dir: Source, val_frac: float = 0.05) -> Corpus:
     return _load(Path(cache_dir), val_frac, None)
 
 
-def _checked(
-    level: Kind, encoding: str, vocabulary: Vocabulary | None, vocabulary_size: int | None, end_of_text: str | None
-) -> _Reading:
-    """The arguments as a `_Reading`, if they agree with each other."""
+def _checked(asked: _Reading) -> _Reading:
+    """What was asked for in its normal form, if it agrees with itself."""
+    level, vocabulary, size, marker = asked.level, asked.vocabulary, asked.vocabulary_size, asked.end_of_text
     if vocabulary is not None and vocabulary.kind != level:
         raise CallError(f"corpus: level {level!r} was asked for, but the given vocabulary is one of {vocabulary.kind}")
-    if vocabulary_size is not None and (level != "words" or vocabulary is not None):
+    if size is not None and (level != "words" or (vocabulary is not None and not asked.extend)):
         raise CallError("corpus: a vocabulary size can be given only with --level words and without a vocabulary")
-    if vocabulary_size is not None and vocabulary_size < 3:
-        raise CallError(f"corpus: a vocabulary of {vocabulary_size} symbols leaves no room for words; give 3 or more")
-    if end_of_text == "" or (level == "words" and end_of_text is not None and end_of_text.split() != [end_of_text]):
-        raise CallError(
-            f"corpus: end of text {end_of_text!r} must be a symbol: not empty and, with --level words, one word"
-        )
-    if level == "bytes":
-        if vocabulary not in (None, BYTES):
-            raise VocabularyError(
-                "corpus: a vocabulary of bytes must have the 256 byte values in order, as latin-1 text"
-            )
-        return _Reading(level, "latin-1", BYTES, None, end_of_text)
-    return _Reading(level, text_encoding(encoding), vocabulary, vocabulary_size, end_of_text)
+    if size is not None and size < 3:
+        raise CallError(f"corpus: a vocabulary of {size} symbols leaves no room for words; give 3 or more")
+    if marker == "" or (level == "words" and marker is not None and marker.split() != [marker]):
+        raise CallError(f"corpus: end of text {marker!r} must be a symbol: not empty and, with --level words, one word")
+    if level != "bytes":
+        return replace(asked, encoding=text_encoding(asked.encoding))
+    if vocabulary not in (None, BYTES):
+        raise VocabularyError("corpus: a vocabulary of bytes must have the 256 byte values in order, as latin-1 text")
+    return replace(asked, encoding="latin-1", vocabulary=BYTES, extend=False)
 
 
 def _check_val_frac(val_frac: float) -> None:
@@ -240,15 +240,20 @@ def _vocabulary(documents: tuple[Document, ...], reading: _Reading) -> Vocabular
         return BYTES
     texts = (decoded(blocks(document), document.name, reading.encoding) for document in documents)
     counts = symbol_counts(texts, reading.level)
-    marker = {reading.end_of_text} if reading.end_of_text is not None else set[str]()
-    if reading.vocabulary is not None:
-        check_holds(reading.vocabulary, counts, marker)
+    extra = {reading.end_of_text} if reading.end_of_text is not None else set[str]()
+    if reading.vocabulary is not None and not reading.extend:
+        check_holds(reading.vocabulary, counts, extra)
         return reading.vocabulary
-    if reading.vocabulary_size is not None:
-        extra = marker | {UNKNOWN}
-        kept = most_frequent(counts, reading.vocabulary_size - len(extra), without=extra)
-        return Vocabulary(tuple(sorted({*kept, *extra})), reading.level)
-    return Vocabulary(tuple(sorted(marker.union(counts))), reading.level)
+    return _extended(reading.vocabulary or Vocabulary((), reading.level), counts, extra, reading.vocabulary_size)
+
+
+def _extended(known: Vocabulary, counts: Counter[str], extra: set[str], size: int | None) -> Vocabulary:
+    """The known symbols, then those of `extra` and those that occur, sorted; of so many words the most frequent."""
+    if size is None:
+        return Vocabulary((*known.symbols, *sorted((extra | counts.keys()) - known.ids.keys())), known.kind)
+    extra = (extra | {UNKNOWN}) - known.ids.keys()
+    kept = most_frequent(counts, max(0, size - len(known) - len(extra)), without=extra | known.ids.keys())
+    return Vocabulary((*known.symbols, *sorted({*kept, *extra})), known.kind)
 
 
 def _load(cache: Path, val_frac: float, key: str | None) -> Corpus:

@@ -13,9 +13,6 @@ from reprise.errors import CallError, VocabularyError
 from reprise.tensors import Array
 from reprise.vocabulary import Kind, Vocabulary
 
-#: The word that stands for all words outside a capped vocabulary.
-UNKNOWN = "<unk>"
-
 #: The byte values as latin-1 text, which is how a vocabulary of kind `bytes` is written.
 BYTES = Vocabulary(tuple(map(chr, range(256))), "bytes")
 
@@ -74,8 +71,7 @@ def check_holds(vocabulary: Vocabulary, symbols: Iterable[str], marker: set[str]
             f"end of text {min(marker)!r} is not among the {len(vocabulary)} symbols of the vocabulary"
         )
     missing = sorted(set(symbols) - vocabulary.ids.keys())
-    if not (vocabulary.kind == "words" and UNKNOWN in vocabulary.ids):
-        vocabulary.encode((" " if vocabulary.kind == "words" else "").join(missing))  # which raises, and lists them
+    vocabulary.encode((" " if vocabulary.kind == "words" else "").join(missing))  # which raises, and lists them
 
 
 def id_type(vocabulary: Vocabulary) -> np.dtype[np.unsignedinteger]:
@@ -91,7 +87,7 @@ def encoder(vocabulary: Vocabulary) -> Callable[[Iterable[str]], Iterator[Array]
     """
     dtype = id_type(vocabulary)
     if vocabulary.kind == "words":
-        ids, unknown = vocabulary.ids, vocabulary.ids.get(UNKNOWN, 0)
+        ids, unknown = vocabulary.ids, vocabulary.stand_in or 0
         return lambda texts: (np.array([ids.get(word, unknown) for word in found], dtype) for found in words(texts))
     table = np.zeros(sys.maxunicode + 1, dtype)
     for symbol, i in vocabulary.ids.items():
