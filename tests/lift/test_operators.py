@@ -393,6 +393,8 @@ def test_refusals_name_the_operator_and_the_reason(what):
 
 
 ELSEWHERE = (
+    # tests/test_cudnn.py
+    "CudnnRNNCanonicalToParams CudnnRNNCanonicalToParamsV2 "
     # tests/lift/test_control.py
     "Enter RefEnter Exit RefExit Merge RefMerge Switch RefSwitch LoopCond TensorArray TensorArrayV2 TensorArrayV3 "
     "TensorListReserve EmptyTensorList TensorArrayScatter TensorArrayScatterV2 TensorArrayScatterV3 TensorArrayUnpack "

@@ -115,12 +115,32 @@ def _split_v(site: Site) -> tuple[str, ...]:
     count = int(site.attribute("num_split", 1))  # type: ignore[call-overload]
     axis = site.axis(2, 0)
     sizes = site.must_know(1, "sizes").astype(np.int64)
+    name = site.input(0)
+    whole = _length(site, name, axis)
+    left = None if whole is None else whole - int(sizes[sizes >= 0].sum())
     if (sizes < 0).any():
-        whole = (site.emitter.facts.shape(site.node.inputs[0]) or ())[axis]
-        if not whole.known:
+        if left is None:
             raise site.emitter.refusal(site.node, "splits an axis whose size is not in the file")
-        sizes[sizes < 0] = whole.scale - sizes[sizes >= 0].sum()
-    return site.block.add("Split", [site.input(0), site.block.ints(*sizes.tolist())], count, site.node.name, axis=axis)
+        sizes[sizes < 0] = left
+    elif left:
+        parts = f"divides {whole} numbers into {count} parts of {sizes.sum()} in all"
+        raise site.emitter.refusal(site.node, f"{parts}: the weights are of another graph, or laid out in another way")
+    return site.block.add("Split", [name, site.block.ints(*sizes.tolist())], count, site.node.name, axis=axis)
+
+
+def _length(site: Site, name: str, axis: int) -> int | None:
+    """How long the first input is along an axis, as a weight or by what is known of its shape."""
+    held = site.block.names.initializers.get(name)
+    if held is not None:
+        return int(held.shape[axis])
+    shape = site.emitter.facts.shape(site.node.inputs[0])
+    return shape[axis].scale if shape is not None and shape[axis].known else None
+
+
+def _canonical_to_params(site: Site) -> str:
+    """The vector of a layer of cuDNN: all matrices, then all biases, in the order in which they are given."""
+    flat = [site.one("Reshape", site.input(i), site.block.ints(-1)) for i in range(3, len(site.node.inputs))]
+    return site.one("Concat", *flat, axis=0)
 
 
 _END = np.iinfo(np.int64).max
@@ -237,6 +257,9 @@ SHAPING: dict[str, Operator] = {
     "Unpack": Operator(_unpack),
     "Split": Operator(_split, lazy=(0,)),
     "SplitV": Operator(_split_v, lazy=(1, 2)),
+    **dict.fromkeys(
+        ("CudnnRNNCanonicalToParams", "CudnnRNNCanonicalToParamsV2"), Operator(_canonical_to_params, lazy=(0, 1, 2))
+    ),
     **dict.fromkeys(("Gather", "GatherV2", "ResourceGather"), Operator(_gather, lazy=(2,))),
     **dict.fromkeys(("GatherNd", "ResourceGatherNd"), Operator(_gather_nd)),
     "OneHot": Operator(_one_hot, lazy=(1,)),

@@ -43,21 +43,17 @@ def divide(stack: Stack, scope: Scope) -> list[Weights]:
 
     One operator divides the whole vector, so a vector of another length is an error and never read askew.
     """
-    rows, count = GATES[stack.mode] * stack.hidden, stack.layers * stack.directions
+    gates, count, dtype = GATES[stack.mode], stack.layers * stack.directions, stack.dtype
+    rows = gates * stack.hidden
     shapes = [*_matrices(stack, rows), *[(rows,)] * (2 * count)]
-    flat = scope.make("flat", "Reshape", (stack.node.inputs[3], scope.number("flat/shape", [-1])), T=stack.dtype)
-    sizes, axis = scope.number("sizes", [prod(s) for s in shapes]), scope.number("axis", 0)
-    parts = scope.make("params", "SplitV", (flat, sizes, axis), T=stack.dtype, num_split=len(shapes), Tlen="int32")
-    shaped = [
-        scope.make(
-            f"params/{i}", "Reshape", (Value(parts.node, i), scope.number(f"params/{i}/shape", s)), T=stack.dtype
-        )
-        for i, s in enumerate(shapes)
-    ]
+    how = (scope.number("sizes", [prod(s) for s in shapes]), scope.number("axis", 0))
+    parts = scope.make("params", "SplitV", (stack.node.inputs[3], *how), T=dtype, num_split=len(shapes), Tlen="int32")
+    shaped = []
+    for i, shape in enumerate(shapes):
+        part = (Value(parts.node, i), scope.number(f"params/{i}/shape", shape))
+        shaped.append(scope.make(f"params/{i}", "Reshape", part, T=dtype, Tshape="int32"))
     if stack.skips:
-        as_it_is = scope.array(
-            "as_it_is", np.tile(np.eye(stack.hidden, dtype=DTYPES[stack.dtype]), (rows // stack.hidden, 1))
-        )
+        as_it_is = scope.array("as_it_is", np.tile(np.eye(stack.hidden, dtype=DTYPES[dtype]), (gates, 1)))
         for place in range(stack.directions):
             shaped.insert(2 * place, as_it_is)
     pairs = list(zip(shaped[::2], shaped[1::2], strict=True))
