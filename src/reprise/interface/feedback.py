@@ -17,10 +17,12 @@ from reprise.interface.axes import array_sizes
 from reprise.interface.facts import Facts
 from reprise.interface.frame import row_count
 from reprise.interface.recurrences import Recurrence
+from reprise.interface.states import through_copies
 from reprise.interface.structure import Carried, Structure
 from reprise.interface.types import dtype
 from reprise.tensors import in_memory
 
+_LOOKUPS = ("Gather", "GatherV2", "ResourceGather")
 _PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 
 
@@ -51,14 +53,37 @@ def _open(structure: Structure, recurrence: Recurrence, nodes: dict[str, Node]) 
     for k, (carried, sequence) in enumerate(zip(recurrence.fed_back, sequences, strict=True)):
         _read_instead(structure, recurrence, carried, sequence, rows, f"{scope}/{k}", nodes)
     _run_for(recurrence, rows, scope, nodes)
+    _forget_ends(structure, recurrence, nodes)
     replaced = dict.fromkeys(array_sizes(structure, recurrence), rows)
     for write in recurrence.writes:  # the arrays that the loop writes hold as many rows as the sequence has
         _rewire(nodes, structure.origin(write.carried.initial).node, replaced)
 
 
 def _sequence(structure: Structure, carried: Carried, nodes: dict[str, Node]) -> Value:
+    """The symbols of all steps as the loop takes them: looked up in a table where the loop looks up its draws."""
+    lookup = _lookup(structure, carried)
+    if lookup is None:
+        return _symbols(structure, carried, carried.initial, nodes)
+    symbols = _symbols(structure, carried, lookup.inputs[1], nodes)
+    table = structure.origin(lookup.inputs[0])
+    name = f"{carried.enter}/looked_up"
+    nodes[name] = Node(name, lookup.op, (table, symbols, *lookup.inputs[2:]), (), lookup.attributes)
+    return Value(name)
+
+
+def _lookup(structure: Structure, carried: Carried) -> Node | None:
+    """How the first symbol is looked up, where draws are looked up in the same table."""
+    first = structure.graph[structure.origin(carried.initial).node]
+    if first.op not in _LOOKUPS:
+        return None
+    draws = (structure.graph[v.node] for v in through_copies(structure, carried.leaving))
+    tables = {structure.origin(n.inputs[0]) for n in draws if n.op in _LOOKUPS}
+    return first if tables == {structure.origin(first.inputs[0])} else None
+
+
+def _symbols(structure: Structure, carried: Carried, entering: Value, nodes: dict[str, Node]) -> Value:
     """A placeholder for the symbols of all steps, under the name of the first symbol's placeholder where it has one."""
-    first = structure.origin(carried.initial)
+    first = structure.origin(entering)
     node = structure.graph[first.node]
     shape = Facts(structure).shape(first)
     sizes = None if shape is None else (None, *(d.scale if d.known else None for d in shape))
@@ -75,8 +100,9 @@ def _entrances(structure: Structure, carried: Carried, first: Value) -> set[str]
     """The nodes between a first symbol and its loop."""
     names, value = {carried.enter}, carried.initial
     while value != first:
+        node = structure.graph[value.node]
         names.add(value.node)
-        value = structure.graph[value.node].inputs[0]
+        value = node.inputs[1 if node.op in _LOOKUPS else 0]
     return names
 
 
@@ -148,6 +174,18 @@ def _run_for(recurrence: Recurrence, rows: Value, scope: str, nodes: dict[str, N
     for node in list(nodes.values()):
         if node.op == "LoopCond" and node.inputs[0] == recurrence.loop.condition:
             nodes[node.name] = replace(node, inputs=(Value(below.name),))
+
+
+def _forget_ends(structure: Structure, recurrence: Recurrence, nodes: dict[str, Node]) -> None:
+    """Flags of the rows that have drawn an end mark stay as they begin: the caller decides when a text ends."""
+    for carried in recurrence.loop.carried:
+        if dtype(structure, carried.entering) == "bool":
+            name = f"{carried.enter}/kept"
+            frame = {"frame_name": _frame_name(structure, carried), "is_constant": True}
+            nodes[name] = Node(name, "Enter", (carried.initial,), (), frame)
+            for switch in _switches(structure, carried):
+                for consumer in structure.consumers[switch]:
+                    _rewire(nodes, consumer, {Value(switch, 1): Value(name)})
 
 
 def _rewire(nodes: dict[str, Node], name: str, replaced: Mapping[Value, Value]) -> None:

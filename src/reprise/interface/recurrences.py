@@ -199,6 +199,9 @@ def _is_sum(structure: Structure, loop: Loop, carried: Carried, soft: Influence)
     return not others and not any(soft.mask(v) & own for v in addends)
 
 
+_LOOKED_UP = frozenset("Cast Reshape Squeeze StridedSlice Gather GatherV2 ResourceGather OneHot Merge".split())
+
+
 def _is_fed_back(structure: Structure, carried: Carried) -> bool:
     """Whether a variable's next value is drawn by a discrete choice (perhaps looked up in an embedding)."""
     pending, seen = [carried.leaving], set()
@@ -210,18 +213,11 @@ def _is_fed_back(structure: Structure, carried: Carried) -> bool:
         seen.add(value)
         if node.op in DISCRETE | RANKING:
             return True
-        if node.op in (
-            "Cast",
-            "Reshape",
-            "Squeeze",
-            "StridedSlice",
-            "Gather",
-            "GatherV2",
-            "ResourceGather",
-            "OneHot",
-            "Select",
-            "Merge",
-        ):
+        if node.op in ("Switch", "RefSwitch"):
+            pending.append(node.inputs[0])
+        elif node.op in ("Select", "SelectV2"):
+            pending.extend(node.inputs[1:])
+        elif node.op in _LOOKED_UP:
             pending.extend(node.inputs)
     return False
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from reprise.graph import Node, ShapeAttribute
 from reprise.interface.facts.inference import SMALL, UNKNOWN, Dims, Fact, Inference, Rule
-from reprise.interface.sizes import Dim, dim
+from reprise.interface.sizes import Dim, dim, product
 from reprise.tensors import Tensor
 
 
@@ -52,7 +52,11 @@ def _rank(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
 
 
 def _size(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
-    return [Fact(())]
+    shape = inputs[0].shape
+    if shape is None:
+        return [Fact(())]
+    count = product(shape)
+    return [Fact((), np.asarray(count.scale if count.known else count))]
 
 
 def _range(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
@@ -63,8 +67,13 @@ def _range(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
 
 
 def _fill(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
-    wanted = inputs[1 if node.op == "BroadcastTo" else 0].content
-    return [Fact(None if wanted is None else tuple(dim(d) for d in wanted.ravel()))]
+    sizes = inputs[1 if node.op == "BroadcastTo" else 0]
+    if sizes.content is not None:
+        return [Fact(tuple(dim(d) for d in sizes.content.ravel()))]
+    rank = sizes.shape[0] if sizes.shape else None
+    if rank is None or not rank.known:
+        return [UNKNOWN]
+    return [Fact(tuple(facts.fresh(node, axis) for axis in range(rank.scale)))]
 
 
 def _drawn(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
