@@ -91,3 +91,17 @@ def test_a_graph_of_thousands_of_nodes_in_a_row_is_no_matter_of_depth():
     for i in range(5_000):
         value = b("Identity", value, name=f"n{i}", T="float32")
     assert [str(d) for d in Facts(analyse(b.graph())).shape(value)] == ["x.0", "5"]
+
+
+def test_sizes_that_are_fed_or_computed_keep_their_axes():
+    """`reshape(x, [batch_size, length // 2, H])`, as two steps are made one, with the batch size as a placeholder."""
+    b = Builder()
+    x, count = b.placeholder("x", N * T, H), b.placeholder("batch_size", dtype="int32")
+    half = b("FloorDiv", b.placeholder("length", dtype="int32"), b.const(2), T="int32", name="half")
+    target = b("Pack", count, half, b.const(2 * H), T="int32", N=3)
+    grouped = b("Reshape", x, target, T="float32")
+    joined = b("ConcatV2", b("ExpandDims", count, b.const(0)), b.const([H]), b.const(0), T="int32", N=2)
+    zeros = b("Fill", joined, b.const(0.0), T="float32")
+    facts = Facts(analyse(b.graph()))
+    assert [str(d) for d in facts.shape(grouped)] == ["?batch_size:0", "?half:0", "10"]
+    assert [str(d) for d in facts.shape(zeros)] == ["?batch_size:0", "5"]

@@ -153,6 +153,10 @@ class Inference:
         """A size of which nothing is known."""
         return self.sizes.symbol(f"?{node.name}.{axis}")
 
+    def unknown(self, number: Value) -> Array:
+        """A scalar that nothing is known of, as content: the same size wherever it is a size."""
+        return np.asarray(self.sizes.symbol(f"?{self.structure.origin(number)}"), object)
+
     def equate(self, first: Dims | None, second: Dims | None) -> Dims | None:
         """Two shapes that must agree."""
         if first is None or second is None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from reprise.graph import Node
+from reprise.graph import Node, Value
 from reprise.interface.facts.inference import UNKNOWN, Fact, Inference, Rule, known_axis
 from reprise.interface.sizes import Dim, dim
+from reprise.interface.types import dtype
 from reprise.tensors import Array
 
 
@@ -54,12 +55,16 @@ def _pack(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     axis = int(node.attributes.get("axis", 0)) % (len(shape) + 1)
     contents = [f.content for f in inputs]
     content = None
-    if shape == () and all(c is not None for c in contents):
+    if shape == () and (all(c is not None for c in contents) or _is_whole_number(facts, node)):
         content = np.empty(len(inputs), object)
-        content[:] = [c.item() if c is not None else None for c in contents]
+        content[:] = [(facts.unknown(v) if c is None else c).item() for c, v in zip(contents, node.inputs, strict=True)]
         if not any(isinstance(c, Dim) for c in content):
             content = np.asarray(list(content))
     return [Fact((*shape[:axis], Dim(len(inputs)), *shape[axis:]), content)]
+
+
+def _is_whole_number(facts: Inference, node: Node) -> bool:
+    return dtype(facts.structure, Value(node.name)) in ("int32", "int64")
 
 
 def _unpack(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:

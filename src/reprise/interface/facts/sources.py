@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reprise.graph import Node, ShapeAttribute
+from reprise.graph import Node, ShapeAttribute, Value
 from reprise.interface.facts.inference import SMALL, UNKNOWN, Dims, Fact, Inference, Rule
 from reprise.interface.sizes import Dim, dim, product
 from reprise.tensors import Tensor
@@ -21,10 +21,13 @@ def _const(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
 def _placeholder(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     shape = node.attributes.get("shape")
     dims = shape.dims if isinstance(shape, ShapeAttribute) else None
+    fact = Fact(facts.symbols(node.name, dims))
     if dims == () and "_output_shapes" in node.attributes:
         # TensorFlow before 1.0 wrote [] for an unknown shape; the true one stands in `_output_shapes`.
-        return [facts.declared(node)]
-    return [Fact(facts.symbols(node.name, dims))]
+        fact = facts.declared(node)
+    if fact.shape == () and node.attributes.get("dtype") in ("int32", "int64"):
+        return [Fact((), facts.unknown(Value(node.name)))]
+    return [fact]
 
 
 def _variable(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
