@@ -44,3 +44,15 @@ def test_a_constant_that_differs_from_place_to_place_keeps_the_sizes_of_the_file
     pattern = np.arange(STEPS * BATCH, dtype=np.float32)[:, None] + np.zeros((1, V), np.float32)
     interface = restored(tmp_path, lambda s: s + tf.constant(pattern)).interface
     assert not interface.steppable
+
+
+def test_the_zeros_that_a_state_starts_from_keep_their_size(tmp_path):
+    def graph():
+        rows = v1.placeholder(tf.float32, [STEPS, BATCH, D], "x")
+        state = [tf.zeros([BATCH, H])] * 2
+        for row in tf.unstack(rows):
+            state = lstm(row, *state)
+        tf.matmul(state[1], variable("output", H, V), name="y")
+
+    states = reprise.restore(saved(tmp_path, graph)).interface.states
+    assert [s.shape for s in states] == [(None, H)] * 2
