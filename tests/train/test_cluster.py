@@ -12,6 +12,7 @@ import pytest
 from reprise.errors import CallError
 from reprise.train import TrainConfig, checkpoints
 from reprise.train.cluster import Cluster
+from reprise.train.launch import free_ports
 from reprise.train.records import read_history
 from tests.train.small import corpus, resumed, trained
 
@@ -63,6 +64,53 @@ def test_two_workers_are_one_with_twice_the_streams_and_a_lost_one_ends_the_run(
     assert ours["trainer/state/layer0.c"].shape == (4, 8)
     for name, value in ours.items():
         np.testing.assert_allclose(value, theirs[name], atol=1e-4, err_msg=name)
+
+
+def started_by_hand(folder, *options_of_each):
+    """A process for each worker, as Kubernetes or Slurm starts them: connected by TF_CONFIG alone."""
+    ports = free_ports(len(options_of_each))
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+    command = [sys.executable, "-m", "reprise", "train", "--out", str(folder / "run"), "-q"]
+    return [
+        subprocess.Popen(
+            [*command, *options],
+            env={**os.environ, "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": k}})},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for k, options in enumerate(options_of_each)
+    ]
+
+
+def test_workers_started_by_hand_end_when_one_is_lost_and_go_on_with_any_number(tmp_path):
+    options = [str(corpus(tmp_path)), *SMALL, "--checkpoint-every", "5", "--num-epochs", "1000000"]
+    first, second = started_by_hand(tmp_path, options, options)
+    while first.poll() is None and len(checkpoints.complete(tmp_path / "run")) < 3:
+        time.sleep(0.05)
+    second.kill()
+    second.communicate()
+    _, errors = first.communicate(timeout=60)
+    assert first.returncode == 1, errors
+    assert "a worker was lost or cannot be reached" in errors.splitlines()[-1]
+    assert "go on by --resume, with the same number of workers or another" in errors.splitlines()[-1]
+
+    last, _, wrong = checkpoints.newest(tmp_path / "run")
+    assert not wrong, "the last checkpoint is whole"
+    again = ["--resume", "--max-steps", str(last + 4)]
+    for process in started_by_hand(tmp_path, again, again):
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    assert checkpoints.newest(tmp_path / "run")[0] == last + 4
+    assert "with 1 workers instead of 2" in resumed(tmp_path, max_steps=last + 6)[0].notes[-1]
+
+
+def test_workers_that_were_not_started_for_the_same_run_are_refused(tmp_path):
+    options = [str(corpus(tmp_path)), *SMALL]
+    processes = started_by_hand(tmp_path, options, [*options, "--learning-rate", "0.01"])
+    said = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [1, 1], said
+    assert "the options of workers [1] differ from the first's" in "".join(said)
+    assert not checkpoints.complete(tmp_path / "run")
 
 
 def test_the_streams_of_a_run_are_shared_equally_or_not_at_all():

@@ -77,6 +77,7 @@ def test_a_run_folder_explains_itself(tmp_path):
     readme = (tmp_path / "run/README.md").read_text()
     assert "2-layer LSTM of 8 units" in readme
     assert "reprise train --out" in readme
+    assert "`corpus.ids`" in readme
     assert (tmp_path / "run/loss.png").read_bytes().startswith(b"\x89PNG")
     assert [p.stat().st_size > 0 for p in (tmp_path / "run/tensorboard").iterdir()] == [True]
 
@@ -151,6 +152,9 @@ def test_a_forecast_trains_on_numbers(tmp_path):
         tmp_path, data=(str(tmp_path / "waves.npy"),), level="values", rnn_size=16, max_steps=150, learning_rate=0.01
     )
     assert events.losses()[-1] < 0.2 < events.losses()[0]
+    readme = (tmp_path / "run/README.md").read_text()
+    assert '{"features:0": [[[0.0, 0.0]]]}' in readme
+    assert "corpus.ids" not in readme, "numbers are not kept as token ids"
     assert len(resumed(tmp_path, max_steps=152).losses()) == 2
 
 

@@ -150,7 +150,8 @@ class _Meter:
         """Loss, speed and time left."""
         left = self._left()
         ending = "" if left is None else f"  {_clock(left)} left"
-        return f"{self.loss(self._loss)}  {self._speed:,.0f} {self.unit}/s{ending}"
+        speed = f"  {self._speed:,.0f} {self.unit}/s" if self._speed else ""
+        return f"{self.loss(self._loss)}{speed}{ending}"
 
     def share_done(self) -> float:
         """How much of the run is done, by steps or by time, whichever ends it first."""

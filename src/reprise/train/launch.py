@@ -31,7 +31,7 @@ def launch(arguments: Sequence[str], workers: int, folder: Path) -> int:
         TrainingError: A worker was lost; the others were ended.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    addresses = [f"127.0.0.1:{port}" for port in _free_ports(workers)]
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
     with ExitStack() as stack:
         processes = []
         for worker in range(workers):
@@ -84,7 +84,8 @@ def _judged(codes: list[int], folder: Path) -> int:
     )
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine on which nobody listens."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:

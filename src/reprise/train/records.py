@@ -172,12 +172,16 @@ def _result(event: Finished) -> str:
 
 
 def _readme(event: Started) -> str:
+    forecast, columns = event.model.task == "forecast", event.model.input_size
     return _README.format(
         name=event.folder.name,
         model=describe(event),
         data=", ".join(event.config.data),
-        tokens=f"{event.tokens:,} {'steps' if event.model.task == 'forecast' else 'tokens'}",
+        tokens=f"{event.tokens:,} {'steps' if forecast else 'tokens'}",
         folder=event.folder,
+        meaning="the scale of the data" if forecast else "the vocabulary (collection `reprise`, JSON)",
+        corpus="" if forecast else _CORPUS,
+        call=_FORECAST.format([0.0] * columns, columns) if forecast else _TEXT,
     )
 
 
@@ -206,10 +210,9 @@ A {model}. `reprise train` made it from {data} ({tokens}).
 | `history.jsonl` | loss, gradient norm and learning rate of every step; validation losses |
 | `loss.png` | a picture of it |
 | `tensorboard/` | the same for `tensorboard --logdir {folder}` |
-| `corpus.ids`, `corpus.json` | a text as token ids, and what the ids mean; can be made again from the text |
-
-A checkpoint's `.meta` file holds the graph, the vocabulary (collection `reprise`, JSON) and two signatures, `step` and
-`train`, which name every input, output and state. Any TensorFlow can use it:
+{corpus}
+A checkpoint's `.meta` file holds the graph, {meaning} and two signatures, `step` and `train`,
+which name every input, output and state. Any TensorFlow can use it:
 
 ```python
 import tensorflow.compat.v1 as tf
@@ -218,6 +221,17 @@ tf.disable_eager_execution()
 with tf.Session() as session:
     prefix = tf.train.latest_checkpoint(".")
     tf.train.import_meta_graph(prefix + ".meta").restore(session, prefix)
-    logits = session.run("logits:0", {{"tokens:0": [[0]]}})
-```
+    {call}
 """
+_CORPUS = (
+    "| `corpus.ids`, `corpus.json` | the text as token ids, and what they mean; can be made again from the text |\n"
+)
+_TEXT = """\
+logits = session.run("logits:0", {"tokens:0": [[0]]})
+```"""
+_FORECAST = """\
+values = session.run("values:0", {{"features:0": [[{0}]]}})
+```
+
+Numbers go in and come out in the units of the data. `reprise run` reads them from a file such as
+`numpy.savez("in.npz", features=x)` writes, x of shape [N, T, {1}]."""
