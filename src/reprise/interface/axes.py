@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -185,11 +185,21 @@ def _times(structure: Structure, facts: Facts, recurrences: Collection[Recurrenc
     found = set()
     for recurrence in recurrences:
         for read in recurrence.reads:
-            shape = facts.shape(read.stacked)
-            if shape and len(shape[0].symbols) == 1 and shape[0].scale == 1:
-                found.add(shape[0].symbols[0])
+            lengths = _lengths(structure, facts, read.stacked)
+            found |= {n.symbols[0] for n in lengths if len(n.symbols) == 1 and n.scale == 1}
         found |= {grown_size(structure, w.carried) for w in recurrence.writes}
     return frozenset(found)
+
+
+def _lengths(structure: Structure, facts: Facts, stacked: Value) -> Iterator[Dim]:
+    """The number of rows of a sequence; of that too which it is the later steps of."""
+    shape = facts.shape(stacked)
+    while shape:
+        yield shape[0]
+        node = structure.graph[structure.source(stacked).node]
+        whole = facts.shape(node.inputs[0]) if node.op == "StridedSlice" else None
+        shape = whole if whole is not None and len(whole) == len(shape) else None
+        stacked = node.inputs[0] if shape else stacked
 
 
 def _batch(facts: Facts, recurrences: Collection[Recurrence]) -> str | None:

@@ -51,19 +51,26 @@ class Frame(Scope):
 
     Attributes:
         counter: The number of the iteration, inside the loop.
+        below: Whether it is below the number of iterations.
     """
 
-    def __init__(self, name: str, rows: Value) -> None:
-        """`rows`, an int32 scalar outside the loop, is the number of iterations."""
+    def __init__(self, name: str, rows: Value, loop: str = "", condition: str = "") -> None:
+        """`rows`, an int32 scalar outside the loop, is the number of iterations.
+
+        With `loop` the frame of that name gets further variables; its `LoopCond` is the node `condition`.
+        """
         super().__init__(name)
+        self._loop = loop or name
+        self._condition = Value(condition or f"{name}/LoopCond")
         self._constants: dict[Value, Value] = {}
         self._variables: dict[Value, int] = {}
         self._rows = rows
         zero, one = self.number("zero", 0), self.number("one", 1)
         self._range = self.make("range", "Range", (zero, rows, one), Tidx="int32")
         self.counter = self.carry(zero, "int32")
-        below = self.make("Less", "Less", (Value(f"{name}/Merge_0"), self.constant(rows)), T="int32")
-        self.make("LoopCond", "LoopCond", (below,))
+        self.below = self.make("Less", "Less", (Value(f"{name}/Merge_0"), self.constant(rows)), T="int32")
+        if not condition:
+            self.make("LoopCond", "LoopCond", (self.below,))
         self.leave(self.counter, self.make("next", "Add", (self.counter, self.constant(one)), T="int32"))
 
     def constant(self, value: Value) -> Value:
@@ -74,14 +81,14 @@ class Frame(Scope):
         return self._constants[value]
 
     def _enter(self, name: str, value: Value, **attributes: Any) -> Value:
-        return self.make(name, "Enter", (value,), frame_name=self.name.encode(), **attributes)
+        return self.make(name, "Enter", (value,), frame_name=self._loop.encode(), **attributes)
 
     def carry(self, initial: Value, dtype: str) -> Value:
         """A new loop variable, as the body sees it at the start of an iteration."""
         k = len(self._variables)
         enter = self._enter(f"Enter_{k}", initial, is_constant=False, T=dtype)
         merge = self.make(f"Merge_{k}", "Merge", (enter, Value(f"{self.name}/NextIteration_{k}")), T=dtype)
-        self.make(f"Switch_{k}", "Switch", (merge, Value(f"{self.name}/LoopCond")), T=dtype)
+        self.make(f"Switch_{k}", "Switch", (merge, self._condition), T=dtype)
         entered = self.make(f"Identity_{k}", "Identity", (Value(f"{self.name}/Switch_{k}", 1),), T=dtype)
         self._variables[entered] = k
         return entered

@@ -8,6 +8,7 @@ from reprise.graph import Graph
 from reprise.interface.branches import decide
 from reprise.interface.filled import shrink
 from reprise.interface.fused import unfuse
+from reprise.interface.handwritten import straighten
 from reprise.interface.inline import inline
 from reprise.interface.malformed import check
 from reprise.interface.unrolled import roll
@@ -35,6 +36,11 @@ def normalise(graph: Graph) -> Normal:
     check(inlined)
     decided = decide(inlined)
     opened = open_windows(decided.graph)
-    unfused = unfuse(opened.graph)
+    straight = straighten(opened.graph)
+    unfused = unfuse(straight.graph)
     rolled = roll(unfused.graph)
-    return Normal(shrink(rolled.graph), (*decided.notes, *opened.notes, *unfused.notes, *rolled.notes), unfused.unread)
+    return Normal(
+        shrink(rolled.graph),
+        (*decided.notes, *opened.notes, *straight.notes, *unfused.notes, *rolled.notes),
+        unfused.unread,
+    )

@@ -175,7 +175,18 @@ def _sliced(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> 
     moved = bool(node.attributes.get("ellipsis_mask") or node.attributes.get("new_axis_mask"))
     if strides is None or any(s != 1 and (moved or i in timed) for i, s in enumerate(strides)):
         return _mixed(node)
-    return ROWS if keeps else _taken(axes, node, timed)
+    if not keeps:
+        return _taken(axes, node, timed)
+    return _mixed(node) if not moved and any(_is_shortened(axes, node, i) for i in timed) else ROWS
+
+
+def _is_shortened(axes: Axes, node: Node, axis: int) -> bool:
+    """Whether a slice leaves out first or last rows of an axis."""
+    begin = axes.facts.content(node.inputs[1])
+    if begin is None or axis >= len(begin):
+        return begin is None
+    from_first, to_last = (int(node.attributes.get(f"{end}_mask", 0)) >> axis & 1 for end in ("begin", "end"))
+    return not to_last or not (from_first or begin[axis] == 0)
 
 
 def _taken(axes: Axes, node: Node, timed: list[int]) -> Kind:

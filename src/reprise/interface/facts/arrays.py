@@ -58,11 +58,24 @@ def _array_stack(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]
     """After a loop: as many rows as the array has, each like the element that the loop writes."""
     carried = _carried_behind(facts, node.inputs[-1] if node.op.startswith("TensorArray") else node.inputs[0])
     if carried is None:
-        return [UNKNOWN]
+        return [_filled(facts, node)]
     write = facts.structure.graph.nodes.get(facts.structure.source(carried.leaving).node)
     element = None if write is None else written_value(write)
     shape = None if element is None else facts.of(element).shape
     return [UNKNOWN] if shape is None else [Fact((_rows(facts, node, inputs, carried), *shape))]
+
+
+def _filled(facts: Inference, node: Node) -> Fact:
+    """All rows of an array that is filled outside of loops are the tensor that it is filled from."""
+    flow = node.inputs[-1] if node.op.startswith("TensorArray") else node.inputs[0]
+    filled = facts.structure.graph.nodes.get(facts.structure.origin(flow).node)
+    stacked = None if filled is None else stacked_into(filled)
+    shape = None if stacked is None else facts.of(stacked).shape
+    if filled is None or not shape or not filled.op.startswith("TensorArrayScatter"):
+        return Fact(shape)
+    made = facts.structure.graph.nodes.get(facts.structure.origin(filled.inputs[0]).node)
+    size = facts.of(made.inputs[0]).content if made is not None and made.inputs else None
+    return Fact((shape[0] if size is None else dim(size.item()), *shape[1:]))
 
 
 def _rows(facts: Inference, node: Node, inputs: list[Fact], carried: Carried) -> Dim:

@@ -39,7 +39,7 @@ def _sliced_content(node: Node, inputs: list[Fact]) -> Fact | None:
 
 
 def _sliced_shape(facts: Inference, node: Node, inputs: list[Fact], shape: Dims) -> Dims | None:
-    begin, end, strides = (f.content for f in inputs[1:4])
+    begin, end, strides = _places(inputs[1]), _places(inputs[2]), inputs[3].content
     if begin is None or end is None or strides is None:
         return None
     masks = {m: int(node.attributes.get(f"{m}_mask", 0)) for m in ("begin", "end", "shrink_axis", "new_axis")}
@@ -60,6 +60,17 @@ def _sliced_shape(facts: Inference, node: Node, inputs: list[Fact], shape: Dims)
             sizes.append(_range_size(facts, node, i, shape[axis], bounds))
         axis += 1
     return (*sizes, *shape[axis:])
+
+
+def _places(fact: Fact) -> list[Any] | None:
+    """A place along each axis, a symbol for one that is computed at run time."""
+    if fact.content is not None:
+        return list(fact.content)
+    return [_COMPUTED] * fact.shape[0].scale if fact.shape and fact.shape[0].known else None
+
+
+#: A place that is computed at run time.
+_COMPUTED = Dim(1, ("?",))
 
 
 def _range_size(facts: Inference, node: Node, i: int, size: Dim, bounds: tuple[Any, Any, Any]) -> Dim:

@@ -1,0 +1,94 @@
+"""Loops that somebody wrote by hand, brought to the form in which `dynamic_rnn` writes them.
+
+That form counts from 0 up, reads row t of a sequence from an array, and writes row t to an array. People also count
+down, take `x[:, t]` or `x[T - k]`, and make a tensor longer at every step. What a loop takes backwards becomes a
+sequence that is turned round before it; what it collects is put in order behind it. Nothing is assumed: a row whose
+number does not follow from the loop's own counters stays as it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from reprise.graph import Graph, Node, Value
+from reprise.interface import outputs
+from reprise.interface.facts import Facts
+from reprise.interface.frame import Frame, Scope
+from reprise.interface.handwritten import reading, writing
+from reprise.interface.handwritten.counting import Count, Counting
+from reprise.interface.handwritten.rows import Site
+from reprise.interface.influence import Influence
+from reprise.interface.structure import Loop, Structure, analyse
+
+_POPS = ("StackPop", "TensorListPopBack")
+
+
+@dataclass(frozen=True, slots=True)
+class Straightened:
+    """A graph whose loops read and write in the order of their iterations, and what was rewritten."""
+
+    graph: Graph
+    notes: tuple[str, ...] = ()
+
+
+def straighten(graph: Graph) -> Straightened:
+    """`graph` with every loop that takes or collects rows by a count of its own rewritten."""
+    if not any(n.op == "LoopCond" for n in graph):
+        return Straightened(graph)
+    structure = analyse(graph)
+    facts = Facts(structure)
+    nodes, notes = dict(graph.nodes), []
+    for loop in structure.loops.values():
+        made = _rewritten(structure, facts, loop) if len(loop.context) == 1 else {}
+        nodes.update(made)
+        notes += [f"loop {loop.name!r} takes or collects rows by its own count; it is read as steps"] if made else []
+    return Straightened(replace(graph, nodes=nodes), tuple(notes)) if notes else Straightened(graph)
+
+
+def _rewritten(structure: Structure, facts: Facts, loop: Loop) -> Mapping[str, Node]:
+    """The nodes to replace and to add, none where the loop is straight already or cannot be made so."""
+    body = [n for n in structure.graph if structure.context(Value(n.name))[: len(loop.context)] == loop.context]
+    gates = [n for n in body if n.op == "LoopCond" and n.inputs[0] == loop.condition]
+    if len(gates) != 1 or any(n.op.startswith(_POPS) for n in body):
+        return {}
+    counting = Counting(structure, facts, loop)
+    limits, others = counting.limits()
+    if not limits:
+        return {}
+    taken = [t for t in reading.found(structure, facts, loop, counting, body) if _is_data(structure, t)]
+    written = list(writing.written(structure, loop, counting))
+    grown = list(writing.grown(structure, facts, loop))
+    if not (taken or written or grown):
+        return {}
+    site = _site(structure, facts, loop, counting, limits, gates[0])
+    changes = [reading.rewrite(site, t) for t in taken]
+    changes += [writing.refill(site, w) for w in written] + [writing.collect(site, g) for g in grown]
+    if not any(changes):
+        return {}
+    gate = _gate(site.frame, gates[0], others)
+    return {**site.frame.nodes, **gate, **{name: node for made in changes for name, node in made.items()}}
+
+
+def _is_data(structure: Structure, taken: reading.Taken) -> bool:
+    """Whether rows are taken of what the inputs make; rows of weights differ by the number of the step."""
+    sources = Influence(structure, outputs.sources(structure))
+    return bool(sources.mask(taken.whole))
+
+
+def _site(structure: Structure, facts: Facts, loop: Loop, counting: Counting, limits: list[Count], gate: Node) -> Site:
+    before = Scope(f"{loop.name}/straight/trips")
+    first, *rest = [counting.emit(n, before, str(k)) for k, n in enumerate(limits)]
+    for k, other in enumerate(rest):
+        first = before.make(f"least_{k}", "Minimum", (first, other), T="int32")
+    frame = Frame(f"{loop.name}/straight", first, loop.name, gate.name)
+    frame.nodes.update(before.nodes)
+    return Site(structure, facts, loop, counting, None if rest else limits[0], frame)
+
+
+def _gate(frame: Frame, gate: Node, others: list[Value]) -> dict[str, Node]:
+    """The condition of a loop: there is another row, and whatever else it asks."""
+    condition = frame.below
+    for k, other in enumerate(others):
+        condition = frame.make(f"and_{k}", "LogicalAnd", (condition, other))
+    return {gate.name: replace(gate, inputs=(condition,))}
