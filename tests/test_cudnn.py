@@ -46,7 +46,11 @@ def opaque(variables):
     return v1.get_variable("vector", initializer=joined(variables), validate_shape=False, use_resource=False)
 
 
-def save(folder, params):
+def output(**given):
+    return raw.CudnnRNN(is_training=False, **given).output
+
+
+def save(folder, params, run=output, length=None, batch=None):
     """The checkpoint of a model for the GPU; the numbers of an opaque vector are those of `joined`."""
     numbers = {**weights(), "vector": joined(weights()).numpy()}
     with tf.Graph().as_default(), v1.Session() as session:
@@ -56,10 +60,12 @@ def save(folder, params):
         v1.train.Saver().save(session, str(folder / "model.ckpt"), write_meta_graph=False)
     with tf.Graph().as_default():
         variables = {n: v1.get_variable(n, initializer=a, use_resource=False) for n, a in weights().items()}
-        x = v1.placeholder(tf.float32, [None, None, D], "x")
-        h, c = (v1.placeholder(tf.float32, [LAYERS, None, H], name) for name in "hc")
-        made = raw.CudnnRNN(input=x, input_h=h, input_c=c, params=params(variables), rnn_mode="lstm", is_training=False)
-        tf.tensordot(made.output, variables["head"], 1, name="logits")
+        x = v1.placeholder(tf.float32, [length, batch, D], "x")
+        states = [
+            tf.zeros([LAYERS, batch, H]) if batch else v1.placeholder(tf.float32, [LAYERS, None, H], n) for n in "hc"
+        ]
+        made = run(input=x, input_h=states[0], input_c=states[1], params=params(variables), rnn_mode="lstm")
+        tf.tensordot(made, variables["head"], 1, name="logits")
         v1.train.Saver().export_meta_graph(str(folder / "model.ckpt.meta"))
     return folder
 
@@ -107,3 +113,22 @@ def test_a_vector_of_another_length_is_refused(tmp_path):
     save(tmp_path, lambda variables: tf.concat([joined(variables), [0.0, 0.0]], 0))
     with pytest.raises(LiftError, match="divides 206 numbers into 8 parts of 204 in all: the weights are of another"):
         reprise.restore(tmp_path)
+
+
+def test_of_a_layer_that_trains_in_one_branch_inference_takes_the_other(tmp_path):
+    def run(**given):
+        flag = v1.placeholder_with_default(False, [], "training")
+        ways = [lambda w=w: raw.CudnnRNN(is_training=w, dropout=0.5 * w, **given).output for w in (True, False)]
+        return v1.cond(flag, *ways)
+
+    model = reprise.restore(save(tmp_path, joined, run))
+    x = np.random.default_rng(3).normal(size=(T, N, D)).astype(np.float32)
+    zeros = np.zeros((LAYERS, N, H), np.float32)
+    np.testing.assert_allclose(model.run(x)[0]["logits"], truth(x, zeros, zeros)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_the_batch_and_the_length_that_training_had_are_free(tmp_path):
+    model = reprise.restore(save(tmp_path, joined, length=20, batch=7))
+    x = np.random.default_rng(4).normal(size=(T, N, D)).astype(np.float32)
+    zeros = np.zeros((LAYERS, N, H), np.float32)
+    np.testing.assert_allclose(model.run(x)[0]["logits"], truth(x, zeros, zeros)[0], rtol=1e-4, atol=1e-5)

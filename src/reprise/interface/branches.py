@@ -1,7 +1,8 @@
 """Recurrences inside `tf.cond`: the branch that inference takes, in place of both.
 
 `tf.cond(is_training, lambda: dynamic_rnn(dropout(cell), x), lambda: dynamic_rnn(cell, x))` holds the model twice. Where
-a flag that callers feed decides about a loop, the graph is that of the flag's value for inference.
+a flag that callers feed decides about a loop, or about an operator that runs a cell over a whole sequence, the graph is
+that of the flag's value for inference.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from reprise.graph import Graph, Node, Value
 from reprise.interface import settings
+from reprise.interface.fused import WHOLE
 from reprise.interface.inline import RESULTS
 from reprise.interface.structure import Context, InBranch, Structure, analyse, is_loop_merge
 
@@ -24,16 +26,18 @@ class Decided:
 
 
 def decide(graph: Graph) -> Decided:
-    """`graph` with every flag that decides about a loop taken for what inference uses."""
+    """`graph` with every flag that decides about a recurrence taken for what inference uses."""
     if not any(n.op in ("Merge", "RefMerge") and not is_loop_merge(n, graph) for n in graph):
         return Decided(graph)
     structure = analyse(graph)
-    around = (e for loop in structure.loops.values() for e in loop.context)
+    contexts = [loop.context for loop in structure.loops.values()]
+    contexts += [structure.context(Value(n.name)) for n in graph if n.op in WHOLE]
+    around = (e for context in contexts for e in context)
     flags = dict.fromkeys(structure.origin(e.predicate) for e in around if isinstance(e, InBranch))
     taken = {f: settings.inference_value(structure, f, set()) for f in flags if settings.is_setting(structure, f)}
     if not taken:
         return Decided(graph)
-    notes = tuple(f"{f} decides about a loop; read for {value}: {why}" for f, (value, why) in taken.items())
+    notes = tuple(f"{f} decides about a recurrence; read for {value}: {why}" for f, (value, why) in taken.items())
     return Decided(_without(structure, {f: int(bool(value)) for f, (value, _) in taken.items()}), notes)
 
 

@@ -24,6 +24,8 @@ from reprise.interface.structure import analyse
 from reprise.tensors import Tensor, in_memory
 
 FUSED = frozenset(("BlockLSTM", "BlockLSTMV2"))
+#: Every operator that runs a cell over a whole sequence.
+WHOLE = FUSED | frozenset(cudnn.OPERATORS)
 _CELL_STATE, _OUTPUT, _OUTPUTS = 1, 6, 7
 
 

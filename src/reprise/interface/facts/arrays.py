@@ -26,10 +26,6 @@ def _switch(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     return [fact, fact]
 
 
-def _results(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
-    return inputs or [UNKNOWN]
-
-
 def _array_read(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     flow = node.inputs[2] if node.op.startswith("TensorArray") else node.inputs[0]
     source = facts.structure.graph.nodes.get(facts.structure.origin(flow).node)
@@ -140,7 +136,6 @@ _PASSING = (
 
 ARRAYS: dict[str, Rule] = {
     **dict.fromkeys(_PASSING.split(), _same),
-    "_Results": _results,
     **dict.fromkeys(("Switch", "RefSwitch"), _switch),
     **dict.fromkeys(("Merge", "RefMerge"), _merge),
     **dict.fromkeys(_STORING.split(), _nothing),

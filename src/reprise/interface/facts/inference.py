@@ -11,6 +11,7 @@ import numpy as np
 from reprise.fold import FOLDABLE, fold
 from reprise.graph import Node, ShapeAttribute, Value
 from reprise.interface import malformed
+from reprise.interface.inline import RESULTS
 from reprise.interface.sizes import Dim, Equalities, dim
 from reprise.interface.structure import Structure, is_loop_merge
 from reprise.tensors import Array
@@ -90,7 +91,7 @@ class Inference:
             if node is None:
                 self._known[top] = UNKNOWN
                 continue
-            missing = [v for v in self._needed(node) if v not in self._known and v not in pending[-1:]]
+            missing = [v for v in self._needed(node, top) if v not in self._known and v not in pending[-1:]]
             missing = [v for v in missing if not _waiting(v, pending)]
             if missing:
                 pending.extend(missing)
@@ -99,12 +100,18 @@ class Inference:
             pending.pop()
         return self._known[value]
 
-    def _needed(self, node: Node) -> Sequence[Value]:
+    def _needed(self, node: Node, asked: Value) -> Sequence[Value]:
+        if node.op == RESULTS:
+            return node.inputs[asked.index : asked.index + 1]
         if is_loop_merge(node, self.structure.graph):
             return node.inputs[:1]
         return node.inputs
 
     def _settle(self, node: Node, asked: Value) -> None:
+        if node.op == RESULTS:
+            passed = next(iter(self._needed(node, asked)), None)
+            self._known[asked] = UNKNOWN if passed is None else self._known.get(passed, UNKNOWN)
+            return
         outputs = self._outputs(node)
         for index, fact in enumerate(outputs):
             self._known.setdefault(Value(node.name, index), fact)
