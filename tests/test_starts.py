@@ -140,3 +140,32 @@ def test_an_export_computes_its_first_state_too(tmp_path):
     back = reprise.restore(tmp_path / "model.onnx")
     source = {"source": numbers(SOURCE, N, D, seed=1)}
     agree(back.initial_state(inputs=source)["layer0.h"], model.initial_state(inputs=source)["layer0.h"])
+
+
+def coverage():
+    """A decoder that keeps how much it has looked at each row of a memory [S, N, H]: a state as long as the memory."""
+    memory = v1.placeholder(tf.float32, [None, None, H], "memory")
+    rows = v1.placeholder(tf.float32, [None, None, D], "x")
+
+    def step(x, seen, h):
+        scores = tf.transpose(tf.reduce_sum(memory * h, 2))
+        seen = seen + tf.nn.softmax(scores - seen)
+        context = tf.reduce_sum(memory * tf.transpose(seen)[:, :, None], 0)
+        return seen, *gru(tf.concat([x, context], 1), h, "decoder")
+
+    length, count = tf.shape(memory)[0], tf.shape(memory)[1]
+    zeros = [tf.zeros([count, length]), tf.zeros([count, H])]
+    hidden, _ = rolled(step, rows, zeros)
+    tf.identity(tf.tensordot(hidden, v1.get_variable("output", [H, V]), [[2], [0]]), "y")
+
+
+def test_a_state_as_long_as_the_source_takes_its_size_from_the_source(tmp_path):
+    model = reprise.restore(saved(tmp_path, coverage))
+    xs, memory = numbers(T, N, D), {"memory": numbers(SOURCE, N, H, seed=1)}
+    (long,) = [s for s in model.interface.states if s.shape == (None, None)]
+    assert long.initial == "inputs"
+    assert model.initial_state(inputs=memory)[long.name].shape == (N, SOURCE)
+    whole, ended = model.run({"x": xs, **memory})
+    steps, last = by_steps(model, xs, None, memory)
+    agree(steps, whole["y"])
+    agree(last[long.name], ended[long.name])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -101,8 +101,12 @@ class RecurrentModel:
         except CallError as error:
             raise CallError(f"{error}; state {min(state.pending)!r} is computed from it, or give that") from error
         found = starter.run(_with_open(lifted, feeds, chosen), [STATE_FIRST + name for name in sorted(state.pending)])
-        rows = {name: found[STATE_FIRST + name] for name in state.pending}
-        return state.replace({n: np.broadcast_to(array, state[n].shape) for n, array in rows.items()})
+        values = {p.name: state[p.name] for p in self.interface.states}
+        for port in (p for p in self.interface.states if p.name in state.pending):
+            first = _as(found[STATE_FIRST + port.name], port.dtype)
+            rows = state[port.name].shape[port.batch_axis] if port.batch_axis is not None else 1
+            values[port.name] = np.broadcast_to(first, _state_shape(port, rows, first.shape))
+        return State(values, self._own_fingerprint)
 
     def _starter(self, chosen: Settings) -> Engine:
         """What computes the states that start from inputs."""
@@ -270,7 +274,7 @@ class RecurrentModel:
         # A state that this model made has its shapes; all of them have the same rows.
         ports = self.interface.states[: 1 if state.owner == self._own_fingerprint else None]
         for port in ports:
-            shape = _state_shape(port, batch)
+            shape = _state_shape(port, batch, state[port.name].shape)
             if tuple(state[port.name].shape) != shape:
                 raise StateError(
                     f"state {port.name!r}: expected shape {shape} for {batch} rows, found {state[port.name].shape}"
@@ -316,16 +320,17 @@ def _as(array: Array, dtype: str) -> Array:
     return array if array.dtype == DTYPES[dtype] else array.astype(DTYPES[dtype])
 
 
-def _state_shape(port: StatePort, batch: int) -> tuple[int, ...]:
+def _state_shape(port: StatePort, batch: int, like: Sequence[int] = ()) -> tuple[int, ...]:
+    """The shape of a state of `batch` rows; sizes that neither the file nor the rows decide are those of `like`."""
     if port.batch_axis is not None:
         baked = port.shape[port.batch_axis]
         if baked is not None and baked != batch:
             raise StateError(f"state {port.name!r}: the file bakes in {baked} rows, and {batch} were asked for")
     elif port.shape and port.shape[0] is not None and len(port.shape) > 1 and port.shape[0] != batch:
         raise StateError(f"state {port.name!r}: the file bakes in {port.shape[0]} rows, and {batch} were asked for")
-    return tuple(
-        batch if axis == port.batch_axis else (n if n is not None else batch) for axis, n in enumerate(port.shape)
-    )
+    free = like if port.batch_axis is not None and len(like) == len(port.shape) else [batch] * len(port.shape)
+    rows = [batch if axis == port.batch_axis else size for axis, size in enumerate(free)]
+    return tuple(n if n is not None and axis != port.batch_axis else rows[axis] for axis, n in enumerate(port.shape))
 
 
 def _any_shape(port: Port, batch: int) -> tuple[int, ...]:

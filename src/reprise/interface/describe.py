@@ -68,6 +68,7 @@ def describe(
         if p.value is not None
     }
     axes = axes_of.read(structure, used, entries, wanted, fixed, before)
+    started = {c: _sized(structure, axes, c, start) for c, start in started.items()}
     why_not = stepping.obstacle(structure, used, axes, entries, wanted, before)
     input_ports = _input_ports(structure, used, axes, entries, wanted, {p.name for p in setting_ports})
     interface = Interface(
@@ -105,6 +106,13 @@ def _start(structure: Structure, carried: Carried) -> Initial:
         return "inputs"
     zero = all(_is_zero_or_shape(structure.graph[n]) for n in behind)
     return "zeros" if zero else "file"
+
+
+def _sized(structure: Structure, axes: Axes, carried: Carried, start: Initial) -> Initial:
+    """Zeros are computed from the inputs where one of these decides how many: a weight for each word of the source."""
+    if start != "zeros" or states.fed_through(structure, carried) or axes.batch_axis(carried.entering) is None:
+        return start
+    return "inputs" if axes.sizes(carried.entering).count(None) > 1 else start
 
 
 def _numeric_ancestors(structure: Structure, value: Value) -> set[str]:

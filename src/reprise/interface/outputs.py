@@ -102,7 +102,8 @@ def predictions(
     found = [v for end in ends for v in _presented(structure, end, kinds, noise)] or [
         v for end in ends if (v := _behind_cost(structure, end, kinds)) is not None
     ]
-    unique = list(dict.fromkeys(found))
+    arrays = {w.carried.final for r in recurrences for w in r.writes}
+    unique = [v for v in dict.fromkeys(found) if v not in arrays]
     finals = {c.final for r in recurrences for c in r.states}
     unique = [v for v in unique if not _only_rearranges(structure, v, finals)] or unique
     finals |= {w.carried.final for r in recurrences for w in r.writes if writes_state(structure, r, w)}
