@@ -66,6 +66,7 @@ def test_a_sequence_as_a_picture_of_one_row():
 
 @pytest.mark.parametrize(("padding", "stride"), [("SAME", 1), ("SAME", 2), ("SAME", 4), ("VALID", 2), ("VALID", 3)])
 def test_pictures_that_grow(padding, stride):
+    """Conv2DBackpropInput, which `conv2d_transpose` is."""
     for height, width in ((4, 5), (1, 2)):
         wide = lambda n, k: n * stride if padding == "SAME" else (n - 1) * stride + k + (stride > 2)  # noqa: E731
         sizes = [2, wide(height, 3), wide(width, 2), 3]

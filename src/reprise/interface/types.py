@@ -7,17 +7,20 @@ from reprise.interface.structure import Structure
 
 _FLAGS = frozenset(
     "Less LessEqual Greater GreaterEqual Equal NotEqual LogicalAnd LogicalOr LogicalNot IsFinite IsNan IsInf Any All "
-    "InTopK InTopKV2 LoopCond".split()
+    "InTopK InTopKV2 LoopCond ApproximateEqual".split()
 )
 #: Operators that count, choose or measure: the attribute that names the type of the answer, and its default.
 _NUMBERS: dict[str, tuple[str, str]] = {
-    **dict.fromkeys(("Shape", "ShapeN", "Size"), ("out_type", "int32")),
+    **dict.fromkeys(("Shape", "ShapeN", "Size", "VariableShape"), ("out_type", "int32")),
     **dict.fromkeys(("ArgMax", "ArgMin"), ("output_type", "int64")),
     **dict.fromkeys(("Multinomial", "StatelessMultinomial", "RandomCategorical"), ("output_dtype", "int64")),
     **dict.fromkeys(
         ("TensorArraySizeV3", "TensorArraySizeV2", "TensorArraySize", "Rank", "TensorListLength"), ("", "int32")
     ),
     "Where": ("", "int64"),
+    "Bucketize": ("", "int32"),
+    "RandomUniformInt": ("Tout", "int32"),
+    "BatchMatMulV3": ("Tout", "float32"),
 }
 
 
@@ -41,6 +44,8 @@ def _of_operator(node: Node, index: int) -> str | None:
         return str(types[index])
     if node.op in _FLAGS:
         return "bool"
+    if index and node.op.startswith("Unique"):
+        return str(node.attributes.get("out_idx", "int32"))
     if index == 1 and node.op in ("TopK", "TopKV2", "Merge", "RefMerge"):
         return "int32"
     if node.op in _NUMBERS:

@@ -1,12 +1,17 @@
-"""Random numbers that inference does not need: the masks of dropout when nothing is dropped."""
+"""Random numbers: those that inference does not need, the masks of dropout when nothing is dropped, and the others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from reprise.graph import Value
 from reprise.interface.structure import Structure
+from reprise.lift.block import computed, onnx_type
+from reprise.lift.emitter import Operator, Site
 from reprise.tensors import Array
+from reprise.wire import onnx
 
 Known = Callable[[Value], Array | None]
 
@@ -43,3 +48,48 @@ def _is_uniform(structure: Structure, known: Known, value: Value) -> bool:
     return (_number(known, b) == neutral and _is_uniform(structure, known, a)) or (
         _number(known, a) == neutral and _is_uniform(structure, known, b)
     )
+
+
+def _uniform(site: Site) -> str:
+    return _drawn(site, "RandomUniformLike", str(site.attribute("dtype")))
+
+
+def _normal(site: Site) -> str:
+    return _drawn(site, "RandomNormalLike", str(site.attribute("dtype")))
+
+
+def _whole(site: Site) -> str:
+    """Whole numbers from the least on, below the greatest."""
+    least, beyond = (site.one("Cast", site.input(i), to=onnx_type("float64")) for i in (1, 2))
+    part = site.one("Mul", _drawn(site, "RandomUniformLike", "float64"), site.one("Sub", beyond, least))
+    return site.one("Cast", site.one("Add", site.one("Floor", part), least), to=onnx_type(site.dtype(1)))
+
+
+def _drawn(site: Site, op: str, dtype: str) -> str:
+    """Numbers of the same distribution; TensorFlow's own sequence is not reproduced."""
+    zero = onnx.tensor(np.zeros(1, computed(dtype)))
+    return site.one(op, site.one("ConstantOfShape", _drawn_sizes(site), value=zero))
+
+
+def _drawn_sizes(site: Site) -> str:
+    """How many numbers are drawn: as many rows as the call has, where the file bakes in those it was made for."""
+    emitter = site.emitter
+    shape = emitter.facts.shape(Value(site.node.name)) or ()
+    sizes = [s for d in shape if (s := emitter.size(d, site.block)) is not None]
+    return site.one("Concat", *sizes, axis=0) if sizes and len(sizes) == len(shape) else site.int64(0)
+
+
+def _multinomial(site: Site) -> str:
+    """Classes by logarithms of their weights."""
+    count = int(site.must_know(1, "number of draws").item())
+    kind = onnx_type(str(site.attribute("output_dtype", "int64")))
+    logits = site.one("Cast", site.input(0), to=onnx_type("float32"))
+    return site.one("Multinomial", logits, sample_size=count, dtype=kind)
+
+
+RANDOM: dict[str, Operator] = {
+    "RandomUniform": Operator(_uniform),
+    "RandomStandardNormal": Operator(_normal),
+    "RandomUniformInt": Operator(_whole),
+    "Multinomial": Operator(_multinomial, lazy=(1,)),
+}

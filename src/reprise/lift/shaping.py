@@ -1,4 +1,4 @@
-"""TensorFlow operators → ONNX: shapes, joins, parts, look-ups."""
+"""TensorFlow operators → ONNX: shapes, joins, parts, repetition."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import numpy as np
 
 from reprise.graph import Value
 from reprise.interface.sizes import Dim
-from reprise.lift.block import computed, onnx_type
+from reprise.lift.block import onnx_type
 from reprise.lift.emitter import Operator, Site
-from reprise.lift.operators import choice
+from reprise.lift.lookups import LOOKUPS
+from reprise.lift.scattering import SCATTERING
 
 
 def _shape(site: Site) -> tuple[str, ...]:
@@ -143,50 +144,6 @@ def _canonical_to_params(site: Site) -> str:
     return site.one("Concat", *flat, axis=0)
 
 
-_END = np.iinfo(np.int64).max
-
-
-def _gather(site: Site) -> str:
-    axis = site.axis(2, 0) if len(site.node.inputs) > 2 else 0
-    if site.attribute("batch_dims"):
-        raise site.emitter.refusal(site.node, "gathers with batch dimensions")
-    return site.one("Gather", site.input(0), _from_the_front(site, site.input(1), site.dtype(1)), axis=axis)
-
-
-def _gather_nd(site: Site) -> str:
-    if site.attribute("batch_dims"):
-        raise site.emitter.refusal(site.node, "gathers with batch dimensions")
-    return site.one("GatherND", site.input(0), _from_the_front(site, site.int64(1), "int64"))
-
-
-def _from_the_front(site: Site, places: str, kind: str) -> str:
-    """ONNX counts negative places from the end, TensorFlow refuses them: they become places that no table has."""
-    made = site.emitter.structure.graph[site.emitter.structure.origin(site.node.inputs[1]).node]
-    if site.known(1) is not None or made.op in ("ArgMax", "ArgMin", "Range"):
-        return places
-    nowhere = site.constant(np.iinfo(np.int32).max, kind)
-    return site.one("Where", site.one("Less", places, site.constant(0, kind)), nowhere, places)
-
-
-def _one_hot(site: Site) -> str:
-    depth = site.one("Reshape", site.int64(1), site.block.ints(1))
-    ids = site.int64(0)
-    # ONNX counts negative ids from the end; TensorFlow leaves their rows empty, as those of ids beyond the depth.
-    ids = site.one("Where", site.one("Less", ids, site.constant(0, "int64")), depth, ids)
-    spread = _spread(site, ids, depth)
-    alone = site.emitter.facts.shape(site.node.inputs[0]) == ()
-    return site.one("Squeeze", spread, site.block.ints(0)) if alone else spread
-
-
-def _spread(site: Site, ids: str, depth: str) -> str:
-    axis = int(site.attribute("axis", -1))  # type: ignore[call-overload]
-    if computed(site.dtype(2)) == "float32":
-        off, on = (site.one("Reshape", site.input(i), site.block.ints(1)) for i in (3, 2))
-        return site.one("OneHot", ids, depth, site.one("Concat", off, on, axis=0), axis=axis)
-    hot = site.one("Cast", site.one("OneHot", ids, depth, site.block.ints(0, 1), axis=axis), to=onnx_type("bool"))
-    return choice(site, hot, site.input(2), site.input(3), site.dtype(2))
-
-
 def _fill(site: Site) -> str:
     return site.one("Expand", site.input(1), site.int64(0))
 
@@ -209,42 +166,64 @@ def _pad(site: Site) -> str:
     return site.one("Pad", site.input(0), site.constant(pads.T.ravel(), "int64"), *value)
 
 
+def _mirrored(site: Site) -> str:
+    """MirrorPad: the rows beside a border once more in reverse, with the last one (SYMMETRIC) or without it."""
+    x = site.input(0)
+    for axis, (before, after) in enumerate(site.must_know(1, "paddings").astype(np.int64)):
+        if before or after:
+            x = site.one("Gather", x, _reflected(site, x, axis, (before, after)), axis=axis)
+    return x
+
+
+def _reflected(site: Site, name: str, axis: int, border: tuple[int, int]) -> str:
+    """The rows to take along an axis: there and back again, as often as the border asks."""
+    shared = site.attribute("mode") == b"REFLECT"
+    count = _count(site, name, axis)
+    there = site.one("Sub", count, site.constant(int(shared), "int64"))
+    back = site.one("Mul", there, site.constant(2, "int64"))
+    stop = site.one("Add", count, site.constant(border[1], "int64"))
+    steps = site.one("Range", site.constant(-border[0], "int64"), stop, site.constant(1, "int64"))
+    turn = site.one("Mod", steps, back)
+    last = site.one("Sub", back, site.constant(int(not shared), "int64"))
+    return site.one("Where", site.one("Less", turn, count), turn, site.one("Sub", last, turn))
+
+
+def _count(site: Site, name: str, axis: int) -> str:
+    """The size of an axis, an int64 scalar."""
+    return site.one("Squeeze", site.one("Shape", name, start=axis, end=axis + 1), site.block.ints(0))
+
+
+def _rolled(site: Site) -> str:
+    """Rows moved on along some axes; what leaves at one end comes in at the other."""
+    x, rank = site.input(0), site.rank(0)
+    axes = [int(a) % rank for a in site.must_know(2, "axes").ravel()]
+    shifts = site.one("Reshape", site.int64(1), site.block.ints(-1))
+    for i, axis in enumerate(axes):
+        count = _count(site, x, axis)
+        steps = site.one("Range", site.constant(0, "int64"), count, site.constant(1, "int64"))
+        moved = site.one("Sub", steps, site.one("Gather", shifts, site.constant(i, "int64"), axis=0))
+        x = site.one("Gather", x, site.one("Mod", moved, count), axis=axis)
+    return x
+
+
+def _line(site: Site) -> str:
+    """So many numbers from the first to the last, at equal distances."""
+    first, last, kind = site.input(0), site.input(1), onnx_type(site.dtype())
+    count = site.one("Reshape", site.int64(2), site.block.ints())
+    one = site.constant(1, "int64")
+    gaps = site.one("Cast", site.one("Max", site.one("Sub", count, one), one), to=kind)
+    steps = site.one("Cast", site.one("Range", site.constant(0, "int64"), count, one), to=kind)
+    return site.one("Add", first, site.one("Mul", steps, site.one("Div", site.one("Sub", last, first), gaps)))
+
+
 def _invert(site: Site) -> str:
     raise site.emitter.refusal(site.node, "inverts a permutation that is computed at run time")
 
 
-def _partition(site: Site) -> tuple[str, ...]:
-    """DynamicPartition: rows of the data by the number that stands beside each."""
-    if site.rank(1) != 1:
-        raise site.emitter.refusal(site.node, "divides by numbers of more than one axis")
-    data, numbers = site.inputs()
-    kind = site.dtype(1)
-    return tuple(
-        site.one("Compress", data, site.one("Equal", numbers, site.constant(i, kind)), axis=0)
-        for i in range(int(site.attribute("num_partitions", 1)))  # type: ignore[call-overload]
-    )
-
-
-def _stitch(site: Site) -> str:
-    """DynamicStitch: rows put to the places that stand beside them."""
-    half = len(site.node.inputs) // 2
-    places = [site.one("Reshape", site.int64(i), site.block.ints(-1)) for i in range(half)]
-    rows = []
-    for i in range(half):
-        shape = site.one("Shape", site.input(half + i))
-        inner = site.one("Slice", shape, site.block.ints(site.rank(i)), site.block.ints(_END))
-        rows.append(site.one("Reshape", site.input(half + i), site.one("Concat", site.block.ints(-1), inner, axis=0)))
-    place = site.one("Concat", *places, axis=0) if half > 1 else places[0]
-    data = site.one("Concat", *rows, axis=0) if half > 1 else rows[0]
-    count = site.one("Add", site.one("ReduceMax", place, keepdims=1), site.block.ints(1))
-    inner = site.one("Slice", site.one("Shape", data), site.block.ints(1), site.block.ints(_END))
-    zero = site.constant(0, computed(site.dtype(half)))
-    empty = site.one("Expand", zero, site.one("Concat", count, inner, axis=0))
-    return site.one("ScatterND", empty, site.one("Unsqueeze", place, site.block.ints(1)), data)
-
-
 SHAPING: dict[str, Operator] = {
-    **dict.fromkeys(("Shape", "ShapeN"), Operator(_shape)),
+    **LOOKUPS,
+    **SCATTERING,
+    **dict.fromkeys(("Shape", "ShapeN", "VariableShape"), Operator(_shape)),
     "Rank": Operator(_rank),
     "Size": Operator(_size),
     "Reshape": Operator(_reshape, lazy=(1,)),
@@ -260,15 +239,13 @@ SHAPING: dict[str, Operator] = {
     **dict.fromkeys(
         ("CudnnRNNCanonicalToParams", "CudnnRNNCanonicalToParamsV2"), Operator(_canonical_to_params, lazy=(0, 1, 2))
     ),
-    **dict.fromkeys(("Gather", "GatherV2", "ResourceGather"), Operator(_gather, lazy=(2,))),
-    **dict.fromkeys(("GatherNd", "ResourceGatherNd"), Operator(_gather_nd)),
-    "OneHot": Operator(_one_hot, lazy=(1,)),
     "Fill": Operator(_fill, lazy=(0,)),
     "Tile": Operator(_tile, lazy=(1,)),
     "BroadcastTo": Operator(_broadcast_to, lazy=(1,)),
     "Range": Operator(_range),
     **dict.fromkeys(("Pad", "PadV2"), Operator(_pad, lazy=(1,))),
     "InvertPermutation": Operator(_invert),
-    "DynamicPartition": Operator(_partition),
-    **dict.fromkeys(("DynamicStitch", "ParallelDynamicStitch"), Operator(_stitch)),
+    "MirrorPad": Operator(_mirrored, lazy=(1,)),
+    "Roll": Operator(_rolled, lazy=(2,)),
+    "LinSpace": Operator(_line),
 }

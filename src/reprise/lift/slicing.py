@@ -113,17 +113,26 @@ def _reversed(site: Site, name: str, axes: list[int]) -> str:
     )
 
 
+def _reversed_by_flags(site: Site) -> str:
+    """Reverse of the first years: a flag for each axis."""
+    return _reversed(site, site.input(0), [int(a) for a in np.flatnonzero(site.must_know(1, "axes"))])
+
+
 def _reverse_sequence(site: Site) -> str:
-    time = int(site.attribute("seq_dim", 0))  # type: ignore[call-overload]
-    batch = int(site.attribute("batch_dim", 0))  # type: ignore[call-overload]
-    if {time, batch} != {0, 1}:
-        raise site.emitter.refusal(site.node, "reverses an axis other than the first two")
-    return site.one("ReverseSequence", site.input(0), site.int64(1), time_axis=time, batch_axis=batch)
+    """The first rows of each sequence turned around, as many as its length; ONNX has time and batch in front."""
+    time, batch = (int(site.attribute(name, 0)) for name in ("seq_dim", "batch_dim"))  # type: ignore[call-overload]
+    if {time, batch} == {0, 1}:
+        return site.one("ReverseSequence", site.input(0), site.int64(1), time_axis=time, batch_axis=batch)
+    order = [time, batch, *(i for i in range(site.rank(0)) if i not in (time, batch))]
+    x = site.one("Transpose", site.input(0), perm=order)
+    turned = site.one("ReverseSequence", x, site.int64(1), time_axis=0, batch_axis=1)
+    return site.one("Transpose", turned, perm=[int(i) for i in np.argsort(order)])
 
 
 SLICING: dict[str, Operator] = {
     "Slice": Operator(_slice, lazy=(1, 2)),
     "StridedSlice": Operator(_strided_slice, lazy=(1, 2, 3)),
+    "Reverse": Operator(_reversed_by_flags, lazy=(1,)),
     "ReverseV2": Operator(_reverse, lazy=(1,)),
     "ReverseSequence": Operator(_reverse_sequence),
 }

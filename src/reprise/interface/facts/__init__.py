@@ -11,16 +11,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from reprise.interface.facts.arithmetic import ARITHMETIC
+from reprise.interface.facts.arithmetic import ARITHMETIC, ELEMENTWISE
 from reprise.interface.facts.arrays import ARRAYS, grown_size, stacked_into, written_value
 from reprise.interface.facts.inference import Dims, Fact, Inference, Rule
 from reprise.interface.facts.layout import LAYOUT
+from reprise.interface.facts.lookups import LOOKUPS
+from reprise.interface.facts.matrices import MATRICES
 from reprise.interface.facts.pictures import PICTURES
 from reprise.interface.facts.reshaping import RESHAPING
 from reprise.interface.facts.slicing import SLICING
 from reprise.interface.facts.sources import SOURCES
 
-__all__ = ["Dims", "Fact", "Facts", "grown_size", "stacked_into", "written_value"]
+__all__ = ["ELEMENTWISE", "Dims", "Fact", "Facts", "grown_size", "stacked_into", "written_value"]
 
 
 class Facts(Inference):
@@ -32,6 +34,8 @@ class Facts(Inference):
         **SLICING,
         **RESHAPING,
         **LAYOUT,
+        **LOOKUPS,
+        **MATRICES,
         **PICTURES,
         **ARRAYS,
     }

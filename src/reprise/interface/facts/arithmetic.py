@@ -1,4 +1,4 @@
-"""Rules of operators that compute: element by element, products, reductions, fused cells."""
+"""Rules of operators that compute: element by element, reductions, fused cells."""
 
 from __future__ import annotations
 
@@ -41,19 +41,6 @@ def _select(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     elif shape is not None and chosen:
         shape = facts.broadcast(shape, chosen)
     return [Fact(shape)]
-
-
-def _matmul(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
-    a, b = inputs[0].shape, inputs[1].shape
-    if a is None or b is None or len(a) < 2 or len(b) < 2:
-        return [UNKNOWN]
-    swap_a = bool(node.attributes.get("transpose_a") or node.attributes.get("adj_x"))
-    swap_b = bool(node.attributes.get("transpose_b") or node.attributes.get("adj_y"))
-    rows, inner = (a[-1], a[-2]) if swap_a else (a[-2], a[-1])
-    inner_b, columns = (b[-1], b[-2]) if swap_b else (b[-2], b[-1])
-    facts.sizes.equate(inner, inner_b)
-    lead = facts.broadcast(a[:-2], b[:-2])
-    return [Fact(None if lead is None else (*lead, rows, columns))]
 
 
 def _bias_add(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
@@ -111,22 +98,25 @@ def _cudnn(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     return [Fact((x[0], x[1], Dim(directions * h[2].scale, h[2].symbols))), Fact(h), Fact(inputs[2].shape)]
 
 
-_ELEMENTWISE = (
-    "Sigmoid Tanh Relu Relu6 Elu Selu LeakyRelu Softplus Softsign Exp Log Log1p Sqrt Rsqrt Square Neg Abs Sign Floor "
-    "Ceil Round Rint Reciprocal Inv Erf Sin Cos LogicalNot Softmax LogSoftmax ZerosLike OnesLike IsFinite IsNan Cumsum "
-    "Cumprod ReverseSequence ReverseV2 Expm1 ClipByValue"
+_OF_ONE = (
+    "Sigmoid Tanh Relu Relu6 Elu Selu LeakyRelu Softplus Softsign Exp Expm1 Log Log1p Sqrt Rsqrt Square Neg Abs Sign "
+    "Floor Ceil Round Rint Reciprocal Inv Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh LogicalNot "
+    "ZerosLike OnesLike IsFinite IsNan IsInf ClipByValue Bucketize"
 )
-_BINARY = (
+_OF_TWO = (
     "Add AddV2 Sub Mul Div RealDiv DivNoNan FloorDiv FloorMod Mod Maximum Minimum Pow SquaredDifference TruncateDiv "
-    "Less LessEqual Greater GreaterEqual Equal NotEqual LogicalAnd LogicalOr BiasAddV1"
+    "TruncateMod Less LessEqual Greater GreaterEqual Equal NotEqual LogicalAnd LogicalOr BiasAddV1 MulNoNan Xdivy "
+    "Xlogy Xlog1py Atan2 ApproximateEqual"
 )
+#: Operators that compute each element of what they make from those at the same place.
+ELEMENTWISE = frozenset((*_OF_ONE.split(), *_OF_TWO.split(), "AddN"))
+_OF_THE_SAME_SHAPE = "Softmax LogSoftmax Cumsum Cumprod ReverseSequence ReverseV2 Reverse Roll"
 
 ARITHMETIC: dict[str, Rule] = {
-    **dict.fromkeys(_ELEMENTWISE.split(), _elementwise),
-    **dict.fromkeys(_BINARY.split(), _binary),
+    **dict.fromkeys((*_OF_ONE.split(), *_OF_THE_SAME_SHAPE.split()), _elementwise),
+    **dict.fromkeys(_OF_TWO.split(), _binary),
     "AddN": _all_agree,
     **dict.fromkeys(("Select", "SelectV2"), _select),
-    **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2"), _matmul),
     "BiasAdd": _bias_add,
     **dict.fromkeys(("Sum", "Mean", "Max", "Min", "Prod", "All", "Any"), _reduce),
     **dict.fromkeys(("ArgMax", "ArgMin"), _arg_reduce),

@@ -1,4 +1,4 @@
-"""Rules of operators that join, divide, repeat and look up rows, and move axes."""
+"""Rules of operators that join, divide and repeat rows, widen pictures, and move axes."""
 
 from __future__ import annotations
 
@@ -134,30 +134,6 @@ def _squeeze(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     ]
 
 
-def _gather(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
-    table, ids = inputs[0], inputs[1]
-    axis = known_axis(inputs[2], len(table.shape or ())) if len(inputs) > 2 else 0
-    if table.content is not None and ids.content is not None and ids.content.dtype != object and axis == 0:
-        taken = np.asarray(table.content[ids.content], table.content.dtype)
-        return [Fact(tuple(Dim(n) for n in taken.shape), taken)]
-    if table.shape is None or ids.shape is None or axis is None:
-        return [UNKNOWN]
-    return [Fact((*table.shape[:axis], *ids.shape, *table.shape[axis + 1 :]))]
-
-
-def _resource_gather(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
-    return _gather(facts, node, inputs[:2])
-
-
-def _one_hot(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
-    shape, depth = inputs[0].shape, inputs[1].content
-    if shape is None:
-        return [UNKNOWN]
-    axis = int(node.attributes.get("axis", -1)) % (len(shape) + 1)
-    width = facts.fresh(node, axis) if depth is None else dim(depth.item())
-    return [Fact((*shape[:axis], width, *shape[axis:]))]
-
-
 def _tile(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     shape, times = inputs[0].shape, inputs[1].content
     if shape is None or times is None or len(times) != len(shape):
@@ -165,22 +141,21 @@ def _tile(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     return [Fact(tuple(dim(t) if d == Dim(1) else d * dim(t) for d, t in zip(shape, times, strict=True)))]
 
 
-def _partition(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
-    """DynamicPartition: how many rows go where is known at run time only."""
-    shape, places = inputs[0].shape, inputs[1].shape
-    count = int(node.attributes.get("num_partitions", 1))
-    if shape is None or places is None:
-        return [UNKNOWN] * count
-    return [Fact((facts.fresh(node, i), *shape[len(places) :])) for i in range(count)]
-
-
-def _stitch(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
-    """DynamicStitch: rows of the data, as many as the greatest place says."""
-    half = len(inputs) // 2
-    place, data = inputs[0].shape, inputs[half].shape
-    if place is None or data is None:
+def _pad(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape, borders = inputs[0].shape, inputs[1].content
+    if shape is None:
         return [UNKNOWN]
-    return [Fact((facts.fresh(node, 0), *data[len(place) :]))]
+    if borders is None or borders.dtype == object:
+        return [Fact(tuple(facts.fresh(node, axis) for axis in range(len(shape))))]
+    added = [int(n) for n in borders.sum(axis=1)]
+    return [Fact(tuple(_widened(facts, node, axis, shape[axis], n) for axis, n in enumerate(added)))]
+
+
+def _widened(facts: Inference, node: Node, axis: int, size: Dim, added: int) -> Dim:
+    size = facts.sizes.resolve(size)
+    if not added:
+        return size
+    return Dim(size.scale + added) if size.known else facts.fresh(node, axis)
 
 
 LAYOUT: dict[str, Rule] = {
@@ -191,10 +166,6 @@ LAYOUT: dict[str, Rule] = {
     "Transpose": _transpose,
     "ExpandDims": _expand_dims,
     "Squeeze": _squeeze,
-    **dict.fromkeys(("Gather", "GatherV2"), _gather),
-    "ResourceGather": _resource_gather,
-    "OneHot": _one_hot,
     "Tile": _tile,
-    "DynamicPartition": _partition,
-    **dict.fromkeys(("DynamicStitch", "ParallelDynamicStitch"), _stitch),
+    **dict.fromkeys(("Pad", "PadV2", "MirrorPad"), _pad),
 }

@@ -141,7 +141,7 @@ PICTURES: dict[str, Rule] = {
     **dict.fromkeys(("MaxPool", "AvgPool", "MaxPool3D", "AvgPool3D"), _pool),
     **dict.fromkeys(("Conv2DBackpropInput", "Conv3DBackpropInputV2"), _transposed),
     **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _like_first),
-    **dict.fromkeys(("LRN", "BatchNormWithGlobalNormalization"), _like_first),
+    "LRN": _like_first,
     **dict.fromkeys(("SpaceToBatchND", "SpaceToBatch"), _space_to_batch),
     **dict.fromkeys(("BatchToSpaceND", "BatchToSpace"), _batch_to_space),
     **dict.fromkeys(("DepthToSpace", "SpaceToDepth"), _depth_and_space),

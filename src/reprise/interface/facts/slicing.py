@@ -75,12 +75,10 @@ _COMPUTED = Dim(1, ("?",))
 
 def _range_size(facts: Inference, node: Node, i: int, size: Dim, bounds: tuple[Any, Any, Any]) -> Dim:
     begin, end, stride = bounds
-    if (begin is None or begin == 0) and end is None and abs(int(stride)) == 1:
-        return size
-    if begin is None and end is None and abs(int(stride)) == 1:
+    if end is None and ((begin is None and stride in (1, -1)) or (begin == 0 and stride == 1)):
         return size
     whole = facts.sizes.resolve(size)
-    if any(isinstance(b, Dim) for b in (begin, end)) or not whole.known:
+    if any(isinstance(b, Dim) for b in bounds) or not whole.known:
         facts.sizes.fix(whole)
         return facts.fresh(node, i)
     return Dim(len(range(whole.scale)[begin : end : int(stride)]))

@@ -88,14 +88,29 @@ def _drawn(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     return [Fact(facts.symbols(node.name, sizes, [axis for axis, n in enumerate(sizes) if n != 1]))]
 
 
+def _line(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    count = inputs[2].content
+    return [Fact((facts.fresh(node, 0) if count is None else dim(count.item()),))]
+
+
+def _draws(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """Multinomial(logits [N, C], draws): so many classes for each row."""
+    shape, count = inputs[0].shape, inputs[1].content
+    if not shape:
+        return [UNKNOWN]
+    return [Fact((shape[0], facts.fresh(node, 1) if count is None else dim(count.item())))]
+
+
 SOURCES: dict[str, Rule] = {
     "Const": _const,
     **dict.fromkeys(("Placeholder", "PlaceholderV2"), _placeholder),
     **dict.fromkeys(("Variable", "VariableV2", "VarHandleOp"), _variable),
-    **dict.fromkeys(("Shape", "ShapeN"), _shape_op),
+    **dict.fromkeys(("Shape", "ShapeN", "VariableShape"), _shape_op),
     "Rank": _rank,
     "Size": _size,
     "Range": _range,
+    "LinSpace": _line,
+    "Multinomial": _draws,
     **dict.fromkeys(("Fill", "BroadcastTo"), _fill),
-    **dict.fromkeys(("RandomUniform", "RandomStandardNormal", "TruncatedNormal"), _drawn),
+    **dict.fromkeys(("RandomUniform", "RandomStandardNormal", "TruncatedNormal", "RandomUniformInt"), _drawn),
 }

@@ -11,27 +11,13 @@ def _batch_norm(site: Site) -> tuple[str | None, ...]:
     if site.attribute("is_training", default=True):
         raise site.emitter.refusal(site.node, "normalises by the statistics of the batch (training mode)")
     x, scale, offset, mean, variance = site.inputs()
-    factor = site.one("Div", scale, _spread(site, variance, "epsilon", 1e-4))
+    epsilon = site.constant(float(site.attribute("epsilon", 1e-4)), computed(site.dtype()))  # type: ignore[arg-type]
+    factor = site.one("Div", scale, site.one("Sqrt", site.one("Add", variance, epsilon)))
     shift = site.one("Sub", offset, site.one("Mul", mean, factor))
     if is_channels_first(site):
         axes = site.block.ints(*range(1, site.rank(0) - 1))
         factor, shift = (site.one("Unsqueeze", v, axes) for v in (factor, shift))
     return (site.one("Add", site.one("Mul", x, factor), shift), None, None, None, None)
-
-
-def _global_batch_norm(site: Site) -> str:
-    """The operator of the first years; its scale is left out where an attribute says so."""
-    x, mean, variance, offset, scale = site.inputs()
-    spread = _spread(site, variance, "variance_epsilon", 0.0)
-    scaled = site.one("Div", site.one("Sub", x, mean), spread)
-    return site.one(
-        "Add", site.one("Mul", scaled, scale) if site.attribute("scale_after_normalization") else scaled, offset
-    )
-
-
-def _spread(site: Site, variance: str, epsilon: str, default: float) -> str:
-    small = site.constant(float(site.attribute(epsilon, default)), computed(site.dtype()))  # type: ignore[arg-type]
-    return site.one("Sqrt", site.one("Add", variance, small))
 
 
 def _local_response(site: Site) -> str:
@@ -47,6 +33,5 @@ def _local_response(site: Site) -> str:
 
 NORMALISATION: dict[str, Operator] = {
     **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), Operator(_batch_norm)),
-    "BatchNormWithGlobalNormalization": Operator(_global_batch_norm),
     "LRN": Operator(_local_response),
 }
