@@ -31,6 +31,8 @@ MIX = {
     "normalised over time": lambda h: h - tf.reduce_mean(h, 0, keepdims=True),
     "attention over time": lambda h: tf.nn.softmax(h, axis=0) * h,
     "a running sum": lambda h: tf.cumsum(h, 0),
+    "the mean over time": lambda h: tf.reduce_mean(h, 0),
+    "the sum that attention weighs": lambda h: tf.reduce_sum(tf.nn.softmax(tf.reduce_sum(h, 2, True), 0) * h, 0),
     "what came before": lambda h: h + h[-1],
 }
 
@@ -83,3 +85,27 @@ def test_the_reason_names_the_node(tmp_path):
     )
     joined = restored(tmp_path, MIX["what came before"]).interface
     assert joined.why_not.startswith("AddV2 'add' joins every step with the last one")
+
+
+def convolved(x, window=1, padding="SAME", stride=1):
+    """A convolution over time of rows [T, N, D]."""
+    moved = tf.nn.conv1d(tf.transpose(x, [1, 0, 2]), variable("conv", window, D, D), stride, padding)
+    return tf.transpose(tf.nn.relu(moved), [1, 0, 2])
+
+
+def test_a_convolution_one_step_wide_is_stepped(tmp_path):
+    model = restored(tmp_path, before=convolved)
+    assert model.interface.steppable, model.interface.why_not
+    xs = np.random.default_rng(0).normal(size=(T, N, D)).astype(np.float32)
+    state, steps = None, []
+    for x in xs:
+        outputs, state = model.step(x, state)
+        steps.append(outputs.popitem()[1])
+    np.testing.assert_allclose(np.stack(steps), model.run(xs)[0].popitem()[1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("window", "padding", "stride"), [(3, "SAME", 1), (1, "SAME", 2)])
+def test_a_convolution_that_sees_or_leaves_out_other_steps_is_not(tmp_path, window, padding, stride):
+    interface = restored(tmp_path, before=lambda x: convolved(x, window, padding, stride)).interface
+    assert not interface.steppable
+    assert interface.why_not

@@ -237,10 +237,26 @@ def _softmax(structure: Structure, axes: Axes, node: Node, above: list[Kind]) ->
 
 
 def _picture(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
+    """A window one step wide sees each step alone; time may also be among the pictures, each seen alone too."""
     shape = axes.facts.shape(node.inputs[0])
-    if not shape or len(shape) != 4 or any(axes.times & set(d.symbols) for d in shape[1:]):
+    if not shape or STILL in above[:1] or ROWS in above[1:] or not _has_time(axes, Value(node.name)):
         return _mixed(node)
-    return ROWS
+    first = 2 if node.attributes.get("data_format") in (b"NCHW", b"NCDHW") else 1
+    windows, moves = _windows(axes, node, len(shape) - 2), node.attributes.get("strides") or (1,) * len(shape)
+    if len(windows) != len(shape) - 2:
+        return _mixed(node)
+    single = [first + i for i, size in enumerate(windows) if size == 1 and int(moves[first + i]) == 1]
+    return ROWS if set(_timed(axes, node.inputs[0])) <= {0, *single} else _mixed(node)
+
+
+def _windows(axes: Axes, node: Node, rank: int) -> list[int | None]:
+    """The sizes of the window that moves over a picture of `rank` axes."""
+    sizes = node.attributes.get("ksize")
+    if isinstance(sizes, tuple):
+        first = 2 if node.attributes.get("data_format") in (b"NCHW", b"NCDHW") else 1
+        return [int(n) for n in sizes[first : first + rank]]
+    kernel = axes.facts.shape(node.inputs[1]) or ()
+    return [d.scale if d.known else None for d in kernel[:rank]]
 
 
 def _chosen(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
@@ -253,7 +269,7 @@ def _chosen(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> 
 _RULES: dict[str, Callable[[Structure, Axes, Node, list[Kind]], Kind]] = {
     **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2"), _matmul),
     **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
-    **dict.fromkeys(("Conv2D", "MaxPool", "AvgPool"), _picture),
+    **dict.fromkeys(("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MaxPool", "AvgPool"), _picture),
     **dict.fromkeys(_SLICES, _sliced),
     **dict.fromkeys(("Gather", "GatherV2", "ResourceGather"), _gathered),
     "Reshape": _reshaped,
