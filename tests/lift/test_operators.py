@@ -85,8 +85,11 @@ def test_flags():
         check(lambda x, op=op: apply(op, x), a)
 
 
-def test_half_numbers_are_computed_in_single_precision():
-    check(lambda x, y: tf.tanh(x + y), normal(3, dtype="float16"), normal(3, dtype="float16"), rtol=1e-2, atol=1e-2)
+@pytest.mark.parametrize("kind", [tf.float16, tf.bfloat16])
+def test_half_numbers_are_computed_in_single_precision(kind):
+    x, y = (normal(3).astype(kind.as_numpy_dtype) for _ in range(2))
+    check(lambda x, y: tf.tanh(x + y), x, y, rtol=1e-2, atol=1e-2)
+    check(lambda x: tf.cast(tf.cast(x, kind) * 2, tf.float32), normal(3), rtol=1e-2, atol=1e-2)
 
 
 @pytest.mark.parametrize("wanted", "int32 int64 bool uint8 float64".split())
@@ -178,6 +181,13 @@ def test_reductions_of_any_type(op):
     undefined = [[1, np.nan, 2], [np.nan, 1, 2], [1, 2, np.nan], [np.inf, 1, -np.inf]]
     check(over_rows, np.array(undefined, np.float32))
     check(lambda x: getattr(raw, op)(input=x, axis=tf.range(tf.rank(x))), normal(3, 4), free=True)
+
+
+@pytest.mark.parametrize("free", [False, True])
+@pytest.mark.parametrize("op", "Sum Mean Max Min Prod".split())
+def test_reductions_of_nothing(op, free):
+    for axes in ([1], [0, 1, 2]):
+        check(lambda x, a=axes: getattr(raw, op)(input=x, axis=a), np.zeros((2, 0, 3), np.float32), free=free)
 
 
 @pytest.mark.parametrize("op", ["ArgMax", "ArgMin"])
@@ -272,7 +282,8 @@ def test_joins_and_parts_along_any_axis(axis):
 
 SLICES = (
     "1:3", ":, 1", "-1", ":, -1, :", "..., 0", ":, None", "::-1", ":, ::2", "::-2, 1:", "1, ..., -1", ":-1", "-2:",
-    "None, ..., None", "5:9", "3:0:-1", "-1:0:-1", "0, 1, 2", "..., None, 1", "1:1", ":0:-1", "-9:2", "1:-9:-1", "0::-1",
+    "None, ..., None", "5:9", "3:0:-1", "-1:0:-1", "0, 1, 2", "..., None, 1", "1:1", ":0:-1", "-9:2", "1:-9:-1",
+    "0::-1",
 )  # fmt: skip
 
 

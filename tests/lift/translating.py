@@ -104,7 +104,8 @@ def check(build, *arrays, free=False, rtol=2e-5, atol=1e-6):
     for name, a, b, shape in zip(names, right, found, shapes, strict=True):
         a = np.asarray(a)
         assert b.shape == a.shape, f"{name}: {b.shape} instead of {a.shape}"
-        assert b.dtype == a.dtype or a.dtype == np.float16, f"{name}: {b.dtype} instead of {a.dtype}"
+        assert b.dtype == a.dtype or a.dtype in ("float16", "bfloat16"), f"{name}: {b.dtype} instead of {a.dtype}"
+        a = a.astype(b.dtype)
         np.testing.assert_allclose(b, a, rtol=rtol, atol=atol, err_msg=name)
         assert shape is None or len(shape) == a.ndim, f"{name}: thought to have shape {[str(d) for d in shape]}"
         fed = {f"x{i}.{axis}": n for i, x in enumerate(arrays) for axis, n in enumerate(x.shape)}

@@ -78,9 +78,21 @@ def describe(
         setting_ports,
         not why_not,
         why_not,
-        (*why, *_evidence(structure, used), *_started(structure, started), *_encoded(before)),
+        (
+            *why,
+            *_evidence(structure, used),
+            *_started(structure, started),
+            *_encoded(before),
+            *_widened(structure, used),
+        ),
     )
     return Discovery(interface, structure, axes, used, before, tuple(entries), wanted, carried, tuple(scalars))
+
+
+def _widened(structure: Structure, used: tuple[Recurrence, ...]) -> list[str]:
+    """The types of states whose numbers are computed in a wider one, for which processors have arithmetic."""
+    kinds = {types.dtype(structure, c.entering) for r in used for c in r.states} & {"float16", "bfloat16"}
+    return [f"{kind} numbers are computed in float32, more exactly than TensorFlow does" for kind in sorted(kinds)]
 
 
 def _needed(

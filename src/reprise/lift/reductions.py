@@ -25,6 +25,19 @@ def _reduce(op: str) -> Emit:
     return lambda site: _reduced(site, op, site.input(0))
 
 
+def _mean(site: Site) -> str:
+    """The mean of no numbers is none, as in TensorFlow; ONNX Runtime makes it 0."""
+    axes = [int(a) for a in site.must_know(1, "axes").ravel()]
+    shape = site.emitter.facts.shape(site.node.inputs[0])
+    some = shape is not None and all(shape[a].known and shape[a].scale for a in axes)
+    if some or not axes or not site.dtype().startswith(("float", "bfloat")):
+        return _reduced(site, "ReduceMean", site.input(0))
+    total = _reduced(site, "ReduceSum", site.input(0))
+    sizes = site.one("Gather", site.one("Shape", site.input(0)), site.block.ints(*axes), axis=0)
+    count = site.one("ReduceProd", sizes, keepdims=0)
+    return site.one("Div", total, site.one("Cast", count, to=onnx_type(site.dtype())))
+
+
 def _extreme(op: str) -> Emit:
     """Max and Min: what is not a number wins, as in TensorFlow; ONNX Runtime passes over it."""
 
@@ -109,7 +122,7 @@ def _top_k(site: Site) -> tuple[str, str]:
 
 REDUCTIONS: dict[str, Operator] = {
     "Sum": Operator(_reduce("ReduceSum"), lazy=(1,)),
-    "Mean": Operator(_reduce("ReduceMean"), lazy=(1,)),
+    "Mean": Operator(_mean, lazy=(1,)),
     "Max": Operator(_extreme("ReduceMax"), lazy=(1,)),
     "Min": Operator(_extreme("ReduceMin"), lazy=(1,)),
     "Prod": Operator(_reduce("ReduceProd"), lazy=(1,)),
