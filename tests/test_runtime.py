@@ -29,6 +29,32 @@ def test_an_engine_names_what_goes_in_and_out_and_takes_numbers_of_its_types():
     np.testing.assert_array_equal(found, TABLE[[3, 1]])
 
 
+def test_an_engine_keeps_nothing_of_the_arrays_that_it_was_given():
+    given = np.random.default_rng(0).normal(size=(64, 40)).astype(np.float32)
+    expected = np.ones((2, 64), np.float32) @ given
+    for op, feed, numbers in (("Gather", np.array([3, 1]), given[[3, 1]]), ("MatMul", np.ones((2, 64)), expected)):
+        held = given.copy()
+        block = Block(Names())
+        feeds, known = block.names.fresh("x"), block.names.constant(held, "held")
+        made = block.one(op, *((known, feeds) if op == "Gather" else (feeds, known)))
+        kind = "int64" if op == "Gather" else "float32"
+        graph, weights = assemble(block, [("x", kind, feed.shape)], [("y", made, "float32", (2, 40))], "whole")
+        engine_of_it = Engine(graph, weights)
+        held[:] = np.nan
+        np.testing.assert_allclose(engine_of_it.run({"x": feed}, ["y"])["y"], numbers, rtol=1e-5)
+
+
+def test_numbers_that_are_copied_later_are_made_anew_each_time():
+    names = Names()
+    name = names.later(lambda: TABLE[::-1].copy(), "turned")
+    block = Block(names)
+    rows = block.one("Gather", name, block.names.fresh("ids"))
+    graph, weights = assemble(block, [("ids", "int64", (None,))], [("rows", rows, "float32", (None, 40))], "look-up")
+    assert (list(weights), len(weights)) == (["turned"], 1)
+    assert weights["turned"] is not weights["turned"]
+    np.testing.assert_array_equal(Engine(graph, weights).run({"ids": np.array([2])}, ["rows"])["rows"], TABLE[[-3]])
+
+
 def test_threads_share_an_engine():
     made = engine()
     drawn = np.random.default_rng(1).integers(0, 50, (200, 7))

@@ -120,7 +120,7 @@ def _computed_starts(found: Discovery, emitter: Emitter, block: Block) -> list[t
     return made
 
 
-def first_states(found: Discovery, variable: Variable) -> tuple[onnx.Message, dict[str, Array]]:
+def first_states(found: Discovery, variable: Variable) -> tuple[onnx.Message, Mapping[str, Array]]:
     """A graph that computes the states a sequence starts from, where the file holds more than zeros.
 
     Its inputs are the model's (only their shapes matter), its outputs are named as the states.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from reprise.wire import onnx
 #: Written everywhere, because every ONNX Runtime of the last years loads it, browsers included.
 OPSET = 17
 IR_VERSION = 10
+
+#: Smaller initializers stand in the graph itself, where ONNX Runtime can fold them.
+INLINE = 1024
 
 #: The type in which numbers of each source type are computed. Half precision is widened: CPUs have no kernels for it.
 COMPUTED = {
@@ -39,6 +43,7 @@ class Names:
     def __init__(self) -> None:
         self._count: dict[str, int] = {}
         self.initializers: dict[str, Array] = {}
+        self.deferred: dict[str, Callable[[], Array]] = {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     def fresh(self, hint: str) -> str:
@@ -60,6 +65,28 @@ class Names:
         if key is not None:
             self._constants[key] = name
         return name
+
+    def later(self, make: Callable[[], Array], hint: str) -> str:
+        """The name of a large initializer that is copied from other numbers when it is asked for, and not kept."""
+        name = self.fresh(hint)
+        self.deferred[name] = make
+        return name
+
+
+class Weights(Mapping[str, Array]):
+    """Large initializers by name; a deferred one is made anew each time."""
+
+    def __init__(self, held: Mapping[str, Array], deferred: Mapping[str, Callable[[], Array]]) -> None:
+        self._held, self._deferred = held, deferred
+
+    def __getitem__(self, name: str) -> Array:
+        return self._held[name] if name in self._held else self._deferred[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return chain(self._held, self._deferred)
+
+    def __len__(self) -> int:
+        return len(self._held) + len(self._deferred)
 
 
 class Block:

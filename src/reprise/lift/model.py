@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from reprise.interface import Interface
-from reprise.lift.block import IR_VERSION, OPSET, Block, Names, onnx_type
+from reprise.lift.block import INLINE, IR_VERSION, OPSET, Block, Names, Weights, onnx_type
 from reprise.tensors import Array, Shape
 from reprise.wire import onnx
 
@@ -62,17 +62,13 @@ def part(lifted: Lifted, outputs: Collection[str]) -> tuple[onnx.Message, dict[s
         [o for o in whole.output if o.name in outputs],
         [t for t in whole.initializer if t.name in wanted],
     )
-    return graph, {name: array for name, array in lifted.weights.items() if name in wanted}
-
-
-#: Smaller initializers stand in the graph itself, where ONNX Runtime can fold them.
-INLINE = 1024
+    return graph, {name: lifted.weights[name] for name in lifted.weights if name in wanted}
 
 
 def assemble(
     block: Block, inputs: Sequence[tuple[str, str, Shape]], outputs: Sequence[tuple[str, str, str, Shape]], name: str
-) -> tuple[onnx.Message, dict[str, Array]]:
-    """The graph of a finished block.
+) -> tuple[onnx.Message, Weights]:
+    """The graph of a finished block, and its large initializers.
 
     Args:
         block: Its nodes.
@@ -91,7 +87,8 @@ def assemble(
         [_info(n, d, s) for n, _, d, s in outputs],
         small,
     )
-    return graph, {k: a for k, a in arrays.items() if a.size > INLINE}
+    large = {k: a for k, a in arrays.items() if a.size > INLINE}
+    return graph, Weights(large, {k: make for k, make in block.names.deferred.items() if k in used})
 
 
 def _name_outputs(block: Block, outputs: Mapping[str, str]) -> None:

@@ -18,7 +18,7 @@ from reprise.interface.facts import stacked_into
 from reprise.interface.sizes import dim
 from reprise.interface.structure import Carried, Loop
 from reprise.interface.types import dtype as value_dtype
-from reprise.lift.block import Block, computed
+from reprise.lift.block import INLINE, Block, computed
 from reprise.lift.emitter import Emitter
 from reprise.lift.recurrent.affine import Reader
 from reprise.lift.recurrent.lengths import Lengths, Row
@@ -235,10 +235,18 @@ class _Emission:
         zero = np.zeros(_hidden(cell), np.float32)
         biases = [joined({g: b.get(g, zero) for g in order}, order) for b in (weights.bias, weights.recurrent_bias)]
         return [
-            self._constant(_stacked(weights.kernel, order), cell, "W"),
-            self._constant(_stacked(weights.recurrent, order), cell, "R"),
+            self._kernel(weights.kernel, cell, "W"),
+            self._kernel(weights.recurrent, cell, "R"),
             self._constant(np.concatenate(biases), cell, "B"),
         ]
+
+    def _kernel(self, parts: Mapping[str, Array], cell: Found, letter: str) -> str:
+        def make() -> Array:
+            return _stacked(parts, cell.cell.gates)[None].astype(np.float32, copy=False)
+
+        if sum(part.size for part in parts.values()) <= INLINE:
+            return self._outer.names.constant(make(), f"{cell.output.node}/{letter}")
+        return self._outer.names.later(make, f"{cell.output.node}/{letter}")
 
     def _constant(self, array: Array, cell: Found, letter: str) -> str:
         return self._outer.names.constant(array[None].astype(np.float32, copy=False), f"{cell.output.node}/{letter}")
