@@ -110,9 +110,8 @@ def _facts(
         if shape is not None:
             free = range(len(shape)) if states is None else states[carried.entering]
             facts.give(carried.entering, _entering(facts, carried, shape, free))
-    for recurrence in recurrences:
+    for recurrence in _in_order(structure, recurrences):  # what one leaves is measured before the next asks for it
         _free_trips(structure, facts, static, recurrence)
-    for recurrence in recurrences:
         for carried in recurrence.loop.carried:
             facts.equate(facts.of(carried.entering).shape, facts.of(carried.leaving).shape)
         for write in recurrence.writes:
@@ -120,6 +119,12 @@ def _facts(
     for value in wanted:
         facts.of(value)
     return facts
+
+
+def _in_order(structure: Structure, recurrences: Collection[Recurrence]) -> list[Recurrence]:
+    """In the order of the data."""
+    enters = {c.enter: r for r in recurrences for c in r.loop.carried}
+    return list(dict.fromkeys(enters[name] for name in structure.order if name in enters))
 
 
 def _entering(facts: Facts, carried: Carried, shape: Dims, free: Collection[int]) -> Dims:

@@ -54,39 +54,63 @@ def describe(
     why: tuple[str, ...],
 ) -> Discovery:
     """The interface of the model that computes `wanted` by the recurrences `used`; `why` says how it was chosen."""
-    used, before = encoders.apart(structure, with_chosen_states(structure, used, choices), wanted)
-    carried = tuple(c for r in used for c in r.states)
-    started = {c: _start(structure, c) for c in carried}
-    needed = _needed(structure, used, wanted, [c for c in carried if started[c] != "inputs"])
-    entries = [v for v in outputs.sources(structure) if v in needed]
-    scalars = [v for v in entries if settings.is_setting(structure, v)]
-    entries = [v for v in entries if v not in scalars]
-    setting_ports = with_chosen_settings(_setting_ports(structure, scalars, needed), choices)
-    fixed = {
-        v: np.asarray(p.value, DTYPES[p.dtype])
-        for p, v in zip(setting_ports, scalars, strict=True)
-        if p.value is not None
-    }
-    axes = axes_of.read(structure, used, entries, wanted, fixed, before)
-    started = {c: _sized(structure, axes, c, start) for c, start in started.items()}
-    why_not = stepping.obstacle(structure, used, axes, entries, wanted, before)
-    input_ports = _input_ports(structure, used, axes, entries, wanted, {p.name for p in setting_ports})
+    steps, before = encoders.apart(structure, with_chosen_states(structure, used, choices), wanted)
+    found = _read(structure, steps, before, wanted, choices)
+    inner = encoders.within_steps(found.axes, steps)
+    if inner:
+        steps, before = tuple(r for r in steps if r not in inner), (*before, *inner)
+        found = _read(structure, steps, before, wanted, choices)
+    why_not = stepping.obstacle(structure, steps, found.axes, found.entries, wanted, before)
+    taken = {p.name for p in found.settings}
     interface = Interface(
-        input_ports,
-        _output_ports(structure, axes, wanted, used),
-        _state_ports(structure, used, axes, started),
-        setting_ports,
+        _input_ports(structure, steps, found.axes, found.entries, wanted, taken),
+        _output_ports(structure, found.axes, wanted, steps),
+        _state_ports(structure, steps, found.axes, found.started),
+        found.settings,
         not why_not,
         why_not,
         (
             *why,
-            *_evidence(structure, used),
-            *_started(structure, started),
-            *_encoded(before),
-            *_widened(structure, used),
+            *_evidence(structure, steps),
+            *_started(structure, found.started),
+            *_encoded(before, inner),
+            *_widened(structure, steps),
         ),
     )
-    return Discovery(interface, structure, axes, used, before, tuple(entries), wanted, carried, tuple(scalars))
+    states = tuple(found.started)
+    return Discovery(interface, structure, found.axes, steps, before, found.entries, wanted, states, found.scalars)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What the steps of a model are computed from: sequences, settings and states with where each of them starts."""
+
+    axes: Axes
+    entries: tuple[Value, ...]
+    scalars: tuple[Value, ...]
+    settings: tuple[Setting, ...]
+    started: Mapping[Carried, Initial]
+
+
+def _read(
+    structure: Structure,
+    steps: tuple[Recurrence, ...],
+    before: tuple[Recurrence, ...],
+    wanted: tuple[Value, ...],
+    choices: Choices,
+) -> _Reading:
+    started = {c: _start(structure, c) for r in steps for c in r.states}
+    needed = _needed(structure, steps, wanted, [c for c in started if started[c] != "inputs"])
+    sources = [v for v in outputs.sources(structure) if v in needed]
+    scalars = tuple(v for v in sources if settings.is_setting(structure, v))
+    entries = tuple(v for v in sources if v not in scalars)
+    ports = with_chosen_settings(_setting_ports(structure, scalars, needed), choices)
+    fixed = {
+        v: np.asarray(p.value, DTYPES[p.dtype]) for p, v in zip(ports, scalars, strict=True) if p.value is not None
+    }
+    axes = axes_of.read(structure, steps, entries, wanted, fixed, before)
+    started = {c: _sized(structure, axes, c, start) for c, start in started.items()}
+    return _Reading(axes, entries, scalars, ports, started)
 
 
 def _widened(structure: Structure, used: tuple[Recurrence, ...]) -> list[str]:
@@ -230,10 +254,11 @@ def _started(structure: Structure, started: Mapping[Carried, Initial]) -> Iterat
         yield f"the first value of {carried.final} is {structure.origin(carried.initial)}, computed from {made}"
 
 
-def _encoded(before: Sequence[Recurrence]) -> Iterator[str]:
+def _encoded(before: Sequence[Recurrence], inner: Collection[Recurrence]) -> Iterator[str]:
     for r in before:
         finals = ", ".join(str(c.final or c.entering) for c in r.states)
-        yield f"loop {r.loop.name!r} runs to its end before the first step, so {finals} are carried nowhere"
+        when = "within each step" if r in inner else "before the first step"
+        yield f"loop {r.loop.name!r} runs to its end {when}, so {finals} are carried nowhere"
 
 
 def _evidence(structure: Structure, used: tuple[Recurrence, ...]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Loops that run to their end before a model takes its first step: encoders.
+"""Loops that run to their end before a model takes its first step, or within each step: encoders.
 
 What they leave is where the steps start from, or what each step looks at as a whole: a source sentence, a memory.
 Their own variables are carried nowhere, since every call reads the whole source again.
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reprise.graph import Value
+from reprise.interface.axes import Axes
 from reprise.interface.influence import ancestors
 from reprise.interface.recurrences import Recurrence
-from reprise.interface.structure import Structure
+from reprise.interface.structure import Carried, Structure
 
 _ARRAYS = ("TensorArray", "TensorList")
 #: Operators on arrays that give tensors.
@@ -30,6 +31,19 @@ def apart(
     reached = ancestors(structure, wanted, dict.fromkeys(entrances))
     steps = tuple(r for r in used if any(c.final and c.final.node in reached for c in r.loop.carried))
     return steps, tuple(r for r in used if r not in steps)
+
+
+def within_steps(axes: Axes, used: tuple[Recurrence, ...]) -> tuple[Recurrence, ...]:
+    """Those that begin anew in each step of another: the letters of a word, the words of a sentence.
+
+    Their rows are the steps of all sequences, so a length stands in the shape of their states.
+    """
+
+    def holds_steps(carried: Carried) -> bool:
+        return any(axes.times.intersection(size.symbols) for size in axes.facts.shape(carried.entering) or ())
+
+    inner = tuple(r for r in used if any(holds_steps(c) for c in r.states))
+    return inner if len(inner) < len(used) else ()
 
 
 def still(structure: Structure, recurrence: Recurrence) -> dict[Value, Value]:

@@ -86,7 +86,7 @@ def _kinds(
         if name in by_exit:
             kinds[name] = _after_loop(structure, axes, kinds, *by_exit[name])
         elif name in whole:
-            kinds[name] = _before_steps(structure, kinds, whole[name])
+            kinds[name] = _to_its_end(structure, axes, kinds, whole[name])
         else:
             kinds[name] = _of_node(structure, axes, structure.graph[name], kinds)
     return kinds
@@ -106,11 +106,22 @@ def _after_loop(
     return ROWS if any(w.carried == carried for w in recurrence.writes) else END
 
 
-def _before_steps(structure: Structure, kinds: dict[str, Kind], recurrence: Recurrence) -> Kind:
-    """What a loop leaves that runs before the steps: it may not look at the sequence that they go through."""
+def _to_its_end(structure: Structure, axes: Axes, kinds: dict[str, Kind], recurrence: Recurrence) -> Kind:
+    """What a loop leaves that runs before the steps or within each; no iteration may look at several steps."""
     seen = [r.stacked for r in recurrence.reads] + [c.initial for c in recurrence.states]
-    if all(kinds.get(v.node, STILL) == STILL for v in (*seen, *_used_constants(structure, recurrence))):
+    fixed = [kinds.get(v.node, STILL) for v in _used_constants(structure, recurrence)]
+    every = [kinds.get(v.node, STILL) for v in seen] + fixed
+    mixed = next((k for k in every if k.name == "mixed"), None)
+    if mixed is not None:
+        return mixed
+    if all(k == STILL for k in every):
         return STILL
+    if (
+        all(k in (STILL, ROWS) for k in every)
+        and ROWS not in fixed
+        and not any(0 in _timed(axes, v) for v in seen[: len(recurrence.reads)])
+    ):
+        return ROWS
     return Kind("mixed", f"loop {recurrence.loop.name!r} looks at the whole sequence before the first step")
 
 
@@ -266,6 +277,16 @@ def _chosen(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> 
     return END if from_lengths and not _has_time(axes, Value(node.name)) else _mixed(node)
 
 
+def _reversed(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
+    """Turned around along an axis that is not time, as the letters of each word are."""
+    turned = node.attributes.get("seq_dim") if node.op == "ReverseSequence" else axes.facts.content(node.inputs[1])
+    if turned is None or axes.facts.shape(node.inputs[0]) is None:
+        return _mixed(node)
+    rank = len(axes.facts.shape(node.inputs[0]) or ())
+    places = {int(axis) % max(rank, 1) for axis in np.ravel(turned)}
+    return _mixed(node) if places.intersection(_timed(axes, node.inputs[0])) else ROWS
+
+
 _RULES: dict[str, Callable[[Structure, Axes, Node, list[Kind]], Kind]] = {
     **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2"), _matmul),
     **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
@@ -273,5 +294,6 @@ _RULES: dict[str, Callable[[Structure, Axes, Node, list[Kind]], Kind]] = {
     **dict.fromkeys(_SLICES, _sliced),
     **dict.fromkeys(("Gather", "GatherV2", "ResourceGather"), _gathered),
     "Reshape": _reshaped,
+    **dict.fromkeys(("ReverseV2", "ReverseSequence"), _reversed),
     "GatherNd": _chosen,
 }

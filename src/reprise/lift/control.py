@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reprise.graph import Value
+from reprise.graph import Node, Value
 from reprise.interface.influence import Influence
 from reprise.interface.recurrences import is_counter
 from reprise.interface.structure import Carried, InBranch, InLoop, Loop, is_loop_merge
 from reprise.interface.types import dtype as value_dtype
 from reprise.lift import recurrent
 from reprise.lift.arrays import allocated_size, check_row, padded, written_row
-from reprise.lift.block import Block, onnx_type
+from reprise.lift.block import Block, computed, onnx_type
 from reprise.lift.emitter import Operator, Site
 from reprise.wire import onnx
 
@@ -97,8 +97,29 @@ class _Plan:
         return carried.final is not None and carried.final.node in self.site.emitter.needed
 
     def _initial(self, carried: Carried) -> str:
-        given = self.site.block.lookup(Value(carried.enter))
+        given = self.site.block.lookup(Value(carried.enter)) or self._stretched(carried)
         return given or self.site.emitter.name(carried.initial, self.site.block)
+
+    def _stretched(self, carried: Carried) -> str | None:
+        """A first value that is one number over and over, for as many rows as there are and not as the file had."""
+        emitter, block = self.site.emitter, self.site.block
+        shape, baked = (emitter.facts.shape(v) for v in (carried.entering, carried.initial))
+        if not shape or not baked or all(d.known for d in shape) or not all(d.known for d in baked):
+            return None
+        number = self._only_number(emitter.structure.graph[emitter.structure.origin(carried.initial).node])
+        sizes = [emitter.size(d, block) for d in shape]
+        if number is None or None in sizes:
+            return None
+        return block.one("Expand", number, block.one("Concat", *(s for s in sizes if s is not None), axis=0))
+
+    def _only_number(self, made: Node) -> str | None:
+        """The number that all elements of a constant are."""
+        if made.op == "Fill":
+            return self.site.emitter.name(made.inputs[1], self.site.block)
+        content = made.attributes["value"].load() if made.op == "Const" else None
+        if content is None or content.size == 0 or (content != content.flat[0]).any():
+            return None
+        return self.site.constant(content.flat[0].item(), computed(made.attributes["dtype"]))
 
     def enter(self, body: Block, counter: str) -> None:
         """Names what an iteration starts from."""

@@ -1,0 +1,58 @@
+"""Recurrences that begin anew in each step of another one: their states are carried nowhere."""
+
+import numpy as np
+import pytest
+
+import reprise
+from tests.graphs import D, H, N, V, gru, lstm, rolled, saved
+from tests.tensorflow.building import tf, v1, variable
+
+SENTENCES, WORDS = 7, 4
+
+
+def encoded(rows, turned):
+    """The last state of each row [R, W, D]."""
+    rows = rows[:, ::-1] if turned else rows
+    _, (last,) = rolled(gru, tf.transpose(rows, [1, 0, 2]), [tf.zeros([tf.shape(rows)[0], H])])
+    return last
+
+
+def document(ids, turned):
+    """Words → a vector of each sentence → a label of each sentence, from those before it."""
+    size = tf.shape(ids)
+    words = tf.nn.embedding_lookup(variable("embedding", V, D), tf.reshape(ids, [-1, size[2]]))
+    sentences = tf.reshape(encoded(words, turned), [size[0], size[1], H])
+    hidden, _ = rolled(lstm, tf.transpose(sentences, [1, 0, 2]), [tf.zeros([size[0], H])] * 2)
+    tf.tensordot(hidden, variable("output", H, 2), [[2], [0]], name="y")
+
+
+def restored(tmp_path, sizes, turned=False):
+    return reprise.restore(saved(tmp_path, lambda: document(v1.placeholder(tf.int32, sizes, "ids"), turned)))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("sizes", [[None, None, None], [N, SENTENCES, WORDS]])
+def test_only_the_state_over_sentences_is_carried(tmp_path, sizes, turned):
+    model = restored(tmp_path, sizes, turned)
+    assert [s.name for s in model.interface.states] == ["layer0.c", "layer0.h"]
+    assert model.interface.steppable, model.interface.why_not
+    ids = np.random.default_rng(0).integers(0, V, (N, SENTENCES, WORDS)).astype(np.int32)
+    whole, _ = model.run(ids)
+    state, steps = None, []
+    for t in range(SENTENCES):
+        outputs, state = model.step(ids[:, t], state)
+        steps.append(outputs["y"].reshape(N, 2))
+    np.testing.assert_allclose(np.stack(steps), whole["y"], rtol=1e-4, atol=1e-5)
+
+
+def test_the_evidence_says_which_loop_begins_anew(tmp_path):
+    (said,) = [e for e in restored(tmp_path, [None] * 3).interface.evidence if "within each step" in e]
+    assert said == "loop 'while/while_context' runs to its end within each step, so while/Exit_2:0 are carried nowhere"
+
+
+def test_sentences_turned_around_are_no_steps(tmp_path):
+    def graph():
+        document(v1.placeholder(tf.int32, [None] * 3, "ids")[:, ::-1], turned=False)
+
+    interface = reprise.restore(saved(tmp_path, graph)).interface
+    assert not interface.steppable
