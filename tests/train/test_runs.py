@@ -121,6 +121,17 @@ def test_resuming_needs_no_corpus_when_its_ids_lie_in_the_run_folder(tmp_path):
     assert len(resumed(tmp_path, max_steps=8).losses()) == 2
 
 
+def test_a_complete_run_says_what_makes_it_go_on(tmp_path):
+    (finished,) = trained(tmp_path, max_steps=5).of(Finished)
+    assert (finished.best_step, finished.more) == (5, " --max-steps 10")
+    (again,) = resumed(tmp_path).of(Finished)
+    assert again.best_loss == finished.best_loss, "an end off the schedule is measured, whether or not it is resumed"
+    (done,) = resumed(tmp_path, max_steps=10**6, num_epochs=1).of(Finished)
+    assert done.more == " --num-epochs 2"
+    readme = (tmp_path / "run/README.md").read_text()
+    assert f"reprise train --out {tmp_path / 'run'} --resume --num-epochs 2\n" in readme
+
+
 def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path):
     trained(tmp_path)
     with pytest.raises(CallError, match=r"holds a run already.* --resume"):

@@ -99,7 +99,7 @@ class Display:
             "time": f"{_clock(event.seconds)}, {meter.mean_speed():,.0f} {meter.unit}/s while training",
             **({"validation": meter.loss(event.best_loss)} if math.isfinite(event.best_loss) else {}),
             "best": str(best),
-            **commands(event.folder, best, forecast=meter.forecast),
+            **commands(event),
         }
         for name, value in rows.items():  # in lines of any length, so that a command can be copied
             self._console.print(Text(f"{name:<12}{value}"), soft_wrap=True)

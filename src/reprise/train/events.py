@@ -75,6 +75,7 @@ class Finished:
         best_step: The step of the best checkpoint, 0 if none was measured.
         best_loss: Its validation loss, infinity if none was measured.
         forecast: Whether the model forecasts values instead of writing text.
+        more: The option with which a resumed run has more to do; nothing if it has anyway.
     """
 
     folder: Path
@@ -85,6 +86,7 @@ class Finished:
     best_step: int
     best_loss: float
     seconds: float
+    more: str = ""
 
 
 Event: TypeAlias = Started | Advanced | Validated | Saved | Finished

@@ -166,11 +166,11 @@ def _trained(run: Run, place: Place, received: list[int], *, saved: bool) -> Fin
             place = _measured(run, place)
             on_disk = _saved(run, place, meta)
         steps, over, interrupted = _agreed(run, place, pace, received)
+    scheduled = place.position % run.checkpoint_every == 0
+    ended = place if scheduled or interrupted else _measured(run, place)
     if place.position != on_disk:
-        ended = place if interrupted else _measured(run, place)
         _saved(run, place, meta)  # not `ended`: a run that goes on from here has the record of one that never stopped
-        place = ended
-    return _finished(run, place, received or [signal.SIGTERM] * interrupted)
+    return _finished(run, ended, received or [signal.SIGTERM] * interrupted)
 
 
 def _agreed(run: Run, place: Place, pace: int, received: list[int]) -> tuple[int, bool, bool]:
@@ -284,9 +284,17 @@ def _finished(run: Run, place: Place, received: list[int]) -> Finished:
         best_step=place.best_step,
         best_loss=place.best_loss,
         seconds=seconds,
+        more=_more(run, place.position),
     )
     run.tell(finished)
     return finished
+
+
+def _more(run: Run, position: int) -> str:
+    steps, epochs = run.config.max_steps, run.config.num_epochs
+    if position < run.total_steps:
+        return ""
+    return f" --max-steps {2 * steps}" if steps and position >= steps else f" --num-epochs {2 * epochs}"
 
 
 @contextmanager

@@ -149,12 +149,13 @@ def write_readme(event: Event) -> None:
             write_text(folder / "README.md", f"{opening}\n## Result\n\n{_result(event)}\n")
 
 
-def commands(folder: Path, prefix: Path, *, forecast: bool) -> dict[str, str]:
+def commands(event: Finished) -> dict[str, str]:
     """The commands that go on from here: what for → command."""
+    folder, prefix = event.folder, best_prefix(event)
     use = {"run": f"reprise run {prefix} --inputs in.npz --outputs out.npz"}
     return {
-        **(use if forecast else {"sample": f"reprise sample {prefix} --length 600 --temperature 0.8"}),
-        "resume": f"reprise train --out {folder} --resume",
+        **(use if event.forecast else {"sample": f"reprise sample {prefix} --length 600 --temperature 0.8"}),
+        "resume": f"reprise train --out {folder} --resume{event.more}",
         "export": f"reprise export {prefix} {folder / 'model.onnx'} --to onnx",
     }
 
@@ -167,7 +168,7 @@ def best_prefix(event: Finished) -> Path:
 def _result(event: Finished) -> str:
     best = best_prefix(event)
     loss = "" if math.isinf(event.best_loss) else f", validation loss {event.best_loss:.4f}"
-    listed = "\n".join(f"    {command}" for command in commands(event.folder, best, forecast=event.forecast).values())
+    listed = "\n".join(f"    {command}" for command in commands(event).values())
     return f"Ended after step {event.step}: {event.why}. Best checkpoint: `{best}`{loss}.\n\n{listed}\n"
 
 
