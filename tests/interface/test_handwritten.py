@@ -144,6 +144,26 @@ def test_scan_without_a_first_state_starts_from_a_row(reverse, functional, tmp_p
     np.testing.assert_allclose(whole(model, rows, None), expected, atol=1e-5)
 
 
+def test_what_a_loop_collects_and_looks_back_at_is_no_state(tmp_path):
+    def graph():
+        x, h = v1.placeholder(tf.float32, [None, None, D], "x"), v1.placeholder(tf.float32, [None, H], "h")
+
+        def body(t, h, ys):
+            h = cell(x[t], h + tf.reduce_sum(ys, 0) / 9)
+            return t + 1, h, tf.concat([ys, h[None]], 0)
+
+        shapes = (tf.TensorShape([]), tf.TensorShape([None, H]), tf.TensorShape([None, None, H]))
+        first = (0, h, tf.zeros([0, tf.shape(x)[1], H]))
+        _, _, ys = v1.while_loop(lambda t, *_: t < tf.shape(x)[0], body, first, shapes)
+        tf.multiply(ys, 2.0, "ys")
+
+    model, x, state, expected = restored(graph, tmp_path, functional=False)
+    np.testing.assert_allclose(whole(model, x, state), expected, atol=1e-5)
+    assert [s.name for s in model.interface.states] == ["layer0.h"]
+    assert model.interface.outputs[0].shape == (None, None, H)
+    assert "cannot be held as a state" in model.interface.why_not
+
+
 def test_weights_that_differ_from_step_to_step_cannot_be_stepped():
     def graph():
         places = variable("places", 20, D)

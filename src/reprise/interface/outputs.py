@@ -15,7 +15,7 @@ from reprise.graph import Node, Value
 from reprise.interface.facts import Facts
 from reprise.interface.influence import DISCRETE, RANKING, Influence, ancestors
 from reprise.interface.noise import Noise
-from reprise.interface.recurrences import Recurrence
+from reprise.interface.recurrences import Recurrence, grows
 from reprise.interface.states import writes_state
 from reprise.interface.structure import Structure
 from reprise.interface.types import dtype
@@ -123,6 +123,7 @@ def _only_lost(structure: Structure, value: Value) -> bool:
 
 def _leaving(structure: Structure, recurrence: Recurrence) -> Iterator[Value]:
     written = [w.carried for w in recurrence.writes]
+    written += [c for c in recurrence.loop.carried if grows(structure, c)]
     for carried in (*recurrence.states, *written, *recurrence.fed_back):
         if carried.final is not None:
             yield carried.final

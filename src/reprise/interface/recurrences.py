@@ -143,6 +143,7 @@ def _may_be_state(structure: Structure, loop: Loop, carried: Carried, soft: Infl
     return _dtype(structure, carried.entering) in _FLOATS and not (
         structure.source(carried.leaving) == carried.entering
         or _is_array(structure, carried)
+        or grows(structure, carried)
         or _is_sum(structure, loop, carried, soft)
         or (is_counter(structure, carried) and soft.mask(loop.condition) & soft.mask(carried.entering))
     )
@@ -184,6 +185,13 @@ def _is_array(structure: Structure, carried: Carried) -> bool:
     return made is not None and (
         made.op.startswith(_WRITES) or made.op in ("TensorListPushBack", "TensorListPopBack", "TensorListSetItem")
     )
+
+
+def grows(structure: Structure, carried: Carried) -> bool:
+    """Whether a variable is put together with something new at each step: a collection, of no size of its own."""
+    made = structure.graph.nodes.get(structure.source(carried.leaving).node)
+    joined = made is not None and made.op in ("Concat", "ConcatV2")
+    return made is not None and joined and carried.entering in [structure.source(v) for v in made.inputs]
 
 
 def _is_sum(structure: Structure, loop: Loop, carried: Carried, soft: Influence) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reprise.graph import Node, Value
-from reprise.interface.facts.inference import UNKNOWN, Fact, Inference, Rule
+from reprise.interface.facts.inference import UNKNOWN, Dims, Fact, Inference, Rule
 from reprise.interface.sizes import Dim, dim
 from reprise.interface.structure import Carried, Structure, is_loop_merge
 
@@ -14,11 +14,16 @@ def _same(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
 
 def _merge(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     if is_loop_merge(node, facts.structure.graph):
-        return [Fact(inputs[0].shape)]
+        return [Fact(_at_every_step(facts, node, inputs[0].shape))]
     shape = inputs[0].shape
     for other in inputs[1:]:
         shape = facts.equate(shape, other.shape)
     return [Fact(shape), Fact(())]
+
+
+def _at_every_step(facts: Inference, merge: Node, first: Dims | None) -> Dims | None:
+    """The shape of a loop variable: what begins with nothing along an axis gets longer."""
+    return first and tuple(facts.fresh(merge, i) if d == Dim(0) else d for i, d in enumerate(first))
 
 
 def _switch(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:

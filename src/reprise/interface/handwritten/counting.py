@@ -17,6 +17,8 @@ from reprise.interface.structure import Carried, Loop, Structure
 _SUMS = {"Add": 1, "AddV2": 1, "Sub": -1}
 #: Which side of a comparison goes up to the other, and by how much an equal pair is one iteration more.
 _LIMITS = {"Less": (0, 0), "LessEqual": (0, 1), "Greater": (1, 0), "GreaterEqual": (1, 1)}
+#: What the body may compute of values from outside that are then known before the loop.
+_FIXED = frozenset("Const Shape Size StridedSlice Pack Cast Add AddV2 Sub Mul FloorDiv Minimum Maximum Squeeze".split())
 #: Sums that are nested deeper are no counters that somebody wrote.
 _DEPTH = 30
 
@@ -69,17 +71,30 @@ class Counting:
         if node is None or depth > _DEPTH or not types.dtype(self._structure, value).startswith("int"):
             return None
         outside = self._structure.origin(value)
-        if not self._is_inside(outside):
+        if self._is_fixed(outside):
             return self._known(outside) or self._sum(outside, depth) or self._term(outside, outside)
-        known = self._known(value)
         carried = self._structure.carried_by(value)
-        if known is not None or carried is None or carried not in self._loop.carried:
-            return known or self._sum(value, depth)
+        if carried is None or carried not in self._loop.carried:
+            return self._sum(value, depth)
         first, step = self.of(carried.initial, depth + 1), self.step(carried)
         return None if first is None or step is None else replace(first, each=step)
 
     def _is_inside(self, value: Value) -> bool:
         return self._structure.context(value)[: len(self._loop.context)] == self._loop.context
+
+    def _is_fixed(self, value: Value) -> bool:
+        """Whether a value is made outside the loop, or of nothing but what is: `tf.shape(x)[0]` in the condition."""
+        pending, seen = [value], set[str]()
+        while pending:
+            at = self._structure.origin(pending.pop())
+            if at.node in seen or not self._is_inside(at):
+                continue
+            node = self._structure.graph[at.node]
+            if node.op not in _FIXED or len(seen) > _DEPTH:
+                return False
+            seen.add(at.node)
+            pending.extend(node.inputs)
+        return True
 
     def _known(self, value: Value) -> Count | None:
         """A number that the file has, or a size of a tensor."""
@@ -165,6 +180,15 @@ class Counting:
             total = constant if total is None else scope.make(name, "Add", (total, constant), T="int32")
         return total
 
+    def _hoisted(self, value: Value, scope: Scope) -> Value:
+        """A fixed value outside the loop: what the body computes of it is computed there."""
+        value = self._structure.origin(value)
+        if not self._is_inside(value):
+            return value
+        node = self._structure.graph[value.node]
+        inputs = tuple(self._hoisted(v, scope) for v in node.inputs)
+        return Value(scope.make(node.name, node.op, inputs, **node.attributes).node, value.index)
+
     def _as_int32(self, value: Value, scope: Scope, name: str) -> Value:
-        kind = types.dtype(self._structure, value)
-        return value if kind == "int32" else scope.make(name, "Cast", (value,), SrcT=kind, DstT="int32")
+        kind, before = types.dtype(self._structure, value), self._hoisted(value, scope)
+        return before if kind == "int32" else scope.make(name, "Cast", (before,), SrcT=kind, DstT="int32")
