@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reprise.errors import AmbiguousInterface, CallError
-from reprise.interface.weights import assemble
+from reprise.interface.weights import assemble, describe
 from reprise.interface.weights.own import own
 from reprise.interface.weights.reading import readings
 from reprise.interface.weights.unstored import Unstored, said
@@ -101,6 +101,24 @@ def test_too_many_orders_are_refused_soon():
     shapes = [lstm(f"{a}{b}", a, b) for a in range(4, 13) for b in range(4, 13)]
     with pytest.raises(AmbiguousInterface, match="more than 10000 orders of layers are possible"):
         told("lstm", *shapes, {"odd": (1000, 999)})
+
+
+def test_two_dense_layers_that_could_follow_each_other_are_refused():
+    shapes = {**lstm("rnn", 6, 8), "inner": (8, 8), **HEAD}
+    weights = {name: in_memory(np.zeros(shape, np.float32)) for name, shape in shapes.items()}
+    with pytest.raises(AmbiguousInterface, match="the dense layers after the cells can stand in more than one way"):
+        assemble(weights, LSTM)
+
+
+def test_checkpoints_of_large_models_are_not_searched():
+    parts = [lstm(f"lstm_{i}", 8, 8) for i in range(1000)]
+    weights = {n: in_memory(np.zeros(s, np.float32)) for part in parts for n, s in part.items()}
+    with pytest.raises(AmbiguousInterface, match="2000 tensors are too many to be put together by their shapes alone"):
+        assemble(weights, LSTM)
+    assert describe(weights).endswith(
+        "LSTM 8 → 8 (lstm_5) and 994 more. Activations, the bias of forget gates and what stands between the layers "
+        "are in the graph"
+    )
 
 
 def test_slots_averages_and_single_numbers_are_no_weights():

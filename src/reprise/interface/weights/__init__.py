@@ -13,7 +13,7 @@ from typing import Any
 from reprise.errors import AmbiguousInterface
 from reprise.graph import Graph
 from reprise.interface.weights import unstored
-from reprise.interface.weights.own import Shapes, own
+from reprise.interface.weights.own import Shapes, listed, own
 from reprise.interface.weights.reading import Reading, leftover, readings
 from reprise.interface.weights.writing import written
 from reprise.tensors import Tensor
@@ -48,12 +48,8 @@ def assemble(weights: Mapping[str, Tensor], cell: Mapping[str, Any], symbols: in
     shapes, unused = own(weights)
     found = readings(said.kind, shapes)
     if not found:
-        left = leftover(said.kind, shapes)
-        raise AmbiguousInterface(
-            f"read as {said.kind.upper()} cells between a table and dense layers, {len(left)} of {len(shapes)} tensors "
-            f"have no place: {_listed(left, shapes)}. What they do is in the graph: put the .meta that was saved with "
-            "them beside them"
-        )
+        why = _why_not(said.kind, shapes)
+        raise AmbiguousInterface(f"read as {said.kind.upper()} cells between a table and dense layers, {why}")
     if len(found) > 1:
         raise AmbiguousInterface(f"{len(found)} readings are equally good: {'; '.join(map(str, found[:4]))}")
     notes = [
@@ -62,11 +58,18 @@ def assemble(weights: Mapping[str, Tensor], cell: Mapping[str, Any], symbols: in
         "residual connections, no normalisation), states that start from zeros",
     ]
     if unused:
-        notes.append(f"not used, as no weights: {', '.join(unused)}")
+        notes.append(f"not used, as no weights: {listed(unused)}")
     scores = _stands_for_symbols(found[0], shapes, symbols)
     if scores:
         notes.append(f"inputs and outputs are as wide as the vocabulary of {symbols} symbols: they stand for symbols")
     return Assembled(written(found[0], said, weights, scores=scores), tuple(notes))
+
+
+def _why_not(kind: str, shapes: Shapes) -> str:
+    left = [f"{name} {list(shapes[name])}" for name in leftover(kind, shapes)]
+    placed = f"{len(left)} of {len(shapes)} tensors have no place: {listed(left)}"
+    why = placed if left else "the dense layers after the cells can stand in more than one way"
+    return f"{why}. What they do is in the graph: put the .meta that was saved with them beside them"
 
 
 def _stands_for_symbols(reading: Reading, shapes: Shapes, symbols: int) -> bool:
@@ -78,7 +81,7 @@ def describe(weights: Mapping[str, Tensor]) -> str:
     """What these weights can be, and what a caller must say for them to run."""
     shapes, _ = own(weights)
     possible = {kind: found for kind in unstored.REQUIRED if (found := _possible(kind, shapes))}
-    known = f"They look like: {'; '.join(_clauses(shapes)) or 'nothing known'}. "
+    known = f"They look like: {listed(list(_clauses(shapes)), '; ') or 'nothing known'}. "
     if not possible:
         return known + "Activations, the bias of forget gates and what stands between the layers are in the graph"
     return known + "; ".join(
@@ -98,11 +101,6 @@ def _possible(kind: str, shapes: Shapes) -> str:
 
 def _in_python(kind: str) -> str:
     return str({"kind": kind, **unstored.REQUIRED[kind]})
-
-
-def _listed(names: tuple[str, ...], shapes: Shapes) -> str:
-    shown = ", ".join(f"{name} {list(shapes[name])}" for name in names[:6])
-    return shown + (" …" if len(names) > 6 else "")
 
 
 def _clauses(shapes: Shapes) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from reprise.tensors import Tensor
 
@@ -39,6 +39,11 @@ def nearest(name: str, others: Iterable[str]) -> tuple[str, ...]:
     """Those of the others that share the longest scope with a tensor."""
     near = {other: _shared(scope(name), scope(other)) for other in others if other != name}
     return tuple(other for other, depth in near.items() if depth == max(near.values()))
+
+
+def listed(things: Sequence[str], separator: str = ", ") -> str:
+    """The first of them, for a message."""
+    return separator.join(things[:6]) + (f" and {len(things) - 6} more" if len(things) > 6 else "")
 
 
 def _shared(one: str, other: str) -> int:

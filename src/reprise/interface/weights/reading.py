@@ -9,9 +9,9 @@ from itertools import count, groupby
 
 from reprise.errors import AmbiguousInterface
 from reprise.interface.weights.candidates import Cell, cells
-from reprise.interface.weights.own import Shapes, nearest
+from reprise.interface.weights.own import Shapes, listed, nearest
 
-_MOST_TRIED = 10_000
+_MOST_TENSORS, _MOST_TRIED = 256, 10_000
 _NUMBER = re.compile(r"_?(\d+)")
 
 
@@ -76,6 +76,8 @@ def leftover(kind: str, shapes: Shapes) -> tuple[str, ...]:
 
 def _ways(kind: str, shapes: Shapes) -> Iterator[tuple[str | None, tuple[Cell, ...], Shapes]]:
     """A table or none, cells that can follow one another from there, and the tensors that they leave."""
+    if len(shapes) > _MOST_TENSORS:
+        raise AmbiguousInterface(f"{len(shapes)} tensors are too many to be put together by their shapes alone")
     tried = count()
     candidates = cells(kind, shapes)
     for table in [None, *(name for name, shape in shapes.items() if len(shape) == 2 and shape[0] > 1)]:
@@ -111,8 +113,8 @@ def _first(alike: tuple[Cell, ...]) -> Cell:
     places = _places(alike)
     if places is None:
         raise AmbiguousInterface(
-            f"the order of layers is not known: {', '.join(c.scope or 'cells without a scope' for c in alike)} have "
-            "the same shapes, and their scopes do not count them"
+            f"the order of layers is not known: {listed([c.scope or 'cells without a scope' for c in alike])} have the "
+            "same shapes, and their scopes do not count them"
         )
     return alike[places.index(min(places))]
 
