@@ -176,3 +176,13 @@ def test_what_cannot_be_read_stays_and_the_error_says_why(given, why):
     assert unfuse(b.graph()).graph.nodes == b.nodes
     with pytest.raises(NoRecurrence, match=f"no recurrence of the graph can be read .*: CudnnRNN rnn {why}"):
         discover(b.graph())
+
+
+def test_a_branch_that_the_data_decide_is_not_guessed():
+    b = model()
+    rnn = b.nodes.pop("rnn")
+    flag = b("Greater", b("Max", rnn.inputs[0], b.const([0, 1, 2]), T="float32"), b.const(0.0, "float32"))
+    sides = [b("Switch", value, flag, T="float32") for value in rnn.inputs]
+    b("CudnnRNN", *(Value(side.node, 1) for side in sides), name="either", **rnn.attributes)
+    with pytest.raises(NoRecurrence, match=r"CudnnRNN either runs only where Greater:0 says so, which the data decide"):
+        discover(b.graph())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from reprise.graph import Node, Value
 from reprise.interface.facts import Facts
 from reprise.interface.sizes import Dim, dim
+from reprise.interface.structure import InBranch
 
 #: By the number of inputs: version 3 adds the lengths of the rows.
 OPERATORS = {"CudnnRNN": 4, "CudnnRNNV2": 4, "CudnnRNNV3": 5}
@@ -61,18 +62,13 @@ class Unread:
 
 def read(facts: Facts, node: Node) -> Stack | Unread:
     """The layers of one operator."""
-    given = node.attributes
-    mode, direction = given.get("rnn_mode", b"lstm"), given.get("direction", b"unidirectional")
-    input_mode = given.get("input_mode", b"linear_input")
-    if mode not in GATES or direction not in _DIRECTIONS or input_mode not in _INPUT_MODES:
-        return Unread(f"has a mode that is not known ({mode!r}, {direction!r}, {input_mode!r})")
-    if given.get("num_proj"):
-        return Unread("projects its output, and where its vector of parameters holds the projection is not known")
-    time = 0 if given.get("time_major", True) else 1
-    sizes = _sizes(facts, node, time)
-    if sizes is None:
-        return Unread("has an input or a state whose size is not in the file, so its parameters cannot be divided")
+    time = 0 if node.attributes.get("time_major", True) else 1
+    sizes, why_not = _sizes(facts, node, time), _obstacle(facts, node)
+    if why_not or sizes is None:
+        unknown = "has an input or a state whose size is not in the file, so its parameters cannot be divided"
+        return Unread(why_not or unknown)
     count, inputs, hidden = sizes
+    mode, direction, input_mode = _modes(node)
     layers, left = divmod(count, _DIRECTIONS[direction])
     if left or not layers:
         return Unread(f"has {count} states, and each {direction.decode()} layer has {_DIRECTIONS[direction]}")
@@ -80,8 +76,28 @@ def read(facts: Facts, node: Node) -> Stack | Unread:
     if skips and inputs != hidden:
         return Unread(f"adds an input of size {inputs} to gates of size {hidden}")
     lengths = _lengths(facts, node, time) if len(node.inputs) > 4 else None
-    dropout, dtype = float(given.get("dropout", 0.0)), str(given.get("T", "float32"))
+    dropout, dtype = float(node.attributes.get("dropout", 0.0)), str(node.attributes.get("T", "float32"))
     return Stack(node, mode, layers, _DIRECTIONS[direction], inputs, hidden, skips, time, lengths, dropout, dtype)
+
+
+def _modes(node: Node) -> tuple[bytes, bytes, bytes]:
+    """The modes of the cell, of the direction and of the input; the defaults are those that TensorFlow registers."""
+    given = node.attributes
+    mode, direction = given.get("rnn_mode", b"lstm"), given.get("direction", b"unidirectional")
+    return mode, direction, given.get("input_mode", b"linear_input")
+
+
+def _obstacle(facts: Facts, node: Node) -> str | None:
+    """What the operator does that is not known, None where all is."""
+    mode, direction, input_mode = modes = _modes(node)
+    if mode not in GATES or direction not in _DIRECTIONS or input_mode not in _INPUT_MODES:
+        return f"has a mode that is not known ({', '.join(map(repr, modes))})"
+    if node.attributes.get("num_proj"):
+        return "projects its output, and where its vector of parameters holds the projection is not known"
+    for around in facts.structure.context(Value(node.name)):
+        if isinstance(around, InBranch):
+            return f"runs only where {facts.structure.origin(around.predicate)} says so, which the data decide"
+    return None
 
 
 def _sizes(facts: Facts, node: Node, time: int) -> tuple[int, int, int] | None:
