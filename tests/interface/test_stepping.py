@@ -17,6 +17,9 @@ KEEP = {
     "columns backwards": lambda h: h[:, :, ::-1],
     "columns by number": lambda h: tf.gather(h, [4, 3, 2, 1, 0], axis=2),
     "normalised in itself": lambda h: h - tf.reduce_mean(h, 2, keepdims=True),
+    "a product by letters": lambda h: tf.einsum("tnh,hk->tnk", h, variable("square", H, H)),
+    "a wider vector": lambda h: tf.pad(h, [[0, 0], [0, 0], [1, 2]])[:, :, 2 : H + 2],
+    "the angle of two numbers": lambda h: tf.atan2(h, h[:, :, ::-1]),
     "the last step": lambda h: h[-1],
     "the last step, still with time": lambda h: h[-1:],
 }
@@ -33,6 +36,10 @@ MIX = {
     "a running sum": lambda h: tf.cumsum(h, 0),
     "the mean over time": lambda h: tf.reduce_mean(h, 0),
     "the sum that attention weighs": lambda h: tf.reduce_sum(tf.nn.softmax(tf.reduce_sum(h, 2, True), 0) * h, 0),
+    "every step with every other": lambda h: tf.reduce_mean(h[:, None] * h[None], 0),
+    "every step with every other by letters": lambda h: tf.einsum("tnh,snh->tns", h, h)[:, :, :1],
+    "a sum over steps by letters": lambda h: tf.einsum("tnh->nh", h),
+    "a step before the first": lambda h: tf.pad(h, [[1, 0], [0, 0], [0, 0]])[:-1],
     "what came before": lambda h: h + h[-1],
 }
 

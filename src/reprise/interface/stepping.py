@@ -17,6 +17,7 @@ from reprise.graph import Node, Value
 from reprise.interface import memory
 from reprise.interface.axes import Axes
 from reprise.interface.encoders import still
+from reprise.interface.facts import ELEMENTWISE
 from reprise.interface.influence import SHAPE_ONLY, Influence, ancestors
 from reprise.interface.recurrences import Recurrence
 from reprise.interface.structure import Carried, Structure
@@ -31,15 +32,11 @@ class Kind(NamedTuple):
 
 STILL, ROWS, END = Kind("still"), Kind("rows"), Kind("end")
 
-_KEEP_ROWS = frozenset(
-    "Identity StopGradient PreventGradient CheckNumerics Cast Sigmoid Tanh Relu Relu6 Elu Selu LeakyRelu "
-    "Softplus Softsign Exp Log Log1p Expm1 Sqrt Rsqrt Square Neg Abs Sign Floor Ceil Round Rint Reciprocal Inv "
-    "Erf Sin Cos LogicalNot ZerosLike OnesLike Add AddV2 Sub Mul Div RealDiv DivNoNan FloorDiv FloorMod Mod "
-    "Maximum Minimum Pow AddN SquaredDifference Less LessEqual Greater GreaterEqual Equal NotEqual LogicalAnd "
-    "LogicalOr BiasAdd Select SelectV2 ClipByValue OneHot ExpandDims Squeeze Transpose Concat ConcatV2 Pack "
-    "Unpack Split SplitV Sum Mean Max Min Prod All Any ArgMax ArgMin Fill Tile _Results Merge Switch "
-    "FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 DynamicPartition DynamicStitch ParallelDynamicStitch "
-    "Enter PlaceholderWithDefault ReadVariableOp Snapshot EnsureShape".split()
+_KEEP_ROWS = ELEMENTWISE | frozenset(
+    "Identity StopGradient PreventGradient CheckNumerics Cast BiasAdd Select SelectV2 OneHot ExpandDims Squeeze "
+    "Transpose Concat ConcatV2 Pack Unpack Split SplitV Sum Mean Max Min Prod All Any ArgMax ArgMin Fill Tile _Results "
+    "Merge Switch FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 DynamicPartition DynamicStitch "
+    "ParallelDynamicStitch Enter PlaceholderWithDefault ReadVariableOp Snapshot EnsureShape Pad PadV2 MirrorPad".split()
 )
 _PASS = frozenset("Identity StopGradient PreventGradient CheckNumerics Enter _Results Snapshot EnsureShape".split())
 _PARTITIONS = frozenset({"DynamicPartition", "DynamicStitch", "ParallelDynamicStitch"})
@@ -152,6 +149,8 @@ def _of_node(structure: Structure, axes: Axes, node: Node, kinds: dict[str, Kind
 
 def _of_rows(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
     keeps = _has_time(axes, Value(node.name)) or _is_part(structure, axes, node)
+    if len(_timed(axes, Value(node.name))) > 1:  # each step beside each other
+        return _mixed(node)
     rule = _RULES.get(node.op)
     if rule is not None:
         return rule(structure, axes, node, above)
@@ -242,6 +241,11 @@ def _matmul(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> 
     return ROWS if above[1] == STILL and _has_time(axes, Value(node.name)) else _mixed(node)
 
 
+def _einsum(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
+    """A letter that is in the result is the same step on both sides."""
+    return ROWS if above.count(ROWS) == 1 and _has_time(axes, Value(node.name)) else _mixed(node)
+
+
 def _softmax(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
     shape = axes.facts.shape(node.inputs[0])
     return _mixed(node) if not shape or axes.times & set(shape[-1].symbols) else ROWS
@@ -288,7 +292,8 @@ def _reversed(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -
 
 
 _RULES: dict[str, Callable[[Structure, Axes, Node, list[Kind]], Kind]] = {
-    **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2"), _matmul),
+    **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"), _matmul),
+    "Einsum": _einsum,
     **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
     **dict.fromkeys(("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MaxPool", "AvgPool"), _picture),
     **dict.fromkeys(_SLICES, _sliced),
