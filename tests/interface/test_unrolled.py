@@ -138,6 +138,25 @@ def test_a_placeholder_and_a_head_for_every_step_become_sequences_under_the_firs
     assert "Placeholder_1" not in rolled or not analyse(rolled).consumers["Placeholder_1"]
 
 
+def test_scores_that_a_loss_compares_at_every_step_are_those_of_every_step():
+    b = Builder()
+    kernel, bias, head = b.variable("k", D + H, H), b.variable("kb", H), (b.variable("w", H, V), b.variable("wb", V))
+    h, scores, losses = b.placeholder("h", None, H), [], []
+    for t in range(3):
+        x, target = b.placeholder(f"x{t}", None, D), b.placeholder(f"target{t}", None, dtype="int32")
+        h = b.unary("Tanh", b.linear(b.concat(x, h, axis=1), kernel, bias))
+        scores.append(b.linear(h, *head))
+        losses.append(b("SparseSoftmaxCrossEntropyWithLogits", scores[-1], target, T="float32", Tlabels="int32"))
+    b("AddN", *losses, N=3, T="float32")
+    rolled = roll(b.graph()).graph
+    fed = rows(3)
+    start = {**b.weights, "h": rows(1, H)[:, 0]}
+    one_by_one = {**start, **{f"x{t}": fed[:, t] for t in range(3)}}
+    truth = np.stack([evaluate(b.graph(), str(s), one_by_one) for s in scores])
+    ours = evaluate(rolled, str(scores[0]), {**start, "x0": np.moveaxis(fed, 1, 0)})
+    np.testing.assert_allclose(ours, truth, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_packed_outputs_keep_their_axis(axis):
     b = Builder()

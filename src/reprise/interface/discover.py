@@ -141,10 +141,10 @@ def _select(
             "the graph has a recurrence, but nothing outside the training part is computed from it; "
             "name a tensor with outputs="
         )
-    ranked = sorted(groups, key=lambda g: _rank(structure, g))
+    ranked = sorted(groups, key=lambda g: (_rank(structure, g), -len(_weights(structure, g))))
     best = ranked[0]
     rivals = [
-        g for g in ranked[1:] if _rank(structure, g) == _rank(structure, best) and not _same_weights(structure, g, best)
+        g for g in ranked[1:] if _rank(structure, g) == _rank(structure, best) and not _is_within(structure, g, best)
     ]
     if rivals:
         listed = "; ".join(", ".join(str(v) for v in g.outputs) for g in [best, *rivals])
@@ -176,10 +176,11 @@ def _behind(structure: Structure, group: _Group) -> set[str]:
     return ancestors(structure, group.outputs)
 
 
-def _same_weights(structure: Structure, one: _Group, other: _Group) -> bool:
-    def weights(group: _Group) -> set[str]:
-        return {
-            n for n in _behind(structure, group) if structure.graph[n].op in ("Variable", "VariableV2", "VarHandleOp")
-        }
+def _is_within(structure: Structure, one: _Group, other: _Group) -> bool:
+    """Whether all weights of one model are weights of the other: another copy of it, or a part."""
+    own = _weights(structure, one)
+    return bool(own) and own <= _weights(structure, other)
 
-    return weights(one) == weights(other) and bool(weights(one))
+
+def _weights(structure: Structure, group: _Group) -> set[str]:
+    return {n for n in _behind(structure, group) if structure.graph[n].op in ("Variable", "VariableV2", "VarHandleOp")}

@@ -90,22 +90,27 @@ def _parts(view: View, node: Node) -> tuple[tuple[Value, ...], Collected, int | 
 
 
 def _heads(view: View, steps: Steps, used: set[str], taken: set[Value]) -> Iterator[Output]:
-    """Scores that every step computes for itself, and nothing puts together."""
+    """Scores that every step computes for itself, and nothing but a loss puts together."""
+    scored = _scored(view, steps, used)
+    for name in (n for n, is_loss in scored.items() if not is_loss):
+        value = Value(name)
+        readers = [r for r, _ in view.readers.get(value, ()) if view.graph.nodes[r].op not in _MEASURES]
+        leaves = not readers or any(r not in steps.images[0] or scored.get(r) for r in readers)
+        if leaves and value not in taken and dtype_of(view.graph, value) in _FLOATS:
+            yield Output(value, Collected.SINGLY, name)
+
+
+def _scored(view: View, steps: Steps, used: set[str]) -> dict[str, bool]:
+    """What each step computes with weights of its own → whether it also reads rows that the recurrence does not."""
     rows = set(steps.rows(view.graph, used))
-    scored: set[str] = set()
+    scored: dict[str, bool] = {}
     for name in steps.order:
         node = view.graph.nodes[name]
         own = name not in used and any(weight_of(view.graph, v) for v in node.inputs)
-        if not own and not any(v.node in scored for v in node.inputs):
-            continue
-        scored.add(name)
-        names, _ = steps.needed(view.graph, [Value(name)])
-        foreign = [r for r in steps.rows(view.graph, names) if r not in rows and not _from_loop(view, r)]
-        value = Value(name)
-        readers = [r for r, _ in view.readers.get(value, ()) if view.graph.nodes[r].op not in _MEASURES]
-        leaves = not readers or any(r not in steps.images[0] for r in readers)
-        if leaves and not foreign and value not in taken and dtype_of(view.graph, value) in _FLOATS:
-            yield Output(value, Collected.SINGLY, name)
+        if own or any(v.node in scored for v in node.inputs):
+            names, _ = steps.needed(view.graph, [Value(name)])
+            scored[name] = any(r not in rows and not _from_loop(view, r) for r in steps.rows(view.graph, names))
+    return scored
 
 
 def _from_loop(view: View, row: Row) -> bool:
