@@ -20,6 +20,7 @@ from reprise.interface.encoders import still
 from reprise.interface.facts import ELEMENTWISE
 from reprise.interface.influence import SHAPE_ONLY, Influence, ancestors
 from reprise.interface.recurrences import Recurrence
+from reprise.interface.sizes import Dim
 from reprise.interface.structure import Carried, Structure
 
 
@@ -54,7 +55,8 @@ def obstacle(
 ) -> str:
     """Why the model cannot be stepped, or an empty string where it can; `before` are loops that run before steps."""
     if not any(axes.time_axis(v) is not None for v in inputs):
-        return "no input has an axis of time: the graph makes the sequence itself from what it is given"
+        made = "no input has an axis of time: the graph makes the sequence itself from what it is given"
+        return "" if _is_one_step(axes, used) else made
     kinds = _kinds(structure, used, before, axes, inputs, outputs)
     for recurrence in used:
         why = memory.obstacle(structure, recurrence, outputs)
@@ -63,6 +65,12 @@ def obstacle(
     mixed = [k.why for v in outputs if (k := kinds.get(structure.result(v).node, STILL)).name == "mixed"]
     mixed += [k.why for r in used for read in r.reads if (k := kinds.get(read.stacked.node, STILL)).name == "mixed"]
     return mixed[0] if mixed else ""
+
+
+def _is_one_step(axes: Axes, used: tuple[Recurrence, ...]) -> bool:
+    """Whether the graph is that of a single step, whose inputs have no room for others."""
+    stacked = [axes.facts.shape(read.stacked) for r in used for read in r.reads]
+    return bool(stacked) and all(shape and shape[0] == Dim(1) for shape in stacked)
 
 
 def _kinds(
