@@ -120,15 +120,15 @@ def test_a_convolution_that_sees_or_leaves_out_other_steps_is_not(tmp_path, wind
 
 def test_a_graph_of_one_step_whose_input_has_no_room_for_time_is_stepped(tmp_path):
     def one_step():
-        ids = v1.placeholder(tf.int32, [None], "id")
+        seen = v1.placeholder(tf.float32, [None, D], "seen")
         c, h = (v1.placeholder(tf.float32, [None, H], name) for name in "ch")
-        _, after = lstm(tf.nn.embedding_lookup(variable("table", V, D), ids), c, h)
+        _, after = lstm(tf.tanh(seen), c, h)
         tf.matmul(after, variable("output", H, V), name="y")
 
     model = reprise.restore(saved(tmp_path, one_step))
     assert model.interface.steppable, model.interface.why_not
     assert [p.time_axis for p in model.interface.inputs] == [None]
     state = model.initial_state(N)
-    for ids in np.random.default_rng(0).integers(0, V, (T, N)):
-        _, state = model.step(ids.astype(np.int32), state)
+    for seen in np.random.default_rng(0).normal(size=(T, N, D)):
+        _, state = model.step(seen.astype(np.float32), state)
     assert np.any(state["layer0.h"][0] != state["layer0.h"][1])

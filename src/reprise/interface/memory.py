@@ -21,10 +21,6 @@ def obstacle(structure: Structure, recurrence: Recurrence, outputs: Sequence[Val
     for read in recurrence.reads:
         if structure.plain(read.index) not in counters and not _is_lagged(structure, recurrence, read):
             return f"loop {recurrence.loop.name!r} reads its input in another order than that of time ({read.node})"
-    for counter in recurrence.counters:
-        first = constant(structure, counter.initial)
-        if first and any(structure.plain(r.index) == counter.entering for r in recurrence.reads):
-            return f"loop {recurrence.loop.name!r} begins with row {int(first)} of its input"
     blocked = SHAPE_ONLY | _indexed(structure)
     influence = Influence(structure, [*counters, *_limits(structure, recurrence)], blocked, within=recurrence.loop.name)
     results = [c.leaving for c in recurrence.states] + [w.element for w in recurrence.writes]

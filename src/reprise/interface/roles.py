@@ -17,6 +17,7 @@ _PASSING = frozenset(
     "Identity Cast Reshape Transpose Squeeze ExpandDims Split Unpack StridedSlice TensorArrayScatterV3 Enter Switch "
     "Merge NextIteration TensorListFromTensor Pack ConcatV2 Concat Slice".split()
 )
+_ARRANGED = frozenset("Reshape Identity _Results Transpose".split())
 _COMPARISONS = frozenset(
     "GreaterEqual Less Greater LessEqual Equal NotEqual Max Min Maximum Minimum ReverseSequence".split()
 )
@@ -70,7 +71,7 @@ def of_output(
     structure: Structure, axes: Axes, value: Value, wanted: Sequence[Value], used: tuple[Recurrence, ...]
 ) -> str:
     """`logits`, `probabilities`, `hidden` or `values`."""
-    if _behind(structure, value, ("Reshape", "Identity", "_Results")) == "Softmax":
+    if _made_by(structure, used, value) == "Softmax":
         return "probabilities"
     if any(_feeds_softmax(structure, value, other) for other in wanted) or _scored(structure, value):
         return "logits"
@@ -109,10 +110,12 @@ def _symbols(structure: Structure, axes: Axes, used: tuple[Recurrence, ...]) -> 
     return sizes
 
 
-def _behind(structure: Structure, value: Value, through: tuple[str, ...]) -> str:
+def _made_by(structure: Structure, used: tuple[Recurrence, ...], value: Value) -> str:
+    """The operator that makes a value, or each row of it in a loop, seen through those that only arrange it."""
+    rows = {_flow_owner(structure, w.carried.final): w.element for r in used for w in r.writes}
     node = structure.graph[value.node]
-    while node.op in through and node.inputs:
-        node = structure.graph[node.inputs[0].node]
+    while (node.name in rows and node.op != "_Results") or (node.op in _ARRANGED and node.inputs):
+        node = structure.graph[structure.source(rows[node.name]).node if node.name in rows else node.inputs[0].node]
     return node.op
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from reprise.graph import Node, Value
 from reprise.interface.influence import DISCRETE
+from reprise.interface.sizes import Dim
 from reprise.interface.unrolled.chains import Chain, weight_of
 from reprise.interface.unrolled.collected import outputs_of
 from reprise.interface.unrolled.pieces import content_of
@@ -23,6 +24,8 @@ _SUMS = ("Add", "AddV2")
 _ACTIVATIONS = frozenset("Tanh Sigmoid Relu Relu6 Softsign Elu Selu Softplus".split())
 _CLIPS = ("Minimum", "Maximum", "ClipByValue")
 _PRODUCTS = ("MatMul", "BatchMatMul", "BatchMatMulV2")
+#: Operators that make the row of a step of this step's number or id alone.
+_ROW_BY_ROW = ("Gather", "GatherV2", "ResourceGather", "OneHot", "Cast", "Identity")
 _BLOCKS = {"LSTMBlockCell": ((1, 1), (2, 6)), "GRUBlockCell": ((1, 3),), "GRUBlockCellV2": ((1, 3),)}
 
 
@@ -60,7 +63,21 @@ def _cells(view: View, repeated: int) -> Iterator[Cell]:
             continue
         cell = _cell(view, view.graph.nodes[name])
         if cell is not None and not any(view.masks.get(s.initial.node, 0) for s in cell.states):
-            yield cell
+            yield _before_reset(view, cell)
+
+
+def _before_reset(view: View, cell: Cell) -> Cell:
+    """The cell with the factor of each row that clears its states where an episode has ended: c · (1 − done)."""
+    slots = dict[tuple[str, int], State]()
+    for place, state in cell.slots.items():
+        node, shape = _made(view, state.initial), view.facts.shape(state.initial)
+        sizes = [view.facts.shape(v) for v in node.inputs] if node.op == "Mul" else []
+        flags = [i for i, size in enumerate(sizes) if size and size[-1] == Dim(1)]
+        if shape is None or len(flags) != 1 or sizes[1 - flags[0]] != shape:
+            slots[place] = state
+        else:
+            slots[node.name, 1 - flags[0]] = State(node.inputs[1 - flags[0]], state.next)
+    return Cell(tuple(dict.fromkeys(slots.values())), slots)
 
 
 def _cell(view: View, node: Node) -> Cell | None:
@@ -277,15 +294,20 @@ class _Step:
             return self._slots[name, slot]
         if value in self._initial:
             return None if self._shared else self._initial[value]
-        if value.node in self._late:
-            return MADE
+        return MADE if value.node in self._late else self._from_outside(name, value)
+
+    def _from_outside(self, name: str, value: Value) -> Role:
+        """What `name` reads that rests on no state."""
         graph = self._view.graph
         node = graph.nodes[value.node]
         if weight_of(graph, value) is not None or node.op == "Const":
             return SAME
         if node.op in (*_PRODUCTS, *_SUMS, "BiasAdd") and self._view.masks.get(value.node):
             return MADE  # the input's own product with weights, apart from that of the state
-        if graph.nodes[name].op in (*_PRODUCTS, *_BLOCKS, "Concat", "ConcatV2"):
+        if graph.nodes[name].op in (*_PRODUCTS, *_BLOCKS, *_ROW_BY_ROW, "Concat", "ConcatV2"):
             self._rows.add(value)
-        # What is not multiplied with weights (a keep probability, the length of a sequence) is the same for all steps.
-        return row_of(self._view, value) if value in self._rows else SAME
+        if value not in self._rows:
+            # What is not multiplied with weights (a keep probability, a sequence's length) is the same for all steps.
+            return SAME
+        row = row_of(self._view, value)
+        return MADE if row.axis < 0 and row.source is not None and node.op in _ROW_BY_ROW else row

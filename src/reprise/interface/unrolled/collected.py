@@ -95,7 +95,8 @@ def _heads(view: View, steps: Steps, used: set[str], taken: set[Value]) -> Itera
     for name in (n for n, is_loss in scored.items() if not is_loss):
         value = Value(name)
         readers = [r for r, _ in view.readers.get(value, ()) if view.graph.nodes[r].op not in _MEASURES]
-        leaves = not readers or any(r not in steps.images[0] or scored.get(r) for r in readers)
+        scores = any(view.graph.nodes[r].op == "Softmax" for r in readers)
+        leaves = not readers or scores or any(r not in steps.images[0] or scored.get(r) for r in readers)
         if leaves and value not in taken and dtype_of(view.graph, value) in _FLOATS:
             yield Output(value, Collected.SINGLY, name)
 

@@ -1,0 +1,65 @@
+"""A graph that holds one step of its model, built for sampling, recommending or acting, and nothing more."""
+
+import numpy as np
+
+import reprise
+from tests.graphs import D, H, N, T, V, gru, lstm, saved
+from tests.tensorflow.building import tf, v1, variable
+
+
+def recommender():
+    """An item for each row, by its id; the scores of all items only as probabilities."""
+    ids = v1.placeholder(tf.int32, [N], "ids")
+    first = [v1.placeholder(tf.float32, [N, H], f"state{k}") for k in range(2)]
+    (lower,) = gru(tf.nn.embedding_lookup(variable("embedding", V, D), ids), first[0], "lower")
+    (upper,) = gru(lower, first[1], "upper")
+    tf.nn.softmax(tf.matmul(upper, variable("output", V, H), transpose_b=True), name="chances")
+
+
+def actor():
+    """A policy as it was written for several environments and several steps, made for one step."""
+    seen = v1.placeholder(tf.float32, [N, D], "seen")
+    done, given = v1.placeholder(tf.float32, [N], "done"), v1.placeholder(tf.float32, [N, 2 * H], "state")
+    rows = [tf.squeeze(part, [1]) for part in tf.split(tf.reshape(tf.tanh(seen), [N, 1, D]), 1, 1)]
+    ends = [tf.squeeze(part, [1]) for part in tf.split(tf.reshape(done, [N, 1, 1]), 1, 1)]
+    c, h = tf.split(given, 2, 1)
+    for row, end in zip(rows, ends, strict=True):
+        c, h = lstm(row, c * (1 - end), h * (1 - end))
+    tf.concat([c, h], 1, "next")
+    tf.matmul(h, variable("output", H, V), name="policy")
+
+
+def stepped(model, rows):
+    """The outputs of every step by name, each [T, N, …], beginning with `rows` of every input."""
+    state, steps = None, []
+    for row in rows:
+        outputs, state = model.step(row, state)
+        steps.append(outputs)
+    return {name: np.stack([step[name].reshape(N, -1) for step in steps]) for name in steps[0]}
+
+
+def test_an_item_by_its_id_is_a_row_of_a_sequence(tmp_path):
+    model = reprise.restore(saved(tmp_path, recommender))
+    assert [(p.name, p.time_axis, p.batch_axis) for p in model.interface.inputs] == [("ids", 0, 1)]
+    assert [(p.role, p.shape) for p in model.interface.outputs] == [
+        ("logits", (None, None, V)),
+        ("probabilities", (None, None, V)),
+    ]
+    ids = np.random.default_rng(0).integers(0, V, (T, N)).astype(np.int32)
+    whole, _ = model.run(ids)
+    for name, steps in stepped(model, ids).items():
+        np.testing.assert_allclose(steps, whole[name], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(whole[model.interface.outputs[1].name].sum(-1), 1, rtol=1e-5)
+
+
+def test_one_call_is_one_step_where_no_input_has_time(tmp_path):
+    model = reprise.restore(saved(tmp_path, actor))
+    assert model.interface.steppable, model.interface.why_not
+    assert all(p.time_axis is None for p in model.interface.inputs)
+    random = np.random.default_rng(0)
+    seen, go, stop = random.normal(size=(N, D)).astype(np.float32), np.zeros(N, np.float32), np.ones(N, np.float32)
+    fresh, state = model.step({"seen": seen, "done": go})
+    later, _ = model.step({"seen": seen, "done": go}, state)
+    again, _ = model.step({"seen": seen, "done": stop}, state)
+    assert np.abs(later["policy"] - fresh["policy"]).max() > 1e-3
+    np.testing.assert_allclose(again["policy"], fresh["policy"], rtol=1e-5, atol=1e-6)
