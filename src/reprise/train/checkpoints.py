@@ -192,7 +192,10 @@ def _about(prefix: Path) -> dict[str, Any]:
         ) from error
     entries = meta.collection_def[COLLECTION].bytes_list.value
     if not entries:
-        raise ReadError(f"{path}: the collection {COLLECTION!r} is not there: `reprise train` did not write this file.")
+        raise ReadError(
+            f"{path}: the collection {COLLECTION!r} is not there: `reprise train` did not write this file. It trains on "
+            "from its own checkpoints only; the other commands take any."
+        )
     try:
         about: dict[str, Any] = json.loads(entries[0])
     except ValueError as error:

@@ -96,7 +96,7 @@ class Display:
         best = best_prefix(event)
         rows = {
             "ended": f"after step {event.step:,}: {event.why}",
-            "time": f"{_clock(event.seconds)}, {meter.mean_speed():,.0f} {meter.unit}/s while training",
+            "time": _clock(event.seconds) + meter.mean_speed(),
             **({"validation": meter.loss(event.best_loss)} if math.isfinite(event.best_loss) else {}),
             "best": str(best),
             **commands(event),
@@ -142,9 +142,9 @@ class _Meter:
         bits = f", {loss / math.log(2):.3f} bits per {per}"
         return f"loss {loss:.4f}" + ("" if self.forecast else bits)
 
-    def mean_speed(self) -> float:
-        """Tokens a second over all steps but the first."""
-        return self._tokens / max(self._seconds, 1e-9)
+    def mean_speed(self) -> str:
+        """Tokens a second over all steps but the first, if there are any."""
+        return f", {self._tokens / self._seconds:,.0f} {self.unit}/s while training" if self._seconds else ""
 
     def facts(self) -> str:
         """Loss, speed and time left."""
