@@ -293,6 +293,11 @@ def test_slices_with_all_their_masks(index, free):
     check(lambda x: eval(f"x[{index}]", {}, {"x": x}), normal(4, 3, 5), free=free)  # noqa: S307
 
 
+def test_the_axes_behind_an_ellipsis_are_counted():
+    check(lambda x: tf.expand_dims(x[..., 0, None], -1), normal(2, 3, 4), free=True)
+    check(lambda x: tf.expand_dims(x[1:, ..., :2], -2), normal(2, 3, 4), free=True)
+
+
 @pytest.mark.parametrize("index", ["n:", ":n", "n", ":, n", "n:n+1", "-n", ":, :n", "n-1:", "0:n, 1"])
 def test_slices_whose_bounds_are_computed(index):
     for n in (1, 2):

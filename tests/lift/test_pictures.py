@@ -86,6 +86,15 @@ def test_pictures_that_grow_whatever_their_size():
     check(build, normal(2, 3, 4, 4), normal(3, 3, 3, 4), free=(0,), atol=1e-5)
 
 
+def test_pictures_whose_sizes_follow_from_known_ones():
+    def build(x, kernel):
+        picture = tf.reshape(x, [-1, 3, 2, 4])
+        sizes = tf.shape(picture)
+        return tf.nn.conv2d_transpose(picture, kernel, tf.stack([sizes[0], sizes[1] + 2, sizes[2] + 1, 3]), 1, "VALID")
+
+    check(build, normal(2, 24), normal(3, 2, 3, 4), free=(0,), atol=1e-5)
+
+
 @pytest.mark.parametrize("free", [False, True])
 def test_blocks_that_become_rows_and_rows_that_become_blocks(free):
     for blocks, borders in (([2], [[1, 2]]), ([3, 2], [[0, 2], [1, 1]])):

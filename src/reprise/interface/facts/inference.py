@@ -69,7 +69,11 @@ class Inference:
     def content(self, value: Value) -> Array | None:
         """The elements of `value` if all of them are plain numbers, else None."""
         found = self.of(value).content
-        if found is None or found.dtype != object:
+        return None if found is None else self._numbers(found)
+
+    def _numbers(self, found: Array) -> Array | None:
+        """Content in which every size is known by now, as numbers."""
+        if found.dtype != object:
             return found
         resolved = [self.sizes.resolve(d) if isinstance(d, Dim) else d for d in found.ravel()]
         if any(isinstance(d, Dim) and not d.known for d in resolved):
@@ -119,8 +123,9 @@ class Inference:
 
     def _outputs(self, node: Node) -> list[Fact]:
         inputs = [self._known.get(v, UNKNOWN) for v in node.inputs]
-        if node.op in FOLDABLE and all(f.content is not None for f in inputs):
-            folded = fold(node, [f.content for f in inputs if f.content is not None])
+        if node.op in FOLDABLE:
+            contents = [n for f in inputs if f.content is not None and (n := self._numbers(f.content)) is not None]
+            folded = fold(node, contents) if len(contents) == len(inputs) else None
             if folded is not None:
                 return [Fact(tuple(dim(n) for n in a.shape), a if a.size <= SMALL else None) for a in folded]
         rule = self.rules.get(node.op)

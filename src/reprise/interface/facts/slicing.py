@@ -10,15 +10,15 @@ from reprise.graph import Node
 from reprise.interface.facts.inference import UNKNOWN, Dims, Fact, Inference, Rule
 from reprise.interface.sizes import Dim, dim
 
+_MASKS = ("begin", "end", "ellipsis", "shrink_axis", "new_axis")
+
 
 def _strided_slice(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     from_content = _sliced_content(node, inputs)
     if from_content is not None:
         return [from_content]
     shape = inputs[0].shape
-    if shape is None or any(node.attributes.get(m) for m in ("ellipsis_mask",)):
-        return [UNKNOWN]
-    return [Fact(_sliced_shape(facts, node, inputs, shape))]
+    return [UNKNOWN if shape is None else Fact(_sliced_shape(facts, node, inputs, shape))]
 
 
 def _sliced_content(node: Node, inputs: list[Fact]) -> Fact | None:
@@ -42,10 +42,15 @@ def _sliced_shape(facts: Inference, node: Node, inputs: list[Fact], shape: Dims)
     begin, end, strides = _places(inputs[1]), _places(inputs[2]), inputs[3].content
     if begin is None or end is None or strides is None:
         return None
-    masks = {m: int(node.attributes.get(f"{m}_mask", 0)) for m in ("begin", "end", "shrink_axis", "new_axis")}
+    masks = {m: int(node.attributes.get(f"{m}_mask", 0)) for m in _MASKS}
     sizes: list[Dim] = []
     axis = 0
     for i in range(len(begin)):
+        if masks["ellipsis"] >> i & 1:
+            named = sum(not masks["new_axis"] >> k & 1 for k in range(i + 1, len(begin)))
+            sizes += shape[axis : len(shape) - named]
+            axis = len(shape) - named
+            continue
         if masks["new_axis"] >> i & 1:
             sizes.append(Dim(1))
             continue
