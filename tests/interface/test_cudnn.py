@@ -152,7 +152,7 @@ def test_what_a_gradient_reads_is_still_there():
     b = model("gru")
     b("CudnnRNNBackprop", *(Value("rnn", k) for k in range(4)), name="gradient")
     graph = unfuse(b.graph()).graph
-    assert graph[graph["rnn"].inputs[3].node].op == "CudnnRNN"
+    assert len(graph["rnn"].inputs) == 5
     assert len(recurrences.find(analyse(graph))) == 1
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from reprise.interface.inline import RESULTS
 
 _H, _C = 1, 2  # which input, and which output, of the operator the states are
 _OUTPUTS = 5
+_HELD_BACK = "_CudnnRNNReserve"  # makes what only gradients read, which nothing here computes
 
 
 def write(stack: Stack, nodes: dict[str, Node]) -> None:
@@ -50,9 +51,9 @@ class _Writer:
         cells = [r.c for r in ran if r.c is not None]
         last_c = self._packed(_C, cells) if cells else stack.node.inputs[_C]
         results = (self._turned("output", x), self._packed(_H, [r.h for r in ran]), last_c)
-        file = self._scope.add(replace(stack.node, name=f"{self._scope.name}/file"))
-        reserved = (Value(file.node, i) for i in range(len(results), _OUTPUTS))  # gradients read it
-        return {**self._scope.nodes, stack.node.name: Node(stack.node.name, RESULTS, (*results, *reserved))}
+        held_back = self._scope.make("held_back", _HELD_BACK)
+        gradients = (Value(held_back.node, i) for i in range(len(results), _OUTPUTS))
+        return {**self._scope.nodes, stack.node.name: Node(stack.node.name, RESULTS, (*results, *gradients))}
 
     def _layer(self, place: int, x: Value, weights: Weights, *, backwards: bool) -> _Ran:
         stack, dtype = self._stack, self._stack.dtype
