@@ -91,6 +91,31 @@ def test_a_smoothed_loss_begins_after_the_scores():
     assert port.tensor in ("logits:0", "LogSoftmax:0")
 
 
+def test_of_a_mixture_the_weights_are_an_output_beside_the_means():
+    """The loss compares the targets with the means alone, and weighs what comes of it."""
+
+    def mixture(scores, targets):
+        means, weights = scores[:, :3], tf.exp(scores[:, 3:6], name="weights")
+        far = tf.square(tf.identity(means, "means") - tf.cast(targets, tf.float32)[:, None])
+        minimised(tf.reduce_mean(-tf.math.log(tf.reduce_sum(tf.exp(-far) * weights, 1) + 1e-8)))
+
+    assert {p.tensor for p in interface_of(model(mixture)).outputs} == {"means:0", "weights:0"}
+
+
+def test_what_is_compared_with_the_inputs_themselves_is_the_output():
+    """`mean(square(y[:, :-1] - x[:, 1:]))`: no placeholder holds targets."""
+
+    def graph():
+        x = v1.placeholder(tf.float32, [None, None, D], "x")
+        hidden, _ = rolled(lstm, tf.transpose(x, [1, 0, 2]), [tf.zeros([tf.shape(x)[0], H])] * 2)
+        y = tf.identity(tf.tensordot(tf.transpose(hidden, [1, 0, 2]), variable("output", H, D), 1), "y")
+        minimised(tf.reduce_mean(tf.square(y[:, :-1] - x[:, 1:])))
+
+    found = interface_of(graph)
+    assert [p.tensor for p in found.outputs] == ["y:0"]
+    assert [(p.tensor, p.time_axis) for p in found.inputs] == [("x:0", 1)]
+
+
 def test_names_decide_nothing():
     found = interface_of(model(measured, ids="initial_state"))
     assert [(p.tensor, p.role) for p in found.inputs] == [("initial_state:0", "tokens")]

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from reprise.graph import Node, Value
-from reprise.interface import memory
+from reprise.interface import memory, places
 from reprise.interface.axes import Axes
 from reprise.interface.encoders import still
 from reprise.interface.facts import ELEMENTWISE
@@ -62,6 +62,10 @@ def obstacle(
         why = memory.obstacle(structure, recurrence, outputs)
         if why:
             return why
+        fixed = [r.stacked for r in recurrence.reads if kinds.get(r.stacked.node, STILL) == STILL]
+        placed = next((v for v in fixed if places.differ(structure, axes, v, lambda n: kinds.get(n) == ROWS)), None)
+        if placed is not None:
+            return f"loop {recurrence.loop.name!r} reads {placed}, numbers of places in the sequence, beside its input"
     mixed = [k.why for v in outputs if (k := kinds.get(structure.result(v).node, STILL)).name == "mixed"]
     mixed += [k.why for r in used for read in r.reads if (k := kinds.get(read.stacked.node, STILL)).name == "mixed"]
     return mixed[0] if mixed else ""
@@ -152,11 +156,20 @@ def _of_node(structure: Structure, axes: Axes, node: Node, kinds: dict[str, Kind
         return ROWS
     if END in above:
         return Kind("mixed", f"{node.op} {node.name!r} joins every step with the last one")
-    return _of_rows(structure, axes, node, above)
+    return _placed(structure, axes, node, above, kinds) or _of_rows(structure, axes, node, above)
+
+
+def _placed(structure: Structure, axes: Axes, node: Node, above: list[Kind], kinds: dict[str, Kind]) -> Kind | None:
+    """The obstacle where rows meet what no step reaches and what is not the same at every step."""
+    fixed = [v for v, kind in zip(node.inputs, above, strict=True) if kind == STILL and places.has_time(axes, v)]
+    differ = (places.differ(structure, axes, v, lambda n: kinds.get(n) == ROWS) for v in fixed)
+    if node.op in _PARTITIONS or node.op == "_Results" or not any(differ):
+        return None
+    return Kind("mixed", f"{node.op} {node.name!r} joins each step with numbers of its place in the sequence")
 
 
 def _of_rows(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
-    keeps = _has_time(axes, Value(node.name)) or _is_part(structure, axes, node)
+    keeps = places.has_time(axes, Value(node.name)) or _is_part(structure, axes, node)
     if len(_timed(axes, Value(node.name))) > 1:  # each step beside each other
         return _mixed(node)
     rule = _RULES.get(node.op)
@@ -167,10 +180,6 @@ def _of_rows(structure: Structure, axes: Axes, node: Node, above: list[Kind]) ->
 
 def _mixed(node: Node) -> Kind:
     return Kind("mixed", f"{node.op} {node.name!r} computes with several steps at once")
-
-
-def _has_time(axes: Axes, value: Value) -> bool:
-    return any(axes.times & set(d.symbols) for d in axes.facts.shape(value) or ())
 
 
 def _is_part(structure: Structure, axes: Axes, node: Node) -> bool:
@@ -186,7 +195,7 @@ def _timed(axes: Axes, value: Value) -> list[int]:
 
 
 def _sliced(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
-    keeps = _has_time(axes, Value(node.name)) or _is_part(structure, axes, node)
+    keeps = places.has_time(axes, Value(node.name)) or _is_part(structure, axes, node)
     if node.op == "Slice":
         return ROWS if keeps else _mixed(node)
     strides, timed = axes.facts.content(node.inputs[3]), _timed(axes, node.inputs[0])
@@ -223,13 +232,13 @@ def _gathered(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -
         rank = len(axes.facts.shape(node.inputs[0]) or ())
         if axis is None or int(axis.ravel()[0]) % max(rank, 1) in _timed(axes, node.inputs[0]):
             return _mixed(node)
-    return ROWS if _has_time(axes, Value(node.name)) else _mixed(node)
+    return ROWS if places.has_time(axes, Value(node.name)) else _mixed(node)
 
 
 def _reshaped(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
     """Flattened and taken apart again, time stays where it was among the numbers, or rows of steps are mixed."""
     before, after = (_places(axes, v) for v in (node.inputs[0], Value(node.name)))
-    kept = _has_time(axes, Value(node.name)) and (before is None or before == after)
+    kept = places.has_time(axes, Value(node.name)) and (before is None or before == after)
     return ROWS if kept or _is_part(structure, axes, node) else _mixed(node)
 
 
@@ -246,12 +255,12 @@ def _places(axes: Axes, value: Value) -> list[tuple[int, str]] | None:
 
 
 def _matmul(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
-    return ROWS if above[1] == STILL and _has_time(axes, Value(node.name)) else _mixed(node)
+    return ROWS if above[1] == STILL and places.has_time(axes, Value(node.name)) else _mixed(node)
 
 
 def _einsum(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
     """A letter that is in the result is the same step on both sides."""
-    return ROWS if above.count(ROWS) == 1 and _has_time(axes, Value(node.name)) else _mixed(node)
+    return ROWS if above.count(ROWS) == 1 and places.has_time(axes, Value(node.name)) else _mixed(node)
 
 
 def _softmax(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
@@ -262,7 +271,7 @@ def _softmax(structure: Structure, axes: Axes, node: Node, above: list[Kind]) ->
 def _picture(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
     """A window one step wide sees each step alone; time may also be among the pictures, each seen alone too."""
     shape = axes.facts.shape(node.inputs[0])
-    if not shape or STILL in above[:1] or ROWS in above[1:] or not _has_time(axes, Value(node.name)):
+    if not shape or STILL in above[:1] or ROWS in above[1:] or not places.has_time(axes, Value(node.name)):
         return _mixed(node)
     first = 2 if node.attributes.get("data_format") in (b"NCHW", b"NCDHW") else 1
     windows, moves = _windows(axes, node, len(shape) - 2), node.attributes.get("strides") or (1,) * len(shape)
@@ -286,7 +295,7 @@ def _chosen(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> 
     """GatherNd of the last valid step of each row, when its places come from the lengths."""
     behind = {structure.graph[n].op for n in ancestors(structure, node.inputs[1:])}
     from_lengths = above[1] == STILL and bool(behind & {"Placeholder", "PlaceholderWithDefault"}) and "Sub" in behind
-    return END if from_lengths and not _has_time(axes, Value(node.name)) else _mixed(node)
+    return END if from_lengths and not places.has_time(axes, Value(node.name)) else _mixed(node)
 
 
 def _reversed(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:

@@ -1,0 +1,37 @@
+"""Which axis is time and which the batch, where the form of the state does not say it."""
+
+import pytest
+
+from tests.graphs import D, H, V, dense, interface_of, lstm, rolled
+from tests.tensorflow.building import tf, v1
+
+
+def packed(batch, steps):
+    """An LSTM whose state is one tensor [2, N, H]."""
+
+    def graph():
+        x, state = (v1.placeholder(tf.float32, s, n) for s, n in (([batch, steps, D], "x"), ([2, batch, H], "state")))
+        cell = lambda row, held: (tf.stack(lstm(row, *tf.unstack(held))),)  # noqa: E731
+        made, _ = rolled(cell, tf.transpose(x, [1, 0, 2]), [state])
+        flat = tf.reshape(made[:, 1], [-1, H])
+        tf.identity(dense("output", flat, V), "logits")
+
+    return graph
+
+
+@pytest.mark.parametrize("functional", [False, True])
+@pytest.mark.parametrize(("batch", "steps"), [(None, None), (3, None), (3, 7)])
+def test_the_batch_of_a_packed_state_is_that_of_what_is_read(batch, steps, functional):
+    found = interface_of(packed(batch, steps), functional=functional)
+    assert [(s.shape, s.batch_axis) for s in found.states] == [((2, None, H), 1)]
+    assert [(p.shape, p.time_axis, p.batch_axis) for p in found.inputs] == [((None, None, D), 1, 0)]
+    assert [(p.shape, p.rows) for p in found.outputs] == [((None, V), "time-major")]
+
+
+def test_rows_that_are_flattened_with_their_numbers_have_no_order():
+    def graph():
+        packed(None, None)()
+        tf.identity(tf.reshape(v1.get_default_graph().get_tensor_by_name("logits:0"), [-1]), "flat")
+
+    found = interface_of(graph, outputs=("flat:0",))
+    assert [(p.shape, p.rows) for p in found.outputs] == [((None,), None)]
