@@ -169,3 +169,23 @@ def test_a_state_as_long_as_the_source_takes_its_size_from_the_source(tmp_path):
     steps, last = by_steps(model, xs, None, memory)
     agree(steps, whole["y"])
     agree(last[long.name], ended[long.name])
+
+
+def autoencoder():
+    """A decoder of a code drawn by an encoder; its cost compares with its own inputs, and adds a divergence."""
+    rows = v1.placeholder(tf.float32, [None, None, D], "x")
+    source = v1.placeholder(tf.float32, [None, None, D], "source")
+    _, (last,) = rolled(lambda x, h: gru(x, h, "encoder"), source, [tf.zeros([tf.shape(source)[1], H])])
+    mean, spread = dense("mean", last, 3), dense("spread", last, 3)
+    code = mean + tf.exp(spread / 2) * tf.random.normal(tf.shape(mean))
+    hidden, _ = rolled(lambda x, h: gru(x, h, "decoder"), rows, [tf.tanh(dense("first", code, H))])
+    made = tf.tensordot(hidden, v1.get_variable("output", [H, D]), [[2], [0]], name="y")
+    divergence = -0.5 * tf.reduce_mean(1 + spread - mean**2 - tf.exp(spread))
+    tf.add(tf.reduce_mean((made - rows) ** 2), divergence, name="cost")
+
+
+def test_the_cost_of_an_autoencoder_is_no_output_and_its_decoder_is_stepped(tmp_path):
+    model = reprise.restore(saved(tmp_path, autoencoder))
+    assert [p.tensor for p in model.interface.outputs] == ["y:0"]
+    xs, first = numbers(T, N, D), model.initial_state(N).replace({"layer0.h": numbers(N, H, seed=1)})
+    agree(by_steps(model, xs, first)[0], model.run({"x": xs}, first)[0]["y"])

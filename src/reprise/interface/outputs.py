@@ -43,7 +43,8 @@ _ROUNDABOUT = frozenset("Identity Cast Squeeze Reshape Log LogSoftmax Transpose 
 
 #: What turns scores into a decision.
 _DECISIONS = DISCRETE | RANKING | frozenset("Round Rint Greater GreaterEqual Less LessEqual".split())
-_COST_STEPS = frozenset("Mean Sum Square SquaredDifference Sub Abs Neg Sqrt StridedSlice Slice".split())
+_COST_STEPS = frozenset("Mean Sum Square Pow SquaredDifference Sub Abs Neg Sqrt StridedSlice Slice".split())
+_COST_SUMS = frozenset("Add AddV2 AddN Mul".split())
 _LOSS_STEPS = frozenset("Log Log1p Sub Add AddV2 Neg Maximum Minimum ClipByValue Reshape Identity Mul".split())
 
 
@@ -99,9 +100,9 @@ def predictions(
     noise = Noise(structure, tuple(leaves))
     scores = [v for v in scoring or () if v.node in kinds.candidates]
     ends = [*scores, *(v for v in kinds.outputs() if not (scores and _only_rearranges(structure, v, scores)))]
-    found = [v for end in ends for v in _presented(structure, end, kinds, noise)] or [
-        v for end in ends if (v := _behind_cost(structure, end, kinds)) is not None
-    ]
+    found = [v for end in ends for v in _presented(structure, end, kinds, noise)]
+    if all(_only_rearranges(structure, v, leaves) for v in found):
+        found += [v for end in ends if _is_cost(structure, end) for v in _behind_cost(structure, end, kinds)]
     arrays = {w.carried.final for r in recurrences for w in r.writes}
     unique = [v for v in dict.fromkeys(found) if v not in arrays]
     finals = {c.final for r in recurrences for c in r.states}
@@ -305,7 +306,7 @@ def _presented(structure: Structure, value: Value, kinds: _Kinds, noise: Noise) 
         for made in (v for v in node.inputs if v.node in kinds.candidates):
             yield from _presented(structure, made, kinds, noise)
         return
-    if node.op in ("Mean", "Sum") and _reduces_all(structure, node):
+    if _is_cost(structure, value):
         return
     scored = _behind_loss(structure, value)
     if scored is not None:
@@ -342,14 +343,26 @@ def _behind_draw(structure: Structure, value: Value) -> bool:
     return node.op in _DECISIONS
 
 
-def _behind_cost(structure: Structure, value: Value, kinds: _Kinds) -> Value | None:
-    """What a cost is computed from whose targets are the inputs themselves: `mean(square(y[:, :-1] - x[:, 1:]))`."""
-    while structure.graph[value.node].op in _COST_STEPS:
-        computed = [v for v in structure.graph[value.node].inputs if v.node in kinds.candidates]
-        if len(computed) != 1:
-            return None
-        value = computed[0]
-    return value
+def _behind_cost(structure: Structure, value: Value, kinds: _Kinds) -> Iterator[Value]:
+    """What costs are computed from whose targets are the inputs themselves: `mean(square(y[:, :-1] - x[:, 1:]))`."""
+    node = structure.graph[value.node]
+    computed = [v for v in node.inputs if v.node in kinds.candidates]
+    if node.op in _COST_SUMS and _is_cost(structure, value):
+        for part in computed:
+            yield from _behind_cost(structure, part, kinds)
+    elif node.op not in _COST_STEPS:
+        yield value
+    elif len(computed) == 1:
+        yield from _behind_cost(structure, computed[0], kinds)
+
+
+def _is_cost(structure: Structure, value: Value) -> bool:
+    """Whether a value is a mean or sum of everything, or made of such alone: a cost beside the divergence of a code."""
+    node = structure.graph[structure.source(value).node]
+    if node.op in ("Mean", "Sum"):
+        return _reduces_all(structure, node)
+    moved = [v for v in node.inputs if structure.graph[structure.origin(v).node].op != "Const"]
+    return node.op in _COST_SUMS and bool(moved) and all(_is_cost(structure, v) for v in moved)
 
 
 def _reduces_all(structure: Structure, node: Node) -> bool:
