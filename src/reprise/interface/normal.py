@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from reprise.graph import Graph
 from reprise.interface.branches import decide
+from reprise.interface.entrances import part
 from reprise.interface.filled import shrink
 from reprise.interface.fused import unfuse
 from reprise.interface.handwritten import straighten
@@ -34,7 +35,7 @@ def normalise(graph: Graph) -> Normal:
     """`graph` with functional control flow, unrolled cells and fused operators as frames."""
     inlined = inline(graph)
     check(inlined)
-    decided = decide(inlined)
+    decided = decide(part(inlined))
     opened = open_windows(decided.graph)
     straight = straighten(opened.graph)
     unfused = unfuse(straight.graph)
