@@ -312,7 +312,9 @@ _RULES: dict[str, Callable[[Structure, Axes, Node, list[Kind]], Kind]] = {
     **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"), _matmul),
     "Einsum": _einsum,
     **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
-    **dict.fromkeys(("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MaxPool", "AvgPool"), _picture),
+    **dict.fromkeys(
+        ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MaxPool", "AvgPool", "MaxPool3D", "AvgPool3D"), _picture
+    ),
     **dict.fromkeys(_SLICES, _sliced),
     **dict.fromkeys(("Gather", "GatherV2", "ResourceGather"), _gathered),
     "Reshape": _reshaped,
