@@ -41,6 +41,9 @@ def test_a_resumed_run_is_the_run_that_never_stopped(tmp_path, monkeypatch, xla,
     resumed(parts, max_steps=147)
     resumed(parts, max_steps=170)
     assert_same_bits(variables(whole), variables(parts))
+    assert variables(parts)["trainer/best_step"] == 0, (
+        "the schedule measured nothing; where the parts ended is no record"
+    )
     ours, theirs = ([line for line in read_history(f / "run") if "loss" in line] for f in (whole, parts))
     assert len(ours) == 170
     assert ours == theirs

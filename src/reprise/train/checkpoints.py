@@ -193,8 +193,8 @@ def _about(prefix: Path) -> dict[str, Any]:
     entries = meta.collection_def[COLLECTION].bytes_list.value
     if not entries:
         raise ReadError(
-            f"{path}: the collection {COLLECTION!r} is not there: `reprise train` did not write this file. It trains on "
-            "from its own checkpoints only; the other commands take any."
+            f"{path}: the collection {COLLECTION!r} is not there: `reprise train` did not write this file. It goes "
+            "on from its own checkpoints only; the other commands take any."
         )
     try:
         about: dict[str, Any] = json.loads(entries[0])
