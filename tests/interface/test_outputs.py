@@ -171,3 +171,47 @@ def test_a_normal_draw_shows_its_mean_and_deviation():
         tf.add(mean, deviation * tf.random.normal(tf.shape(mean)), "action")
 
     assert [p.tensor for p in interface_of(model(policy)).outputs] == ["mean:0", "deviation:0"]
+
+
+def masked_before_the_layer(hidden, tokens):
+    hidden *= tf.expand_dims(v1.placeholder(tf.float32, [None, None], "mask"), 2)
+    return dense("output", tf.reshape(hidden, [-1, H]), V)
+
+
+def joined_with_a_row(hidden, tokens):
+    row = v1.placeholder(tf.float32, [None, D], "mask")
+    rows = tf.tile(tf.expand_dims(row, 1), [1, tf.shape(tokens)[1], 1])
+    return dense("output", tf.reshape(tf.concat([hidden, rows], 2), [-1, H + D]), V)
+
+
+@pytest.mark.parametrize("joined", [masked_before_the_layer, joined_with_a_row])
+@pytest.mark.parametrize("trained", [False, True])
+def test_what_joins_before_a_layer_with_weights_is_an_input(joined, trained):
+    def graph():
+        tokens, targets = (v1.placeholder(tf.int32, [None, None], name) for name in ("ids", "targets"))
+        rows = tf.transpose(tf.nn.embedding_lookup(variable("embedding", V, D), tokens), [1, 0, 2])
+        hidden, _ = rolled(lstm, rows, [tf.zeros([tf.shape(tokens)[0], H])] * 2)
+        logits = tf.identity(joined(tf.transpose(hidden, [1, 0, 2]), tokens), "logits")
+        if trained:
+            measured(logits, tf.reshape(targets, [-1]))
+
+    found = interface_of(graph)
+    assert [p.tensor for p in found.outputs] == ["logits:0"]
+    assert [p.name for p in found.inputs] == ["ids", "mask"]
+
+
+def policy(logits, taken):
+    """Gradients that a program fetches, to apply them later: they go back through the layers, with the targets."""
+    tf.gradients(tf.reduce_sum(tf.math.log(tf.nn.softmax(logits)) * tf.one_hot(taken, V)), v1.trainable_variables())
+
+
+def sums_by_product(logits, targets):
+    """How losses over some classes only sum their rows: by a product with ones."""
+    minimised(tf.reduce_mean(tf.matmul(logits * tf.one_hot(targets, V), tf.constant(1.0, shape=[V, 1]))))
+
+
+@pytest.mark.parametrize("after", [policy, sums_by_product, linear])
+def test_a_product_inside_a_loss_or_a_gradient_makes_no_input_of_a_target(after):
+    found = interface_of(model(after))
+    assert [p.name for p in found.inputs] == ["ids"]
+    assert found.outputs[0].tensor == "logits:0"

@@ -12,14 +12,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from reprise.graph import Node, Value
+from reprise.interface.conditions import conditions
 from reprise.interface.facts import Facts
+from reprise.interface.gradients import downstream, ones_that_are_applied
 from reprise.interface.influence import DISCRETE, RANKING, Influence, ancestors
 from reprise.interface.noise import Noise
 from reprise.interface.recurrences import Recurrence, grows
 from reprise.interface.states import writes_state
 from reprise.interface.structure import Structure
 from reprise.interface.types import dtype
-from reprise.tensors import Tensor
 
 #: Where values come from outside the graph. Each output of such a node is a source of its own.
 SOURCES = frozenset(
@@ -95,6 +96,10 @@ def predictions(
     leaves = {v: r for r in recurrences for v in _leaving(structure, r)}
     reached = Influence(structure, tuple(leaves))
     wanted = _wanted(structure, recurrences, from_sources, every) | {s for s in every if s in given}
+    lost = {n for names in (scoring or {}).values() for n in names} | {
+        n.name for n in structure.graph if n.op in _LOSSES
+    }
+    wanted |= conditions(structure, reached, from_sources, lost)
     foreign = sum(1 << i for i, s in enumerate(every) if s not in wanted)
     kinds = _Kinds(structure, reached, from_sources, foreign, {n for names in (scoring or {}).values() for n in names})
     noise = Noise(structure, tuple(leaves))
@@ -183,7 +188,7 @@ class _Kinds:
 
     def _remove_losses(self) -> None:
         """What is computed from a loss operator is no prediction even where its targets are the inputs themselves."""
-        lost = _downstream(self._structure, self._losses & self._recurrent)
+        lost = downstream(self._structure, self._losses & self._recurrent)
         self._foreign |= lost
         self.candidates -= lost
         self._lost = lost
@@ -193,9 +198,9 @@ class _Kinds:
 
         The second matters for losses that are linear in a prediction or target and whose shapes are all constants.
         """
-        roots = _ones_that_are_applied(self._structure) - self._before
-        self._gradient = _downstream(self._structure, roots)
-        return _downstream(self._structure, (self._foreign & self._recurrent) | roots)
+        roots = ones_that_are_applied(self._structure) - self._before
+        self._gradient = downstream(self._structure, roots)
+        return downstream(self._structure, (self._foreign & self._recurrent) | roots)
 
     def outputs(self) -> list[Value]:
         """Candidates that end a branch of the computation and are no part of the gradient, in the order of the file."""
@@ -267,28 +272,6 @@ class _Kinds:
         if value in self._targets:
             return True
         return value.node in self._foreign and value.node not in self._recurrent | self._after_loss
-
-
-def _downstream(structure: Structure, names: Collection[str]) -> set[str]:
-    """`names` and all nodes that are computed from them, through the back edges of loops too."""
-    found, pending = set(names), list(names)
-    while pending:
-        news = [c for c in structure.consumers[pending.pop()] if c not in found]
-        found.update(news)
-        pending += news
-    return found
-
-
-def _ones_that_are_applied(structure: Structure) -> set[str]:
-    """Names of `Fill(…, 1)` that updates of variables are computed from: dL/dL, where a gradient begins."""
-    updates = [n for n in structure.graph if n.op.startswith(("Apply", "ResourceApply", "SparseApply", "ScatterSub"))]
-    behind = ancestors(structure, [v for n in updates for v in n.inputs])
-    return {n for n in behind if structure.graph[n].op == "Fill" and _is_one(structure, structure.graph[n].inputs[1])}
-
-
-def _is_one(structure: Structure, value: Value) -> bool:
-    tensor = structure.graph[structure.origin(value).node].attributes.get("value")
-    return isinstance(tensor, Tensor) and tensor.size == 1 and tensor.load().item() == 1
 
 
 _STORES = ("Assign", "ResourceApply", "Apply", "ScatterUpdate", "AssignVariableOp", "Restore")
