@@ -42,6 +42,11 @@ def test_a_reshape_keeps_track_of_batch_and_time(targets, expected):
     assert shape_after(*targets) == expected
 
 
+def test_the_batch_of_one_that_a_file_bakes_in_is_told_apart_from_time():
+    assert shape_after([-1, H], [-1, 1, H], have=(T, 1, H)) == ["x.0", "x.1", "5"]
+    assert shape_after([1, -1, H], have=(1, H), free=(0,)) == ["1", "x.0", "5"]
+
+
 def test_parts_of_an_axis_that_is_not_free_are_numbers():
     assert shape_after([N, T, 2, 4], have=(N, T, 8)) == ["x.0", "x.1", "2", "4"]
     assert shape_after([N * T * 2, 4], have=(N, T, 8)) == ["2·x.0·x.1", "4"]
@@ -105,3 +110,39 @@ def test_sizes_that_are_fed_or_computed_keep_their_axes():
     facts = Facts(analyse(b.graph()))
     assert [str(d) for d in facts.shape(grouped)] == ["?batch_size:0", "?half:0", "10"]
     assert [str(d) for d in facts.shape(zeros)] == ["?batch_size:0", "5"]
+
+
+def repeated(times):
+    """What is known of a row after it was repeated, and of time T baked in, where the two are added."""
+    b = Builder()
+    row = b.placeholder("row", N, 1, H)
+    many = b("Tile", row, b.const(times), T="float32")
+    total = b("AddV2", b.placeholder("x", N, T, H), many, T="float32")
+    facts = Facts(analyse(b.graph()))
+    facts.give(Value("x"), facts.symbols("x", (N, T, H), (0, 1)))
+    return facts, many, total
+
+
+def test_a_row_that_is_repeated_for_every_step_is_as_long_as_the_sequence():
+    facts, many, total = repeated([1, T, 1])
+    assert str(facts.shape(total)[1]) == str(facts.shape(many)[1])
+    assert not facts.shape(many)[1].known
+
+
+def test_sizes_that_are_no_axis_of_the_model_are_the_numbers_of_the_file():
+    facts, many, _ = repeated([1, T, 1])
+    facts.shape(many)
+    facts.sizes.fix_all(but=["x.1"])
+    assert [str(d) for d in facts.shape(many)] == ["6", "4", "5"]
+
+
+@pytest.mark.parametrize(("padding", "sizes"), [(b"SAME", ["x.0", "2"]), (b"VALID", ["x.0", "1"])])
+def test_what_a_window_leaves_of_an_axis_that_may_be_free_is_known_by_the_size_of_the_file(padding, sizes):
+    b = Builder()
+    picture = b.placeholder("x", N, T, H, 1)
+    settings = {"padding": padding, "strides": (1, 2, 2, 1), "T": "float32"}
+    seen = b("Conv2D", picture, b.variable("window", 3, 3, 1, 1), **settings)
+    facts = Facts(analyse(b.graph()))
+    facts.give(Value("x"), facts.symbols("x", (N, T, H, 1), (0, 1)))
+    shape = facts.shape(seen)
+    assert [str(shape[0]), str(facts.sizes.nominal(shape[1]))] == sizes

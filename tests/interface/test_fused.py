@@ -142,6 +142,11 @@ def test_where_nothing_sees_beyond_the_end_of_a_row_its_state_is_that_of_its_own
         np.testing.assert_allclose(evaluate(graph, f"{name}:0", fed), rows, rtol=1e-5, atol=1e-6)
 
 
+def test_a_mask_over_what_is_zero_is_left_out():
+    """So the number of steps that a file bakes into it is no number of the model."""
+    assert unfuse(masked().graph()).graph["outputs"].inputs == (Value("lstm", 6),)
+
+
 def test_where_something_sees_beyond_the_end_of_a_row_all_rows_run_to_the_longest():
     b = masked(hidden=False)
     graph, fed = unfuse(b.graph()).graph, feeds(b) | {"lengths": np.array([1, 3], np.int32)}

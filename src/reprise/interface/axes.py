@@ -82,7 +82,9 @@ def read(
     }
     states = {c.entering: _batch_axes(facts, c, batch) for r in loops for c in r.states}
     facts = _facts(structure, loops, free, states, wanted, settings)
-    return Axes(facts, _times(structure, facts, recurrences), _batch(facts, loops))
+    times, batch = _times(structure, facts, loops), _batch(facts, loops)
+    facts.sizes.fix_all(but={*times, batch or ""})
+    return Axes(facts, _times(structure, facts, recurrences), batch)
 
 
 def _batch_axes(facts: Facts, carried: Carried, batch: str | None) -> tuple[int, ...]:

@@ -72,7 +72,7 @@ def unfuse(graph: Graph) -> Unfused:
 
 
 def _rewrite(graph: Graph, node: Node, nodes: dict[str, Node]) -> dict[str, Value]:
-    """Puts a frame in the place of one operator; gives the nodes that look up its last states, and those states."""
+    """Puts a frame in the place of one operator; gives the nodes that look up or hide rows of it, and what they are."""
     name, dtype = f"fused/{node.name}", dtype_of(graph, Value(node.name))
     longest, x, cell_state, output, weights, *peepholes, bias = node.inputs
     if node.op == "BlockLSTMV2":
@@ -105,7 +105,8 @@ def _rewrite(graph: Graph, node: Node, nodes: dict[str, Node]) -> dict[str, Valu
     for name in end.joined if end is not None else ():
         del nodes[name]  # nothing reads it any more, and beyond the end of a row it would hold other numbers
     looked_up = _last_rows(graph, node.name) if end is None else end.last
-    return {name: last[index] for name, index in looked_up.items()}
+    # The frame itself leaves zeros beyond the ends, and knows no length that a file has baked in its masks.
+    return {name: last[index] for name, index in looked_up.items()} | dict({} if end is None else end.hidden)
 
 
 def _settings(node: Node, dtype: str) -> dict[str, object]:

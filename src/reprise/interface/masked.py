@@ -24,11 +24,13 @@ class Ends:
         lengths: The number of steps of each row, or of all rows.
         last: Nodes that look up the last state of each row → which output is the sequence of these states.
         joined: Nodes that only those look into.
+        hidden: Nodes that put zeros beyond the ends → the sequence that they do it to.
     """
 
     lengths: Value
     last: Mapping[str, int] = field(default_factory=dict)
     joined: tuple[str, ...] = ()
+    hidden: Mapping[str, Value] = field(default_factory=dict)
 
 
 def ends(graph: Graph, node: Node, longest: Value, initial: Mapping[int, Value]) -> Ends:
@@ -43,6 +45,7 @@ def ends(graph: Graph, node: Node, longest: Value, initial: Mapping[int, Value])
     lengths = through(graph, counted.inputs[0], _TYPES)
     last: dict[str, int] = {}
     joined: list[str] = []
+    hidden: dict[str, Value] = {}
     for reader, made in _readers(graph, node.name):
         hides = reader.op == "Mul" and any(_is_mask(graph, v, lengths) for v in reader.inputs)
         candidates = [(n, v) for n, v in _readers(graph, reader.name)] if hides else [(reader, made)]
@@ -53,9 +56,10 @@ def ends(graph: Graph, node: Node, longest: Value, initial: Mapping[int, Value])
         }
         if not hides and not found:
             return Ends(longest)
+        hidden |= {reader.name: made} if hides else {}
         joined += found
         last |= {name: made.index for names in found.values() for name in names}
-    return Ends(lengths, last, tuple(joined))
+    return Ends(lengths, last, tuple(joined), hidden)
 
 
 def _readers(graph: Graph, name: str) -> list[tuple[Node, Value]]:

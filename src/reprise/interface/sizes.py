@@ -7,7 +7,7 @@ flattened, so `(N, T)` and `(T, N)` tell a batch-major from a time-major row axi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 
@@ -103,3 +103,10 @@ class Equalities:
         for name in self.resolve(size).symbols:
             if name in self._nominal:
                 self._bind(name, Dim(self._nominal[name]))
+
+    def fix_all(self, but: Collection[str]) -> None:
+        """Makes every symbol the number that the file baked in, where it did, the symbols in `but` aside."""
+        for name in list(self._nominal):
+            size = self._root(name)
+            if not set(size.symbols) & set(but):
+                self.fix(size)

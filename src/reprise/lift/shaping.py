@@ -12,6 +12,7 @@ from reprise.lift.block import onnx_type
 from reprise.lift.emitter import Operator, Site
 from reprise.lift.lookups import LOOKUPS
 from reprise.lift.scattering import SCATTERING
+from reprise.tensors import Array
 
 
 def _shape(site: Site) -> tuple[str, ...]:
@@ -149,7 +150,20 @@ def _fill(site: Site) -> str:
 
 
 def _tile(site: Site) -> str:
-    return site.one("Tile", site.input(0), site.int64(1))
+    times = site.known(1)
+    return site.one("Tile", site.input(0), site.int64(1) if times is None else _free_times(site, times))
+
+
+def _free_times(site: Site, times: Array) -> str:
+    """How often each axis is repeated; where that is a size that was set free, it is read from the inputs."""
+    shape = site.emitter.facts.shape(Value(site.node.name)) or ()
+    free = {i for i, d in enumerate(shape) if times[i] > 1 and len(d.symbols) == 1 and d.scale == 1}
+    if not free:
+        return site.block.ints(*(int(n) for n in times))
+    sizes = [site.emitter.size(shape[i] if i in free else Dim(int(n)), site.block) for i, n in enumerate(times)]
+    if None in sizes:
+        raise site.emitter.refusal(site.node, "repeats rows as often as a size that is not one of the inputs'")
+    return site.one("Concat", *(s for s in sizes if s is not None), axis=0)
 
 
 def _broadcast_to(site: Site) -> str:

@@ -138,7 +138,16 @@ def _tile(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     shape, times = inputs[0].shape, inputs[1].content
     if shape is None or times is None or len(times) != len(shape):
         return [UNKNOWN]
-    return [Fact(tuple(dim(t) if d == Dim(1) else d * dim(t) for d, t in zip(shape, times, strict=True)))]
+    return [
+        Fact(tuple(_repeated(facts, node, i, d, dim(t)) for i, (d, t) in enumerate(zip(shape, times, strict=True))))
+    ]
+
+
+def _repeated(facts: Inference, node: Node, axis: int, size: Dim, times: Dim) -> Dim:
+    """One row, repeated so often as the file has it: baked in, if it meets an axis whose size is so too."""
+    if facts.sizes.resolve(size) != Dim(1):
+        return size * times
+    return facts.sizes.symbol(f"{node.name}.{axis}", times.scale) if times.known and times.scale > 1 else times
 
 
 def _pad(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:

@@ -57,11 +57,15 @@ def _moved_over(facts: Inference, node: Node, size: Dim, axis: int, window: int)
     padding = node.attributes.get("padding")
     if (padding == b"SAME" and stride == 1) or (window == 1 and stride == 1 and padding == b"VALID"):
         return size
-    if size.known and padding == b"SAME":
-        return Dim(-(-size.scale // stride))
-    if size.known and window and padding == b"VALID":
-        return Dim((size.scale - window) // stride + 1)
-    return facts.fresh(node, axis)
+    now = facts.sizes.nominal(size)
+    count = None
+    if now is not None and padding == b"SAME":
+        count = -(-now // stride)
+    elif now is not None and window and padding == b"VALID":
+        count = (now - window) // stride + 1
+    if count is not None and size.known:
+        return Dim(count)
+    return facts.sizes.symbol(f"?{node.name}.{axis}", count)
 
 
 def _transposed(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:

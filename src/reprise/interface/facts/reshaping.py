@@ -62,7 +62,12 @@ def _equal_ends(factors: list[Dim], wanted: list[Dim]) -> tuple[list[Dim], list[
 
 
 def _take(facts: Inference, factors: list[Dim], wanted: Dim, end: int) -> Dim | None:
-    """Removes factors worth `wanted` from one end of `factors`; None, and nothing removed, where none are."""
+    """Removes factors worth `wanted` from one end of `factors`; None, and nothing removed, where none are.
+
+    An axis of one is the one that the file bakes in, if that is the next of several: `[T·N, D]` to `[-1, 1, D]`.
+    """
+    if wanted == Dim(1) and len(factors) > 1 and not factors[end].known and facts.sizes.nominal(factors[end]) == 1:
+        return factors.pop(end)
     before = list(factors)
     taken: list[Dim] = []
     target = facts.sizes.nominal(wanted)
