@@ -117,6 +117,21 @@ def test_numbers_that_do_not_fit_or_would_fill_the_memory_are_left_alone(op, inp
     assert fold(Node("x", op, (), (), attributes), [np.asarray(a) for a in inputs]) is None
 
 
+@pytest.mark.parametrize("mode", ["MIN_COMBINED", "MIN_FIRST", "SCALED"])
+@pytest.mark.parametrize("kind", [tf.quint8, tf.qint8, tf.quint16, tf.qint16])
+@pytest.mark.parametrize(("low", "high"), [(-1.3, 2.9), (-0.7, 0.1), (0.2, 1.0)])
+def test_quantized_numbers(mode, kind, low, high):
+    info = np.iinfo(kind.name.replace("q", ""))
+    whole = np.linspace(info.min, info.max, 50).astype(info.dtype)
+    with tf.Graph().as_default(), v1.Session() as session:
+        held = tf.bitcast(tf.constant(whole), kind)
+        right = session.run(raw.Dequantize(input=held, min_range=low, max_range=high, mode=mode))
+    node = Node("x", "Dequantize", (), (), {"mode": mode.encode()})
+    (made,) = fold(node, [whole, np.float32(low), np.float32(high)])
+    np.testing.assert_allclose(made, right, rtol=1e-6, atol=1e-6)
+    assert made.dtype == np.float32
+
+
 def test_divisions_into_equal_parts():
     assert_folds(lambda: raw.Split(axis=-1, value=np.arange(12).reshape(2, 6), num_split=3))
 

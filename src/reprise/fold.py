@@ -118,6 +118,24 @@ def _canonical_to_params(node: Node, inputs: list[Array]) -> Array:
     return np.concatenate([part.ravel() for part in inputs[3:]])
 
 
+def _dequantize(node: Node, inputs: list[Array]) -> Array:
+    """Whole numbers of a byte or two as the numbers of a range. Source: dequantize_op.cc (TensorFlow 1.15.5, 2.21)."""
+    whole, (low, high) = inputs[0], (np.float32(a.item()) for a in inputs[1:])
+    kind, mode = np.iinfo(whole.dtype), node.attributes.get("mode", b"MIN_COMBINED")
+    if node.attributes.get("axis", -1) != -1 or node.attributes.get("narrow_range"):
+        raise ValueError("a range for each channel")
+    numbers, steps = whole.astype(np.float32), np.float32(int(kind.max) - int(kind.min))
+    if mode == b"SCALED":
+        return numbers * (max(low / np.float32(kind.min), high / np.float32(kind.max)) if kind.min else high / steps)
+    if mode == b"MIN_COMBINED":
+        half = np.float32((steps + 1) / 2 if kind.min else 0)
+        return (numbers + half) * ((high - low) / steps) + low
+    if mode != b"MIN_FIRST":
+        raise ValueError("mode")
+    scale = np.float32((high - low) / np.float64(steps))
+    return np.round(low / scale) * scale + (numbers - np.float32(kind.min)) * scale
+
+
 def _invert(node: Node, inputs: list[Array]) -> Array:
     return np.argsort(inputs[0]).astype(inputs[0].dtype)
 
@@ -177,6 +195,7 @@ FOLDABLE: dict[str, Callable[[Node, list[Array]], Any]] = {
     "Split": _split,
     "SplitV": _split_by_sizes,
     **dict.fromkeys(("CudnnRNNCanonicalToParams", "CudnnRNNCanonicalToParamsV2"), _canonical_to_params),
+    "Dequantize": _dequantize,
     "Rank": lambda node, inputs: np.asarray(inputs[0].ndim, np.int32),
     "Pack": lambda node, inputs: np.stack(inputs, int(node.attributes.get("axis", 0))),
     "Range": _range,

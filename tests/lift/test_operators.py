@@ -426,3 +426,18 @@ def test_no_operator_is_forgotten():
     tests = Path(__file__).parent.glob("test_*.py")
     said = set(re.findall(r"\w+", "".join(t.read_text(encoding="utf-8") for t in tests)))
     assert set(OPERATORS) - said == set()
+
+
+def stood_for(quantized):
+    return raw.Dequantize(input=quantized, min_range=-1.0, max_range=2.0, mode="MIN_FIRST")
+
+
+def test_quantized_weights_are_the_numbers_that_they_stand_for():
+    with tf.Graph().as_default(), v1.Session() as session:
+        held = session.run(tf.bitcast(tf.constant([[0, 9, 255], [7, 8, 130]], tf.uint8), tf.quint8))
+    check(lambda x: tf.matmul(x, stood_for(tf.constant(held, tf.quint8))), normal(4, 2), free=True)
+
+
+def test_numbers_that_are_quantized_at_run_time_are_refused():
+    words = "reads quantized numbers that are no constants with one range"
+    assert_refused(lambda x: stood_for(tf.bitcast(tf.cast(x, tf.uint8), tf.quint8)), words, normal(4, 2))

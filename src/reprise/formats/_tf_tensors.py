@@ -14,7 +14,8 @@ from reprise.errors import DamagedFile
 from reprise.graph import ShapeAttribute
 from reprise.tensors import DTYPES, Array, Tensor
 
-#: The numbers of TensorFlow's DataType (`types.proto`).
+#: The numbers of TensorFlow's DataType (`types.proto`). A quantized number is the whole number that it is kept as; what
+#: it stands for, the operators say that are given its range.
 DATA_TYPES = {
     1: "float32",
     2: "float64",
@@ -26,12 +27,12 @@ DATA_TYPES = {
     8: "complex64",
     9: "int64",
     10: "bool",
-    11: "qint8",
-    12: "quint8",
-    13: "qint32",
+    11: "int8",
+    12: "uint8",
+    13: "int32",
     14: "bfloat16",
-    15: "qint16",
-    16: "quint16",
+    15: "int16",
+    16: "uint16",
     17: "uint16",
     18: "complex128",
     19: "float16",

@@ -19,6 +19,7 @@ _NUMBERS: dict[str, tuple[str, str]] = {
     ),
     "Where": ("", "int64"),
     "Bucketize": ("", "int32"),
+    "Dequantize": ("dtype", "float32"),
     "RandomUniformInt": ("Tout", "int32"),
     "BatchMatMulV3": ("Tout", "float32"),
 }

@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 
+from reprise.fold import fold
 from reprise.graph import Value
 from reprise.lift.block import computed, onnx_type
 from reprise.lift.emitter import Emit, Operator, Site
 from reprise.lift.functions import FUNCTIONS, number, same
 from reprise.lift.matrices import MATRICES
 from reprise.lift.random import RANDOM, certain_mask
+from reprise.tensors import Tensor
 
 
 def _passed(site: Site) -> str:
@@ -28,6 +30,16 @@ def _placeholder(site: Site) -> str:
 def _const(site: Site) -> str:
     tensor = site.attribute("value")
     return site.emitter.names.constant(tensor.load(), site.node.name)  # type: ignore[attr-defined]
+
+
+def _dequantize(site: Site) -> str:
+    """Quantized weights, as the numbers that they stand for."""
+    structure = site.emitter.structure
+    held = [structure.graph[structure.origin(v).node].attributes.get("value") for v in site.node.inputs]
+    made = fold(site.node, [t.load() for t in held if isinstance(t, Tensor)]) if len(held) == 3 else None
+    if made is None:
+        raise site.emitter.refusal(site.node, "reads quantized numbers that are no constants with one range")
+    return site.emitter.names.constant(made[0], site.node.name)
 
 
 def _variable(site: Site) -> str:
@@ -175,6 +187,7 @@ ARITHMETIC: dict[str, Operator] = {
     "IdentityN": Operator(lambda site: tuple(site.inputs())),
     **dict.fromkeys(("Placeholder", "PlaceholderV2", "PlaceholderWithDefault"), Operator(_placeholder)),
     "Const": Operator(_const),
+    "Dequantize": Operator(_dequantize, lazy=(0, 1, 2)),
     **dict.fromkeys(("Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"), Operator(_variable)),
     "ReadVariableOp": Operator(_read_variable),
     "Cast": Operator(_cast),

@@ -110,7 +110,7 @@ _OF_TWO = (
 )
 #: Operators that compute each element of what they make from those at the same place.
 ELEMENTWISE = frozenset((*_OF_ONE.split(), *_OF_TWO.split(), "AddN"))
-_OF_THE_SAME_SHAPE = "Softmax LogSoftmax Cumsum Cumprod ReverseSequence ReverseV2 Reverse Roll"
+_OF_THE_SAME_SHAPE = "Softmax LogSoftmax Cumsum Cumprod ReverseSequence ReverseV2 Reverse Roll Dequantize"
 
 ARITHMETIC: dict[str, Rule] = {
     **dict.fromkeys((*_OF_ONE.split(), *_OF_THE_SAME_SHAPE.split()), _elementwise),
