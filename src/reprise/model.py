@@ -289,9 +289,13 @@ class RecurrentModel:
         """As `sample`, symbol by symbol, for one or several samples at once."""
         return sampling.generate(self, length, **options)
 
-    def score(self, text: str, **options: Any) -> sampling.Score:
+    def score(self, text: str) -> sampling.Score:
         """How well the model predicts `text`."""
-        return sampling.score(self, text, **options)
+        return sampling.score(self, text)
+
+    def score_forecast(self, series: Array) -> sampling.ForecastScore:
+        """How well the model forecasts each row of `series` [T, D] from those before it."""
+        return sampling.score_forecast(self, series)
 
     def symbols(self) -> Vocabulary:
         """The vocabulary.

@@ -131,3 +131,21 @@ def test_a_path_with_nothing_there(reprise, tmp_path, command):
     assert result.code == 1
     assert result.err.startswith(f"reprise: {tmp_path / 'model.ckpt'}: no such file or folder")
     assert result.err.count("\n") == 1
+
+
+def test_a_forecast_is_scored_on_numbers_in_their_own_units(reprise, tmp_path):
+    from reprise.train import TrainConfig, train
+
+    rows = np.sin(np.arange(300) / 7)[:, None] * [1.0, 200.0]
+    data = tmp_path / "waves.csv"
+    np.savetxt(data, rows, delimiter=",", header="near,far", comments="")
+    sizes = {"rnn_size": 8, "num_layers": 1, "seq_length": 10, "batch_size": 2, "val_frac": 0.1, "max_steps": 2}
+    train(TrainConfig((str(data),), str(tmp_path / "run"), level="values", sample_length=0, **sizes))
+    assert f"reprise score {tmp_path / 'run' / 'model.ckpt-2'} data.csv" in (tmp_path / "run" / "README.md").read_text()
+
+    facts = json.loads(reprise("score", tmp_path / "run", data, "--json").out)
+    outputs, _ = package.restore(tmp_path / "run").run(rows[None].astype(np.float32))
+    expected = np.sqrt(((outputs["values"][0, :-1] - rows[1:]) ** 2).mean(axis=0))
+    assert facts["steps"] == 299
+    np.testing.assert_allclose([column["rmse"] for column in facts["columns"]], expected, rtol=1e-4)
+    assert "column far: root mean squared error " in reprise("score", tmp_path / "run", data).out

@@ -186,12 +186,12 @@ def reader(model: Steps[Any], rows: int) -> Reader:
             f"model: it cannot be stepped ({model.interface.why_not}), so it neither samples nor scores text; "
             "run() takes whole sequences"
         )
+    source, output = _input(model.interface), _output(model.interface)
     if model.vocabulary is None:
         raise VocabularyError(
             "vocabulary: the files have none; give the one that the model was trained with "
             "(vocabulary=, --vocabulary FILE)"
         )
-    source, output = _input(model.interface), _output(model.interface)
     for port in [source, output] if source.role == "one-hot" else [output]:
         if port.shape:
             _check_width(model.vocabulary, port, port.shape[-1])
@@ -209,7 +209,7 @@ def _output(interface: Interface) -> Port:
                     "say which when restoring (outputs=, --output)"
                 )
     raise CallError(
-        f"outputs: expected one with the role logits or probabilities, found {_listed(interface.outputs)}; "
+        f"outputs: expected one with the role logits or probabilities, found {listed(interface.outputs)}; "
         "it is no model of symbols, use step() or run()"
     )
 
@@ -219,11 +219,12 @@ def _input(interface: Interface) -> Port:
         case [port] if port.role in ("tokens", "one-hot"):
             return port
     raise CallError(
-        f"inputs: expected one with the role tokens or one-hot, found {_listed(interface.inputs)}; use step() or run()"
+        f"inputs: expected one with the role tokens or one-hot, found {listed(interface.inputs)}; use step() or run()"
     )
 
 
-def _listed(ports: Sequence[Port]) -> str:
+def listed(ports: Sequence[Port]) -> str:
+    """Names and roles, for messages."""
     return ", ".join(f"{p.name} ({p.role})" for p in ports) or "none"
 
 

@@ -152,9 +152,12 @@ def write_readme(event: Event) -> None:
 def commands(event: Finished) -> dict[str, str]:
     """The commands that go on from here: what for → command."""
     folder, prefix = event.folder, best_prefix(event)
-    use = {"run": f"reprise run {prefix} --inputs in.npz --outputs out.npz"}
+    forecast = {
+        "run": f"reprise run {prefix} --inputs in.npz --outputs out.npz",
+        "score": f"reprise score {prefix} data.csv",
+    }
     return {
-        **(use if event.forecast else {"sample": f"reprise sample {prefix} --length 600 --temperature 0.8"}),
+        **(forecast if event.forecast else {"sample": f"reprise sample {prefix} --length 600 --temperature 0.8"}),
         "resume": f"reprise train --out {folder} --resume{event.more}",
         "export": f"reprise export {prefix} {folder / 'model.onnx'} --to onnx",
     }

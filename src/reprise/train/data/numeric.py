@@ -110,6 +110,24 @@ class NumericCorpus:
         return training_and_validation(self.train, self.validation, batch, seq_length)
 
 
+def read_series(
+    sources: Source | Iterable[Source],
+    *,
+    columns: Sequence[str] | None = None,
+    header: bool | None = None,
+    encoding: str = "utf-8",
+) -> tuple[tuple[str, ...], tuple[Array, ...]]:
+    """The names of the columns, and independent series of float64 [M, D] as they stand in the files.
+
+    Arguments and errors are those of `read_numeric`.
+    """
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as spool:
+        documents = find_documents(sources, Path(spool))
+        read = [_read(document, columns, text_encoding(encoding), header=header) for document in documents]
+    names = _agreed(documents, [found for found, _ in read])
+    return names, tuple(chain.from_iterable(series for _, series in read))
+
+
 def read_numeric(
     sources: Source | Iterable[Source],
     *,
@@ -140,15 +158,11 @@ def read_numeric(
     """
     if not 0 <= val_frac < 1:
         raise CallError(f"corpus: --val-frac {val_frac} must be 0 or more and below 1")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as spool:
-        documents = find_documents(sources, Path(spool))
-        read = [_read(document, columns, text_encoding(encoding), header=header) for document in documents]
-    names = _agreed(documents, [found for found, _ in read])
-    raw = tuple(chain.from_iterable(series for _, series in read))
+    names, raw = read_series(sources, columns=columns, header=header, encoding=encoding)
     if normalisation is None:
         rows = np.concatenate(_split(raw, val_frac)[0] or raw)
         if not len(rows):
-            raise CallError(f"corpus: {documents[0].name} holds no time step")
+            raise CallError("corpus: it holds no time step")
         normalisation = Normalisation.of(names, rows)
     elif normalisation.columns != names:
         raise CallError(

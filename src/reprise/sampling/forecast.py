@@ -1,0 +1,104 @@
+"""How well a model of numbers forecasts a series: what it gives after a row is taken for the next row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reprise.errors import CallError
+from reprise.sampling.symbols import Interface, Port, Steps, listed
+from reprise.tensors import DTYPES, Array
+
+_MOST_STEPS = 1024  # of one call, so that memory does not grow with the series
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastScore:
+    """How well a model forecasts a series one step ahead.
+
+    Attributes:
+        rmse: The root of the mean squared error of each column, in the units of the series.
+        rmse_unchanged: That of the forecast that every row is as the one before: what a useful model stays below.
+        steps: How many rows were forecast: all but the first, which is only read.
+    """
+
+    rmse: tuple[float, ...]
+    rmse_unchanged: tuple[float, ...]
+    steps: int
+
+
+def score_forecast(model: Steps[Any], series: Array) -> ForecastScore:
+    """How well `model` forecasts each row of `series` from all before it: the state is carried through.
+
+    Args:
+        model: Can be stepped, reads D numbers a step and gives D.
+        series: [T, D], or [T] where D is 1, in the units that the model reads.
+
+    Raises:
+        CallError: The model is no such model, or the series does not fit it.
+    """
+    source, output = _ports(model.interface)
+    rows = np.asarray(series, np.float64)
+    rows = rows[:, None] if rows.ndim == 1 else rows
+    width = source.shape[-1]
+    if rows.ndim != 2 or len(rows) < 2 or (width is not None and rows.shape[1] != width):
+        raise CallError(
+            f"series: expected [T, {width or 'D'}] numbers with at least 2 rows, of which the first is only read, "
+            f"found shape {list(np.shape(series))}"
+        )
+    errors, state = [], model.initial_state(_rows(source))
+    for start in range(0, len(rows) - 1, _MOST_STEPS):
+        chunk = rows[start : min(start + _MOST_STEPS, len(rows) - 1)]
+        given, state = _forecast(model, source, output, chunk, state)
+        errors.append(np.square(given - rows[start + 1 : start + 1 + len(chunk)]).sum(axis=0))
+    steps = len(rows) - 1
+    unchanged = np.sqrt(np.square(np.diff(rows, axis=0)).mean(axis=0))
+    return ForecastScore(tuple(np.sqrt(np.sum(errors, axis=0) / steps).tolist()), tuple(unchanged.tolist()), steps)
+
+
+def _ports(interface: Interface) -> tuple[Port, Port]:
+    if not interface.steppable:
+        raise CallError(f"model: it cannot be stepped ({interface.why_not}), so it forecasts nothing; use run()")
+    sources = [p for p in interface.inputs if p.role != "lengths"]
+    fitting = [p for p in interface.outputs if sources and p.shape and p.shape[-1] == sources[0].shape[-1]]
+    if len(sources) != 1 or sources[0].role in ("tokens", "one-hot") or len(fitting) != 1:
+        raise CallError(
+            "model: expected one input of numbers and one output as wide, found "
+            f"{listed(interface.inputs)} and {listed(interface.outputs)}; use step() or run()"
+        )
+    return sources[0], fitting[0]
+
+
+def _forecast(model: Steps[Any], source: Port, output: Port, rows: Array, state: Any) -> tuple[Array, Any]:
+    """What the model gives after each of the rows [K, D], and the state."""
+    whole = source.time_axis is not None and source.shape[source.time_axis] is None and output.time_axis is not None
+    if whole:
+        outputs, state = model.run({source.name: _fed(source, rows, source.time_axis)}, state)
+        return _first_row(outputs[output.name], output.batch_axis).reshape(rows.shape), state
+    given = []
+    for row in rows:
+        outputs, state = model.step({source.name: _fed(source, row[None], None)}, state)
+        given.append(np.asarray(outputs[output.name]).reshape(-1, rows.shape[1])[0])
+    return np.stack(given), state
+
+
+def _fed(port: Port, rows: Array, time_axis: int | None) -> Array:
+    """The rows [K, D] in the layout of an input, the same in every row of its batch; K is 1 without a time axis."""
+    if port.batch_axis is None:
+        data = rows if time_axis is not None else rows[0]
+    else:
+        axis = 0 if time_axis is None or port.batch_axis < time_axis else 1
+        data = np.repeat(np.expand_dims(rows, axis), _rows(port), axis=axis)
+        data = data if time_axis is not None else data[:, 0]
+    return data.astype(DTYPES[port.dtype])
+
+
+def _first_row(values: Array, batch_axis: int | None) -> Array:
+    return np.asarray(values) if batch_axis is None else np.take(values, 0, axis=batch_axis)
+
+
+def _rows(port: Port) -> int:
+    """How many rows to feed: one, or as many as the file fixed."""
+    return 1 if port.batch_axis is None else port.shape[port.batch_axis] or 1
