@@ -1,5 +1,6 @@
 """Which tensors a user wants, told from what training, measuring and sampling hang on them."""
 
+import numpy as np
 import pytest
 
 from reprise.errors import AmbiguousInterface, CallError, NoRecurrence
@@ -162,6 +163,29 @@ def test_loops_that_only_count_or_add_carry_no_state(functional):
 
     with pytest.raises(NoRecurrence, match="carries no state from step to step"):
         interface_of(counting, functional=functional)
+
+
+def test_steps_written_out_that_are_not_alike_are_refused_with_that_reason():
+    """A clockwork recurrence: at some steps a part of the state stays as it is."""
+
+    def clockwork():
+        x, h = v1.placeholder(tf.float32, [None, 4, D]), v1.placeholder(tf.float32, [None, H])
+        first, recurrent = variable("first", D, H), variable("recurrent", H, H) * np.tri(H, dtype="float32")
+        for t, kept in enumerate((0, 3, 1, 3)):
+            new = tf.tanh(tf.matmul(x[:, t], first) + tf.matmul(h, recurrent))
+            h = tf.concat([new[:, kept:], h[:, :kept]], 1) if kept else new
+        tf.identity(dense("output", h, V), "logits")
+
+    with pytest.raises(NoRecurrence, match=r"multiplies .* with mul:0 4 times in turn .* but these are not alike"):
+        interface_of(clockwork)
+
+
+def test_a_temperature_that_fills_a_row_leaves_the_scores_as_they_are():
+    def heated(logits, targets):
+        tf.nn.softmax(tf.divide(logits, tf.fill([V], v1.placeholder(tf.float32, [], "temperature"))))
+
+    (setting,) = interface_of(model(heated)).settings
+    assert (setting.name, setting.value) == ("temperature", 1.0)
 
 
 def test_a_normal_draw_shows_its_mean_and_deviation():

@@ -17,6 +17,9 @@ from reprise.interface.normal import normalise
 from reprise.interface.recurrences import Recurrence
 from reprise.interface.structure import Structure, analyse
 
+_PRODUCTS = frozenset("MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3".split())
+_VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
+
 
 def discover(graph: Graph, choices: Choices | None = None) -> Discovery:
     """The recurrent interface of `graph`; time is linear in its size.
@@ -35,7 +38,7 @@ def discover(graph: Graph, choices: Choices | None = None) -> Discovery:
     structure = analyse(normal.graph)
     found = recurrences.find(structure)
     if not found:
-        raise NoRecurrence(_without_recurrence(graph, normal.unread))
+        raise NoRecurrence(_without_recurrence(structure, graph, normal.unread))
     notes = normal.notes
     opened = open_feedback(structure, found)
     if opened is not None:
@@ -45,17 +48,45 @@ def discover(graph: Graph, choices: Choices | None = None) -> Discovery:
     return describe(structure, used, wanted, choices, (*notes, *why))
 
 
-def _without_recurrence(graph: Graph, unread: tuple[str, ...]) -> str:
+def _without_recurrence(structure: Structure, graph: Graph, unread: tuple[str, ...]) -> str:
     loops = sum(n.op in ("LoopCond", "While", "StatelessWhile") for n in graph)
-    products = sum(n.op in ("MatMul", "BatchMatMul", "BatchMatMulV2") for n in graph)
+    products = sum(n.op in _PRODUCTS for n in graph)
     seen = f"{len(graph.nodes)} nodes, {products} matrix products, {loops} loops"
     if unread:
         return f"no recurrence of the graph can be read ({seen}): {'; '.join(unread)}"
+    repeated = _in_turn(structure)
+    if repeated:
+        weight, times = repeated
+        return (
+            f"the graph multiplies what it computes with {weight} {times} times in turn ({seen}), as steps do that are "
+            "written out one after the other, but these are not alike, so no one of them stands for the others: some "
+            "compute parts of the state that others leave as they are, or the layers are joined in another way. Save "
+            "the model with a loop, or with steps that all compute the same."
+        )
     return (
         f"the graph carries no state from step to step ({seen}): no loop variable, repeated cell or fused operator "
         "whose next value depends on its last. It is a feed-forward model, or only a part of the recurrent one was "
         "saved."
     )
+
+
+def _in_turn(structure: Structure) -> tuple[Value, int] | None:
+    """The factor that most products share of which each is computed from the others, and how many they are."""
+    products: dict[Value, list[Value]] = {}
+    for name in structure.order:
+        node = structure.graph[name]
+        factors = [structure.origin(v) for v in node.inputs[:2]] if node.op in _PRODUCTS else []
+        for factor in dict.fromkeys(factors):
+            products.setdefault(factor, []).append(Value(name))
+    chains = {w: made for w, made in products.items() if len(made) > 2 and _is_chain(structure, made)}
+    most = max(chains, key=lambda w: len(chains[w]), default=None)
+    return None if most is None else (most, len(chains[most]))
+
+
+def _is_chain(structure: Structure, products: Sequence[Value]) -> bool:
+    """Whether the last product is computed from all the others."""
+    *before, last = products
+    return {v.node for v in before} <= ancestors(structure, [last])
 
 
 def _choose(
@@ -183,4 +214,4 @@ def _is_within(structure: Structure, one: _Group, other: _Group) -> bool:
 
 
 def _weights(structure: Structure, group: _Group) -> set[str]:
-    return {n for n in _behind(structure, group) if structure.graph[n].op in ("Variable", "VariableV2", "VarHandleOp")}
+    return {n for n in _behind(structure, group) if structure.graph[n].op in _VARIABLES}

@@ -94,7 +94,7 @@ def _passed_on(structure: Structure, name: str) -> dict[str, bool]:
     return found
 
 
-_PASSING = frozenset("Identity Enter Switch Cast Merge Reshape".split())
+_PASSING = frozenset("Identity Enter Switch Cast Merge Reshape ExpandDims Fill".split())
 
 
 def _is_one(structure: Structure, value: Value) -> bool:
