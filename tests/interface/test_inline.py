@@ -1,5 +1,6 @@
 """Functional control flow as dataflow: every call, branch and loop has one meaning, and a library cannot run away."""
 
+import numpy as np
 import pytest
 
 from reprise.errors import DiscoveryError
@@ -7,6 +8,7 @@ from reprise.graph import Function, FunctionName, Graph, Node, Value
 from reprise.interface import inline as unfolding
 from reprise.interface.inline import inline
 from reprise.interface.structure import InBranch, InLoop, analyse
+from reprise.tensors import in_memory
 
 
 def function(name, arguments, results, *nodes):
@@ -60,6 +62,50 @@ def test_a_loop_is_a_frame():
     assert structure.unchanged(loop.carried[1].entering) == Value("n")
     assert structure.context(Value("w/body/twice")) == (InLoop("w"),)
     assert structure.result(Value("w", 0)) == loop.carried[0].final
+
+
+@pytest.mark.parametrize(("index", "expected"), [(0, 10), (1, 100), (2, 1000), (7, 1000), (-1, 1000)])
+def test_of_several_branches_the_index_chooses_one_and_any_other_index_the_last(index, expected):
+    names = [f"times_{10**k}" for k in (1, 2, 3)]
+    bodies = [
+        function(name, ("a",), ("made",), node("by", "Const", value=in_memory(np.asarray(10**k))), times_by)
+        for k, name in enumerate(names, 1)
+    ]
+    case = node("case", "Case", "i", "x", branches=tuple(FunctionName(n) for n in names))
+    found = inline(graph(X, node("i", "Placeholder"), case, functions=bodies))
+    assert {n.op for n in found} <= {
+        "Placeholder",
+        "Const",
+        "Equal",
+        "Sub",
+        "Switch",
+        "Identity",
+        "Mul",
+        "Merge",
+        "_Results",
+    }
+    assert chosen(found, Value("case"), {"x": 1, "i": index}) == expected
+
+
+times_by = node("made", "Mul", "a", "by")
+
+
+def chosen(graph, value, fed):
+    """What a graph of branches makes, worked out along the sides that are taken."""
+    node = graph[value.node]
+    if node.op == "Merge":
+        return next((s for v in node.inputs if (s := chosen(graph, v, fed)) is not None), None)
+    inputs = [chosen(graph, v, fed) for v in node.inputs]
+    if node.op == "_Results":
+        return inputs[value.index]
+    if None in inputs or any(chosen(graph, Value(c), fed) is None for c in node.controls):
+        return None
+    if node.op == "Switch":
+        return inputs[0] if bool(inputs[1]) == bool(value.index) else None
+    if node.op == "Const":
+        return node.attributes["value"].load().item()
+    operators = {"Equal": lambda a, b: a == b, "Sub": lambda a, b: a - b, "Mul": lambda a, b: a * b}
+    return fed[node.name] if node.op == "Placeholder" else operators.get(node.op, lambda a: a)(*inputs)
 
 
 def test_a_branch_lies_on_its_side():

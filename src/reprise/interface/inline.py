@@ -1,8 +1,8 @@
 """Functional control flow rewritten as dataflow, so that one analysis serves both of TensorFlow's generations.
 
-`While` becomes a frame (Enter, Merge, Switch, LoopCond, NextIteration, Exit), `If` and `Case` of two branches become
-Switch and Merge, a function call becomes the nodes of its body. The replaced node stays as an operator `_Results`
-that passes its inputs through, so that every tensor name of the file keeps its meaning.
+`While` becomes a frame (Enter, Merge, Switch, LoopCond, NextIteration, Exit), `If` becomes Switch and Merge, `Case` an
+`If` for each branch but the last, a function call becomes the nodes of its body. The replaced node stays as an operator
+`_Results` that passes its inputs through, so that every tensor name of the file keeps its meaning.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from reprise.errors import DiscoveryError
 from reprise.graph import Function, FunctionName, Graph, Node, Value
+from reprise.tensors import in_memory
 
 RESULTS = "_Results"
 LOOPS = frozenset({"While", "StatelessWhile"})
 BRANCHES = frozenset({"If", "StatelessIf"})
+CASES = frozenset({"Case", "StatelessCase"})
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 
 # A library may call itself, or double at every level; real files stay far below both.
@@ -29,7 +33,7 @@ def inline(graph: Graph) -> Graph:
     Raises:
         DiscoveryError: A function is missing, calls itself, or the result would be unreasonably large.
     """
-    if not any(n.op in LOOPS | BRANCHES | CALLS or n.op in graph.functions for n in graph):
+    if not any(n.op in LOOPS | BRANCHES | CASES | CALLS or n.op in graph.functions for n in graph):
         return graph
     nodes: dict[str, Node] = {}
     pending = [(n, 0) for n in reversed(tuple(graph.nodes.values()))]
@@ -53,6 +57,8 @@ def _expand(node: Node, functions: Mapping[str, Function]) -> Iterator[Node]:
         yield from _loop(node, _called(node, "cond", functions), _called(node, "body", functions))
     elif node.op in BRANCHES:
         yield from _branch(node, _called(node, "then_branch", functions), _called(node, "else_branch", functions))
+    elif node.op in CASES:
+        yield from _case(node, functions)
     elif node.op in CALLS:
         yield from _call(node, _called(node, "f", functions))
     elif node.op in functions:
@@ -62,7 +68,10 @@ def _expand(node: Node, functions: Mapping[str, Function]) -> Iterator[Node]:
 
 
 def _called(node: Node, attribute: str, functions: Mapping[str, Function]) -> Function:
-    name = node.attributes.get(attribute)
+    return _function(node, node.attributes.get(attribute), attribute, functions)
+
+
+def _function(node: Node, name: object, attribute: str, functions: Mapping[str, Function]) -> Function:
     if not isinstance(name, FunctionName) or name.name not in functions:
         raise DiscoveryError(f"node {node.name!r} ({node.op}): its function {attribute!r} is not in the file's library")
     return functions[name.name]
@@ -118,6 +127,35 @@ def _branch(node: Node, then: Function, otherwise: Function) -> Iterator[Node]:
         yield Node(f"{node.name}/Merge_{k}", "Merge", (b, a))
         merged.append(Value(f"{node.name}/Merge_{k}"))
     yield _results(node, merged)
+
+
+def _case(node: Node, functions: Mapping[str, Function]) -> Iterator[Node]:
+    """The first branch for index 0, or the others with an index one lower; the last is also for any other index."""
+    branches = node.attributes.get("branches")
+    if not isinstance(branches, tuple) or not branches:
+        raise DiscoveryError(f"node {node.name!r} ({node.op}): it has no branches; the file is damaged")
+    first = _function(node, branches[0], "branches", functions)
+    index, *inputs = node.inputs
+    if len(branches) == 1:
+        yield from _call(replace(node, inputs=tuple(inputs)), first)
+        return
+    zero = Node(f"{node.name}/zero", "Const", (), (), {"dtype": "int32", "value": in_memory(np.asarray(0, np.int32))})
+    is_first = Node(f"{node.name}/is_first", "Equal", (index, Value(zero.name)), (), {"T": "int32"})
+    yield from (zero, is_first)
+    others = _others(node, len(inputs), len(first.results))
+    then = replace(first, arguments=("index", *first.arguments))
+    yield from _branch(replace(node, inputs=(Value(is_first.name), index, *inputs)), then, others)
+
+
+def _others(node: Node, inputs: int, results: int) -> Function:
+    """A function of the index and the inputs of a Case that does what its branches from the second on do."""
+    arguments = ("index", *(f"input_{k}" for k in range(inputs)))
+    one = Node("one", "Const", (), (), {"dtype": "int32", "value": in_memory(np.asarray(1, np.int32))})
+    lower = Node("lower", "Sub", (Value("index"), Value("one")), (), {"T": "int32"})
+    values = (Value("lower"), *(Value(a) for a in arguments[1:]))
+    rest = Node("others", node.op, values, (), {**node.attributes, "branches": node.attributes["branches"][1:]})
+    made = {n.name: n for n in (*(Node(a, "_Arg") for a in arguments), one, lower, rest)}
+    return Function(f"{node.name}/others", arguments, tuple(Value("others", k) for k in range(results)), made)
 
 
 def _loop(node: Node, condition: Function, body: Function) -> Iterator[Node]:
