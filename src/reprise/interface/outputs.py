@@ -37,7 +37,7 @@ _SIDE_EFFECTS = frozenset(
 _LOSSES = frozenset(
     "SparseSoftmaxCrossEntropyWithLogits SoftmaxCrossEntropyWithLogits L2Loss CTCLoss InTopK InTopKV2".split()
 )
-_JOINS = frozenset("Pack Stack ConcatV2 Concat".split())
+_JOINS = frozenset("Pack ConcatV2 Concat".split())
 _MOVES = frozenset("Reshape ExpandDims Squeeze Transpose StridedSlice Slice GatherNd TensorListStack".split())
 _ROUNDABOUT = frozenset("Identity Cast Squeeze Reshape Log LogSoftmax Transpose StridedSlice Max Min".split())
 

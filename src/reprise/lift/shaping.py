@@ -246,7 +246,7 @@ SHAPING: dict[str, Operator] = {
     "Transpose": Operator(_transpose, lazy=(1,)),
     "ConcatV2": Operator(_concat),
     "Concat": Operator(_concat, lazy=(0,)),
-    **dict.fromkeys(("Pack", "Stack"), Operator(_pack)),
+    "Pack": Operator(_pack),
     "Unpack": Operator(_unpack),
     "Split": Operator(_split, lazy=(0,)),
     "SplitV": Operator(_split_v, lazy=(1, 2)),

@@ -169,7 +169,7 @@ def _widened(facts: Inference, node: Node, axis: int, size: Dim, added: int) -> 
 
 LAYOUT: dict[str, Rule] = {
     **dict.fromkeys(("Concat", "ConcatV2"), _concat),
-    **dict.fromkeys(("Pack", "Stack"), _pack),
+    "Pack": _pack,
     "Unpack": _unpack,
     **dict.fromkeys(("Split", "SplitV"), _split),
     "Transpose": _transpose,

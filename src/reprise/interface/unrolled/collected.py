@@ -80,7 +80,7 @@ def _together(view: View, steps: Steps, value: Value, inside: set[str]) -> Itera
 
 
 def _parts(view: View, node: Node) -> tuple[tuple[Value, ...], Collected, int | None]:
-    if node.op in ("Pack", "Stack"):
+    if node.op == "Pack":
         return node.inputs, Collected.PACKED, int(node.attributes.get("axis", 0))
     if node.op not in ("Concat", "ConcatV2"):
         return (), Collected.JOINED, None

@@ -51,7 +51,7 @@ def _gathered(view: View, value: Value) -> Iterator[str]:
     """Nodes that put one value together with nothing: TensorFlow writes the concatenation of one as Identity."""
     for name, _ in view.readers.get(value, ()):
         node = view.graph.nodes[name]
-        if node.op == "Identity" or (node.op in ("Pack", "Stack") and len(node.inputs) == 1):
+        if node.op == "Identity" or (node.op == "Pack" and len(node.inputs) == 1):
             yield name
 
 
