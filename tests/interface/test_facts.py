@@ -146,3 +146,37 @@ def test_what_a_window_leaves_of_an_axis_that_may_be_free_is_known_by_the_size_o
     facts.give(Value("x"), facts.symbols("x", (N, T, H, 1), (0, 1)))
     shape = facts.shape(seen)
     assert [str(shape[0]), str(facts.sizes.nominal(shape[1]))] == sizes
+
+
+def batch_of_one_after(build):
+    """The batch of x [1, T, H] that a file bakes in, once `build` has used x: 1 again, or still free."""
+    b = Builder()
+    x = b.placeholder("x", 1, T, H)
+    used = build(b, x)
+    facts = Facts(analyse(b.graph()))
+    facts.give(Value("x"), facts.symbols("x", (1, T, H), (0, 1)))
+    facts.shape(used)
+    return str(facts.shape(Value("x"))[0])
+
+
+def flat(b, x):
+    return b("Reshape", x, b.const([-1, H]), T="float32")
+
+
+def test_places_among_flattened_rows_hold_a_batch_of_one():
+    places = [0]
+    assert batch_of_one_after(lambda b, x: b("Gather", flat(b, x), b.const(places))) == "1"
+    assert batch_of_one_after(lambda b, x: b("GatherNd", flat(b, x), b.const([places]))) == "1"
+
+
+def test_so_many_places_for_flattened_rows_hold_a_batch_of_one():
+    def scattered(b, x):
+        ids = b("ArgMax", x, b.const(2), T="float32")
+        return b("ScatterNd", b("Reshape", ids, b.const([-1, 1]), T="int64"), flat(b, x), b.const([T, H]))
+
+    assert batch_of_one_after(scattered) == "1"
+
+
+def test_a_batch_of_one_that_is_not_flattened_stays_free():
+    assert batch_of_one_after(lambda b, x: b("GatherV2", x, b.const([0, 1]), b.const(1))) == "x.0"
+    assert batch_of_one_after(flat) == "x.0"

@@ -104,6 +104,16 @@ class Equalities:
             if name in self._nominal:
                 self._bind(name, Dim(self._nominal[name]))
 
+    def fix_ones(self, *sizes: Dim) -> None:
+        """Makes every symbol of these sizes that the file baked in as 1 that number.
+
+        A row that stands alone among flattened rows needs no offset, so the places that are computed for it would be
+        wrong for a second one.
+        """
+        for name in {name for size in sizes for name in self.resolve(size).symbols}:
+            if self._nominal.get(name) == 1:
+                self.fix(Dim(1, (name,)))
+
     def fix_all(self, but: Collection[str]) -> None:
         """Makes every symbol the number that the file baked in, where it did, the symbols in `but` aside."""
         for name in list(self._nominal):

@@ -76,7 +76,11 @@ def _filled(facts: Inference, node: Node) -> Fact:
         return Fact(shape)
     made = facts.structure.graph.nodes.get(facts.structure.origin(filled.inputs[0]).node)
     size = facts.of(made.inputs[0]).content if made is not None and made.inputs else None
-    return Fact((shape[0] if size is None else dim(size.item()), *shape[1:]))
+    if size is None:
+        return Fact(shape)
+    if dim(size.item()).known:  # so many places, whatever the number of rows
+        facts.sizes.fix_ones(shape[0])
+    return Fact((dim(size.item()), *shape[1:]))
 
 
 def _rows(facts: Inference, node: Node, inputs: list[Fact], carried: Carried) -> Dim:

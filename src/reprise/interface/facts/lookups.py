@@ -18,10 +18,18 @@ def _gather(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
         return [Fact(tuple(dim(n) for n in taken.shape), taken)]
     if table.shape is None or ids.shape is None or axis is None:
         return [UNKNOWN]
+    _fix_flattened(facts, table.shape[axis : axis + 1])
     together += len(ids.shape) if together < 0 else 0
     for a, b in zip(table.shape[:together], ids.shape[:together], strict=False):
         facts.sizes.equate(a, b)
     return [Fact((*table.shape[:axis], *ids.shape[together:], *table.shape[axis + 1 :]))]
+
+
+def _fix_flattened(facts: Inference, looked_up: Dims) -> None:
+    """Places among rows that were joined with others count those others, which a batch of one does not have."""
+    for size in map(facts.sizes.resolve, looked_up):
+        if not size.known and (size.scale > 1 or len(size.symbols) > 1):
+            facts.sizes.fix_ones(size)
 
 
 def _taken(table: Array | None, ids: Array | None) -> Array | None:
@@ -39,7 +47,9 @@ def _gather_nd(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     table, places = inputs[0].shape, inputs[1].shape
     if table is None or not places or not facts.sizes.resolve(places[-1]).known:
         return [UNKNOWN]
-    return [Fact((*places[:-1], *table[facts.sizes.resolve(places[-1]).scale :]))]
+    depth = facts.sizes.resolve(places[-1]).scale
+    _fix_flattened(facts, table[:depth])
+    return [Fact((*places[:-1], *table[depth:]))]
 
 
 def _one_hot(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
@@ -96,13 +106,19 @@ def _of_sizes(place: int) -> Rule:
 
     def rule(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
         sizes = inputs[place].content
+        if sizes is not None and sizes.dtype != object:  # so many places, whatever the number of rows
+            facts.sizes.fix_ones(*(inputs[0].shape or ()))
         return [Fact(None if sizes is None else tuple(dim(n) for n in sizes.ravel()))]
 
     return rule
 
 
-def _like_first(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
-    return [Fact(inputs[0].shape)]
+def _updated(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """Rows put to places of a tensor."""
+    table, places = inputs[0].shape, inputs[1].shape
+    if table is not None and all(facts.sizes.resolve(d).known for d in table):
+        facts.sizes.fix_ones(*(places or ()))
+    return [Fact(table)]
 
 
 def _segments(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
@@ -111,6 +127,8 @@ def _segments(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     if rows is None or numbers is None:
         return [UNKNOWN]
     asked = inputs[2].content if node.op.startswith("Unsorted") else None
+    if asked is not None and asked.dtype != object:
+        facts.sizes.fix_ones(*numbers)
     inner: Dims = rows[1:] if node.op.startswith("Sparse") else rows[len(numbers) :]
     return [Fact((facts.fresh(node, 0) if asked is None else dim(asked.item()), *inner))]
 
@@ -133,6 +151,6 @@ LOOKUPS: dict[str, Rule] = {
     **dict.fromkeys(("DynamicStitch", "ParallelDynamicStitch"), _stitch),
     "ScatterNd": _of_sizes(2),
     "SparseToDense": _of_sizes(1),
-    **dict.fromkeys(("TensorScatterUpdate", "TensorScatterAdd", "TensorScatterSub"), _like_first),
+    **dict.fromkeys(("TensorScatterUpdate", "TensorScatterAdd", "TensorScatterSub"), _updated),
     **dict.fromkeys(_SEGMENTS.split(), _segments),
 }
