@@ -10,8 +10,11 @@ from tests.tensorflow.building import saved_by_tensorflow, session, tf, v1, vari
 END = 5
 
 
-def drawing(looked_up=True, impute=False):
-    """A greedy decoder of T steps from symbol 1: gives its scores [T, N, V] and draws [T, N]."""
+def drawing(looked_up=True, impute=False, alternate=False):
+    """A greedy decoder of T steps from symbol 1: gives its scores [T, N, V] and draws [T, N].
+
+    With `alternate` a flag remembers whether the step before was one of an even number, whose scores change their sign.
+    """
     table = variable("table", V, D)
     code = v1.placeholder(tf.float32, [None, H], "code")
     count = tf.shape(code)[0]
@@ -21,16 +24,18 @@ def drawing(looked_up=True, impute=False):
 
     begin = symbols(tf.fill([count], 1))
 
-    def body(t, x, h, ended, scores, drawn):
+    def body(t, x, h, ended, even, scores, drawn):
         (after,) = gru(x, h, "decoder")
         logits = dense("scores", after, V)
+        logits = v1.cond(even, lambda: logits, lambda: -logits) if alternate else logits
         best = tf.argmax(logits, 1, output_type=tf.int32)
         now = tf.where(ended[:, None], tf.zeros_like(logits), logits) if impute else logits
         after_all = v1.cond(tf.reduce_all(ended), lambda: begin, lambda: symbols(best))
-        return t + 1, after_all, after, ended | (best == END), scores.write(t, now), drawn.write(t, best)
+        ended_now, odd = ended | (best == END), tf.logical_not(even)
+        return t + 1, after_all, after, ended_now, odd, scores.write(t, now), drawn.write(t, best)
 
     arrays = tf.TensorArray(tf.float32, T), tf.TensorArray(tf.int32, T)
-    first = (0, begin, code, tf.zeros([count], tf.bool), *arrays)
+    first = (0, begin, code, tf.zeros([count], tf.bool), tf.constant(True), *arrays)
     *_, scores, drawn = v1.while_loop(lambda t, *_: t < T, body, first)
     return tf.identity(scores.stack(), "y"), drawn.stack()
 
@@ -45,9 +50,11 @@ def drawn_by_tensorflow(tmp_path, code, **options):
 
 
 @pytest.mark.parametrize("looked_up", [True, False])
-def test_the_symbols_drawn_before_give_the_scores_of_the_sampler(tmp_path, looked_up):
+@pytest.mark.parametrize("alternate", [True, False])
+def test_the_symbols_drawn_before_give_the_scores_of_the_sampler(tmp_path, looked_up, alternate):
     code = np.random.default_rng(0).normal(size=(N, H)).astype(np.float32)
-    scores, drawn, model = drawn_by_tensorflow(tmp_path, code, looked_up=looked_up)
+    scores, drawn, model = drawn_by_tensorflow(tmp_path, code, looked_up=looked_up, alternate=alternate)
+    assert model.interface.steppable != alternate
     given = np.concatenate([np.ones((1, N), np.int32), drawn[:-1]])
     name = next(p.name for p in model.interface.inputs)
     start = model.initial_state(N).replace({"layer0.h": code})

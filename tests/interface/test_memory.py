@@ -58,6 +58,28 @@ def test_memory_that_is_no_number_with_a_point_cannot_be_stepped(tmp_path):
     assert "keeps while/Exit_2:0, which cannot be held as a state" in interface.why_not
 
 
+def remembers_flag(x, flag, h):
+    after = tf.tanh(dense("cell", tf.concat([x, h], 1), H))
+    return after[:, 0] > 0, tf.where(flag, after, -after)
+
+
+def alternates(x, flag, h):
+    after = tf.tanh(dense("cell", tf.concat([x, h], 1), H))
+    return tf.logical_not(flag), tf.where(flag, after, -after)
+
+
+def ends_at_a_mark(x, ended, h):
+    after = tf.tanh(dense("cell", tf.concat([x, h], 1), H))
+    return tf.logical_or(ended, tf.equal(tf.argmax(after, 1), 0)), tf.where(ended, h, after)
+
+
+@pytest.mark.parametrize("cell", [remembers_flag, alternates, ends_at_a_mark])
+def test_a_flag_that_is_computed_with_cannot_be_stepped(tmp_path, cell):
+    interface = restored(tmp_path, cell, 0, H, first=tf.bool).interface
+    assert not interface.steppable
+    assert "keeps while/Exit_2:0, which cannot be held as a state" in interface.why_not
+
+
 def timed(change, first=0):
     """A loop whose body sees its own number `t`, which starts at `first`."""
 

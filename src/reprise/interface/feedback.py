@@ -16,6 +16,8 @@ from reprise.graph import Graph, Node, ShapeAttribute, Value
 from reprise.interface.axes import array_sizes
 from reprise.interface.facts import Facts
 from reprise.interface.frame import row_count
+from reprise.interface.influence import DISCRETE
+from reprise.interface.memory import remembering
 from reprise.interface.recurrences import Recurrence
 from reprise.interface.states import through_copies
 from reprise.interface.structure import Carried, Structure
@@ -178,8 +180,9 @@ def _run_for(recurrence: Recurrence, rows: Value, scope: str, nodes: dict[str, N
 
 def _forget_ends(structure: Structure, recurrence: Recurrence, nodes: dict[str, Node]) -> None:
     """Flags of the rows that have drawn an end mark stay as they begin: the caller decides when a text ends."""
+    kept = remembering(structure, recurrence, aside=DISCRETE)
     for carried in recurrence.loop.carried:
-        if dtype(structure, carried.entering) == "bool":
+        if dtype(structure, carried.entering) == "bool" and carried not in kept:
             name = f"{carried.enter}/kept"
             frame = {"frame_name": _frame_name(structure, carried), "is_constant": True}
             nodes[name] = Node(name, "Enter", (carried.initial,), (), frame)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from reprise.graph import Node, Value
 from reprise.interface.influence import SHAPE_ONLY, Influence, ancestors
@@ -23,10 +23,9 @@ def obstacle(structure: Structure, recurrence: Recurrence, outputs: Sequence[Val
             return f"loop {recurrence.loop.name!r} reads its input in another order than that of time ({read.node})"
     blocked = SHAPE_ONLY | _indexed(structure)
     influence = Influence(structure, [*counters, *_limits(structure, recurrence)], blocked, within=recurrence.loop.name)
-    results = [c.leaving for c in recurrence.states] + [w.element for w in recurrence.writes]
-    if any(counters & set(influence.of(v)) for v in results):
+    if any(counters & set(influence.of(v)) for v in _results(recurrence)):
         return f"loop {recurrence.loop.name!r} computes with the number of the step"
-    for lost in _lost(structure, recurrence, outputs):
+    for lost in (*_lost(structure, recurrence, outputs), *remembering(structure, recurrence)):
         return f"loop {recurrence.loop.name!r} keeps {lost.final or lost.entering}, which cannot be held as a state"
     return ""
 
@@ -50,6 +49,40 @@ def _lost(structure: Structure, recurrence: Recurrence, outputs: Sequence[Value]
     own = Influence(structure, [c.entering for c in rest], SHAPE_ONLY, within=recurrence.loop.name)
     wanted = ancestors(structure, outputs)
     yield from (c for c in rest if c.final and c.final.node in wanted and c.entering in own.of(c.leaving))
+
+
+def remembering(structure: Structure, recurrence: Recurrence, aside: Collection[str] = ()) -> list[Carried]:
+    """Flags that tell of what was computed, and that the results are made of; `aside` are operators not to look behind.
+
+    Flags of rows that end by their length are none. What is done when all rows have ended (`All`) is not seen: the loop
+    ends there too.
+    """
+    carried = recurrence.loop.carried
+    flags = [c for c in carried if dtype(structure, c.entering) == "bool" and structure.source(c.leaving) != c.entering]
+    others = [c.entering for c in carried if c not in (*recurrence.counters, *recurrence.fed_back)]
+    made = [Value(r.node) for r in recurrence.reads] + others
+    computed = Influence(structure, made, SHAPE_ONLY.union(aside), within=recurrence.loop.name)
+    entering = [c.entering for c in flags]
+    used = Influence(structure, entering, SHAPE_ONLY | {"All"}, within=recurrence.loop.name)
+    read = {v for result in _results(recurrence) for v in used.of(result)}
+    return [c for c in flags if c.entering in read and any(computed.mask(v) for v in _causes(structure, c))]
+
+
+def _causes(structure: Structure, flag: Carried) -> Iterator[Value]:
+    """What sets a flag, that it was set before aside."""
+    pending = [flag.leaving]
+    while pending:
+        value = structure.source(pending.pop())
+        node = structure.graph[value.node]
+        if node.op == "LogicalOr":
+            pending.extend(node.inputs)
+        elif value != flag.entering:
+            yield value
+
+
+def _results(recurrence: Recurrence) -> list[Value]:
+    """What an iteration gives: the next states, and what is written."""
+    return [c.leaving for c in recurrence.states] + [w.element for w in recurrence.writes]
 
 
 def _body(structure: Structure, recurrence: Recurrence) -> Iterator[Node]:
