@@ -6,7 +6,7 @@ import pytest
 import reprise
 from reprise.errors import NoRecurrence
 from tests.graphs import D, H, N, T, V, gru, interface_of, rolled, saved
-from tests.tensorflow.building import tf, v1, variable
+from tests.tensorflow.building import saved_by_tensorflow, session, tf, v1, variable
 
 
 def two_ways(training, dropped=True):
@@ -64,3 +64,31 @@ def test_without_random_numbers_the_default_of_the_file_decides():
 def test_a_flag_that_the_graph_computes_is_not_decided():
     with pytest.raises(NoRecurrence):
         interface_of(lambda: two_ways(lambda: tf.reduce_sum(variable("flag", 1)) > 0))
+
+
+def teacher_or_own(teacher):
+    """A decoder of four written steps that reads the symbols given or, in the other branch, those that it draws."""
+    table, head = variable("table", V, D), variable("output", H, V)
+    given = v1.placeholder(tf.int32, [4, None], "given")
+
+    def steps(forced):
+        x, h, made = tf.nn.embedding_lookup(table, given[0]), tf.zeros([tf.shape(given)[1], H]), []
+        for t in range(4):
+            (h,) = gru(x, h)
+            made.append(tf.matmul(h, head))
+            if t < 3:
+                x = tf.nn.embedding_lookup(table, given[t + 1] if forced else tf.argmax(made[-1], 1))
+        return tf.stack(made)
+
+    tf.identity(v1.cond(teacher(), lambda: steps(True), lambda: steps(False)), "y")
+
+
+def test_steps_written_out_in_both_branches_are_those_of_the_branch_taken(tmp_path):
+    symbols = np.random.default_rng(0).integers(0, V, (4, N)).astype(np.int32)
+    with session() as opened:
+        teacher_or_own(by_default)
+        saved_by_tensorflow(opened, tmp_path / "model")
+        truth = opened.run("y:0", {"given:0": symbols})
+    model = reprise.restore(tmp_path / "model")
+    np.testing.assert_allclose(model.run(symbols)[0]["logits"], truth, rtol=1e-4, atol=1e-5)
+    assert "training:0 decides about a recurrence; read for True: the default in the file" in model.interface.evidence

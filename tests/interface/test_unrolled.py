@@ -282,6 +282,58 @@ def test_an_output_that_is_fed_back_is_carried_and_needs_no_input():
     same(b.graph(), rolled, [str(h)], {**b.weights, "first": rows(1)[:, 0], "h": rows(1, H)[:, 0]})
 
 
+def decoder(steps):
+    """Steps that draw the symbol of the next one, the last of them none; gives the scores of each and the last h."""
+    b = Builder()
+    kernel, bias = b.variable("kernel", D + H, H), b.variable("bias", H)
+    table, head = b.variable("table", V, D), (b.variable("w", H, V), b.variable("wb", V))
+    x, h, scores = b.placeholder("first", None, D), b.placeholder("h", None, H), []
+    for t in range(steps):
+        h = b.unary("Tanh", b.linear(b.concat(x, h, axis=1), kernel, bias))
+        scores.append(b.linear(h, *head))
+        if t < steps - 1:
+            chosen = b("ArgMax", scores[-1], b.const(1), T="float32", output_type="int64")
+            x = b("GatherV2", table, chosen, b.const(0), Tparams="float32")
+    return b, scores, h
+
+
+def test_a_symbol_that_no_step_reads_after_the_last_need_not_be_drawn_by_it():
+    b, scores, h = decoder(4)
+    rolled = roll(b.graph()).graph
+    (found,) = recurrences.find(analyse(rolled))
+    assert [str(c.initial) for c in found.fed_back] == ["first:0"]
+    fed = {**b.weights, "first": rows(1)[:, 0], "h": rows(1, H)[:, 0]}
+    same(b.graph(), rolled, [str(h)], fed)
+    truth = np.stack([evaluate(b.graph(), str(s), fed) for s in scores])
+    np.testing.assert_allclose(evaluate(rolled, str(scores[0]), fed), truth, rtol=1e-5, atol=1e-6)
+
+
+def test_a_last_step_that_makes_its_state_in_another_way_leaves_the_graph_as_it_was():
+    b = Builder()
+    kernel, bias, h = b.variable("kernel", D + H, H), b.variable("bias", H), b.placeholder("h", None, H)
+    for t, row in enumerate(pieces(b, b.placeholder("x", None, 4, D), 4, "unstack")):
+        h = b.unary("Tanh" if t < 3 else "Relu", b.linear(b.concat(row, h, axis=1), kernel, bias))
+    assert roll(b.graph()).graph.nodes == b.nodes
+
+
+@pytest.mark.parametrize("compared", [False, True])
+def test_what_each_step_leaves_or_compares_with_a_target_is_a_sequence(compared):
+    b = Builder()
+    kernel, bias = b.variable("kernel", D + H, 4 * H), b.variable("bias", 4 * H)
+    c, h, made, costs = b.placeholder("c", None, H), b.placeholder("h", None, H), [], []
+    for t, row in enumerate(pieces(b, b.placeholder("x", None, 4, D), 4, "unstack")):
+        c, h = b.lstm(row, c, h, kernel, bias)
+        made.append(h)
+        if compared:
+            costs.append(b.binary("SquaredDifference", h, b.placeholder(f"target{t}", None, H)))
+    if compared:
+        b("AddN", *costs, N=4, T="float32")
+    fed = {**b.weights, "x": rows(4), "c": rows(1, H)[:, 0], "h": rows(1, H)[:, 0]}
+    truth = np.stack([evaluate(b.graph(), str(m), fed) for m in made])
+    ours = evaluate(roll(b.graph()).graph, str(made[0]), fed)
+    np.testing.assert_allclose(ours, truth, rtol=1e-5, atol=1e-6)
+
+
 def test_an_unrolled_encoder_hands_its_state_to_an_unrolled_decoder():
     b = Builder()
     cells = {

@@ -1,8 +1,8 @@
 """Recurrences inside `tf.cond`: the branch that inference takes, in place of both.
 
 `tf.cond(is_training, lambda: dynamic_rnn(dropout(cell), x), lambda: dynamic_rnn(cell, x))` holds the model twice. Where
-a flag that callers feed decides about a loop, or about an operator that runs a cell over a whole sequence, the graph is
-that of the flag's value for inference.
+a flag that callers feed decides about a loop, about steps written out one after the other, or about an operator that
+runs a cell over a whole sequence, the graph is that of the flag's value for inference.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from reprise.interface import settings
 from reprise.interface.fused import WHOLE
 from reprise.interface.inline import RESULTS
 from reprise.interface.structure import Context, InBranch, Structure, analyse, is_loop_merge
+from reprise.interface.unrolled import chains
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ def decide(graph: Graph) -> Decided:
     structure = analyse(graph)
     contexts = [loop.context for loop in structure.loops.values()]
     contexts += [structure.context(Value(n.name)) for n in graph if n.op in WHOLE]
+    contexts += [structure.context(Value(a)) for cluster in chains.find(structure).clusters for a in cluster[0].anchors]
     around = (e for context in contexts for e in context)
     flags = dict.fromkeys(structure.origin(e.predicate) for e in around if isinstance(e, InBranch))
     taken = {f: settings.inference_value(structure, f, set()) for f in flags if settings.is_setting(structure, f)}
@@ -49,20 +51,21 @@ def _without(structure: Structure, sides: Mapping[Value, int]) -> Graph:
             isinstance(e, InBranch) and sides.get(structure.origin(e.predicate), e.side) != e.side for e in context
         )
 
+    def entering(value: Value) -> Value:
+        """What a value is, seen out of the branches that are taken."""
+        while _is_decided(structure, node := structure.graph[value.node], sides):
+            value = node.inputs[0]
+        return value
+
     nodes: dict[str, Node] = {}
     for node in structure.graph:
-        context = structure.context(Value(node.name))
-        if _is_decided(structure, node, sides):
-            passed = [] if dead(context[:-1]) else [node.inputs[0]]
-        elif node.op in ("Merge", "RefMerge") and any(dead(structure.context(v)) for v in node.inputs):
-            passed = [v for v in node.inputs if not dead(structure.context(v))][:1]
-        elif dead(context):
+        if _is_decided(structure, node, sides) or dead(structure.context(Value(node.name))):
             continue
-        else:
-            nodes[node.name] = node
-            continue
-        if passed:
-            nodes[node.name] = Node(node.name, RESULTS, (*passed, *passed))
+        taken = tuple(entering(v) for v in node.inputs if not dead(structure.context(v)))
+        if len(taken) == len(node.inputs):
+            nodes[node.name] = replace(node, inputs=taken)
+        elif taken:  # where branches meet
+            nodes[node.name] = Node(node.name, RESULTS, taken[:1] * 2)
     alive = {n.name: replace(n, controls=tuple(c for c in n.controls if c in nodes)) for n in nodes.values()}
     return Graph(alive, structure.graph.functions)
 

@@ -8,6 +8,7 @@ from enum import Enum
 
 from reprise.graph import Node, Value
 from reprise.interface.frame import dtype_of
+from reprise.interface.influence import DISCRETE
 from reprise.interface.unrolled.chains import weight_of
 from reprise.interface.unrolled.pieces import content_of
 from reprise.interface.unrolled.steps import Row, Steps, View
@@ -55,7 +56,11 @@ def outputs_of(view: View, steps: Steps, used: set[str]) -> tuple[Output, ...]:
     for name in steps.order:
         for value in view.read(name):
             found += _together(view, steps, value, inside)
-    found += _heads(view, steps, used, {o.value for o in found})
+    singly = [*_heads(view, steps, used), *_drawn_from(view, steps, used), *_compared(view, steps, used)]
+    if not (found or singly) and len(steps.images) > 1:
+        singly = list(_unread(view, steps))
+    packed = {o.value for o in found}
+    found += [Output(v, Collected.SINGLY, v.node) for v in dict.fromkeys(singly) if v not in packed]
     taken = {o.value for o in found if o.kind is Collected.SINGLY}
     if len(steps.images) > 1:
         found += _last(view, steps, inside, taken)
@@ -89,7 +94,7 @@ def _parts(view: View, node: Node) -> tuple[tuple[Value, ...], Collected, int | 
     return parts, Collected.JOINED, None if axis is None else int(axis)
 
 
-def _heads(view: View, steps: Steps, used: set[str], taken: set[Value]) -> Iterator[Output]:
+def _heads(view: View, steps: Steps, used: set[str]) -> Iterator[Value]:
     """Scores that every step computes for itself, and nothing but a loss puts together."""
     scored = _scored(view, steps, used)
     for name in (n for n, is_loss in scored.items() if not is_loss):
@@ -97,8 +102,33 @@ def _heads(view: View, steps: Steps, used: set[str], taken: set[Value]) -> Itera
         readers = [r for r, _ in view.readers.get(value, ()) if view.graph.nodes[r].op not in _MEASURES]
         scores = any(view.graph.nodes[r].op == "Softmax" for r in readers)
         leaves = not readers or scores or any(r not in steps.images[0] or scored.get(r) for r in readers)
-        if leaves and value not in taken and dtype_of(view.graph, value) in _FLOATS:
-            yield Output(value, Collected.SINGLY, name)
+        if leaves and dtype_of(view.graph, value) in _FLOATS:
+            yield value
+
+
+def _drawn_from(view: View, steps: Steps, used: set[str]) -> Iterator[Value]:
+    """Scores that every step draws the input of the next one from."""
+    for name in (n for n in steps.order if n in used):
+        if any(r in used and view.graph.nodes[r].op in DISCRETE for r, _ in view.readers.get(Value(name), ())):
+            yield Value(name)
+
+
+def _compared(view: View, steps: Steps, used: set[str]) -> Iterator[Value]:
+    """What the recurrence makes and something else joins with rows of its own: targets."""
+    rows = set(steps.rows(view.graph, used))
+    for name in (n for n in steps.order if n in used and dtype_of(view.graph, Value(n)) in _FLOATS):
+        readers = {r for r, _ in view.readers.get(Value(name), ()) if r in steps.images[0] and r not in used}
+        behind = (steps.rows(view.graph, steps.needed(view.graph, [Value(r)])[0]) for r in readers)
+        if any(row not in rows and not _from_loop(view, row) for made in behind for row in made):
+            yield Value(name)
+
+
+def _unread(view: View, steps: Steps) -> Iterator[Value]:
+    """What the last step leaves, where nothing else tells what the steps are for."""
+    for name in steps.order:
+        readers = view.readers.get(steps.image(Value(name), -1), ())
+        if not readers and dtype_of(view.graph, Value(name)) in _FLOATS:
+            yield Value(name)
 
 
 def _scored(view: View, steps: Steps, used: set[str]) -> dict[str, bool]:

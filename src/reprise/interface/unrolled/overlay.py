@@ -8,7 +8,8 @@ All further steps must then agree, or nothing is concluded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -299,20 +300,53 @@ class _Overlay:
         return len(members) == step + 1 and members[step] == v
 
     def result(self, images: list[dict[str, str]]) -> Steps | None:
-        """The steps, if what the states need has a counterpart everywhere."""
+        """The steps, if what the states need has a counterpart everywhere, as far as another step is to read it."""
         alive = set.intersection(*(set(i) for i in images))
-        every = tuple({n: i[n] for n in alive} for i in images)
-        roles = {key: role for key, role in self.roles.items() if key[0] in alive}
-        order = tuple(n for n in self.region if n in alive)
+        whole = self._whole(alive | self._handed_on(alive, images))
+        every = tuple({n: i[n] for n in i if n in whole} for i in images)
+        roles = {key: role for key, role in self.roles.items() if key[0] in whole}
+        order = tuple(n for n in self.region if n in alive & whole)
         members = {row: tuple(values) for row, values in self.members.items()}
         steps = Steps(roles, every, order, tuple(self.seeds), members, self._kinds)
         try:
             names, states = steps.needed(self.view.graph, [Value(a) for a in self.seeds])
         except KeyError:  # something that the anchors rest on has no counterpart in some step
             return None
-        return steps if states and names <= alive and self._moves(names) else None
+        return steps if states and self._changes(names) else None
 
-    def _moves(self, names: set[str]) -> bool:
+    def _whole(self, names: set[str]) -> set[str]:
+        """Those of `names` that are made of nothing but each other and of what comes from outside of the step."""
+        found = names
+        while True:
+            names, found = found, {n for n in found if self._parts(n) <= found}
+            if found == names:
+                return names
+
+    def _parts(self, name: str) -> set[str]:
+        """What makes the inputs of a node, in this step or in the one before."""
+        inputs = [(self.roles[name, i], v) for i, v in enumerate(self.nodes[name].inputs)]
+        made = {v.node for role, v in inputs if isinstance(role, Made)}
+        return made | {role.next.node for role, _ in inputs if isinstance(role, State)}
+
+    def _handed_on(self, alive: set[str], images: list[dict[str, str]]) -> set[str]:
+        """Nodes that all steps have but the last, which has nothing in their place: no other step reads it."""
+        handed = {n for n in set.intersection(*map(set, images[:-1])) - alive if not self._moves([n])}
+        made = (v for n in handed for i, v in enumerate(self.nodes[n].inputs) if self.roles[n, i] == MADE)
+        ends = {v for v in made if v.node in alive}
+        return handed if all(self._reads_less(v, handed, images) for v in ends) else set()
+
+    def _reads_less(self, value: Value, handed: set[str], images: list[dict[str, str]]) -> bool:
+        """Whether what reads `value` in the last step is what reads it in the one before, less the nodes `handed`."""
+        before, last = (Value(i[value.node], value.index) for i in images[-2:])
+        missing = {images[-2][n] for n in handed}
+        read = Counter(self.nodes[n].op for n, _ in self.view.readers.get(before, ()) if n not in missing)
+        return Counter(self.nodes[n].op for n, _ in self.view.readers.get(last, ())) <= read
+
+    def _changes(self, names: set[str]) -> bool:
         """Whether anything but the state changes from step to step; else it may be one layer applied many times."""
+        return self._moves(names) or any(self.nodes[n].op in DISCRETE for n in names)
+
+    def _moves(self, names: Collection[str]) -> bool:
+        """Whether any of these nodes reads rows or counts steps."""
         roles = (self.roles[n, i] for n in names for i in range(len(self.nodes[n].inputs)))
-        return any(isinstance(r, (Row, Count)) for r in roles) or any(self.nodes[n].op in DISCRETE for n in names)
+        return any(isinstance(r, (Row, Count)) for r in roles)

@@ -25,7 +25,8 @@ def rewrite(view: View, plan: Plan, nodes: dict[str, Node]) -> set[str]:
     states = tuple(sorted(states, key=lambda s: (view.place[s.initial.node], view.place[s.next.node])))
     writer = _Writer(view, plan, nodes)
     finals = writer.loop(names, states)
-    last = {plan.steps.image(s.next, -1): final for s, final in zip(states, finals, strict=True)}
+    made = plan.steps.images[-1]
+    last = {plan.steps.image(s.next, -1): f for s, f in zip(states, finals, strict=True) if s.next.node in made}
     writer.results(last)
     for output in plan.outputs:
         writer.output(output)
