@@ -28,14 +28,9 @@ def _divides_by_zero(node: Node, inputs: list[Array]) -> bool:
     return node.op.endswith(("Div", "Mod")) and inputs[1].dtype.kind in "iu" and not inputs[1].all()
 
 
-def _axis(node: Node, name: str, default: Any = None) -> Any:
-    value = node.attributes.get(name, default)
-    return tuple(value) if isinstance(value, (tuple, list)) else value
-
-
 def _strided_slice(node: Node, inputs: list[Array]) -> Array | None:
     value, begin, end, strides = inputs
-    masks = [int(node.attributes.get(f"{m}_mask", 0)) for m in ("begin", "end", "shrink_axis", "new_axis", "ellipsis")]
+    masks = [node.integer(f"{m}_mask", 0) for m in ("begin", "end", "shrink_axis", "new_axis", "ellipsis")]
     if masks[4]:
         raise ValueError("ellipsis")
     index: list[Any] = []
@@ -71,12 +66,12 @@ def _small(shape: Array) -> tuple[int, ...]:
 
 
 def _cast(node: Node, inputs: list[Array]) -> Array:
-    return inputs[0].astype(DTYPES[node.attributes.get("DstT", "float32")])
+    return inputs[0].astype(DTYPES[node.dtype("DstT")])
 
 
 def _reduce(function: Callable[..., Any]) -> Callable[[Node, list[Array]], Any]:
     def apply(node: Node, inputs: list[Array]) -> Any:
-        keep = bool(node.attributes.get("keep_dims") or node.attributes.get("keepdims"))
+        keep = node.flag("keep_dims")
         axes = tuple(int(a) for a in inputs[1].ravel())
         return np.asarray(function(inputs[0], axis=axes, keepdims=keep)).astype(inputs[0].dtype)
 
@@ -100,7 +95,7 @@ def _dynamic_stitch(node: Node, inputs: list[Array]) -> Array:
 
 def _split(node: Node, inputs: list[Array]) -> list[Array]:
     axis, whole = inputs
-    return np.split(whole, int(node.attributes["num_split"]), int(axis.item()))
+    return np.split(whole, node.integer("num_split"), int(axis.item()))
 
 
 def _split_by_sizes(node: Node, inputs: list[Array]) -> list[Array]:
@@ -121,16 +116,16 @@ def _canonical_to_params(node: Node, inputs: list[Array]) -> Array:
 def _dequantize(node: Node, inputs: list[Array]) -> Array:
     """Whole numbers of a byte or two as the numbers of a range. Source: dequantize_op.cc (TensorFlow 1.15.5, 2.21)."""
     whole, (low, high) = inputs[0], (np.float32(a.item()) for a in inputs[1:])
-    kind, mode = np.iinfo(whole.dtype), node.attributes.get("mode", b"MIN_COMBINED")
-    if node.attributes.get("axis", -1) != -1 or node.attributes.get("narrow_range"):
+    kind, mode = np.iinfo(whole.dtype), node.text("mode", "MIN_COMBINED")
+    if node.integer("axis", -1) != -1 or node.flag("narrow_range"):
         raise ValueError("a range for each channel")
     numbers, steps = whole.astype(np.float32), np.float32(int(kind.max) - int(kind.min))
-    if mode == b"SCALED":
+    if mode == "SCALED":
         return numbers * (max(low / np.float32(kind.min), high / np.float32(kind.max)) if kind.min else high / steps)
-    if mode == b"MIN_COMBINED":
+    if mode == "MIN_COMBINED":
         half = np.float32((steps + 1) / 2 if kind.min else 0)
         return (numbers + half) * ((high - low) / steps) + low
-    if mode != b"MIN_FIRST":
+    if mode != "MIN_FIRST":
         raise ValueError("mode")
     scale = np.float32((high - low) / np.float64(steps))
     return np.round(low / scale) * scale + (numbers - np.float32(kind.min)) * scale
@@ -161,8 +156,7 @@ def _select(node: Node, inputs: list[Array]) -> Array:
 
 
 def _squeeze(node: Node, inputs: list[Array]) -> Array:
-    axes = _axis(node, "squeeze_dims") or _axis(node, "axis") or None
-    return np.squeeze(inputs[0], axes)
+    return np.squeeze(inputs[0], node.integers("squeeze_dims", ()) or None)
 
 
 def _expand(node: Node, inputs: list[Array]) -> Array:
@@ -197,7 +191,7 @@ FOLDABLE: dict[str, Callable[[Node, list[Array]], Any]] = {
     **dict.fromkeys(("CudnnRNNCanonicalToParams", "CudnnRNNCanonicalToParamsV2"), _canonical_to_params),
     "Dequantize": _dequantize,
     "Rank": lambda node, inputs: np.asarray(inputs[0].ndim, np.int32),
-    "Pack": lambda node, inputs: np.stack(inputs, int(node.attributes.get("axis", 0))),
+    "Pack": lambda node, inputs: np.stack(inputs, node.integer("axis", 0)),
     "Range": _range,
     "Fill": lambda node, inputs: np.full(_small(inputs[0]), inputs[1]),
     "Cast": _cast,

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any, NamedTuple
+
+from reprise.errors import DiscoveryError
+from reprise.tensors import Tensor
+
+#: Operators that are a variable.
+VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
 
 
 class Value(NamedTuple):
@@ -23,12 +30,17 @@ class Value(NamedTuple):
     def parse(cls, text: str) -> Value:
         """`"a/b:1"` → `Value("a/b", 1)`; without a colon it is output 0."""
         node, colon, index = text.rpartition(":")
-        return cls(node, int(index)) if colon and index.isascii() and index.isdigit() else cls(text, 0)
+        is_number = index.isascii() and index.isdecimal() and len(index) < 10  # int() has a limit of its own
+        return cls(node, int(index)) if colon and is_number else cls(text)
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """One operation.
+
+    Attributes by kind come from `integer`, `number` and the like. These raise `DiscoveryError` for an attribute that is
+    of another kind, or absent where there is no default: operators have the defaults that TensorFlow gives them, and a
+    file may leave those out.
 
     Attributes:
         name: Unique in its graph.
@@ -44,6 +56,54 @@ class Node:
     inputs: tuple[Value, ...] = ()
     controls: tuple[str, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def integer(self, name: str, default: int | None = None) -> int:
+        """A whole number."""
+        return int(self._attribute(name, default, Integral, "a whole number"))
+
+    def integers(self, name: str, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
+        """A list of whole numbers."""
+        return tuple(int(n) for n in self._list(name, default, Integral, "a list of whole numbers"))
+
+    def number(self, name: str, default: float | None = None) -> float:
+        """A number."""
+        return float(self._attribute(name, default, Real, "a number"))
+
+    def numbers(self, name: str, default: tuple[float, ...] | None = None) -> tuple[float, ...]:
+        """A list of numbers."""
+        return tuple(float(n) for n in self._list(name, default, Real, "a list of numbers"))
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """A flag."""
+        return bool(self._attribute(name, default, Integral, "true or false"))
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """A text, which the file holds as bytes."""
+        return bytes(self._attribute(name, None if default is None else default.encode(), bytes, "text")).decode()
+
+    def dtype(self, name: str, default: str | None = None) -> str:
+        """An element type, a key of `DTYPES` or the name of one that has no numbers."""
+        return str(self._attribute(name, default, str, "an element type"))
+
+    def tensor(self, name: str) -> Tensor:
+        """A tensor."""
+        found: Tensor = self._attribute(name, None, Tensor, "a tensor")
+        return found
+
+    def _list(self, name: str, default: Any, kind: type, expected: str) -> Any:
+        found = self._attribute(name, default, tuple, expected)
+        return found if all(isinstance(one, kind) for one in found) else self._refuse(name, expected)
+
+    def _attribute(self, name: str, default: Any, kind: type, expected: str) -> Any:
+        found = self.attributes.get(name, default)
+        return found if isinstance(found, kind) else self._refuse(name, expected)
+
+    def _refuse(self, name: str, expected: str) -> Any:
+        found = repr(self.attributes[name]) if name in self.attributes else "none"
+        raise DiscoveryError(
+            f"operator {self.op!r} (node {self.name!r}): expected {expected} as its attribute {name!r}, found {found}; "
+            "the file is damaged, or changed by a program that Reprise does not know"
+        )
 
 
 class ShapeAttribute(NamedTuple):

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from reprise.errors import LiftError
-from tests.lift.translating import check, expected, tf, translated, v1
+from tests.lift.translating import assert_refused, check, tf, v1
 
 RANDOM = np.random.default_rng(0)
 
@@ -152,6 +151,17 @@ def test_rows_read_backwards_and_after_the_loop():
     check(build, normal(5, 4), free=True)
 
 
+@pytest.mark.parametrize("free", [False, True])
+def test_arrays_that_grow_have_as_many_rows_as_were_written(free):
+    def build(x):
+        empty = tf.TensorArray(tf.float32, 0, dynamic_size=True, clear_after_read=False)
+        written = loop(lambda i, a: i < 3, lambda i, a: (i + 1, a.write(i, x[i])), 0, empty)[1]
+        filled = tf.TensorArray(tf.float32, 0, dynamic_size=True).unstack(x)
+        return written.size(), written.stack(), filled.stack()
+
+    check(build, normal(5, 4), free=free)
+
+
 def test_scans_maps_and_folds():
     step = lambda s, row: s * 0.5 + row  # noqa: E731
     check(lambda x: v1.scan(step, x, tf.zeros([4])), normal(5, 4), free=True)
@@ -167,16 +177,12 @@ def test_rows_taken_out_and_put_in_by_number(generation):
     scattered = lambda x, n: tf.TensorArray(tf.float32, 6).scatter(n, x).stack()  # noqa: E731
     if generation == "frames":
         check(lambda x: filled(x).gather([3, 1]), normal(4))
+        check(lambda x: (filled(x).gather([0, 1]), filled(x).gather(tf.range(2))), normal(4))
+        check(lambda x, n: filled(x).gather(tf.range(n)), normal(4), np.int32(2))
         check(lambda x: filled(x).concat(), normal(2, 4))
         check(scattered, normal(3, 4), np.array([4, 0, 2], np.int32))
     else:
         assert_refused(lambda x: filled(x).gather([3, 1]), "TensorListGather", normal(4))
-
-
-def assert_refused(build, words, *arrays):
-    definition, names, held, _ = expected(build, arrays, free=False)
-    with pytest.raises(LiftError, match=words):
-        translated(definition, names, held, arrays, free=False)
 
 
 def test_rows_written_in_another_order_are_refused():

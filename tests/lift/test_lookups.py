@@ -66,7 +66,7 @@ def test_one_hot_rows_are_empty_for_ids_outside(kind):
 def test_one_hot_axes_and_depths():
     for axis in (-1, 0, 1):
         check(lambda x, a=axis: tf.one_hot(x, 5, axis=a), whole(0, 5, 2, 3))
-    check(lambda x: tf.one_hot(x, 5), np.int32(2))
+    check(lambda x: (tf.one_hot(x, 5), tf.one_hot(x, 5, axis=0)), np.int32(2))
     check(lambda x, depth: tf.one_hot(x, depth), whole(0, 5, 4), np.int32(5))
 
 

@@ -90,6 +90,8 @@ def test_half_numbers_are_computed_in_single_precision(kind):
     x, y = (normal(3).astype(kind.as_numpy_dtype) for _ in range(2))
     check(lambda x, y: tf.tanh(x + y), x, y, rtol=1e-2, atol=1e-2)
     check(lambda x: tf.cast(tf.cast(x, kind) * 2, tf.float32), normal(3), rtol=1e-2, atol=1e-2)
+    a, b = (np.array(n, kind.as_numpy_dtype) for n in ([7.5, -7.5, 3], [2, 2, -2]))
+    check(lambda x, y: (raw.FloorDiv(x=x, y=y), raw.FloorMod(x=x, y=y)), a, b)
 
 
 @pytest.mark.parametrize("wanted", "int32 int64 bool uint8 float64".split())
@@ -304,6 +306,13 @@ def test_slices_whose_bounds_are_computed(index):
         check(lambda x, n: eval(f"x[{index}]", {}, {"x": x, "n": n}), normal(4, 3, 5), np.int32(n), free=True)  # noqa: S307
 
 
+def test_an_index_counts_whatever_the_masks_say_of_its_axis():
+    masks = {"begin_mask": 1, "end_mask": 1, "shrink_axis_mask": 1}
+    build = lambda x, n: raw.StridedSlice(input=x, begin=[n], end=[n + 1], strides=[1], **masks)  # noqa: E731
+    check(build, normal(4, 3), np.int32(2), free=True)
+    check(lambda x: raw.StridedSlice(input=x, begin=[2], end=[3], strides=[1], **masks), normal(4, 3))
+
+
 def test_blocks():
     check(lambda x: tf.slice(x, [1, 0], [2, -1]), normal(4, 3), free=True)
     check(lambda x, n: tf.slice(x, [n, 0], [2, -1]), normal(4, 3), np.int32(1), free=True)
@@ -412,10 +421,10 @@ ELSEWHERE = (
     "TensorListReserve EmptyTensorList TensorArrayScatter TensorArrayScatterV2 TensorArrayScatterV3 TensorArrayUnpack "
     "TensorListFromTensor TensorArrayRead TensorArrayReadV2 TensorArrayReadV3 TensorListGetItem TensorArrayGather "
     "TensorArrayGatherV2 TensorArrayGatherV3 TensorArrayPack TensorListStack TensorArrayConcat TensorArrayConcatV2 "
-    "TensorArrayConcatV3 TensorArraySize TensorArraySizeV2 TensorArraySizeV3 "
+    "TensorArrayConcatV3 TensorArraySize TensorArraySizeV2 TensorArraySizeV3 TensorListLength "
     # other names of what is tested here, which TensorFlow 2 cannot build any more, and what a graph begins with
-    "Variable AutoReloadVariable RefIdentity CheckNumerics CheckNumericsV2 EnsureShape GuaranteeConst VariableShape "
-    "Placeholder PlaceholderV2 Const Stack TopK PlaceholderWithDefault GRUBlockCellV2 "
+    "Variable RefIdentity CheckNumerics CheckNumericsV2 EnsureShape GuaranteeConst VariableShape "
+    "Placeholder PlaceholderV2 Const Stack TopK PlaceholderWithDefault "
     # what the functions of `tf` are made of
     "IdentityN Print Pack Cast ExpandDims Fill Tile OneHot Pad Range ConcatV2 Reshape ReverseSequence ReverseV2 Slice "
     "Split Squeeze StridedSlice Transpose GatherNd GatherV2 InvertPermutation DynamicPartition DynamicStitch"

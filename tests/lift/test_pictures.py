@@ -138,6 +138,17 @@ REFUSALS = {
         lambda x: raw.MaxPool(input=x, ksize=[1, 1, 1, 2], strides=[1, 1, 1, 2], padding="VALID"),
         "has ksize along the batch or the channels",
     ),
+    "borders of its own": (
+        lambda x: raw.Conv2DBackpropInput(
+            input_sizes=[2, 8, 8, 1],
+            filter=normal(3, 3, 1, 4),
+            out_backprop=x,
+            strides=[1, 2, 2, 1],
+            padding="EXPLICIT",
+            explicit_paddings=[0, 0, 0, 1, 0, 1, 0, 0],
+        ),
+        "cuts off by numbers of its own",
+    ),
     "sizes computed at run time": (grown_by_a_number, "size is computed at run time"),
     "strides over unknown sizes": (
         lambda x: raw.Conv2D(

@@ -15,12 +15,11 @@ from typing import NamedTuple
 
 from reprise.errors import DamagedFile
 from reprise.formats._tf_computed import computed
-from reprise.graph import Graph, Node, ShapeAttribute, Value
+from reprise.graph import VARIABLES, Graph, Node, ShapeAttribute, Value
 from reprise.tensors import Tensor
 
 _EXTENT = re.compile(r"-|(?P<start>\d{1,15}),(?P<length>\d{1,15})", re.ASCII)
 _AVERAGE = "/ExponentialMovingAverage"  # what tf.train.ExponentialMovingAverage adds to a variable's name
-_VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"})
 _ASSIGNS = frozenset({"Assign", "AssignVariableOp"})
 _PASSES = frozenset({"Identity", "Reshape", "Cast", "Switch", "RefSwitch", "Enter"})
 _RESTORES = frozenset({"RestoreV2", "Restore", "RestoreSlice"})
@@ -58,7 +57,7 @@ def bind(graph: Graph, weights: Mapping[str, Tensor], restore_op: str = "") -> B
     for one in restored:
         if one.by in first:
             found.setdefault(one.variable, one)
-    own = {node.name: _own_name(node, weights) for node in graph if node.op in _VARIABLES and node.name not in found}
+    own = {node.name: _own_name(node, weights) for node in graph if node.op in VARIABLES and node.name not in found}
     for one in restored:
         if not own.get(one.variable):
             found.setdefault(one.variable, one)
@@ -106,7 +105,7 @@ def unfilled(graph: Graph, names: Mapping[str, str]) -> tuple[str, ...]:
             variable, value = _behind(graph, node.inputs[0]), _behind(graph, node.inputs[1])
             if variable is not None and value is not None and graph[value.node].op in _RESTORES:
                 restored.add(variable.node)
-    expected = restored or {node.name for node in graph if node.op in _VARIABLES}
+    expected = restored or {node.name for node in graph if node.op in VARIABLES}
     return tuple(sorted(expected - names.keys()))
 
 
@@ -134,7 +133,7 @@ def _restored(graph: Graph, weights: Mapping[str, Tensor]) -> Iterator[_Restored
         if node.op not in _ASSIGNS or len(node.inputs) < 2:
             continue
         variable, value = _behind(graph, node.inputs[0]), _behind(graph, node.inputs[1])
-        if variable is None or value is None or graph[variable.node].op not in _VARIABLES:
+        if variable is None or value is None or graph[variable.node].op not in VARIABLES:
             continue
         named = _stored_name(graph, value)
         if named is None:

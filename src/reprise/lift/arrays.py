@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from reprise.graph import Node, Value
-from reprise.interface.facts import stacked_into, written_value
+from reprise.interface.facts import SIZED, allocated_size, is_in_order, stacked_into, takes_all, written_value
 from reprise.interface.structure import Carried
 from reprise.interface.types import dtype as value_dtype
 from reprise.lift.block import computed
 from reprise.lift.emitter import Operator, Site
 from reprise.wire import onnx
+
+_NO_TENSOR = "?array"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +61,6 @@ def check_row(site: Site, carried: Carried, row: Row, numbers: Sequence[Carried]
         raise site.emitter.refusal(row.node, "writes to one array several times in an iteration")
 
 
-def allocated_size(site: Site, carried: Carried) -> Value | None:
-    """The size that an array was made with, None where it grows as it is written."""
-    structure = site.emitter.structure
-    made = structure.graph[structure.origin(carried.initial).node]
-    if made.op == "TensorListReserve":
-        size = made.inputs[1]
-    elif made.op.startswith("TensorArray") and made.inputs:
-        size = made.inputs[0]
-    else:
-        return None
-    known = site.emitter.known(size)
-    return None if known is not None and int(known.item()) <= 0 else size
-
-
 def padded(site: Site, rows: str, size: Value, row: Row) -> str:
     """The rows with zeros after them, as many as the array was made for."""
     element = site.emitter.facts.shape(row.element)
@@ -103,38 +91,23 @@ def _array(site: Site) -> tuple[str | None, ...]:
     return (_NO_TENSOR, _NO_TENSOR)
 
 
-_NO_TENSOR = "?array"
-
-
 def _rows(site: Site) -> str:
     """The rows put in from a tensor, in order."""
     stacked = stacked_into(site.node)
     if stacked is None:
         raise site.emitter.refusal(site.node)
-    if site.node.op.startswith("TensorArrayScatter") and not _is_whole_range(site, site.node.inputs[1]):
+    if site.node.op.startswith("TensorArrayScatter") and not is_in_order(site.emitter.facts, site.node.inputs[1]):
         return _scattered(site, stacked)
     return site.emitter.name(stacked, site.block)
 
 
-def _is_whole_range(site: Site, indices: Value) -> bool:
-    known = site.emitter.known(indices)
-    if known is not None:
-        return bool((known == np.arange(known.size)).all())
-    structure = site.emitter.structure
-    node = structure.graph[structure.origin(indices).node]
-    if node.op != "Range":
-        return False
-    start, step = (site.emitter.known(node.inputs[i]) for i in (0, 2))
-    return start is not None and step is not None and start.item() == 0 and step.item() == 1
-
-
 def _scattered(site: Site, stacked: Value) -> str:
     """Rows put in at places computed at run time; the others are zeros."""
-    made = site.emitter.structure.graph[site.emitter.structure.origin(site.node.inputs[0]).node]
-    if not made.op.startswith("TensorArray") or not made.inputs:
+    allocated = allocated_size(site.emitter.facts, site.node.inputs[0])
+    if allocated is None:
         raise site.emitter.refusal(site.node, "fills an array whose size is not known")
     rows = site.emitter.name(stacked, site.block)
-    size = site.emitter.name(made.inputs[0], site.block)
+    size = site.emitter.name(allocated, site.block)
     count = site.one("Reshape", site.one("Cast", size, to=onnx.INT64), site.block.ints(1))
     inner = site.one("Slice", site.one("Shape", rows), site.block.ints(1), site.block.ints(np.iinfo(np.int64).max))
     zero = site.constant(0, computed(value_dtype(site.emitter.structure, stacked)))
@@ -161,7 +134,7 @@ def _stack_rows(site: Site) -> tuple[str | None, ...]:
     if not site.node.op.startswith("TensorArray"):
         return (_array_rows(site, 0),)
     rows = _array_rows(site, len(site.node.inputs) - 1)
-    if site.node.op.startswith("TensorArrayGather") and not _is_whole_range(site, site.node.inputs[1]):
+    if site.node.op.startswith("TensorArrayGather") and not takes_all(site.emitter.facts, site.node):
         return (site.one("Gather", rows, site.input(1), axis=0),)
     return (rows,)
 
@@ -175,23 +148,16 @@ def _concat_rows(site: Site) -> tuple[str | None, ...]:
 
 
 def _array_size(site: Site) -> str:
-    structure = site.emitter.structure
-    flow = Value(site.node.inputs[-1].node, site.node.inputs[-1].index)
-    made = structure.graph[structure.origin(site.node.inputs[0]).node]
-    size = made.inputs[0] if made.op.startswith("TensorArray") and made.inputs else None
-    known = site.emitter.known(size) if size is not None else None
-    if size is not None and (known is None or known.item() > 0):
+    size = allocated_size(site.emitter.facts, site.node.inputs[0])
+    if size is not None:
         return site.emitter.name(size, site.block)
-    rows = site.emitter.name(flow, site.block)
+    rows = _array_rows(site, len(site.node.inputs) - 1)
     count = site.one("Gather", site.one("Shape", rows), site.constant(0, "int64"), axis=0)
     return site.one("Cast", count, to=onnx.INT32)
 
 
-_ALLOCATED = ("TensorArray", "TensorArrayV2", "TensorArrayV3")
-
 ARRAYS: dict[str, Operator] = {
-    **dict.fromkeys(_ALLOCATED, Operator(_array, lazy=(0,))),
-    **dict.fromkeys(("TensorListReserve", "EmptyTensorList"), Operator(_array, lazy=(0, 1))),
+    **dict.fromkeys((*SIZED, "EmptyTensorList"), Operator(_array, lazy=(0, 1))),
     **dict.fromkeys(
         ("TensorArrayScatterV3", "TensorArrayScatterV2", "TensorArrayScatter"), Operator(_rows, lazy=(0, 1, 3))
     ),
@@ -207,5 +173,8 @@ ARRAYS: dict[str, Operator] = {
     **dict.fromkeys(
         ("TensorArrayConcatV3", "TensorArrayConcatV2", "TensorArrayConcat"), Operator(_concat_rows, lazy=(0,))
     ),
-    **dict.fromkeys(("TensorArraySizeV3", "TensorArraySizeV2", "TensorArraySize"), Operator(_array_size, lazy=(0, 1))),
+    **dict.fromkeys(
+        ("TensorArraySizeV3", "TensorArraySizeV2", "TensorArraySize", "TensorListLength"),
+        Operator(_array_size, lazy=(0, 1)),
+    ),
 }

@@ -16,15 +16,15 @@ def _lstm_block_cell(site: Site) -> tuple[str, ...]:
     together = site.one("Concat", x, h, axis=1)
     gates = site.one("Add", site.one("MatMul", together, kernel), bias)
     i, ci, f, o = site.block.add("Split", [gates], 4, site.node.name, axis=1)
-    forget = float(site.attribute("forget_bias", 1.0))  # type: ignore[arg-type]
+    forget = site.node.number("forget_bias", 1.0)
     f = site.one("Add", f, site.constant(forget, kind))
-    peephole = bool(site.attribute("use_peephole"))
+    peephole = site.node.flag("use_peephole")
     if peephole:
         i = site.one("Add", i, site.one("Mul", c, wci))
         f = site.one("Add", f, site.one("Mul", c, wcf))
     i, f, ci = site.one("Sigmoid", i), site.one("Sigmoid", f), site.one("Tanh", ci)
     cs = site.one("Add", site.one("Mul", ci, i), site.one("Mul", c, f))
-    clip = float(site.attribute("cell_clip", 3.0))  # type: ignore[arg-type]
+    clip = site.node.number("cell_clip", 3.0)
     if clip > 0:
         cs = site.one("Min", site.one("Max", cs, site.constant(-clip, kind)), site.constant(clip, kind))
     if peephole:
@@ -47,5 +47,5 @@ def _gru_block_cell(site: Site) -> tuple[str, ...]:
 
 BLOCK_CELLS: dict[str, Operator] = {
     "LSTMBlockCell": Operator(_lstm_block_cell),
-    **dict.fromkeys(("GRUBlockCell", "GRUBlockCellV2"), Operator(_gru_block_cell)),
+    "GRUBlockCell": Operator(_gru_block_cell),
 }

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reprise.graph import Node, Value
+from reprise.interface.facts import allocated_size
 from reprise.interface.influence import Influence
 from reprise.interface.recurrences import is_counter
 from reprise.interface.structure import Carried, InBranch, InLoop, Loop, is_loop_merge
 from reprise.interface.types import dtype as value_dtype
 from reprise.lift import recurrent
-from reprise.lift.arrays import allocated_size, check_row, padded, written_row
+from reprise.lift.arrays import check_row, padded, written_row
 from reprise.lift.block import Block, computed, onnx_type
 from reprise.lift.emitter import Operator, Site
 from reprise.wire import onnx
@@ -116,10 +117,10 @@ class _Plan:
         """The number that all elements of a constant are."""
         if made.op == "Fill":
             return self.site.emitter.name(made.inputs[1], self.site.block)
-        content = made.attributes["value"].load() if made.op == "Const" else None
+        content = made.tensor("value").load() if made.op == "Const" else None
         if content is None or content.size == 0 or (content != content.flat[0]).any():
             return None
-        return self.site.constant(content.flat[0].item(), computed(made.attributes["dtype"]))
+        return self.site.constant(content.flat[0].item(), computed(made.dtype("dtype")))
 
     def enter(self, body: Block, counter: str) -> None:
         """Names what an iteration starts from."""
@@ -189,7 +190,7 @@ class _Plan:
     def _whole(self, carried: Carried, rows: str) -> str:
         """All rows of an array: those that the loop did not reach are zeros, as TensorFlow reads them."""
         facts = self.site.emitter.facts
-        size = allocated_size(self.site, carried)
+        size = allocated_size(facts, carried.initial)
         if size is None:
             return rows
         bounds = _bounds(self.site, self.loop, self.numbers, self.loop.condition)

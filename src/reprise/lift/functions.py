@@ -21,6 +21,11 @@ def number(site: Site, value: float) -> str:
     return site.constant(value, computed(site.dtype()))
 
 
+def is_real(site: Site) -> bool:
+    """Whether the operator computes with real numbers."""
+    return computed(site.dtype()).startswith("float")
+
+
 def _square(site: Site) -> str:
     x = site.input(0)
     return site.one("Mul", x, x)
@@ -57,7 +62,7 @@ def _filled_like(value: int) -> Emit:
 
 
 def _leaky(site: Site) -> str:
-    return site.one("LeakyRelu", site.input(0), alpha=float(site.attribute("alpha", 0.2)))  # type: ignore[arg-type]
+    return site.one("LeakyRelu", site.input(0), alpha=site.node.number("alpha", 0.2))
 
 
 def _elu(site: Site) -> str:
@@ -99,7 +104,7 @@ def _is_finite(site: Site) -> str:
 
 def _bucket(site: Site) -> str:
     """How many boundaries a number has reached."""
-    boundaries = np.asarray(site.attribute("boundaries", ()), np.float64)
+    boundaries = np.asarray(site.node.numbers("boundaries"), np.float64)
     x = site.one("Unsqueeze", site.one("Cast", site.input(0), to=onnx_type("float64")), site.block.ints(-1))
     reached = site.one("Cast", site.one("GreaterOrEqual", x, site.constant(boundaries)), to=onnx.INT32)
     return site.one("ReduceSum", reached, site.block.ints(-1), keepdims=0)

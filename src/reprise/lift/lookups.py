@@ -13,7 +13,7 @@ from reprise.wire import onnx
 def _gather(site: Site) -> str:
     axis = site.axis(2, 0) if len(site.node.inputs) > 2 else 0
     places = from_the_front(site, site.input(1), site.dtype(1))
-    together = int(site.attribute("batch_dims", 0) or 0)  # type: ignore[call-overload]
+    together = site.node.integer("batch_dims", 0)
     if together:
         return _gather_together(site, places, axis, together + site.rank(1) if together < 0 else together)
     return site.one("Gather", site.input(0), places, axis=axis)
@@ -50,17 +50,19 @@ def from_the_front(site: Site, places: str, kind: str, index: int = 1) -> str:
 
 
 def _one_hot(site: Site) -> str:
-    depth = site.one("Reshape", site.int64(1), site.block.ints(1))
-    ids = site.int64(0)
+    depth = site.one("Reshape", site.int64(1), site.block.ints())
+    ids, axis = site.int64(0), site.node.integer("axis", -1)
     # ONNX counts negative ids from the end; TensorFlow leaves their rows empty, as those of ids beyond the depth.
     ids = site.one("Where", site.one("Less", ids, site.constant(0, "int64")), depth, ids)
-    spread = _spread(site, ids, depth)
-    alone = site.emitter.facts.shape(site.node.inputs[0]) == ()
-    return site.one("Squeeze", spread, site.block.ints(0)) if alone else spread
+    if site.emitter.facts.shape(site.node.inputs[0]) or (axis != -1 and site.rank(0)):
+        return _spread(site, ids, depth, axis)
+    # It may be an id alone, which ONNX does not take.
+    return site.one(
+        "Squeeze", _spread(site, site.one("Unsqueeze", ids, site.block.ints(-1)), depth, -1), site.block.ints(-2)
+    )
 
 
-def _spread(site: Site, ids: str, depth: str) -> str:
-    axis = int(site.attribute("axis", -1))  # type: ignore[call-overload]
+def _spread(site: Site, ids: str, depth: str, axis: int) -> str:
     if computed(site.dtype(2)) == "float32":
         off, on = (site.one("Reshape", site.input(i), site.block.ints(1)) for i in (3, 2))
         return site.one("OneHot", ids, depth, site.one("Concat", off, on, axis=0), axis=axis)
@@ -76,7 +78,7 @@ def _where(site: Site) -> str:
 
 def _unique(site: Site) -> tuple[str, ...]:
     """Each number once, in the order of their first places, and for each place which of them it holds."""
-    kind, index = onnx_type(site.dtype()), onnx_type(str(site.attribute("out_idx", "int32")))
+    kind, index = onnx_type(site.dtype()), onnx_type(site.node.dtype("out_idx", "int32"))
     whole = site.dtype().startswith("int")  # ONNX Runtime knows int64 alone
     x = site.int64(0) if whole else site.input(0)
     values, _, places, counts = site.block.add("Unique", [x], 4, site.node.name, sorted=0)
@@ -90,7 +92,7 @@ def _in_top(site: Site) -> str:
     scores = site.input(0)
     places = site.one("Unsqueeze", site.int64(1), site.block.ints(1))
     own = site.one("GatherElements", scores, places, axis=1)
-    k = site.int64(2) if len(site.node.inputs) > 2 else site.constant(site.attribute("k", 1), "int64")
+    k = site.int64(2) if len(site.node.inputs) > 2 else site.constant(site.node.integer("k"), "int64")
     greater = site.one("Cast", site.one("Greater", scores, own), to=onnx_type("int64"))
     few = site.one("Less", site.one("ReduceSum", greater, site.block.ints(1), keepdims=0), k)
     undefined = site.one("Or", site.one("IsNaN", scores), site.one("IsInf", scores))

@@ -12,9 +12,9 @@ from reprise.lift.emitter import Operator, Site
 
 def _matmul(site: Site) -> str:
     a, b = site.inputs()
-    if site.attribute("transpose_a") or site.attribute("adj_x"):
+    if site.node.flag("transpose_a") or site.node.flag("adj_x"):
         a = _swapped(site, a, 0)
-    if site.attribute("transpose_b") or site.attribute("adj_y"):
+    if site.node.flag("transpose_b") or site.node.flag("adj_y"):
         b = _swapped(site, b, 1)
     return site.one("MatMul", a, b)
 
@@ -26,7 +26,7 @@ def _swapped(site: Site, name: str, index: int) -> str:
 
 def _einsum(site: Site) -> str:
     """Both know the notation of Einstein; axes without a letter get one: ONNX Runtime wants as many in each term."""
-    given, _, wanted = bytes(site.attribute("equation", b"")).decode().partition("->")  # type: ignore[call-overload]
+    given, _, wanted = site.node.text("equation").partition("->")
     terms = given.split(",")
     free = [c for c in string.ascii_letters if c not in given]
     rests = [site.rank(i) - len(t.replace("...", "")) if "..." in t else 0 for i, t in enumerate(terms)]

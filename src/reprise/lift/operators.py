@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from reprise.fold import fold
-from reprise.graph import Value
+from reprise.graph import VARIABLES, Value
 from reprise.lift.block import computed, onnx_type
 from reprise.lift.emitter import Emit, Operator, Site
-from reprise.lift.functions import FUNCTIONS, number, same
+from reprise.lift.functions import FUNCTIONS, is_real, number, same
 from reprise.lift.matrices import MATRICES
 from reprise.lift.random import RANDOM, certain_mask
 from reprise.tensors import Tensor
@@ -28,8 +28,7 @@ def _placeholder(site: Site) -> str:
 
 
 def _const(site: Site) -> str:
-    tensor = site.attribute("value")
-    return site.emitter.names.constant(tensor.load(), site.node.name)  # type: ignore[attr-defined]
+    return site.emitter.names.constant(site.node.tensor("value").load(), site.node.name)
 
 
 def _dequantize(site: Site) -> str:
@@ -51,12 +50,12 @@ def _read_variable(site: Site) -> str:
 
 
 def _cast(site: Site) -> str:
-    return site.one("Cast", site.input(0), to=onnx_type(str(site.attribute("DstT"))))
+    return site.one("Cast", site.input(0), to=onnx_type(site.node.dtype("DstT")))
 
 
 def _bias_add(site: Site) -> str:
     x, bias = site.inputs()
-    if site.attribute("data_format") == b"NCHW":
+    if site.node.text("data_format", "NHWC") == "NCHW":
         rank = site.rank(0)
         bias = site.one("Unsqueeze", bias, site.block.ints(*range(1, rank - 1)))
     return site.one("Add", x, bias)
@@ -71,7 +70,7 @@ def _add_n(site: Site) -> str:
 
 def _floor_div(site: Site) -> str:
     a, b = site.inputs()
-    if site.dtype().startswith("float"):
+    if is_real(site):
         return site.one("Floor", site.one("Div", a, b))
     # Integer division truncates in ONNX; TensorFlow rounds down.
     quotient = site.one("Div", a, b)
@@ -123,12 +122,12 @@ def _angle(site: Site) -> str:
 
 def _nearly_equal(site: Site) -> str:
     apart = site.one("Abs", site.one("Sub", *site.inputs()))
-    return site.one("Less", apart, number(site, float(site.attribute("tolerance", 1e-5))))  # type: ignore[arg-type]
+    return site.one("Less", apart, number(site, site.node.number("tolerance", 1e-5)))
 
 
 def _floor_mod(site: Site) -> str:
     a, b = site.inputs()
-    if site.dtype().startswith("float"):
+    if is_real(site):
         return site.one("Sub", a, site.one("Mul", b, site.one("Floor", site.one("Div", a, b))))
     return site.one("Mod", a, b)
 
@@ -188,7 +187,7 @@ ARITHMETIC: dict[str, Operator] = {
     **dict.fromkeys(("Placeholder", "PlaceholderV2", "PlaceholderWithDefault"), Operator(_placeholder)),
     "Const": Operator(_const),
     "Dequantize": Operator(_dequantize, lazy=(0, 1, 2)),
-    **dict.fromkeys(("Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"), Operator(_variable)),
+    **dict.fromkeys(VARIABLES, Operator(_variable)),
     "ReadVariableOp": Operator(_read_variable),
     "Cast": Operator(_cast),
     "BiasAdd": Operator(_bias_add),

@@ -51,11 +51,11 @@ def _is_uniform(structure: Structure, known: Known, value: Value) -> bool:
 
 
 def _uniform(site: Site) -> str:
-    return _drawn(site, "RandomUniformLike", str(site.attribute("dtype")))
+    return _drawn(site, "RandomUniformLike", site.node.dtype("dtype"))
 
 
 def _normal(site: Site) -> str:
-    return _drawn(site, "RandomNormalLike", str(site.attribute("dtype")))
+    return _drawn(site, "RandomNormalLike", site.node.dtype("dtype"))
 
 
 def _whole(site: Site) -> str:
@@ -82,7 +82,7 @@ def _drawn_sizes(site: Site) -> str:
 def _multinomial(site: Site) -> str:
     """Classes by logarithms of their weights."""
     count = int(site.must_know(1, "number of draws").item())
-    kind = onnx_type(str(site.attribute("output_dtype", "int64")))
+    kind = onnx_type(site.node.dtype("output_dtype", "int64"))
     logits = site.one("Cast", site.input(0), to=onnx_type("float32"))
     return site.one("Multinomial", logits, sample_size=count, dtype=kind)
 

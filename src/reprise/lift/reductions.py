@@ -6,6 +6,7 @@ import numpy as np
 
 from reprise.lift.block import computed, onnx_type
 from reprise.lift.emitter import Emit, Operator, Site
+from reprise.lift.functions import is_real
 from reprise.wire import onnx
 
 
@@ -15,7 +16,7 @@ def _reduced(site: Site, op: str, x: str) -> str:
     numbers = [int(a) for a in axes.ravel()]
     if not numbers and axes.ndim:
         return x
-    keep = int(bool(site.attribute("keep_dims") or site.attribute("keepdims")))
+    keep = int(site.node.flag("keep_dims"))
     if op == "ReduceSum":
         return site.one(op, x, site.block.ints(*numbers), keepdims=keep)
     return site.one(op, x, axes=numbers, keepdims=keep)
@@ -30,7 +31,7 @@ def _mean(site: Site) -> str:
     axes = [int(a) for a in site.must_know(1, "axes").ravel()]
     shape = site.emitter.facts.shape(site.node.inputs[0])
     some = shape is not None and all(shape[a].known and shape[a].scale for a in axes)
-    if some or not axes or not site.dtype().startswith(("float", "bfloat")):
+    if some or not axes or not is_real(site):
         return _reduced(site, "ReduceMean", site.input(0))
     total = _reduced(site, "ReduceSum", site.input(0))
     sizes = site.one("Gather", site.one("Shape", site.input(0)), site.block.ints(*axes), axis=0)
@@ -43,7 +44,7 @@ def _extreme(op: str) -> Emit:
 
     def emit(site: Site) -> str:
         found, x = _reduced(site, op, site.input(0)), site.input(0)
-        if site.dtype().startswith(("int", "uint")):
+        if not is_real(site):
             return found
         undefined = site.one("Where", site.one("IsNaN", x), x, site.constant(0, computed(site.dtype())))
         return site.one("Add", found, _reduced(site, "ReduceSum", undefined))
@@ -64,7 +65,7 @@ def _reduce_flags(op: str) -> Emit:
 def _arg(op: str) -> Emit:
     def emit(site: Site) -> str:
         found = site.one(op, site.input(0), axis=site.axis(1, 0), keepdims=0)
-        wanted = str(site.attribute("output_type", "int64"))
+        wanted = site.node.dtype("output_type", "int64")
         return found if wanted == "int64" else site.one("Cast", found, to=onnx_type(wanted))
 
     return emit
@@ -81,7 +82,7 @@ def _l2_loss(site: Site) -> str:
 
 def _cumulate(site: Site) -> str:
     axis = site.must_know(1, "axis")
-    flags = {k: int(bool(site.attribute(k))) for k in ("exclusive", "reverse")}
+    flags = {k: int(site.node.flag(k)) for k in ("exclusive", "reverse")}
     return site.one("CumSum", site.input(0), site.constant(axis, "int64"), **flags)
 
 
@@ -92,7 +93,7 @@ def _cumulative_product(site: Site) -> str:
     if shape is None or not shape[axis].known:
         raise site.emitter.refusal(site.node, "runs over an axis whose size is not in the file")
     size = shape[axis].scale
-    exclusive, reverse = bool(site.attribute("exclusive")), bool(site.attribute("reverse"))
+    exclusive, reverse = site.node.flag("exclusive"), site.node.flag("reverse")
     parts = (
         list(site.block.add("Split", [site.input(0)], size, site.node.name, axis=axis)) if size > 1 else [site.input(0)]
     )
@@ -109,13 +110,8 @@ def _one_like(site: Site, name: str) -> str:
 
 
 def _top_k(site: Site) -> tuple[str, str]:
-    k = (
-        site.one("Reshape", site.int64(1), site.block.ints(1))
-        if len(site.node.inputs) > 1
-        else site.block.ints(
-            int(site.attribute("k", 1))  # type: ignore[call-overload]
-        )
-    )
+    given = len(site.node.inputs) > 1
+    k = site.one("Reshape", site.int64(1), site.block.ints(1)) if given else site.block.ints(site.node.integer("k"))
     values, places = site.block.add("TopK", [site.input(0), k], 2, site.node.name, axis=-1, largest=1, sorted=1)
     return values, site.one("Cast", places, to=onnx.INT32)
 

@@ -19,7 +19,7 @@ def _partition(site: Site) -> tuple[str, ...]:
     kind = site.dtype(1)
     return tuple(
         site.one("Compress", data, site.one("Equal", numbers, site.constant(i, kind)), axis=0)
-        for i in range(int(site.attribute("num_partitions", 1)))  # type: ignore[call-overload]
+        for i in range(site.node.integer("num_partitions"))
     )
 
 

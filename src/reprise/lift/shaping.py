@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from reprise.graph import Value
@@ -16,7 +14,7 @@ from reprise.tensors import Array
 
 
 def _shape(site: Site) -> tuple[str, ...]:
-    wanted = str(site.attribute("out_type", "int32"))
+    wanted = site.node.dtype("out_type", "int32")
     shapes = [site.one("Shape", name) for name in site.inputs()]
     return tuple(s if wanted == "int64" else site.one("Cast", s, to=onnx_type(wanted)) for s in shapes)
 
@@ -26,7 +24,7 @@ def _rank(site: Site) -> str:
 
 
 def _size(site: Site) -> str:
-    return site.one("Cast", site.one("Size", site.input(0)), to=onnx_type(str(site.attribute("out_type", "int32"))))
+    return site.one("Cast", site.one("Size", site.input(0)), to=onnx_type(site.node.dtype("out_type", "int32")))
 
 
 def _reshape(site: Site) -> str:
@@ -65,9 +63,9 @@ def _expand_dims(site: Site) -> str:
 
 
 def _squeeze(site: Site) -> str:
-    axes: Any = site.attribute("squeeze_dims") or site.attribute("axis") or ()
+    axes = site.node.integers("squeeze_dims", ())
     if axes:
-        return site.one("Squeeze", site.input(0), site.block.ints(*(int(a) for a in axes)))
+        return site.one("Squeeze", site.input(0), site.block.ints(*axes))
     shape = site.emitter.facts.shape(site.node.inputs[0])
     if shape is None:
         raise site.emitter.refusal(site.node, "removes axes that are not known")
@@ -90,14 +88,14 @@ def _concat(site: Site) -> str:
 
 
 def _pack(site: Site) -> str:
-    axis = int(site.attribute("axis", 0))  # type: ignore[call-overload]
+    axis = site.node.integer("axis", 0)
     axes = site.block.ints(axis)
     raised = [site.one("Unsqueeze", site.input(i), axes) for i in range(len(site.node.inputs))]
     return raised[0] if len(raised) == 1 else site.one("Concat", *raised, axis=axis)
 
 
 def _unpack(site: Site) -> tuple[str, ...]:
-    count, axis = int(site.attribute("num", 1)), int(site.attribute("axis", 0))  # type: ignore[call-overload]
+    count, axis = site.node.integer("num"), site.node.integer("axis", 0)
     parts = _divided(site, site.input(0), axis, count)
     axes = site.block.ints(axis)
     return tuple(site.one("Squeeze", p, axes) for p in parts)
@@ -110,11 +108,11 @@ def _divided(site: Site, name: str, axis: int, count: int) -> tuple[str, ...]:
 
 
 def _split(site: Site) -> tuple[str, ...]:
-    return _divided(site, site.input(1), site.axis(0, 1), int(site.attribute("num_split", 1)))  # type: ignore[call-overload]
+    return _divided(site, site.input(1), site.axis(0, 1), site.node.integer("num_split"))
 
 
 def _split_v(site: Site) -> tuple[str, ...]:
-    count = int(site.attribute("num_split", 1))  # type: ignore[call-overload]
+    count = site.node.integer("num_split")
     axis = site.axis(2, 0)
     sizes = site.must_know(1, "sizes").astype(np.int64)
     name = site.input(0)
@@ -191,7 +189,7 @@ def _mirrored(site: Site) -> str:
 
 def _reflected(site: Site, name: str, axis: int, border: tuple[int, int]) -> str:
     """The rows to take along an axis: there and back again, as often as the border asks."""
-    shared = site.attribute("mode") == b"REFLECT"
+    shared = site.node.text("mode") == "REFLECT"
     count = _count(site, name, axis)
     there = site.one("Sub", count, site.constant(int(shared), "int64"))
     back = site.one("Mul", there, site.constant(2, "int64"))

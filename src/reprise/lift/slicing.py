@@ -16,16 +16,16 @@ _START = np.iinfo(np.int64).min + 1
 def _slice(site: Site) -> str:
     begin, size = site.known(1), site.known(2)
     if begin is not None and size is not None:
-        ends = [np.iinfo(np.int64).max if n < 0 else int(b) + int(n) for b, n in zip(begin, size, strict=True)]
+        ends = [_END if n < 0 else int(b) + int(n) for b, n in zip(begin, size, strict=True)]
         return site.one("Slice", site.input(0), site.constant(begin, "int64"), site.constant(ends, "int64"))
     start, count = site.int64(1), site.int64(2)
     whole = site.one("Less", count, site.block.ints(0))
-    end = site.one("Where", whole, site.block.ints(np.iinfo(np.int64).max), site.one("Add", start, count))
+    end = site.one("Where", whole, site.block.ints(_END), site.one("Add", start, count))
     return site.one("Slice", site.input(0), start, end)
 
 
 def _strided_slice(site: Site) -> str:
-    masks = {m: int(site.attribute(f"{m}_mask", 0)) for m in _MASKS}  # type: ignore[call-overload]
+    masks = {m: site.node.integer(f"{m}_mask", 0) for m in _MASKS}
     begin, end, strides = (site.known(i) for i in (1, 2, 3))
     if begin is None or end is None or strides is None:
         return _computed_slice(site, masks)
@@ -76,24 +76,23 @@ def _computed_slice(site: Site, masks: dict[str, int]) -> str:
         raise site.emitter.refusal(site.node, "takes a slice whose bounds are computed at run time")
     count = len(strides)
     begin, end = site.int64(1), site.int64(2)
-    one_by_one = [(site.block.one("Gather", begin, site.block.ints(i), axis=0), i) for i in range(count)]
+    shrunk = [i for i in range(count) if masks["shrink_axis"] >> i & 1]
     begins, ends = [], []
-    for b, i in one_by_one:
-        bit = 1 << i
-        begins.append(site.block.ints(0) if masks["begin"] & bit else b)
-        if masks["shrink_axis"] & bit:
-            # The last row is reached as -1; its end is then not 0 but the end of the axis.
-            following = site.one("Add", b, site.block.ints(1))
-            last = site.one("Equal", following, site.block.ints(0))
-            ends.append(site.one("Where", last, site.block.ints(_END), following))
-        else:
-            ends.append(
-                site.block.ints(_END) if masks["end"] & bit else site.one("Gather", end, site.block.ints(i), axis=0)
-            )
+    for i in range(count):
+        first, last = (site.one("Gather", bound, site.block.ints(i), axis=0) for bound in (begin, end))
+        if i in shrunk:  # whatever the masks say of this axis
+            last = _after(site, first)
+        begins.append(site.block.ints(0) if masks["begin"] >> i & 1 and i not in shrunk else first)
+        ends.append(site.block.ints(_END) if masks["end"] >> i & 1 and i not in shrunk else last)
     axes = site.block.ints(*range(count))
     x = site.one("Slice", site.input(0), site.one("Concat", *begins, axis=0), site.one("Concat", *ends, axis=0), axes)
-    shrunk = [i for i in range(count) if masks["shrink_axis"] >> i & 1]
     return site.one("Squeeze", x, site.block.ints(*shrunk)) if shrunk else x
+
+
+def _after(site: Site, place: str) -> str:
+    """The place after one; after the last row, which is reached as -1, that is not 0 but the end of the axis."""
+    following = site.one("Add", place, site.block.ints(1))
+    return site.one("Where", site.one("Equal", following, site.block.ints(0)), site.block.ints(_END), following)
 
 
 def _reverse(site: Site) -> str:
@@ -120,7 +119,7 @@ def _reversed_by_flags(site: Site) -> str:
 
 def _reverse_sequence(site: Site) -> str:
     """The first rows of each sequence turned around, as many as its length; ONNX has time and batch in front."""
-    time, batch = (int(site.attribute(name, 0)) for name in ("seq_dim", "batch_dim"))  # type: ignore[call-overload]
+    time, batch = site.node.integer("seq_dim"), site.node.integer("batch_dim", 0)
     if {time, batch} == {0, 1}:
         return site.one("ReverseSequence", site.input(0), site.int64(1), time_axis=time, batch_axis=batch)
     order = [time, batch, *(i for i in range(site.rank(0)) if i not in (time, batch))]

@@ -12,7 +12,16 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from reprise.interface.facts.arithmetic import ARITHMETIC, ELEMENTWISE
-from reprise.interface.facts.arrays import ARRAYS, grown_size, stacked_into, written_value
+from reprise.interface.facts.arrays import (
+    ARRAYS,
+    SIZED,
+    allocated_size,
+    grown_size,
+    is_in_order,
+    stacked_into,
+    takes_all,
+    written_value,
+)
 from reprise.interface.facts.inference import Dims, Fact, Inference, Rule
 from reprise.interface.facts.layout import LAYOUT
 from reprise.interface.facts.lookups import LOOKUPS
@@ -22,7 +31,19 @@ from reprise.interface.facts.reshaping import RESHAPING
 from reprise.interface.facts.slicing import SLICING
 from reprise.interface.facts.sources import SOURCES
 
-__all__ = ["ELEMENTWISE", "Dims", "Fact", "Facts", "grown_size", "stacked_into", "written_value"]
+__all__ = [
+    "ELEMENTWISE",
+    "SIZED",
+    "Dims",
+    "Fact",
+    "Facts",
+    "allocated_size",
+    "grown_size",
+    "is_in_order",
+    "stacked_into",
+    "takes_all",
+    "written_value",
+]
 
 
 class Facts(Inference):

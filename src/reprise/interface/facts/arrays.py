@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from reprise.graph import Node, Value
 from reprise.interface.facts.inference import UNKNOWN, Dims, Fact, Inference, Rule
 from reprise.interface.sizes import Dim, dim
@@ -74,22 +76,65 @@ def _filled(facts: Inference, node: Node) -> Fact:
     shape = None if stacked is None else facts.of(stacked).shape
     if filled is None or not shape or not filled.op.startswith("TensorArrayScatter"):
         return Fact(shape)
-    made = facts.structure.graph.nodes.get(facts.structure.origin(filled.inputs[0]).node)
-    size = facts.of(made.inputs[0]).content if made is not None and made.inputs else None
-    if size is None:
+    size = allocated_size(facts, filled.inputs[0])
+    content = None if size is None else facts.of(size).content
+    if content is None:
         return Fact(shape)
-    if dim(size.item()).known:  # so many places, whatever the number of rows
+    if dim(content.item()).known:  # so many places, whatever the number of rows
         facts.sizes.fix_ones(shape[0])
-    return Fact((dim(size.item()), *shape[1:]))
+    return Fact((dim(content.item()), *shape[1:]))
 
 
 def _rows(facts: Inference, node: Node, inputs: list[Fact], carried: Carried) -> Dim:
     """How many rows are taken: all of them, or those that are asked for one by one."""
-    if node.op.startswith("TensorArrayGather") and inputs[1].shape:
-        indices = facts.structure.graph.nodes.get(facts.structure.origin(node.inputs[1]).node)
-        if indices is not None and indices.op != "Range":
-            return inputs[1].shape[0]
-    return _array_size(facts, carried)
+    if node.op.startswith("TensorArrayGather") and inputs[1].shape and not takes_all(facts, node):
+        return inputs[1].shape[0]
+    size = allocated_size(facts, carried.initial)
+    content = None if size is None else facts.of(size).content
+    return Dim(1, (grown_size(facts.structure, carried),)) if content is None else dim(content.item())
+
+
+def takes_all(facts: Inference, node: Node) -> bool:
+    """Whether a node that takes rows out of an array by their places takes all, in their order."""
+    places, count = facts.content(node.inputs[1]), _counted(facts, node.inputs[1])
+    if not is_in_order(facts, node.inputs[1]):
+        return False
+    size = allocated_size(facts, node.inputs[0])
+    if count is not None and (count == size or facts.structure.graph[count.node].op.startswith("TensorArraySize")):
+        return True
+    have = None if size is None else facts.of(size).content
+    taken = places.size if places is not None else None if count is None else facts.of(count).content
+    return have is not None and taken is not None and bool(have == taken)
+
+
+def is_in_order(facts: Inference, places: Value) -> bool:
+    """Whether places are 0, 1, 2 and so on."""
+    known = facts.content(places)
+    return _counted(facts, places) is not None if known is None else bool((known == np.arange(known.size)).all())
+
+
+def _counted(facts: Inference, places: Value) -> Value | None:
+    """The number up to which a Range counts from 0 by 1, None where places are something else."""
+    node = facts.structure.graph.nodes.get(facts.structure.origin(places).node)
+    if node is None or node.op != "Range":
+        return None
+    start, step = (facts.content(node.inputs[i]) for i in (0, 2))
+    counts = start is not None and step is not None and start.item() == 0 and step.item() == 1
+    return facts.structure.origin(node.inputs[1]) if counts else None
+
+
+#: What makes an array → which input is its size.
+SIZED = {"TensorArray": 0, "TensorArrayV2": 0, "TensorArrayV3": 0, "TensorListReserve": 1}
+
+
+def allocated_size(facts: Inference, array: Value) -> Value | None:
+    """The size that an array was made with; None where that is 0, so that it grows as it is written."""
+    made = facts.structure.graph.nodes.get(facts.structure.origin(array).node)
+    if made is None or made.op not in SIZED:
+        return None
+    size = facts.structure.origin(made.inputs[SIZED[made.op]])
+    content = facts.of(size).content
+    return None if content is not None and content.item() == 0 else size
 
 
 def _carried_behind(facts: Inference, flow: Value) -> Carried | None:
@@ -102,30 +147,14 @@ def _carried_behind(facts: Inference, flow: Value) -> Carried | None:
     return None if switch is None else structure.carried_by(switch.inputs[0])
 
 
-def _array_size(facts: Inference, carried: Carried) -> Dim:
-    made = facts.structure.graph.nodes[facts.structure.origin(carried.initial).node]
-    size = None
-    if made.op.startswith("TensorArray"):
-        size = facts.of(made.inputs[0]).content
-    elif made.op == "TensorListReserve":
-        size = facts.of(made.inputs[1]).content
-    # A size of 0 is that of an array which grows as it is written.
-    if size is None or size.item() == 0:
-        return Dim(1, (grown_size(facts.structure, carried),))
-    return dim(size.item())
-
-
 def grown_size(structure: Structure, carried: Carried) -> str:
     """The symbol for the number of rows of an array whose size the file does not tell."""
     return f"?{structure.origin(carried.initial).node}.size"
 
 
 def _array_count(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
-    value = facts.structure.origin(node.inputs[0])
-    made = facts.structure.graph.nodes.get(value.node)
-    if made is not None and made.op in ("TensorArrayV3", "TensorArrayV2", "TensorArray") and made.inputs:
-        return [Fact((), facts.of(made.inputs[0]).content)]
-    return [Fact(())]
+    size = allocated_size(facts, node.inputs[0])
+    return [Fact((), None if size is None else facts.of(size).content)]
 
 
 def _nothing(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
@@ -153,5 +182,5 @@ ARRAYS: dict[str, Rule] = {
         ("TensorArrayGatherV3", "TensorArrayGatherV2", "TensorArrayGather", "TensorArrayPack", "TensorListStack"),
         _array_stack,
     ),
-    **dict.fromkeys(("TensorArraySizeV3", "TensorArraySizeV2", "TensorArraySize"), _array_count),
+    **dict.fromkeys(("TensorArraySizeV3", "TensorArraySizeV2", "TensorArraySize", "TensorListLength"), _array_count),
 }

@@ -18,7 +18,7 @@ def _blocks(site: Site) -> list[int]:
     """The size of a block along each of the axes after the batch."""
     if site.node.op.endswith("ND"):
         return [int(n) for n in site.must_know(1, "block sizes").ravel()]
-    return [int(site.attribute("block_size", 1))] * 2  # type: ignore[call-overload]
+    return [site.node.integer("block_size")] * 2
 
 
 def _borders(site: Site, count: int) -> tuple[str, str]:

@@ -10,10 +10,19 @@ from reprise.interface.facts import Dims
 from reprise.interface.sizes import Dim
 from reprise.lift.emitter import Operator, Site
 
+_CHANNELS_FIRST = {"NHWC": False, "NDHWC": False, "NCHW": True, "NCDHW": True}
+
 
 def is_channels_first(site: Site) -> bool:
-    """Whether the layout is ONNX's own."""
-    return site.attribute("data_format") in (b"NCHW", b"NCDHW")
+    """Whether the layout is ONNX's own.
+
+    Raises:
+        LiftError: It is neither that nor the one with channels last.
+    """
+    layout = site.node.text("data_format", "NHWC")
+    if layout not in _CHANNELS_FIRST:
+        raise site.emitter.refusal(site.node, f"lays pictures out as {layout}, which has no translation")
+    return _CHANNELS_FIRST[layout]
 
 
 def channels_first(site: Site, name: str, rank: int) -> str:
@@ -59,6 +68,8 @@ def _convolved(site: Site, kernel: str, groups: int) -> str:
 def _transposed(site: Site) -> str:
     """Conv2DBackpropInput and its like, `conv2d_transpose`: the sizes of the result say what to cut off."""
     rank = site.rank(2)
+    if site.node.text("padding") not in ("SAME", "VALID"):
+        raise site.emitter.refusal(site.node, "cuts off by numbers of its own, which has no translation")
     strides, dilations = _over_picture(site, "strides"), _over_picture(site, "dilations")
     kernel = [_must(site, n, "a kernel of unknown size") for n in _shape(site, 1)[: rank - 2]]
     windows = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
@@ -113,8 +124,9 @@ def _over_picture(site: Site, name: str) -> list[int]:
     Raises:
         LiftError: They are not.
     """
-    whole: Any = site.attribute(name) or [1] * (site.rank(0) if site.rank(0) > 1 else len(_shape(site, 1)))
-    numbers = [int(n) for n in whole]
+    # Graphs from before TensorFlow 1.6 have no dilations.
+    absent = (1,) * len(site.node.integers("strides")) if name == "dilations" else None
+    numbers = site.node.integers(name, absent)
     inner = _picture(site, numbers)
     if sum(numbers) - sum(inner) != 2:
         raise site.emitter.refusal(site.node, f"has {name} along the batch or the channels")
@@ -122,14 +134,14 @@ def _over_picture(site: Site, name: str) -> list[int]:
 
 
 def _padding(site: Site, window: Sequence[Dim], strides: list[int], dilations: list[int]) -> dict[str, Any]:
-    kind = site.attribute("padding")
-    if kind == b"VALID":
+    kind = site.node.text("padding")
+    if kind == "VALID":
         return {"auto_pad": "VALID"}
-    if kind == b"EXPLICIT":
-        given: Any = site.attribute("explicit_paddings")
+    if kind == "EXPLICIT":
+        given = site.node.integers("explicit_paddings")
         return {"pads": _picture(site, given[0::2]) + _picture(site, given[1::2])}
-    if kind != b"SAME":
-        raise site.emitter.refusal(site.node, f"pads by {kind!r}")
+    if kind != "SAME":
+        raise site.emitter.refusal(site.node, f"pads by {kind}")
     if set(dilations) == {1}:
         return {"auto_pad": "SAME_UPPER"}
     widths = [_must(site, n, "dilations and a kernel of unknown size") for n in window]
@@ -162,7 +174,7 @@ def _rearranged(op: str) -> Any:
 
     def emit(site: Site) -> str:
         x = channels_first(site, site.input(0), 4)
-        return channels_last(site, site.one(op, x, blocksize=int(site.attribute("block_size", 2))), 4)  # type: ignore[call-overload]
+        return channels_last(site, site.one(op, x, blocksize=site.node.integer("block_size")), 4)
 
     return emit
 

@@ -8,10 +8,10 @@ from reprise.lift.pictures.convolution import channels_first, channels_last, is_
 
 
 def _batch_norm(site: Site) -> tuple[str | None, ...]:
-    if site.attribute("is_training", default=True):
+    if site.node.flag("is_training", default=True):
         raise site.emitter.refusal(site.node, "normalises by the statistics of the batch (training mode)")
     x, scale, offset, mean, variance = site.inputs()
-    epsilon = site.constant(float(site.attribute("epsilon", 1e-4)), computed(site.dtype()))  # type: ignore[arg-type]
+    epsilon = site.constant(site.node.number("epsilon", 1e-4), computed(site.dtype()))
     factor = site.one("Div", scale, site.one("Sqrt", site.one("Add", variance, epsilon)))
     shift = site.one("Sub", offset, site.one("Mul", mean, factor))
     if is_channels_first(site):
@@ -21,12 +21,8 @@ def _batch_norm(site: Site) -> tuple[str | None, ...]:
 
 
 def _local_response(site: Site) -> str:
-    radius = int(site.attribute("depth_radius", 5))  # type: ignore[call-overload]
-    size = 2 * radius + 1
-    alpha, beta, bias = (
-        float(site.attribute(name, default))  # type: ignore[arg-type]
-        for name, default in (("alpha", 1.0), ("beta", 0.5), ("bias", 1.0))
-    )
+    size = 2 * site.node.integer("depth_radius", 5) + 1
+    alpha, beta, bias = (site.node.number(*each) for each in (("alpha", 1.0), ("beta", 0.5), ("bias", 1.0)))
     x = channels_first(site, site.input(0), 4)
     return channels_last(site, site.one("LRN", x, size=size, alpha=alpha * size, beta=beta, bias=bias), 4)
 

@@ -185,9 +185,9 @@ class Reader:
 
     def _product(self, node: Node) -> Affine | None:
         matrix = self.numbers.of(node.inputs[1])
-        if matrix is None or matrix.ndim != 2 or node.attributes.get("transpose_a"):
+        if matrix is None or matrix.ndim != 2 or node.flag("transpose_a"):
             return None
-        if node.attributes.get("transpose_b"):
+        if node.flag("transpose_b"):
             matrix = matrix.T
         factors = list(self.factors(node.inputs[0], len(matrix)))
         if sum(width for _, width in factors) != len(matrix):
@@ -231,7 +231,7 @@ class Reader:
         """The outputs of a node that divides its input or passes it on, nothing for any other."""
         node = self.structure.graph[name]
         if node.op in _DIVIDING:
-            return [Value(name, i) for i in range(int(node.attributes.get("num_split", 1)))]
+            return [Value(name, i) for i in range(node.integer("num_split", 1))]
         passed = [Value(name, i) for i in range(2 if node.op == "Switch" else 1)]
         return [v for v in passed if self.structure.source(v) != v]
 
@@ -264,7 +264,7 @@ class Reader:
 def _taken(node: Node, index: int, rows: Array, others: list[Array]) -> Array | None:
     """Output `index` of a node that divides its input, for an input of equal rows."""
     if node.op == "Split":
-        count = int(node.attributes.get("num_split", 1))
+        count = node.integer("num_split")
         return np.split(rows, count, 1)[index] if int(others[0]) in (1, -1) and rows.shape[1] % count == 0 else None
     if node.op == "SplitV":
         sizes = others[0].ravel().tolist()

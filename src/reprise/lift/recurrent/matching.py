@@ -215,18 +215,18 @@ def _lstm_block(reader: Reader, h: Slot, states: Sequence[Slot]) -> Found | None
     """LSTMBlockCell: x, c, h, kernel, wci, wcf, wco, bias → i, c', f, o, ci, co, h'; gate order i, c, f, o."""
     output = reader.structure.source(h.leaving)
     node = reader.node(h.leaving)
-    if node.op != "LSTMBlockCell" or output.index != 6 or float(node.attributes.get("cell_clip", 3.0)) > 0:
+    if node.op != "LSTMBlockCell" or output.index != 6 or node.number("cell_clip", 3.0) > 0:
         return None
     c = _made(reader, Value(node.name, 1), states)
     x, last_c, last_h = (reader.structure.source(v) for v in node.inputs[:3])
     kernel, wci, wcf, wco, bias = (reader.numbers.of(v) for v in node.inputs[3:8])
     if c is None or (last_c, last_h) != (c.entering, h.entering) or kernel is None or bias is None:
         return None
-    peephole = {"i": wci, "f": wcf, "o": wco} if node.attributes.get("use_peephole") else {}
+    peephole = {"i": wci, "f": wcf, "o": wco} if node.flag("use_peephole") else {}
     if any(vector is None for vector in peephole.values()):
         return None
     parts, biases = _divided(kernel, bias.size // 4, "icfo"), cells.divided(bias, "icfo")
-    biases["f"] = biases["f"] + np.float32(node.attributes.get("forget_bias", 1.0))
+    biases["f"] = biases["f"] + np.float32(node.number("forget_bias", 1.0))
     known = {letter: vector for letter, vector in peephole.items() if vector is not None}
     weights = Weights(*parts, biases, {}, known)
     return Found(cells.LSTM, output, h, c, (x,), weights, (_SIGMOID, _TANH, _TANH))
@@ -236,7 +236,7 @@ def _gru_block(reader: Reader, h: Slot, states: Sequence[Slot]) -> Found | None:
     """GRUBlockCell: x, h, w_ru, w_c, b_ru, b_c → r, u, c, h'; the reset gate before the product."""
     output = reader.structure.source(h.leaving)
     node = reader.node(h.leaving)
-    if node.op not in ("GRUBlockCell", "GRUBlockCellV2") or output.index != 3:
+    if node.op != "GRUBlockCell" or output.index != 3:
         return None
     x, last = (reader.structure.source(v) for v in node.inputs[:2])
     w_ru, w_c, b_ru, b_c = (reader.numbers.of(v) for v in node.inputs[2:6])

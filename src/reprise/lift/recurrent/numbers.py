@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from reprise.fold import FOLDABLE, fold
-from reprise.graph import Node, Value
+from reprise.graph import VARIABLES, Node, Value
 from reprise.interface.structure import Structure
 from reprise.tensors import Array, Tensor
 
-_VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp", "AutoReloadVariable"})
 #: Weights are parts, joins and transpositions of variables; a longer way to them is not followed.
 _DEPTH = 24
 
@@ -37,14 +36,13 @@ class Numbers:
         node = self._structure.graph.nodes.get(value.node)
         if node is None:
             return None
-        if node.op in _VARIABLES:
+        if node.op in VARIABLES:
             stored = self._variable(node)
             return None if stored is None else stored.load()
         if node.op == "ReadVariableOp":
             return self.of(node.inputs[0], depth + 1)
         if node.op == "Const":
-            tensor = node.attributes.get("value")
-            return tensor.load() if isinstance(tensor, Tensor) else None
+            return node.tensor("value").load()
         return self._folded(node, value.index, depth)
 
     def _folded(self, node: Node, index: int, depth: int) -> Array | None:

@@ -133,11 +133,11 @@ class Walk:
             return Miss(f"{unknown} has an unknown number of axes")
         ranks = {v: len(shape or ()) for v, shape in shapes.items()}
         if node.op == "MatMul":
-            transposed = node.attributes.get("transpose_a") or self._varies(needs[1])
+            transposed = node.flag("transpose_a") or self._varies(needs[1])
             return Miss(f"{value} is not a product with a fixed matrix") if transposed else None
         if node.op in _LOOKUPS:
             return self._check_lookup(value, node)
-        if node.op == "BiasAdd" and node.attributes.get("data_format") == b"NCHW":
+        if node.op == "BiasAdd" and node.text("data_format", "NHWC") == "NCHW":
             return Miss(f"{value} adds a bias to another axis than the last")
         if any(ranks[v] != ranks[value] if self._varies(v) else ranks[v] > ranks[value] for v in needs):
             return Miss(f"{value} joins values of unlike axes")
@@ -146,9 +146,9 @@ class Walk:
     def _check_lookup(self, value: Value, node: Node) -> Miss | None:
         axis = self._emitter.known(node.inputs[2]) if node.op == "GatherV2" else None
         fixed = node.op == "OneHot" or self._is_outside(self._structure.source(node.inputs[0]))
-        if node.op == "OneHot" and int(node.attributes.get("axis", -1)) != -1:
+        if node.op == "OneHot" and node.integer("axis", -1) != -1:
             return Miss(f"{value} spreads ids along another axis than the last")
-        if not fixed or node.attributes.get("batch_dims") or (axis is not None and axis.item() != 0):
+        if not fixed or node.integer("batch_dims", 0) or (axis is not None and axis.item() != 0):
             return Miss(f"{value} looks up in another way than by rows of a fixed table")
         return None
 
