@@ -256,8 +256,10 @@ class RecurrentModel:
     @cached_property
     def _one_sequence(self) -> bool:
         """Whether all lengths are those of the steps: no input beside them is a sequence of another length."""
-        still = (p for p in self.interface.inputs if p.time_axis is None)
-        return not any(n is None and axis != p.batch_axis for p in still for axis, n in enumerate(p.shape))
+        still = [p for p in self.interface.inputs if p.time_axis is None]
+        return all(p.even for p in self.interface.inputs) and not any(
+            n is None and axis != p.batch_axis for p in still for axis, n in enumerate(p.shape)
+        )
 
     def _baked_batch(self) -> int:
         fixed = [p.shape[0] for p in self.interface.states if p.shape and p.shape[0] is not None]
@@ -355,6 +357,11 @@ def _fitting(port: Port, array: Array) -> Array:
     if not array.size:  # ONNX Runtime's LSTM ends the process on a batch of none
         raise CallError(
             f"input {port.name!r}: is empty, of shape {list(array.shape)}; give at least one row and one step"
+        )
+    if port.time_axis is not None and array.shape[port.time_axis] < port.least:
+        raise CallError(
+            f"input {port.name!r}: expected at least {port.least} steps, since the model leaves some out at the ends, "
+            f"found {array.shape[port.time_axis]}"
         )
     if wanted.kind in "iu" and array.dtype.kind not in "iub":
         raise CallError(f"input {port.name!r}: expected whole numbers ({port.dtype}), found {array.dtype}")

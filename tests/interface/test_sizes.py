@@ -77,3 +77,54 @@ def test_a_baked_size_that_meets_a_weight_is_that_number(nominal, number):
     sizes = Equalities()
     assert sizes.equate(sizes.symbol("N", nominal), Dim(number)) == Dim(number)
     assert sizes.resolve(sizes.symbol("N")) == Dim(number)
+
+
+@given(st.lists(st.integers(-4, 4), max_size=4), st.integers(5, 30))
+def test_sums_are_those_of_the_numbers(added, number):
+    sizes = Equalities()
+    whole = sizes.symbol("T", number)
+    longer = whole
+    for n in added:
+        longer = sizes.plus(longer, n)
+    assert (longer == whole) == (sum(added) == 0)
+    assert longer == sizes.plus(whole, sum(added))
+    assert sizes.apart(longer, whole) == sum(added)
+    assert sizes.nominal(longer) == number + sum(added)
+    assert sizes.base(longer.symbols[0]) == "T"
+    sizes.fix(longer)
+    assert sizes.resolve(longer) == Dim(number + sum(added))
+
+
+@given(st.integers(-4, 4), st.integers(-4, 4), st.integers(5, 30))
+def test_sums_that_are_equal_tell_what_they_are_sums_of(more, less, number):
+    sizes = Equalities()
+    one, other = sizes.plus(sizes.symbol("T"), more), sizes.plus(sizes.symbol("S", number), less)
+    sizes.equate(one, other)
+    assert sizes.resolve(one) == sizes.resolve(other)
+    assert sizes.apart(sizes.symbol("S"), sizes.symbol("T")) == more - less
+    assert sizes.nominal(sizes.symbol("T")) == number + less - more
+    sizes.equate(other, Dim(number + 10))
+    assert sizes.resolve(sizes.symbol("T")) == Dim(number + 10 - more)
+
+
+def test_a_size_is_no_sum_of_itself():
+    """Such a contradiction comes of a graph that cannot run; it is no reason to search for ever."""
+    sizes = Equalities()
+    size = sizes.symbol("T")
+    for other in (sizes.plus(size, 1), size * sizes.plus(size, 1), sizes.plus(2 * size, 1)):
+        sizes.equate(size, other)
+        sizes.equate(other, size)
+        assert sizes.resolve(size) == size
+
+
+def test_what_is_not_fixed_keeps_its_sums_free():
+    sizes = Equalities()
+    longer = sizes.plus(sizes.symbol("T", 6), 1)
+    sizes.symbol("N", 3)
+    sizes.fix_all(but=longer.symbols)
+    assert not sizes.resolve(longer).known
+    assert sizes.resolve(sizes.symbol("N")) == Dim(3)
+    assert sizes.least(sizes.symbol("T")) == 0
+    sizes.plus(sizes.symbol("T"), -2)
+    assert sizes.least(sizes.symbol("T")) == 2
+    assert sizes.least(longer) == 3

@@ -51,13 +51,21 @@ def shifted():
     model(tf.strided_slice(rows, [0, 0], [0, -1], begin_mask=3, end_mask=1, name="x"), rows[:, 1:])
 
 
+def shifted_beside_another():
+    """What a queue gives beside the ids is of its own."""
+    queue = v1.FIFOQueue(9, [tf.float32, tf.int32], shapes=[[2], [T + 1]])
+    image, rows = queue.dequeue_many(N)
+    tf.identity(image)
+    model(tf.strided_slice(rows, [0, 0], [0, -1], begin_mask=3, end_mask=1, name="x"), rows[:, 1:])
+
+
 def shifted_rows():
     numbers = v1.data.make_one_shot_iterator(tf.data.Dataset.range(9).batch(N, drop_remainder=True)).get_next()
     rows = tf.gather(corpus(9, T + 1), numbers)
     model(tf.strided_slice(rows, [0, 0], [0, -1], begin_mask=3, end_mask=1, name="x"), rows[:, 1:])
 
 
-@pytest.mark.parametrize("graph", [by_queue, by_random_number, by_rows, shifted, shifted_rows])
+@pytest.mark.parametrize("graph", [by_queue, by_random_number, by_rows, shifted, shifted_beside_another, shifted_rows])
 def test_the_piece_is_the_input(graph):
     found = interface_of(graph)
     assert [(p.tensor, p.shape, p.time_axis, p.batch_axis) for p in found.inputs] == [("x:0", (None, None), 1, 0)]

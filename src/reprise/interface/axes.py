@@ -22,7 +22,8 @@ class Axes:
 
     Attributes:
         facts: Shapes with only these axes free.
-        times: Symbols of time, one for each length of sequence that the recurrences run over.
+        times: Symbols of time, one for each length of sequence that the recurrences run over; sequences that are longer
+            or shorter by a number have the same.
         batch: The symbol of the batch, or None where the file has none or bakes it in.
     """
 
@@ -32,23 +33,38 @@ class Axes:
 
     def time_axis(self, value: Value) -> int | None:
         """The axis of `value` that is time alone."""
-        return self._axis(value, self.times)
+        return next((i for i in self.timed(value) if len((self.facts.shape(value) or ())[i].symbols) == 1), None)
 
     def batch_axis(self, value: Value) -> int | None:
         """The axis of `value` that is the batch alone."""
-        return self._axis(value, frozenset() if self.batch is None else frozenset({self.batch}))
+        shape = self.facts.shape(value) or ()
+        return next((i for i, d in enumerate(shape) if self.batch and d.symbols == (self.batch,)), None)
 
-    def _axis(self, value: Value, names: frozenset[str]) -> int | None:
-        found = [
-            i for i, d in enumerate(self.facts.shape(value) or ()) if len(d.symbols) == 1 and d.symbols[0] in names
-        ]
-        return found[0] if found else None
+    def timed(self, value: Value) -> list[int]:
+        """The axes of `value` that hold time."""
+        return [i for i, size in enumerate(self.facts.shape(value) or ()) if self.holds_time(size)]
+
+    def holds_time(self, size: Dim) -> bool:
+        """Whether the steps of a sequence are among what a size counts."""
+        return any(self.facts.sizes.base(name) in self.times for name in size.symbols)
+
+    def missing(self, value: Value, read: Iterable[Value]) -> tuple[int, list[int]]:
+        """The fewest steps that `value` can have, no part of it being less than none; by how many it exceeds `read`.
+
+        Sequences whose length has nothing to do with it are left out.
+        """
+        axis = self.time_axis(value)
+        if axis is None:
+            return 0, []
+        size = (self.facts.shape(value) or ())[axis]
+        more = [self.facts.sizes.apart(size, (self.facts.shape(v) or (size,))[0]) for v in read]
+        return self.facts.sizes.least(size), [n for n in more if n is not None]
 
     def rows(self, value: Value) -> Literal["batch-major", "time-major"] | None:
         """`batch-major` or `time-major` where the first axis of `value` holds both."""
         size = next(iter(self.facts.shape(value) or ()), Dim(1))
         first = size.symbols
-        if size.scale != 1 or len(first) != 2 or self.batch not in first or not self.times & set(first):
+        if size.scale != 1 or len(first) != 2 or self.batch not in first or not self.holds_time(size):
             return None
         return "batch-major" if first[0] == self.batch else "time-major"
 
@@ -78,7 +94,10 @@ def read(
     facts = _facts(structure, loops, every, None, wanted, settings)
     times, batch = _times(structure, facts, loops), _batch(facts, loops)
     free = {
-        v: tuple(i for i, d in enumerate(facts.shape(v) or ()) if set(d.symbols) & (times | {batch})) for v in inputs
+        v: tuple(
+            i for i, d in enumerate(facts.shape(v) or ()) if set(map(facts.sizes.base, d.symbols)) & (times | {batch})
+        )
+        for v in inputs
     }
     states = {c.entering: _batch_axes(facts, c, batch) for r in loops for c in r.states}
     facts = _facts(structure, loops, free, states, wanted, settings)
@@ -193,7 +212,7 @@ def _times(structure: Structure, facts: Facts, recurrences: Collection[Recurrenc
     for recurrence in recurrences:
         for read in recurrence.reads:
             lengths = _lengths(structure, facts, read.stacked)
-            found |= {n.symbols[0] for n in lengths if len(n.symbols) == 1 and n.scale == 1}
+            found |= {facts.sizes.base(n.symbols[0]) for n in lengths if len(n.symbols) == 1 and n.scale == 1}
         found |= {grown_size(structure, w.carried) for w in recurrence.writes}
     return frozenset(found)
 

@@ -75,6 +75,7 @@ def describe(
             *_started(structure, found.started),
             *_encoded(before, inner),
             *_widened(structure, steps),
+            *_uneven(found.axes, found.entries, wanted),
         ),
     )
     states = tuple(found.started)
@@ -198,7 +199,13 @@ def _input_ports(
 ) -> tuple[Port, ...]:
     kinds = {v: roles.of_input(structure, used, axes, v, wanted) for v in entries}
     called = names.unique([names.of_input(v, kinds[v]) for v in entries], taken)
-    return tuple(_port(structure, axes, name, v, kinds[v]) for name, v in zip(called, entries, strict=True))
+    read = [r.stacked for recurrence in used for r in recurrence.reads]
+    ports = []
+    for name, value in zip(called, entries, strict=True):
+        fewest, more = axes.missing(value, read)
+        port = _port(structure, axes, name, value, kinds[value])
+        ports.append(replace(port, least=max(1, fewest, *(1 + n for n in more)), even=not any(more)))
+    return tuple(ports)
 
 
 def _port(structure: Structure, axes: Axes, name: str, value: Value, role: str) -> Port:
@@ -259,6 +266,16 @@ def _encoded(before: Sequence[Recurrence], inner: Collection[Recurrence]) -> Ite
         finals = ", ".join(str(c.final or c.entering) for c in r.states)
         when = "within each step" if r in inner else "before the first step"
         yield f"loop {r.loop.name!r} runs to its end {when}, so {finals} are carried nowhere"
+
+
+def _uneven(axes: Axes, inputs: Sequence[Value], outputs: Sequence[Value]) -> Iterator[str]:
+    """The outputs that have more or fewer steps than an input."""
+    timed = {v: axis for v in (*inputs, *outputs) if (axis := axes.time_axis(v)) is not None}
+    sizes = {v: (axes.facts.shape(v) or ())[axis] for v, axis in timed.items()}
+    for made, given in ((y, x) for y in outputs for x in inputs if {x, y} <= set(timed)):
+        more = axes.facts.sizes.apart(sizes[made], sizes[given])
+        if more:
+            yield f"{made} has {more:+d} steps, counted from those of {given}"
 
 
 def _evidence(structure: Structure, used: tuple[Recurrence, ...]) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ def discover(graph: Graph, choices: Choices | None = None) -> Discovery:
         CallError: A choice names a tensor that the graph does not have.
     """
     choices = choices or Choices()
-    normal = normalise(graph)
+    normal = normalise(graph, choices.inputs)
     structure = analyse(normal.graph)
     found = recurrences.find(structure)
     if not found:

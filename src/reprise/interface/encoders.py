@@ -40,7 +40,7 @@ def within_steps(axes: Axes, used: tuple[Recurrence, ...]) -> tuple[Recurrence, 
     """
 
     def holds_steps(carried: Carried) -> bool:
-        return any(axes.times.intersection(size.symbols) for size in axes.facts.shape(carried.entering) or ())
+        return bool(axes.timed(carried.entering))
 
     inner = tuple(r for r in used if any(holds_steps(c) for c in r.states))
     return inner if len(inner) < len(used) else ()

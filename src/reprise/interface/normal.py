@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from reprise.graph import Graph
@@ -13,7 +14,7 @@ from reprise.interface.handwritten import straighten
 from reprise.interface.inline import inline
 from reprise.interface.malformed import check
 from reprise.interface.unrolled import roll
-from reprise.interface.windows import open_windows
+from reprise.interface.windows import give, open_windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +32,21 @@ class Normal:
     unread: tuple[str, ...] = ()
 
 
-def normalise(graph: Graph) -> Normal:
-    """`graph` with functional control flow, unrolled cells and fused operators as frames."""
+def normalise(graph: Graph, inputs: Collection[str] = ()) -> Normal:
+    """`graph` with functional control flow, unrolled cells and fused operators as frames.
+
+    Args:
+        graph: As the file holds it.
+        inputs: Tensors that are given from outside, whatever computes them.
+
+    Raises:
+        CallError: One of `inputs` cannot be given.
+    """
     inlined = inline(graph)
     check(inlined)
     decided = decide(part(inlined))
     opened = open_windows(decided.graph)
-    straight = straighten(opened.graph)
+    straight = straighten(give(opened.graph, inputs))
     unfused = unfuse(straight.graph)
     rolled = roll(unfused.graph)
     return Normal(

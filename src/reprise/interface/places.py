@@ -37,7 +37,7 @@ def differ(structure: Structure, axes: Axes, value: Value, is_sequence: Callable
 
 def has_time(axes: Axes, value: Value) -> bool:
     """Whether an axis of `value` holds time."""
-    return any(axes.times & set(d.symbols) for d in axes.facts.shape(value) or ())
+    return bool(axes.timed(value))
 
 
 def _is_repeated(axes: Axes, node: Node) -> bool:

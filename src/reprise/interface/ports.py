@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal, TypeVar
 
 from reprise.errors import DamagedFile
@@ -30,6 +30,8 @@ class Port:
         role: What it means. Inputs: `tokens`, `one-hot`, `features`, `lengths`. Outputs: `logits`,
             `probabilities`, `hidden`, `values`.
         rows: `batch-major` or `time-major` where the first axis holds N·T rows, else None.
+        least: How many steps it must have at the least: one more than the model leaves out at the ends.
+        even: Whether the model takes as many steps as this has, not some more or fewer.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Port:
     batch_axis: int | None
     role: str
     rows: Literal["batch-major", "time-major"] | None = None
+    least: int = 1
+    even: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +148,7 @@ class Interface:
 
 def _read(kind: type[_Entry], data: Any) -> _Entry:
     """A port or setting from plain data, each of its facts checked."""
-    facts = {f.name: data[f.name] for f in fields(kind)}
+    facts = {f.name: data[f.name] for f in fields(kind) if f.name in data or f.default is MISSING}
     if "shape" in facts:
         facts["shape"] = tuple(facts["shape"])
     axes = len(facts.get("shape", ()))
@@ -177,6 +181,8 @@ _ALLOWED: dict[str, Callable[[Any, int], bool]] = {
     **dict.fromkeys(("time_axis", "batch_axis"), _axis),
     "dtype": lambda value, _: value in DTYPES,
     "shape": lambda value, _: all(n is None or (_is_whole(n) and n >= 0) for n in value),
+    "least": lambda value, _: _is_whole(value) and value > 0,
+    "even": lambda value, _: isinstance(value, bool),
     "rows": lambda value, _: value in (None, "batch-major", "time-major"),
     "initial": lambda value, _: value in ("zeros", "file", "inputs"),
     "value": lambda value, _: value is None or isinstance(value, (bool, int, float)),

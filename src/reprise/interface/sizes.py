@@ -48,11 +48,15 @@ class Equalities:
 
     A symbol may have a *nominal* size: the number that the file baked in. It stays free until it meets a plain number
     from elsewhere (a weight, a constant); then it is that number.
+
+    A symbol may be a *sum*: a size and a number, such as `T-1`, the rows of a sequence without its first. It is known
+    with its size, and what it is equal to says what its size is.
     """
 
     def __init__(self) -> None:
         self._parent: dict[str, str | Dim] = {}
         self._nominal: dict[str, int] = {}
+        self._sums: dict[str, tuple[Dim, int]] = {}
 
     def symbol(self, name: str, nominal: int | None = None) -> Dim:
         """The symbol `name`."""
@@ -63,9 +67,51 @@ class Equalities:
     def nominal(self, size: Dim) -> int | None:
         """The number that the file has for `size`, or None where it leaves it free."""
         resolved = self.resolve(size)
-        if any(name not in self._nominal for name in resolved.symbols):
-            return None
-        return math.prod((self._nominal[name] for name in resolved.symbols), start=resolved.scale)
+        numbers = [self._number(name) for name in resolved.symbols]
+        return None if None in numbers else math.prod((n for n in numbers if n is not None), start=resolved.scale)
+
+    def _number(self, name: str) -> int | None:
+        base, added = self._sums.get(name, (None, 0))
+        if base is None:
+            return self._nominal.get(name)
+        number = self.nominal(base)
+        return None if number is None else number + added
+
+    def plus(self, size: Dim, number: int) -> Dim:
+        """`size` with a number added, which may be below zero: the same symbol wherever the sum is the same."""
+        base, added = self._sum(self.resolve(size))
+        if base.known or not added + number:
+            return base if not base.known else Dim(base.scale + added + number)
+        name = f"{base}{added + number:+d}"
+        self._sums[name] = base, added + number
+        return Dim(1, (name,))
+
+    def apart(self, first: Dim, second: Dim) -> int | None:
+        """By how much the first size is larger, whatever their number; None where that is not known."""
+        (a, more), (b, less) = self._sum(self.resolve(first)), self._sum(self.resolve(second))
+        return more - less if a == b else None
+
+    def least(self, size: Dim) -> int:
+        """The smallest number that `size` can be, none of the sums with it being below zero."""
+        sums = (self.apart(Dim(1, (name,)), size) for name in self._sums)
+        return max(0, *(-n for n in sums if n is not None), 0)
+
+    def base(self, name: str) -> str:
+        """The symbol that a number is added to in a sum such as `T-1`; any other symbol as it is."""
+        base = self._sum(Dim(1, (name,)))[0]
+        return base.symbols[0] if len(base.symbols) == 1 and base.scale == 1 else name
+
+    def _sum(self, size: Dim) -> tuple[Dim, int]:
+        """A size as another and the number that is added to that."""
+        return self._sums.get(size.symbols[0], (size, 0)) if len(size.symbols) == 1 and size.scale == 1 else (size, 0)
+
+    def _within(self, size: Dim) -> set[str]:
+        """The symbols that a size is made of, in sums too."""
+        return {
+            s
+            for name in size.symbols
+            for s in ((name,) if name not in self._sums else self._within(self._sums[name][0]))
+        }
 
     def resolve(self, size: Dim) -> Dim:
         """`size` in terms of the representatives of its symbols."""
@@ -76,8 +122,10 @@ class Equalities:
     def _root(self, name: str) -> Dim:
         parent = self._parent.get(name)
         if parent is None:
-            return Dim(1, (name,))
-        root = parent if isinstance(parent, Dim) else self._root(parent)
+            base, added = self._sums.get(name, (Dim(1), 0))
+            resolved = self.resolve(base)
+            return Dim(1, (name,)) if resolved == base else self.plus(resolved, added)
+        root = self.resolve(parent) if isinstance(parent, Dim) else self._root(parent)
         self._parent[name] = root.symbols[0] if len(root.symbols) == 1 and root.scale == 1 else root
         return root
 
@@ -86,21 +134,24 @@ class Equalities:
         a, b = self.resolve(first), self.resolve(second)
         if a == b:
             return a
-        if len(b.symbols) == 1 and b.scale == 1 and b.symbols[0] not in a.symbols:
-            return self._bind(b.symbols[0], a)
-        if len(a.symbols) == 1 and a.scale == 1 and a.symbols[0] not in b.symbols:
-            return self._bind(a.symbols[0], b)
+        for size, to in ((b, a), (a, b)):
+            base, added = self._sum(size)
+            if len(base.symbols) == 1 and base.scale == 1 and not self._within(base) & self._within(to):
+                self._bind(base.symbols[0], self.plus(to, -added))
+                return self.resolve(to)
         return a if a.known else b
 
-    def _bind(self, name: str, to: Dim) -> Dim:
-        if name in self._nominal and len(to.symbols) == 1:
-            self._nominal.setdefault(to.symbols[0], self._nominal[name])
+    def _bind(self, name: str, to: Dim) -> None:
+        base, added = self._sum(to)
+        if name in self._nominal and len(base.symbols) == 1:
+            number, rest = divmod(self._nominal[name] - added, base.scale)
+            if not rest:
+                self._nominal.setdefault(base.symbols[0], number)
         self._parent[name] = to.symbols[0] if len(to.symbols) == 1 and to.scale == 1 else to
-        return to
 
     def fix(self, size: Dim) -> None:
         """Makes every symbol of `size` the number that the file baked in, where it did."""
-        for name in self.resolve(size).symbols:
+        for name in self._within(self.resolve(size)):
             if name in self._nominal:
                 self._bind(name, Dim(self._nominal[name]))
 
@@ -111,12 +162,13 @@ class Equalities:
         wrong for a second one.
         """
         for name in {name for size in sizes for name in self.resolve(size).symbols}:
-            if self._nominal.get(name) == 1:
+            if self._number(name) == 1:
                 self.fix(Dim(1, (name,)))
 
     def fix_all(self, but: Collection[str]) -> None:
         """Makes every symbol the number that the file baked in, where it did, the symbols in `but` aside."""
+        kept = self._within(Dim(1, tuple(but)))
         for name in list(self._nominal):
             size = self._root(name)
-            if not set(size.symbols) & set(but):
+            if not self._within(size) & kept:
                 self.fix(size)

@@ -41,6 +41,7 @@ _KEEP_ROWS = ELEMENTWISE | frozenset(
 )
 _PASS = frozenset("Identity StopGradient PreventGradient CheckNumerics Enter _Results Snapshot EnsureShape".split())
 _PARTITIONS = frozenset({"DynamicPartition", "DynamicStitch", "ParallelDynamicStitch"})
+_JOINS = frozenset({"Concat", "ConcatV2"})
 _SLICES = frozenset({"StridedSlice", "Slice"})
 _ARRAYS = ("TensorArray", "TensorList")
 
@@ -128,7 +129,7 @@ def _to_its_end(structure: Structure, axes: Axes, kinds: dict[str, Kind], recurr
     if (
         all(k in (STILL, ROWS) for k in every)
         and ROWS not in fixed
-        and not any(0 in _timed(axes, v) for v in seen[: len(recurrence.reads)])
+        and not any(0 in axes.timed(v) for v in seen[: len(recurrence.reads)])
     ):
         return ROWS
     return Kind("mixed", f"loop {recurrence.loop.name!r} looks at the whole sequence before the first step")
@@ -170,12 +171,26 @@ def _placed(structure: Structure, axes: Axes, node: Node, above: list[Kind], kin
 
 def _of_rows(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
     keeps = places.has_time(axes, Value(node.name)) or _is_part(structure, axes, node)
-    if len(_timed(axes, Value(node.name))) > 1:  # each step beside each other
+    if len(axes.timed(Value(node.name))) > 1:  # each step beside each other
         return _mixed(node)
+    if node.op != "Reshape" and (other := _other_steps(structure, axes, node, above)):
+        return other
     rule = _RULES.get(node.op)
     if rule is not None:
         return rule(structure, axes, node, above)
     return ROWS if node.op in _PASS or (node.op in _KEEP_ROWS and keeps) else _mixed(node)
+
+
+def _other_steps(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind | None:
+    """The obstacle where a node makes more or fewer steps than it is given."""
+    rows = [v for v, kind in zip(node.inputs, above, strict=True) if kind == ROWS]
+    given = {size: v for v in rows for size in axes.facts.shape(v) or () if axes.holds_time(size)}
+    made = {size for size in axes.facts.shape(Value(node.name)) or () if axes.holds_time(size)}
+    if not given or made <= set(given):
+        return None
+    source = structure.result(next(iter(given.values())))
+    instead = "; with inputs= (--input) its own rows are the steps" if node.op in _JOINS else ""
+    return Kind("mixed", f"{node.op} {node.name!r} makes more or fewer steps than {source} has{instead}")
 
 
 def _mixed(node: Node) -> Kind:
@@ -189,31 +204,15 @@ def _is_part(structure: Structure, axes: Axes, node: Node) -> bool:
     return any((made := structure.graph.nodes.get(m)) is not None and made.op in _PARTITIONS for m in makers)
 
 
-def _timed(axes: Axes, value: Value) -> list[int]:
-    """The axes of a value that hold time."""
-    return [i for i, d in enumerate(axes.facts.shape(value) or ()) if axes.times & set(d.symbols)]
-
-
 def _sliced(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
     keeps = places.has_time(axes, Value(node.name)) or _is_part(structure, axes, node)
     if node.op == "Slice":
         return ROWS if keeps else _mixed(node)
-    strides, timed = axes.facts.content(node.inputs[3]), _timed(axes, node.inputs[0])
+    strides, timed = axes.facts.content(node.inputs[3]), axes.timed(node.inputs[0])
     moved = bool(node.attributes.get("ellipsis_mask") or node.attributes.get("new_axis_mask"))
     if strides is None or any(s != 1 and (moved or i in timed) for i, s in enumerate(strides)):
         return _mixed(node)
-    if not keeps:
-        return _taken(axes, node, timed)
-    return _mixed(node) if not moved and any(_is_shortened(axes, node, i) for i in timed) else ROWS
-
-
-def _is_shortened(axes: Axes, node: Node, axis: int) -> bool:
-    """Whether a slice leaves out first or last rows of an axis."""
-    begin = axes.facts.content(node.inputs[1])
-    if begin is None or axis >= len(begin):
-        return begin is None
-    from_first, to_last = (int(node.attributes.get(f"{end}_mask", 0)) >> axis & 1 for end in ("begin", "end"))
-    return not to_last or not (from_first or begin[axis] == 0)
+    return ROWS if keeps else _taken(axes, node, timed)
 
 
 def _taken(axes: Axes, node: Node, timed: list[int]) -> Kind:
@@ -230,7 +229,7 @@ def _gathered(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -
     if above[0] == ROWS:
         axis = axes.facts.content(node.inputs[2]) if len(node.inputs) > 2 else np.zeros(1, np.int64)
         rank = len(axes.facts.shape(node.inputs[0]) or ())
-        if axis is None or int(axis.ravel()[0]) % max(rank, 1) in _timed(axes, node.inputs[0]):
+        if axis is None or int(axis.ravel()[0]) % max(rank, 1) in axes.timed(node.inputs[0]):
             return _mixed(node)
     return ROWS if places.has_time(axes, Value(node.name)) else _mixed(node)
 
@@ -265,7 +264,7 @@ def _einsum(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> 
 
 def _softmax(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
     shape = axes.facts.shape(node.inputs[0])
-    return _mixed(node) if not shape or axes.times & set(shape[-1].symbols) else ROWS
+    return _mixed(node) if not shape or axes.holds_time(shape[-1]) else ROWS
 
 
 def _picture(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
@@ -278,7 +277,7 @@ def _picture(structure: Structure, axes: Axes, node: Node, above: list[Kind]) ->
     if len(windows) != len(shape) - 2:
         return _mixed(node)
     single = [first + i for i, size in enumerate(windows) if size == 1 and int(moves[first + i]) == 1]
-    return ROWS if set(_timed(axes, node.inputs[0])) <= {0, *single} else _mixed(node)
+    return ROWS if set(axes.timed(node.inputs[0])) <= {0, *single} else _mixed(node)
 
 
 def _windows(axes: Axes, node: Node, rank: int) -> list[int | None]:
@@ -305,7 +304,7 @@ def _reversed(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -
         return _mixed(node)
     rank = len(axes.facts.shape(node.inputs[0]) or ())
     places = {int(axis) % max(rank, 1) for axis in np.ravel(turned)}
-    return _mixed(node) if places.intersection(_timed(axes, node.inputs[0])) else ROWS
+    return _mixed(node) if places.intersection(axes.timed(node.inputs[0])) else ROWS
 
 
 _RULES: dict[str, Callable[[Structure, Axes, Node, list[Kind]], Kind]] = {

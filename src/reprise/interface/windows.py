@@ -2,20 +2,23 @@
 
 A queue of `range(epoch_size)` gives i, and `strided_slice(corpus, [0, i * T], [N, (i + 1) * T])` makes the ids of a
 step of training. To a caller the number i means nothing, and the corpus is no part of the model. So the piece becomes a
-placeholder, whatever chooses its place: a queue, an iterator or a random number.
+placeholder, whatever chooses its place: a queue, an iterator or a random number. So does what a caller names.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from reprise.errors import CallError
 from reprise.graph import Graph, Node, ShapeAttribute, Value
 from reprise.interface import types
+from reprise.interface.choices import named
 from reprise.interface.facts import Facts
 from reprise.interface.influence import ancestors
+from reprise.interface.outputs import SOURCES
 from reprise.interface.structure import Structure, analyse
 
 _PLACES = ("QueueDequeue", "IteratorGetNext", "ReaderRead", "RandomUniformInt")
@@ -47,14 +50,42 @@ def open_windows(graph: Graph) -> Windowed:
     structure = analyse(graph)
     facts = Facts(structure)
     windows = {n.name: place.name for place in places for n in _windows(structure, facts, place)}
-    wholes = [*windows, *dict.fromkeys(n.inputs[0].node for n in cut if n.inputs[0].node not in windows)]
-    shifted = {n.name: whole for whole in wholes for n in _shifted(structure, facts, Value(whole))}
+    wholes = [*map(Value, windows), *dict.fromkeys(n.inputs[0] for n in cut if n.inputs[0].node not in windows)]
+    shifted = {n.name: whole.node for whole in wholes for n in _shifted(structure, facts, whole)}
     pieces = {name: at for name, at in windows.items() if name not in shifted.values()} | shifted
     nodes = dict(graph.nodes) | {n: _placeholder(structure, facts, graph[n]) for n in pieces}
     notes = tuple(
         f"{n}:0 is a piece that the graph cuts out itself ({at}); here the caller gives it" for n, at in pieces.items()
     )
     return Windowed(replace(graph, nodes=nodes), notes)
+
+
+def give(graph: Graph, names: Collection[str]) -> Graph:
+    """`graph` with a placeholder for every tensor that the caller names as an input.
+
+    Raises:
+        CallError: A name is none of the graph's, lies in a loop, or is one of several outputs.
+    """
+    if not names:
+        return graph
+    structure = analyse(graph)
+    facts = Facts(structure)
+    made: dict[str, Node] = {}
+    for value in (named(structure, name, "inputs") for name in names):
+        node = graph[value.node]
+        if structure.context(value):
+            raise CallError(f"inputs: {value} is computed anew at every step of a loop, so no caller can give it")
+        if node.op not in SOURCES:
+            made[node.name] = _alone(structure, facts, node)
+    return replace(graph, nodes=dict(graph.nodes) | made)
+
+
+def _alone(structure: Structure, facts: Facts, node: Node) -> Node:
+    """The placeholder in the place of a node that makes one tensor."""
+    read = {v.index for c in structure.consumers[node.name] for v in structure.graph[c].inputs if v.node == node.name}
+    if read - {0}:
+        raise CallError(f"inputs: {node.name!r} ({node.op}) makes several tensors; name one that is computed from one")
+    return _placeholder(structure, facts, node)
 
 
 def _may_be_shifted(graph: Graph, node: Node) -> bool:
@@ -64,7 +95,8 @@ def _may_be_shifted(graph: Graph, node: Node) -> bool:
 
 def _shifted(structure: Structure, facts: Facts, whole: Value) -> list[Node]:
     """The pieces of `whole` when all that is done with it is to leave out its last steps, and its first."""
-    pieces = [structure.graph[c] for c in structure.consumers[whole.node]]
+    readers = [structure.graph[c] for c in structure.consumers[whole.node]]
+    pieces = [n for n in readers if whole in n.inputs]
     kinds = [_ends_missing(facts, n) for n in pieces]
     return pieces if {(True, False), (False, True)} == set(kinds) else []
 

@@ -105,15 +105,21 @@ class Emitter:
         """A free size as an int64 vector of one element, read from the inputs; None where it is not one of theirs."""
         if size.known:
             return block.ints(size.scale)
-        parts = [self._sizes.get(Dim(1, (s,))) for s in size.symbols]
-        if None in parts:
+        found = [self._axis(s) for s in size.symbols]
+        if None in found:
             return None
         outermost = block.home(())
-        names = [
-            outermost.one("Shape", name, start=axis, end=axis + 1) for name, axis in (p for p in parts if p is not None)
-        ]
+        names = [_length(outermost, *at) for at in found if at is not None]
         names += [block.ints(size.scale)] if size.scale != 1 else []
         return names[0] if len(names) == 1 else _product(outermost, names)
+
+    def _axis(self, symbol: str) -> tuple[str, int, int] | None:
+        """The axis of an input whose size a symbol is, and the number that is added to it."""
+        size = Dim(1, (symbol,))
+        if size in self._sizes:
+            return *self._sizes[size], 0
+        more = ((at, self.facts.sizes.apart(size, known)) for known, at in self._sizes.items())
+        return next(((*at, n) for at, n in more if n is not None), None)
 
     def stored(self, node: Node) -> Tensor | None:
         """The stored tensor of a variable node, None where the files have none."""
@@ -182,7 +188,7 @@ class Emitter:
         if content is None or content.dtype != object or content.ndim:
             return None
         size = self.facts.sizes.resolve(dim(content.item()))
-        return size if size.symbols and all(Dim(1, (s,)) in self._sizes for s in size.symbols) else None
+        return size if size.symbols and all(self._axis(s) for s in size.symbols) else None
 
     def _typed(self, content: Array, value: Value) -> Array:
         """Folding computes shapes in int64; the graph may want int32."""
@@ -190,6 +196,12 @@ class Emitter:
         if content.dtype.kind in "iu" and wanted in ("int32", "int64"):
             return content.astype(wanted)
         return content
+
+
+def _length(block: Block, name: str, axis: int, added: int) -> str:
+    """The size of an axis with a number added: none, where more is taken off than there is."""
+    size = block.one("Shape", name, start=axis, end=axis + 1)
+    return block.one("Max", block.one("Add", size, block.ints(added)), block.ints(0)) if added else size
 
 
 def _product(block: Block, names: list[str]) -> str:

@@ -15,15 +15,24 @@ def _elementwise(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]
 
 
 def _binary(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
-    return [Fact(facts.broadcast(inputs[0].shape, inputs[1].shape), _symbolic(node, inputs))]
+    return [Fact(facts.broadcast(inputs[0].shape, inputs[1].shape), _symbolic(facts, node, inputs))]
 
 
-def _symbolic(node: Node, inputs: list[Fact]) -> Array | None:
-    """Products of sizes; other arithmetic on free sizes is not followed."""
+def _symbolic(facts: Inference, node: Node, inputs: list[Fact]) -> Array | None:
+    """Products of sizes, and sums with numbers; other arithmetic on free sizes is not followed."""
     a, b = inputs[0].content, inputs[1].content
-    if node.op != "Mul" or a is None or b is None:
+    if a is None or b is None:
         return None
-    return np.asarray(np.multiply(a.astype(object), b.astype(object)), object)
+    if node.op == "Mul":
+        return np.asarray(np.multiply(a.astype(object), b.astype(object)), object)
+    if node.op not in ("Add", "AddV2", "Sub") or a.ndim or b.ndim:
+        return None
+    first, second = a.item(), b.item()
+    if isinstance(first, Dim) and isinstance(second, int):
+        return np.asarray(facts.sizes.plus(first, -second if node.op == "Sub" else second), object)
+    if node.op != "Sub" and isinstance(first, int) and isinstance(second, Dim):
+        return np.asarray(facts.sizes.plus(second, first), object)
+    return None
 
 
 def _all_agree(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:

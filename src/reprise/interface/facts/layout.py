@@ -36,6 +36,9 @@ def _sum(facts: Inference, node: Node, axis: int, sizes: list[Dim]) -> Dim:
         return Dim(sum(d.scale for d in sizes))
     if len(set(sizes)) == 1:  # equal pieces, as when the steps of an unrolled recurrence are put together
         return Dim(len(sizes)) * sizes[0]
+    unknown = [d for d in sizes if not d.known]
+    if len(unknown) == 1:
+        return facts.sizes.plus(unknown[0], sum(d.scale for d in sizes if d.known))
     return facts.fresh(node, axis)
 
 
@@ -157,14 +160,7 @@ def _pad(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     if borders is None or borders.dtype == object:
         return [Fact(tuple(facts.fresh(node, axis) for axis in range(len(shape))))]
     added = [int(n) for n in borders.sum(axis=1)]
-    return [Fact(tuple(_widened(facts, node, axis, shape[axis], n) for axis, n in enumerate(added)))]
-
-
-def _widened(facts: Inference, node: Node, axis: int, size: Dim, added: int) -> Dim:
-    size = facts.sizes.resolve(size)
-    if not added:
-        return size
-    return Dim(size.scale + added) if size.known else facts.fresh(node, axis)
+    return [Fact(tuple(facts.sizes.plus(size, n) for size, n in zip(shape, added, strict=True)))]
 
 
 LAYOUT: dict[str, Rule] = {

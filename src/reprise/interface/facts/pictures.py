@@ -55,8 +55,10 @@ def _moved_over(facts: Inference, node: Node, size: Dim, axis: int, window: int)
     size = facts.sizes.resolve(size)
     stride = int((node.attributes.get("strides") or (1,) * (axis + 1))[axis])
     padding = node.attributes.get("padding")
-    if (padding == b"SAME" and stride == 1) or (window == 1 and stride == 1 and padding == b"VALID"):
+    if padding == b"SAME" and stride == 1:
         return size
+    if window and stride == 1 and padding == b"VALID":
+        return facts.sizes.plus(size, 1 - window)
     now = facts.sizes.nominal(size)
     count = None
     if now is not None and padding == b"SAME":

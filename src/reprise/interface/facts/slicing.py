@@ -80,13 +80,25 @@ _COMPUTED = Dim(1, ("?",))
 
 def _range_size(facts: Inference, node: Node, i: int, size: Dim, bounds: tuple[Any, Any, Any]) -> Dim:
     begin, end, stride = bounds
-    if end is None and ((begin is None and stride in (1, -1)) or (begin == 0 and stride == 1)):
-        return size
     whole = facts.sizes.resolve(size)
-    if any(isinstance(b, Dim) for b in bounds) or not whole.known:
+    if begin is None and end is None and stride in (1, -1):
+        return whole
+    if whole.known and not any(isinstance(b, Dim) for b in bounds):
+        return Dim(len(range(whole.scale)[begin : end : int(stride)]))
+    left = _left(facts, whole, begin or 0, end) if stride == 1 else None
+    if left is None:
         facts.sizes.fix(whole)
-        return facts.fresh(node, i)
-    return Dim(len(range(whole.scale)[begin : end : int(stride)]))
+    return facts.fresh(node, i) if left is None else left
+
+
+def _left(facts: Inference, whole: Dim, begin: Any, end: Any) -> Dim | None:
+    """What is left of an axis of any size of which a number of rows is cut off at its ends, or all but one."""
+    missing = facts.sizes.apart(dim(end), whole) if isinstance(end, Dim) else 0 if end is None else end
+    if isinstance(begin, Dim) or missing is None:
+        return None
+    if (begin, end) in ((0, 1), (-1, None)):
+        return Dim(1)
+    return facts.sizes.plus(whole, missing - int(begin)) if begin >= 0 >= missing and end != 0 else None
 
 
 def _slice(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
@@ -109,8 +121,7 @@ def _taken(facts: Inference, node: Node, i: int, size: Dim, start: Any, count: D
         return count
     if start == 0:
         return size
-    whole = facts.sizes.resolve(size)
-    return Dim(whole.scale - int(start)) if whole.known and isinstance(start, np.integer) else facts.fresh(node, i)
+    return facts.sizes.plus(size, -int(start)) if isinstance(start, np.integer) else facts.fresh(node, i)
 
 
 SLICING: dict[str, Rule] = {

@@ -72,7 +72,7 @@ class Counting:
             return None
         outside = self._structure.origin(value)
         if self._is_fixed(outside):
-            return self._known(outside) or self._sum(outside, depth) or self._term(outside, outside)
+            return self._sum(outside, depth) or self._known(outside) or self._term(outside, outside)
         carried = self._structure.carried_by(value)
         if carried is None or carried not in self._loop.carried:
             return self._sum(value, depth)
