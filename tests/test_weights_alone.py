@@ -118,8 +118,9 @@ def test_what_is_said_decides_the_numbers(recorded):
 def test_nothing_is_run_that_nobody_said_and_what_is_missing_is_listed(recorded):
     prefix, cell, *_ = recorded
     words = r"forget_bias=1\.0,activation=tanh" if cell["kind"] == "lstm" else "activation=tanh"
+    granted = r"Then this is taken for granted: nothing between the layers \(no residual connections, no norm"
     with pytest.raises(
-        MissingFile, match=rf"weights without the graph .*--cell kind={cell['kind']},{words}, with the v"
+        MissingFile, match=rf"weights without the graph .*--cell kind={cell['kind']},{words}, with the v.*{granted}"
     ):
         package.restore(prefix)
 
@@ -141,7 +142,9 @@ def test_averages_of_weights_are_used_on_demand(averaged):
 
 def test_the_commands_sample_and_inspect_weights_alone(capsys, averaged):
     execute(["sample", str(averaged), "-l", "20", "--seed", "1", "--cell", "kind=gru,activation=tanh"])
-    assert len(capsys.readouterr().out) == 20
+    written = capsys.readouterr()
+    assert len(written.out) == 20
+    assert written.err.count("nothing between the layers (no residual connections, no normalisation)") == 1
     execute(["inspect", str(averaged), "--cell", "kind=gru,activation=tanh"])
     told = capsys.readouterr().out
     assert (

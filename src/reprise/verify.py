@@ -21,7 +21,6 @@ from reprise.vocabulary import Vocabulary
 #: Largest |a − b| / (1 + |a|) at which two float32 computations in another order of the same sums count as equal.
 TOLERANCE = 1e-5
 
-_Feeds = Mapping[str, Array]
 _Settings = Mapping[str, float | int | bool]
 
 

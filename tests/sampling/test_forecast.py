@@ -69,9 +69,17 @@ def test_a_model_of_symbols_forecasts_no_numbers():
     face = summing().interface
     symbols = replace(face, inputs=(replace(face.inputs[0], role="tokens"),))
     with pytest.raises(
-        CallError, match=r"expected one input of numbers and one output as wide, found x \(tokens\) and y"
+        CallError, match=r"expected one input of numbers and one output of values as wide, found x \(tokens\) and y"
     ):
         score_forecast(Summing(symbols), SERIES)
+
+
+@pytest.mark.parametrize("role", ["logits", "probabilities", "hidden"])
+def test_scores_of_classes_are_no_forecast_though_there_are_as_many_as_columns(role):
+    face = summing().interface
+    scores = replace(face, outputs=(replace(face.outputs[0], role=role),))
+    with pytest.raises(CallError, match=rf"one output of values as wide, found x \(features\) and y \({role}\)"):
+        score_forecast(Summing(scores), SERIES)
 
 
 def test_a_model_that_cannot_be_stepped_forecasts_nothing():

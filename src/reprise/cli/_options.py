@@ -42,10 +42,13 @@ def add_state(parser: ArgumentParser) -> None:
 
 
 def restored(**options: Any) -> RecurrentModel:
-    """The model that the options of `add_model` name."""
+    """The model that the options of `add_model` name; what is taken for granted of weights alone, is told."""
     from reprise.restore import restore
 
-    return restore(**options)
+    model = restore(**options)
+    if options.get("cell") is not None:
+        sys.stderr.writelines(f"note: {note}\n" for note in model.stored.notes)
+    return model
 
 
 def started(path: Path | None) -> State | None:

@@ -62,10 +62,11 @@ def _ports(interface: Interface) -> tuple[Port, Port]:
     if not interface.steppable:
         raise CallError(f"model: it cannot be stepped ({interface.why_not}), so it forecasts nothing; use run()")
     sources = [p for p in interface.inputs if p.role != "lengths"]
-    fitting = [p for p in interface.outputs if sources and p.shape and p.shape[-1] == sources[0].shape[-1]]
+    numbers = [p for p in interface.outputs if p.role == "values"]
+    fitting = [p for p in numbers if sources and p.shape and p.shape[-1] == sources[0].shape[-1]]
     if len(sources) != 1 or sources[0].role in ("tokens", "one-hot") or len(fitting) != 1:
         raise CallError(
-            "model: expected one input of numbers and one output as wide, found "
+            "model: expected one input of numbers and one output of values as wide, found "
             f"{listed(interface.inputs)} and {listed(interface.outputs)}; use step() or run()"
         )
     return sources[0], fitting[0]

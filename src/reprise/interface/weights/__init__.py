@@ -18,6 +18,8 @@ from reprise.interface.weights.reading import Reading, leftover, readings
 from reprise.interface.weights.writing import written
 from reprise.tensors import Tensor
 
+_BETWEEN = "nothing between the layers (no residual connections, no normalisation)"
+
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
@@ -54,8 +56,8 @@ def assemble(weights: Mapping[str, Tensor], cell: Mapping[str, Any], symbols: in
         raise AmbiguousInterface(f"{len(found)} readings are equally good: {'; '.join(map(str, found[:4]))}")
     notes = [
         f"no graph was saved; the weights are read as {found[0]}",
-        f"said by the caller: {said}; taken for granted: TensorFlow's equations, nothing between the layers (no "
-        "residual connections, no normalisation), states that start from zeros",
+        f"said by the caller: {said}; taken for granted: TensorFlow's equations, {_BETWEEN}, states that start from "
+        "zeros",
     ]
     if unused:
         notes.append(f"not used, as no weights: {listed(unused)}")
@@ -84,11 +86,12 @@ def describe(weights: Mapping[str, Tensor]) -> str:
     known = f"They look like: {listed(list(_clauses(shapes)), '; ') or 'nothing known'}. "
     if not possible:
         return known + "Activations, the bias of forget gates and what stands between the layers are in the graph"
-    return known + "; ".join(
+    ways = "; ".join(
         f"{found} can run if you say what no file of weights holds: --cell {unstored.written(kind)}, with the values "
         f"of the program that trained them (in Python cell={_in_python(kind)})"
         for kind, found in possible.items()
     )
+    return f"{known}{ways}. Then this is taken for granted: {_BETWEEN}"
 
 
 def _possible(kind: str, shapes: Shapes) -> str:
