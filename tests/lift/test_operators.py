@@ -363,6 +363,9 @@ def test_reversals():
         build = lambda x, n, t=time, b=batch: tf.reverse_sequence(x, n, seq_axis=t, batch_axis=b)  # noqa: E731
         check(build, normal(3, 5, 3), np.array([2, 3, 1], np.int32))
     check(lambda x: raw.Reverse(tensor=x, dims=[False, True, True]), normal(2, 3, 4))
+    for step in (-1, -2):
+        build = lambda x, last, step=step: tf.gather(x, tf.range(last, -1, step), axis=1)  # noqa: E731
+        check(build, normal(2, 5, 3), np.int32(4))
     check(lambda x: tf.transpose(x, tf.math.invert_permutation([2, 0, 1])), normal(2, 3, 4))
 
 

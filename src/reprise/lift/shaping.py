@@ -169,7 +169,13 @@ def _broadcast_to(site: Site) -> str:
 
 
 def _range(site: Site) -> str:
-    return site.one("Range", *site.inputs())
+    start, limit, step = site.inputs()
+    known = site.known(2)
+    if known is not None and known > 0:
+        return site.one("Range", start, limit, step)
+    # ONNX Runtime 1.32 makes a Slice of a Gather at a Range, and there a limit of -1 is the last place.
+    from_zero = site.one("Range", site.constant(0, site.dtype()), site.one("Sub", limit, start), step)
+    return site.one("Add", from_zero, start)
 
 
 def _pad(site: Site) -> str:
