@@ -92,3 +92,40 @@ def test_a_placeholder_that_is_only_cut_short_stays_the_input():
         model(rows[:, :-1], tf.zeros_like(rows[:, :-1]))
 
     assert [p.tensor for p in interface_of(graph).inputs] == ["rows:0"]
+
+
+def strokes(cut, room):
+    """A model over numbers of which a graph has room for one step more than it reads."""
+
+    def graph():
+        given, targets = cut(v1.placeholder(tf.float32, [1, room, D], "strokes"))
+        rows = tf.transpose(given, [1, 0, 2])
+        hidden, _ = rolled(gru, rows, [tf.zeros([1, H])])
+        made = tf.identity(dense("output", tf.reshape(hidden, [-1, H]), D), "y")
+        if targets is not None:
+            tf.reduce_mean((made - tf.reshape(targets, [-1, D])) ** 2, name="cost")
+
+    return graph
+
+
+def first(rows, steps):
+    return tf.strided_slice(rows, [0, 0, 0], [0, steps, 0], begin_mask=7, end_mask=5, name="x")
+
+
+@pytest.mark.parametrize("steps", [1, T])
+@pytest.mark.parametrize("trained", [False, True])
+def test_the_first_steps_of_as_many_as_a_file_has_room_for_are_the_input(steps, trained):
+    def cut(rows):
+        return first(rows, steps), rows[:, 1 : steps + 1] if trained else None
+
+    found = interface_of(strokes(cut, steps + 1))
+    assert [(p.tensor, p.shape, p.time_axis) for p in found.inputs] == [("x:0", (None, None, D), 1)]
+    assert found.steppable
+
+
+def test_columns_are_no_steps():
+    def cut(rows):
+        return tf.concat([rows[:, :, 2:], rows[:, :, :2]], 2), None
+
+    found = interface_of(strokes(cut, T))
+    assert [(p.tensor, p.shape) for p in found.inputs] == [("strokes:0", (None, None, D))]

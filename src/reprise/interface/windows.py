@@ -16,7 +16,7 @@ from reprise.errors import CallError
 from reprise.graph import Graph, Node, ShapeAttribute, Value
 from reprise.interface import types
 from reprise.interface.choices import named
-from reprise.interface.facts import Facts
+from reprise.interface.facts import Dims, Facts
 from reprise.interface.influence import ancestors
 from reprise.interface.outputs import SOURCES
 from reprise.interface.structure import Structure, analyse
@@ -94,11 +94,15 @@ def _may_be_shifted(graph: Graph, node: Node) -> bool:
 
 
 def _shifted(structure: Structure, facts: Facts, whole: Value) -> list[Node]:
-    """The pieces of `whole` when all that is done with it is to leave out its last steps, and its first."""
+    """The pieces of `whole` when all that is done with it is to leave out its last steps, and its first.
+
+    So it is where nothing but a number of its first steps is read: those that a graph compares with were left behind.
+    """
     readers = [structure.graph[c] for c in structure.consumers[whole.node]]
     pieces = [n for n in readers if whole in n.inputs]
-    kinds = [_ends_missing(facts, n) for n in pieces]
-    return pieces if {(True, False), (False, True)} == set(kinds) else []
+    kinds = {_ends_missing(facts, n) for n in pieces}
+    first = len(pieces) == 1 and kinds == {(False, True)} and _counts_steps(facts, pieces[0])
+    return pieces if first or kinds == {(True, False), (False, True)} else []
 
 
 def _ends_missing(facts: Facts, node: Node) -> tuple[bool, bool] | None:
@@ -111,7 +115,24 @@ def _ends_missing(facts: Facts, node: Node) -> tuple[bool, bool] | None:
     if begin is None or end is None or strides is None or (strides != 1).any():
         return None
     begin, end = (np.where(_mask(node, name, len(begin)), 0, at) for name, at in (("begin", begin), ("end", end)))
+    if _counts_steps(facts, node):
+        end = np.where(end > 0, end - [d.scale if d.known else 0 for d in _whole(facts, node)[: len(end)]], end)
     return (bool(begin.any()), bool(end.any())) if (begin >= 0).all() and (end <= 0).all() else None
+
+
+def _counts_steps(facts: Facts, node: Node) -> bool:
+    """Whether a slice ends after a number of steps, where the file bakes in how many there are."""
+    end, whole = facts.content(node.inputs[2]), _whole(facts, node)
+    if end is None or len(whole) < 3 or not whole[1].known:
+        return False
+    counted = [
+        i for i, (at, masked) in enumerate(zip(end, _mask(node, "end", len(end)), strict=True)) if at > 0 and not masked
+    ]
+    return counted == [1]
+
+
+def _whole(facts: Facts, node: Node) -> Dims:
+    return facts.shape(node.inputs[0]) or ()
 
 
 def _mask(node: Node, name: str, axes: int) -> list[bool]:
