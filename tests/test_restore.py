@@ -178,8 +178,14 @@ def test_states_that_do_not_fit_are_refused(model):
 
 def test_ids_that_the_table_does_not_have_are_an_error(model):
     for outside in (-1, V):
-        with pytest.raises(reprise.RepriseError, match="could not run on these inputs"):
+        with pytest.raises(reprise.RepriseError, match="could not run on "):
             model.run(np.full((1, 1), outside))
+
+
+def test_ids_beyond_their_type_do_not_become_others(model):
+    assert model.run(np.ones((1, 1), np.int64))[0]
+    with pytest.raises(CallError, match=r"expected numbers in the range of int32, found 4294967297"):
+        model.run(np.full((1, 1), 2**32 + 1))
 
 
 def test_a_model_that_reads_backwards_runs_but_does_not_step(tmp_path):

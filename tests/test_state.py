@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from reprise.errors import MissingFile, StateError
+from reprise.errors import MissingFile, SaveError, StateError
 from reprise.state import State
 
 
@@ -58,9 +58,15 @@ def test_what_is_no_state_file_is_refused(tmp_path):
     path.write_bytes(b"not safetensors at all")
     with pytest.raises(StateError, match="not a state file"):
         State.load(path)
-    safetensors.numpy.save_file({"layer0.h": np.zeros(3)}, path)
-    with pytest.raises(StateError, match=r"a safetensors file, but not one of `State\.save`"):
-        State.load(path)
+    for about in ("null", '{"order": 5}', '{"order": ["layer0.c"]}'):
+        safetensors.numpy.save_file({"layer0.h": np.zeros(3)}, path, {"reprise": about})
+        with pytest.raises(StateError, match=r"a safetensors file, but not one of `State\.save`"):
+            State.load(path)
+
+
+def test_a_place_where_nothing_can_be_written_is_named(tmp_path):
+    with pytest.raises(SaveError, match=r"no/s\.safetensors: cannot be written \(No such file or directory\)"):
+        state().save(tmp_path / "no" / "s.safetensors")
 
 
 def test_the_owner_is_asked_for_its_fingerprint_only_when_it_matters():

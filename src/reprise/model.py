@@ -343,6 +343,10 @@ def _any_shape(port: Port, batch: int) -> tuple[int, ...]:
     return tuple(batch if axis == port.batch_axis else (n if n is not None else 1) for axis, n in enumerate(port.shape))
 
 
+#: Which kinds of NumPy's types an input takes, by its own kind; others lose something. V is bfloat16.
+_TAKEN = {"i": "iub", "u": "iub", "O": "OSU", "c": "cfiub"}
+
+
 def _fitting(port: Port, array: Array) -> Array:
     """`array` as the type of `port`.
 
@@ -363,9 +367,14 @@ def _fitting(port: Port, array: Array) -> Array:
             f"input {port.name!r}: expected at least {port.least} steps, since the model leaves some out at the ends, "
             f"found {array.shape[port.time_axis]}"
         )
-    if wanted.kind in "iu" and array.dtype.kind not in "iub":
-        raise CallError(f"input {port.name!r}: expected whole numbers ({port.dtype}), found {array.dtype}")
-    return array.astype(wanted, copy=False)
+    if array.dtype.kind not in _TAKEN.get(wanted.kind, "fiubV"):
+        whole = "whole " if wanted.kind in "iu" else ""
+        raise CallError(f"input {port.name!r}: expected {whole}numbers ({port.dtype}), found {array.dtype}")
+    fitted = array.astype(wanted, copy=False)
+    if wanted.kind in "iu" and not np.can_cast(array.dtype, wanted) and (fitted != array).any():
+        beyond = array[fitted != array].flat[0]
+        raise CallError(f"input {port.name!r}: expected numbers in the range of {port.dtype}, found {beyond}")
+    return fitted
 
 
 def _raised(port: Port, array: Array) -> Array:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnxruntime
 
-from reprise.errors import LiftError
+from reprise.errors import CallError, LiftError
 from reprise.lift import without_weights
 from reprise.tensors import Array
 from reprise.wire import onnx
@@ -28,9 +28,12 @@ class Engine:
 
         Raises:
             LiftError: ONNX Runtime refuses the graph.
+            CallError: There is no such number of threads.
         """
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        if threads < 1:
+            raise CallError(f"threads: expected at least 1, found {threads}; 1 is best beside other work")
+        options.intra_op_num_threads = min(threads, os.cpu_count() or 1)
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what goes wrong is raised, and said once
         held = {name: np.asarray(array, order="C") for name, array in weights.items()}
@@ -58,12 +61,21 @@ class Engine:
         try:
             results = self._session.run(list(wanted), typed)
         except Exception as error:  # as above
-            raise LiftError(f"the model could not run on these inputs: {_first_line(error)}") from error
+            given = ", ".join(_described(name, array) for name, array in typed.items())
+            raise LiftError(f"the model could not run on {given}: {_first_line(error)}") from error
         return dict(zip(wanted, results, strict=True))
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+    """What ONNX Runtime says, without the place in its own program."""
+    first = next(iter(str(error).splitlines()), type(error).__name__)
+    return first.rpartition("Status Message: ")[2]
+
+
+def _described(name: str, array: Array) -> str:
+    """An input; of whole numbers, such as ids, their range is what does not fit, most often."""
+    span = f" from {array.min()} to {array.max()}" if array.dtype.kind in "iu" and array.size else ""
+    return f"{name} {array.dtype}{list(array.shape)}{span}"
 
 
 def _numpy_type(name: str) -> np.dtype[np.generic]:

@@ -12,6 +12,7 @@ import safetensors
 import safetensors.numpy
 
 from reprise.errors import MissingFile, StateError
+from reprise.files import written_whole
 from reprise.tensors import Array
 
 
@@ -66,13 +67,15 @@ class State(Mapping[str, Array]):
         return State(exchanged, self.owner, self.pending - set(values))
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Writes a safetensors file that names the model it belongs to. A file that was there is replaced whole."""
-        place = Path(path)
-        temporary = place.with_name(place.name + ".part")
+        """Writes a safetensors file that names the model it belongs to. A file that was there is replaced whole.
+
+        Raises:
+            SaveError: It cannot be written.
+        """
         about = {"version": 1, "fingerprint": self.fingerprint, "order": list(self), "pending": sorted(self.pending)}
         metadata = {"reprise": json.dumps(about)}
-        safetensors.numpy.save_file({k: np.ascontiguousarray(v) for k, v in self.items()}, temporary, metadata)
-        temporary.replace(place)
+        with written_whole(Path(path)) as part:
+            part.write_bytes(safetensors.numpy.save({k: np.ascontiguousarray(v) for k, v in self.items()}, metadata))
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> State:
@@ -88,12 +91,13 @@ class State(Mapping[str, Array]):
             with safetensors.safe_open(path, "numpy") as file:
                 about = json.loads((file.metadata() or {}).get("reprise", "null"))
                 values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        except (safetensors.SafetensorError, ValueError) as error:
-            raise StateError(f"{path}: not a state file ({error})") from error
-        if not isinstance(about, dict) or sorted(about.get("order", ())) != sorted(values):
+        except (safetensors.SafetensorError, OSError, ValueError, TypeError) as error:
+            raise StateError(f"{path}: not a state file ({error}); expected one that `--save-state` wrote") from error
+        order = about.get("order") if isinstance(about, dict) else None
+        if not isinstance(order, list) or sorted(map(str, order)) != sorted(values):
             raise StateError(f"{path}: a safetensors file, but not one of `State.save`")
-        pending = [name for name in values if name in about.get("pending", ())]
-        return cls({name: values[name] for name in about["order"]}, str(about.get("fingerprint", "")), pending)
+        pending = [name for name in values if name in (about.get("pending") or ())]
+        return cls({name: values[name] for name in order}, str(about.get("fingerprint", "")), pending)
 
 
 def _frozen(array: Array) -> Array:

@@ -1,12 +1,11 @@
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.lib import format as npy
 
 from reprise.cli.run import read, write
-from reprise.errors import CallError, DamagedFile, MissingFile
+from reprise.errors import DamagedFile, MissingFile, SaveError
 from tests.sampling.fakes import LETTERS, model
 
 IDS = LETTERS.encode("a bad cab")[None]
@@ -46,9 +45,18 @@ def test_written_arrays_come_back(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["x.npz"]
 
 
-def test_the_output_must_be_named_npz():
-    with pytest.raises(CallError, match=r"--outputs: expected a name that ends in \.npz, found 'out\.npy'"):
-        write(Path("out.npy"), {})
+def test_the_output_must_be_named_npz(reprise):
+    words = "--outputs: expected a name that ends in .npz, found 'out.npy'"
+    assert words in reprise("run", "m", "--inputs", "in.npz", "--outputs", "out.npy").err
+
+
+def test_what_cannot_be_written_is_called_by_its_name(tmp_path):
+    with pytest.raises(SaveError, match=r"no/out\.npz: cannot be written \(No such file or directory\)"):
+        write(tmp_path / "no" / "out.npz", {})
+    (tmp_path / "folder.npz").mkdir()
+    with pytest.raises(SaveError, match=r"folder\.npz: expected the name of a file to write, found a folder"):
+        write(tmp_path / "folder.npz", {})
+    assert [p.name for p in tmp_path.iterdir()] == ["folder.npz"]
 
 
 def test_no_such_file(tmp_path):
@@ -66,6 +74,32 @@ def test_a_file_cannot_demand_more_memory_than_it_has_bytes(tmp_path):
     with zipfile.ZipFile(tmp_path / "in.npz", "w") as archive, archive.open("x.npy", "w") as file:
         npy.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (2**50, 2**20)})
     with pytest.raises(DamagedFile, match=r"x\.npy says 9444732965739290427392 bytes and has 128"):
+        read(tmp_path / "in.npz")
+
+
+def _damaged(archive):
+    archive[60:62] = b"\xff\xff"
+
+
+def _encrypted(archive):
+    archive[6] |= 1
+    archive[archive.find(b"PK\x01\x02") + 8] |= 1
+
+
+@pytest.mark.parametrize(("spoil", "words"), [(_damaged, "decompressing"), (_encrypted, "encrypted")])
+def test_a_damaged_or_encrypted_archive_is_refused(tmp_path, spoil, words):
+    np.savez_compressed(tmp_path / "in.npz", x=np.zeros((30, 300)))
+    archive = bytearray((tmp_path / "in.npz").read_bytes())
+    spoil(archive)
+    (tmp_path / "in.npz").write_bytes(archive)
+    with pytest.raises(DamagedFile, match=rf"in\.npz: expected an \.npz file with plain arrays, .*{words}"):
+        read(tmp_path / "in.npz")
+
+
+def test_the_head_of_an_array_that_is_no_expression_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "in.npz", "w") as archive:
+        archive.writestr("x.npy", npy.magic(1, 0) + b"\x0e\x00" + b"{'descr': (((\n")
+    with pytest.raises(DamagedFile, match=r"in\.npz: expected an \.npz file with plain arrays"):
         read(tmp_path / "in.npz")
 
 

@@ -31,6 +31,8 @@ def add_options(parser: ArgumentParser) -> None:
 
 def run(source: Path, target: Path, step: bool, state: Path | None, save_state: Path | None, **options: Any) -> None:
     """Feed arrays to a saved model, and write what it gives."""
+    if target.suffix != ".npz":
+        raise CallError(f"--outputs: expected a name that ends in .npz, found {str(target)!r}")
     arrays = read(source)
     model = restored(**options)
     outputs, after = (model.step if step else model.run)(_named(arrays), started(state))
@@ -52,13 +54,17 @@ def read(path: Path) -> dict[str, Any]:
         DamagedFile: It is no `.npz` file, or it holds less than it says.
     """
     import zipfile
+    import zlib
+    from tokenize import TokenError
 
-    if not path.exists():
+    # What is raised for an archive, or the head of an array, that is damaged; RuntimeError where it is encrypted.
+    faults = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError, MemoryError, TokenError)
+    if not path.is_file():
         raise MissingFile(f"{path}: no such file; expected an .npz file with the inputs")
     try:
         with zipfile.ZipFile(path) as archive:
             return {info.filename.removesuffix(".npy"): _array(archive, info) for info in archive.infolist()}
-    except (zipfile.BadZipFile, ValueError, EOFError, NotImplementedError) as error:
+    except faults as error:
         raise DamagedFile(f"{path}: expected an .npz file with plain arrays, found another ({error})") from error
 
 
@@ -80,13 +86,11 @@ def write(path: Path, arrays: Mapping[str, Any]) -> None:
     """The arrays as an `.npz` file, whole or not at all.
 
     Raises:
-        CallError: The name does not end in .npz.
+        SaveError: It cannot be written.
     """
     import numpy as np
 
-    if path.suffix != ".npz":
-        raise CallError(f"--outputs: expected a name that ends in .npz, found {str(path)!r}")
-    whole = path.with_name(f".{path.name}.part")
-    with whole.open("wb") as file:
+    from reprise.files import written_whole
+
+    with written_whole(path) as part, part.open("wb") as file:
         np.savez(file, **arrays)
-    whole.replace(path)

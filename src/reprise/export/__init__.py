@@ -8,8 +8,9 @@ from os import PathLike
 from pathlib import Path
 
 from reprise import verify
-from reprise.errors import CallError, SaveError
+from reprise.errors import CallError
 from reprise.export import onnx
+from reprise.files import written_whole
 from reprise.model import RecurrentModel
 from reprise.verify import Report
 
@@ -56,17 +57,10 @@ def export(model: RecurrentModel, path: str | PathLike[str], to: str = "onnx", s
     target = _target(to)
     place = Path(path)
     place = place / target.file if place.is_dir() else place
-    part = place.with_name(place.name + ".part")
-    try:
+    with written_whole(place) as part:
         target.write(model, part)
         report = verify.compare(model, target.read(part), steps=steps)
         report.raise_if_different()
-        part.replace(place)
-    except OSError as error:
-        why = error.strerror or error
-        raise SaveError(f"{place}: cannot be written ({why}). What was there is untouched.") from error
-    finally:
-        part.unlink(missing_ok=True)
     return report
 
 
