@@ -258,10 +258,6 @@ class Site:
         axis = int(self.must_know(index, "axis").ravel()[0])
         return axis + self.rank(of) + extra if axis < 0 else axis
 
-    def attribute(self, name: str, default: object = None) -> object:
-        """An attribute of the node."""
-        return self.node.attributes.get(name, default)
-
     def one(self, op: str, *inputs: str, **attributes: object) -> str:
         """Emits an ONNX node of one output, named after the source node."""
         return self.block.one(op, *inputs, hint=self.node.name, **attributes)
