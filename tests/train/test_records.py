@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from reprise.train import TrainConfig
 from reprise.train.display import Display
 from reprise.train.events import Advanced, Finished, Saved, Started, Validated
 from reprise.train.model import Architecture
-from reprise.train.records import History, read_history
+from reprise.train.records import History, TensorBoard, read_history
 
 
 def advanced(step, count=2, seconds=0.5):
@@ -19,7 +20,7 @@ def advanced(step, count=2, seconds=0.5):
 
 def test_a_resumed_history_forgets_what_lies_after_the_checkpoint(tmp_path):
     history = History(tmp_path, 0)
-    for event in (advanced(2), Validated(2, 1.5, ""), advanced(4)):
+    for event in (advanced(2), Validated(2, 1.5, True, ""), advanced(4)):
         history(event)
     with (tmp_path / "history.jsonl").open("a") as file:
         file.write('{"step": 5, "lo')  # killed while writing
@@ -27,6 +28,18 @@ def test_a_resumed_history_forgets_what_lies_after_the_checkpoint(tmp_path):
     History(tmp_path, 2)(advanced(4))
     assert [line["step"] for line in read_history(tmp_path)] == [1, 2, 2, 3, 4]
     assert read_history(tmp_path)[2] == {"step": 2, "validation_loss": 1.5}
+
+
+def test_tensorboard_reads_what_is_written_for_it(tmp_path):
+    board = TensorBoard(tmp_path)
+    for event in (advanced(2), Validated(2, 1.5, True, "some *text*"), advanced(4), Saved(4, tmp_path, 2)):
+        board(event)
+    read = EventAccumulator(str(tmp_path / "tensorboard"))
+    read.Reload()
+    assert [(point.step, point.value) for point in read.Scalars("loss/training")] == [(k, 2.0) for k in (1, 2, 3, 4)]
+    assert [(point.step, point.value) for point in read.Scalars("loss/validation")] == [(2, 1.5)]
+    assert read.SummaryMetadata("sample").plugin_data.plugin_name == "text"
+    assert read.Tensors("sample")[0].tensor_proto.string_val == [b"```\nsome *text*\n```"]
 
 
 def shown(events, **console):
@@ -43,7 +56,14 @@ def story():
     model = Architecture("lstm", 2, 128, 64, 65)
     started = Started(folder, config, model, 0, 100, 50, 12345, 4242, ("resumed exactly after step 7",))
     end = Finished(folder, False, "all 100 steps are done", 0, 100, 50, 1.386, 61.0)
-    return [started, advanced(2), advanced(4), Validated(50, 1.386, "[red]some text"), Saved(50, folder, 50), end]
+    return [
+        started,
+        advanced(2),
+        advanced(4),
+        Validated(50, 1.386, True, "[red]some text\r\n\x1b[2J"),
+        Saved(50, folder, 50),
+        end,
+    ]
 
 
 def test_the_display_tells_how_a_run_goes_and_what_to_do_then():
@@ -51,7 +71,7 @@ def test_the_display_tells_how_a_run_goes_and_what_to_do_then():
     assert "2-layer LSTM of 128 units, 65 symbols, embedding 64, 4,242 parameters" in text
     assert "resumed exactly after step 7" in text
     assert "validation loss 1.3860, 2.000 bits per character (best so far)" in text
-    assert "[red]some text" in text, "a sample is text, not markup"
+    assert "    [red]some text\n    \\x1b[2J\n" in text, "a sample is text, neither markup nor commands"
     assert "1:01, 4,000 chars/s while training" in text
     assert "reprise sample runs/x/model.ckpt-50 " in text
     assert "reprise train --out runs/x --resume" in text

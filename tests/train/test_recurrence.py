@@ -18,7 +18,7 @@ def random_case(cell, dtype=tf.float64):
         return tf.constant(rng.normal(0, 0.5, shape), dtype)
 
     weights = {name: normal(*shape) for name, shape in recurrence.weight_shapes(cell, D, H).items()}
-    return normal(T, N, D), weights, tuple(normal(N, size) for size in recurrence.state_sizes(cell, H))
+    return normal(T, N, D), weights, tuple(normal(N, H) for _ in recurrence.state_names(cell))
 
 
 def with_gradients(run, cell, inputs, weights, states):

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reprise.errors import CallError, MissingFile, TrainingError
+from reprise.errors import CallError, MissingFile, SaveError, TrainingError
 from reprise.train import checkpoints, learner
 from reprise.train.events import Finished, Saved, Started, Validated
 from reprise.train.records import read_history
-from tests.train.small import config, corpus, resumed, trained
+from tests.train.small import TEXT, config, corpus, resumed, trained
 
 
 def variables(folder):
@@ -48,6 +48,33 @@ def test_a_resumed_run_is_the_run_that_never_stopped(tmp_path, monkeypatch, xla,
     assert len(ours) == 170
     assert ours == theirs
     assert ours[0]["learning_rate"] > ours[-1]["learning_rate"], "the run spans two epochs"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"level": "values", "data": "waves.npy", "val_frac": 0.2},
+        {"level": "words", "data": "corpus.txt", "val_frac": 0.1, "model": "rnn", "dropout": 0.4},
+    ],
+    ids=lambda settings: settings["level"],
+)
+def test_wherever_a_run_stops_it_goes_on_to_the_same_bits(tmp_path, settings):
+    data = {"waves.npy": np.sin(np.arange(270) / 5).reshape(2, 135, 1), "corpus.txt": TEXT[: 71 * 17]}
+    histories = []
+    for stops in [[24], [8, 22, 24]]:  # within an epoch and at a validation that is the best so far, at the end of one
+        folder = tmp_path / str(len(stops))
+        folder.mkdir()
+        np.save(folder / "waves.npy", data["waves.npy"])
+        (folder / "corpus.txt").write_text(data["corpus.txt"])
+        changes = {**settings, "data": (str(folder / settings["data"]),), "checkpoint_every": 4, "num_epochs": 9}
+        events = trained(folder, max_steps=stops[0], learning_rate_decay_after=1, **changes)
+        for stop in stops[1:]:
+            resumed(folder, max_steps=stop)
+        assert events.of(Started)[0].steps_per_epoch == 11
+        histories.append([line for line in read_history(folder / "run") if "loss" in line or not line["step"] % 4])
+    assert_same_bits(*(variables(tmp_path / name) for name in ("1", "3")))
+    assert histories[0] == histories[1]
+    assert variables(tmp_path / "1")["trainer/best_step"] > 8
 
 
 def test_a_run_keeps_the_last_checkpoints_and_the_best(tmp_path):
@@ -106,6 +133,19 @@ def test_an_exploding_loss_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_
         trained(tmp_path, max_steps=200, learning_rate=50.0, grad_clip=0.0, checkpoint_every=2)
     values = variables(tmp_path)
     assert all(np.isfinite(v).all() for name, v in values.items() if name != "trainer/best_loss")
+
+
+def test_a_record_that_cannot_be_written_ends_the_run_and_the_last_checkpoint_is_whole(tmp_path):
+    def full(event):
+        if getattr(event, "step", 0) >= 4:
+            raise OSError(28, "No space left on device")
+
+    from reprise.train import train
+
+    with pytest.raises(SaveError, match=r"run: the record of the run could not be written .*No space.* --resume"):
+        train(config(tmp_path), (full,))
+    assert checkpoints.newest(tmp_path / "run")[0] == 3
+    assert len(resumed(tmp_path).losses()) == 3
 
 
 def test_resuming_refuses_what_would_change_the_numbers(tmp_path):

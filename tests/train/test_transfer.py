@@ -106,6 +106,8 @@ def test_a_run_that_was_never_measured_gives_its_last_weights(tmp_path):
 def test_what_does_not_fit_is_refused(parent, tmp_path):
     with pytest.raises(CallError, match="its model is one of characters, --level is 'words'"):
         child(parent, tmp_path, level="words")
+    with pytest.raises(CallError, match="its --rnn-size is 8, which cannot become 9"):
+        child(parent, tmp_path, rnn_size=9)
     with pytest.raises(MissingFile, match="no complete checkpoint"):
         child(tmp_path, tmp_path)
     copy = shutil.copytree(parent, tmp_path / "copy")

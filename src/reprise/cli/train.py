@@ -85,17 +85,17 @@ def train(resume: bool, quiet: bool, **given: Any) -> None:
     """Train a recurrent model on text or numbers. Ctrl-C saves and leaves; --resume goes on as if it had not."""
     given["data"] = tuple(given["data"])
     if "columns" in given:
-        given["columns"] = tuple(given["columns"].split(","))
+        given["columns"] = tuple(name.strip() for name in given["columns"].split(","))
     if "out" not in given:
         raise CallError("--out is missing: name the folder of the run, such as --out runs/mine")
-    workers = given.pop("workers", 1)
+    begin = _resumed(given) if resume else _new(given)
+    workers = given.get("workers", 1)
     if workers > 1 and "TF_CONFIG" not in os.environ:
         if "-" in given["data"]:
             raise CallError("standard input cannot be read by several workers: write it to a file and name that")
         from reprise.train.launch import launch
 
         raise SystemExit(launch(sys.argv[1:], workers, Path(given["out"])))
-    begin = _resumed(given) if resume else _new(given)
     with _silence():
         from reprise.train.display import Display
     with Display(quiet=quiet) as display:

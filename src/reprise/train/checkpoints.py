@@ -73,7 +73,9 @@ def write(folder: Path, step: int, values: Mapping[str, Any], meta: bytes) -> Pa
         (work / f"{prefix.name}.meta").write_bytes(meta)
         _publish(work, folder, prefix.name)
     except (OSError, tf.errors.OpError) as error:
-        raise SaveError(f"{prefix}: {error}. The checkpoints before it are untouched.") from error
+        raise SaveError(f"{prefix}: {_first_line(error)}. The checkpoints before it are untouched.") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
     return prefix
 
 
@@ -84,7 +86,6 @@ def _publish(work: Path, folder: Path, name: str) -> None:
         (folder / f"{name}.{ending}").unlink(missing_ok=True)
     for ending in _ORDER:
         (work / f"{name}.{ending}").replace(folder / f"{name}.{ending}")
-    work.rmdir()
     _force(folder)
 
 
@@ -156,7 +157,7 @@ def newest(folder: Path) -> tuple[int, Checkpoint, list[str]]:
             return step, read(prefix_of(folder, step)), wrong
         except ReadError as error:
             wrong.append(str(error))
-    raise DamagedFile(f"{folder}: no checkpoint can be read. {' '.join(wrong)}")
+    raise DamagedFile(f"{folder}: no checkpoint can be read; begin anew with another --out. {' '.join(wrong)}")
 
 
 def read(prefix: Path) -> Checkpoint:

@@ -22,6 +22,7 @@ import tensorflow as tf
 
 from reprise.errors import CallError, TrainingError
 from reprise.tensors import Array
+from reprise.train.meeting import meet
 
 #: What the survivors' operators raise.
 _CONNECTION = (
@@ -50,25 +51,27 @@ class Cluster:
     summed: Any = None
 
     @classmethod
-    def of_environment(cls) -> Cluster:
+    def of_environment(cls, asked: int = 1) -> Cluster:
         """The cluster that `TF_CONFIG` describes, connected to; without it this process is alone.
 
+        Args:
+            asked: How many workers the run was asked to have; 1 is no wish.
+
         Raises:
-            CallError: `TF_CONFIG` is not what TensorFlow documents.
+            CallError: `TF_CONFIG` is not what TensorFlow documents, or not what was asked for.
         """
-        try:
-            described = json.loads(os.environ.get("TF_CONFIG") or "{}")
-            hosts = [(kind, k) for kind in ("chief", "worker") for k in range(len(described["cluster"].get(kind, ())))]
-            task = described["task"]["type"], int(described["task"]["index"])
-            place = hosts.index(task)
-        except KeyError:
+        addresses, place = _described(os.environ.get("TF_CONFIG") or "{}")
+        workers = len(addresses)
+        if asked not in (1, workers):
+            raise CallError(
+                f"--workers is {asked}, and TF_CONFIG connects {workers}. Leave --workers out; or start all by "
+                f"`reprise train --workers {asked}`, without TF_CONFIG."
+            )
+        if workers == 1:
             return cls()
-        except (ValueError, TypeError, AttributeError) as error:
-            raise CallError(f"TF_CONFIG: {error}; expected a cluster of workers and the task that this is") from error
-        if len(hosts) == 1:
-            return cls()
+        meet(addresses, place)
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        return cls(len(hosts), place, strategy, _summation(strategy))
+        return cls(workers, place, strategy, _summation(strategy))
 
     @property
     def is_first(self) -> bool:
@@ -135,6 +138,23 @@ class Cluster:
             rows[self.rows(len(part))] = part
             wide.append(tf.constant(rows))
         return dict(zip(parts, self.summed(*wide), strict=True))
+
+
+def _described(setting: str) -> tuple[list[str], int]:
+    """The addresses in a `TF_CONFIG`, and which of them is this process."""
+    try:
+        described = json.loads(setting)
+        listed = [
+            ((kind, index), address)
+            for kind in ("chief", "worker")
+            for index, address in enumerate(described["cluster"].get(kind, ()))
+        ]
+        task = described["task"]["type"], int(described["task"]["index"])
+        return [address for _, address in listed], [name for name, _ in listed].index(task)
+    except KeyError:
+        return [""], 0
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CallError(f"TF_CONFIG: {error}; expected a cluster of workers and the task that this is") from error
 
 
 def _summation(strategy: Any) -> Any:

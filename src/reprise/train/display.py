@@ -16,6 +16,8 @@ from reprise.train.records import best_prefix, commands, describe
 _LINE_EVERY_S = 10.0
 #: How much of the shown loss and speed the past makes up, per step and per look.
 _LOSS_MEMORY, _SPEED_MEMORY = 0.95, 0.7
+#: What would move a terminal's cursor or worse, as it is written in a program.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != ord("\t")}
 
 
 class Display:
@@ -41,7 +43,6 @@ class Display:
         )
         self._task = self._bar.add_task("starting", facts="", total=None)
         self._meter: _Meter | None = None
-        self._best = math.inf
         self._said = 0.0
 
     def __enter__(self) -> Display:
@@ -52,7 +53,8 @@ class Display:
 
     def __exit__(self, *_: object) -> None:
         """Ends the live line."""
-        self._bar.stop()
+        if self._bar.live.is_started:  # or it would print an empty line
+            self._bar.stop()
 
     def __call__(self, event: Event) -> None:
         """Shows what is new in an event."""
@@ -68,7 +70,7 @@ class Display:
             case Saved(step=step) if step:
                 self._say(f"  saved {event.prefix}")
             case Finished() if self._meter:
-                self._bar.stop()
+                self.__exit__()
                 self._closing(event, self._meter)
 
     def _opening(self, event: Started) -> None:
@@ -86,11 +88,10 @@ class Display:
 
     def _measured(self, event: Validated, meter: _Meter) -> None:
         if event.loss is not None:
-            better = " (best so far)" if event.loss < self._best else ""
-            self._best = min(self._best, event.loss)
-            self._say(f"step {event.step:,}: validation {meter.loss(event.loss)}{better}")
+            self._say(f"step {event.step:,}: validation {meter.loss(event.loss)}{' (best so far)' * event.best}")
         if event.sample:
-            self._say("".join(f"    {line}\n" for line in event.sample.splitlines()).rstrip("\n"), style="dim")
+            lines = (f"    {line.translate(_CONTROLS)}" for line in event.sample.splitlines())
+            self._say("\n".join(lines), style="dim")
 
     def _closing(self, event: Finished, meter: _Meter) -> None:
         best = best_prefix(event)

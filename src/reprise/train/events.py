@@ -49,10 +49,11 @@ class Advanced:
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """The loss on the validation part, or None without one, and a sample of the model's text."""
+    """The loss on the validation part, or None without one; whether it is the best; a sample of the model's text."""
 
     step: int
     loss: float | None
+    best: bool
     sample: str
 
 
@@ -75,7 +76,7 @@ class Finished:
         best_step: The step of the best checkpoint, 0 if none was measured.
         best_loss: Its validation loss, infinity if none was measured.
         forecast: Whether the model forecasts values instead of writing text.
-        more: The option with which a resumed run has more to do; nothing if it has anyway.
+        more: The options with which a resumed run is the same and has more to do; nothing if it is and has anyway.
     """
 
     folder: Path

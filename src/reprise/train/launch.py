@@ -10,12 +10,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 from reprise.errors import TrainingError
+from reprise.train.lock import made
 
 #: Seconds that the other workers have to save and leave when one has left.
 _GRACE_S = 60.0
@@ -30,41 +32,62 @@ def launch(arguments: Sequence[str], workers: int, folder: Path) -> int:
     Raises:
         TrainingError: A worker was lost; the others were ended.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
-    with ExitStack() as stack:
-        processes = []
+    processes: list[subprocess.Popen[bytes]] = []
+    with made(folder), _passing_on(processes) as passed, ExitStack() as stack:
         for worker in range(workers):
-            errors = None if worker == 0 else stack.enter_context((folder / f"worker-{worker}.log").open("w"))
+            errors = None if worker == 0 else stack.enter_context(_log(folder, worker))
             task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": worker}}
-            environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
             process = subprocess.Popen(  # noqa: S603 - this program itself
-                [sys.executable, "-m", "reprise", *arguments], env=environment, stdout=errors, stderr=errors
+                [sys.executable, "-m", "reprise", *arguments],
+                env={**os.environ, "TF_CONFIG": json.dumps(task)},
+                stdout=errors,
+                stderr=errors,
+                process_group=0,  # or Ctrl-C would reach a worker twice: from the terminal and from here
             )
             _share(process.pid, worker, workers)
             processes.append(process)
-        return _ended(processes, folder)
+        return _judged(_ended(processes), passed, folder)
 
 
-def _ended(processes: list[subprocess.Popen[bytes]], folder: Path) -> int:
-    """Waits for all, and passes signals on; the first to leave takes the others with it."""
+@contextmanager
+def _passing_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
+    """The signals that came while this lasts; all living processes get them."""
+    passed: list[int] = []
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
+        passed.append(number)
         for process in processes:
             if process.poll() is None:
                 process.send_signal(number)
 
     handlers = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        yield passed
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _log(folder: Path, worker: int) -> Iterator[IO[str]]:
+    """A file for what a worker says; it stays if a worker was lost, or the run came to a checkpoint."""
+    path = folder / f"worker-{worker}.log"
+    with path.open("w") as file:
+        yield file
+    if not path.stat().st_size or not any(folder.glob("model.ckpt-*.meta")):
+        path.unlink()
+
+
+def _ended(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
+    """Waits for all; the first to leave takes the others with it. Their exit codes."""
+    try:
         _wait(lambda: any(process.poll() is not None for process in processes), math.inf)
         _wait(lambda: all(process.poll() is not None for process in processes), _GRACE_S)
     finally:
         for process in processes:
             process.kill()
-            process.wait()
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    return _judged([process.returncode for process in processes], folder)
+    return [process.wait() for process in processes]
 
 
 def _wait(until: Callable[[], bool], seconds: float) -> None:
@@ -73,11 +96,11 @@ def _wait(until: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.05)
 
 
-def _judged(codes: list[int], folder: Path) -> int:
-    """The exit code of the first worker, unless one was lost."""
-    lost = [worker for worker, code in enumerate(codes) if code < 0]
+def _judged(codes: Sequence[int], passed: Sequence[int], folder: Path) -> int:
+    """The exit code of the first worker, unless one was lost by another signal than those that were passed on."""
+    lost = [worker for worker, code in enumerate(codes) if code < 0 and -code not in passed]
     if not lost:
-        return codes[0]
+        return codes[0] if codes[0] >= 0 else 128 - codes[0]
     raise TrainingError(
         f"worker {lost[0]} was lost (signal {-codes[lost[0]]}) and the run ended. Its last checkpoint is whole: go on "
         f"by --resume, with the same --workers or another. What the workers said is in {folder}/worker-*.log."

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from reprise.errors import CallError
+from reprise.errors import CallError, MissingDependency
+
+try:
+    import fcntl
+except ModuleNotFoundError as error:
+    raise MissingDependency("training needs Linux or macOS, whose locks it uses; on Windows that is WSL") from error
 
 LOCK = ".lock"
 #: What is unfinished until it is renamed; where no trainer lives it was left by one that was killed.
 _UNFINISHED = (".writing-*", ".corpus-*")
+
+
+@contextmanager
+def made(folder: Path) -> Iterator[None]:
+    """A folder exists while this lasts; if it had to be made and stays empty, it is removed, as are its parents."""
+    absent = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            for path in absent:
+                path.rmdir()
 
 
 @contextmanager
@@ -28,20 +45,30 @@ def held(folder: Path) -> Iterator[None]:
         CallError: A living process holds it; the message names the process.
     """
     with (folder / LOCK).open("a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not _locked(file):
             raise CallError(
                 f"{folder}: another trainer works in this folder ({_holder(file)}). Wait until it ends, or give "
                 "another --out."
-            ) from error
-        except OSError:  # no locks here
-            pass
+            )
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}")
         file.flush()
         _clear(folder)
         yield
+
+
+def _locked(file: IO[str]) -> bool:
+    """Whether the lock is ours now, or the file system has none."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(file.name))
+    except FileNotFoundError:  # a run that failed at its start removed it after we had opened it
+        return False
 
 
 def _holder(file: IO[str]) -> str:

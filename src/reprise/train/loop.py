@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from reprise.errors import TrainingError
+from reprise.errors import SaveError, TrainingError
 from reprise.tensors import Array
 from reprise.train import checkpoints
 from reprise.train.cluster import Cluster
@@ -133,9 +133,21 @@ class Run:
         return ""
 
     def tell(self, event: Event) -> None:
-        """Tells every observer."""
-        for observer in self.observers:
-            observer(event)
+        """Tells every observer.
+
+        Raises:
+            SaveError: One could not write what it records.
+        """
+        try:
+            for observer in self.observers:
+                observer(event)
+        except BrokenPipeError:  # whoever watched is gone
+            raise
+        except (OSError, tf.errors.OpError) as error:
+            raise SaveError(
+                f"{self.folder}: the record of the run could not be written ({error}). Its last checkpoint is whole: "
+                "make room, and go on by --resume."
+            ) from error
 
 
 def train(run: Run, place: Place, *, saved: bool) -> Finished:
@@ -229,10 +241,13 @@ def _measured(run: Run, place: Place) -> Place:
     step = place.position
     if value is not None and not value < _EXPLODED * run.ignorant_loss:
         raise _exploded(run, step, f"the validation loss is {value:.4g}")
+    better = place
+    if value is not None and value < place.best_loss:
+        better = replace(place, best_loss=value, best_step=step)
     if run.cluster.is_first:
         text = sample(run.learner, run.vocabulary, run.config.sample_length, seed=(run.config.seed, step))
-        run.tell(Validated(step, value, text))
-    return replace(place, best_loss=value, best_step=step) if value is not None and value < place.best_loss else place
+        run.tell(Validated(step, value, better is not place, text))
+    return better
 
 
 def _validation_loss(run: Run) -> float | None:
@@ -291,10 +306,11 @@ def _finished(run: Run, place: Place, received: list[int]) -> Finished:
 
 
 def _more(run: Run, position: int) -> str:
-    steps, epochs = run.config.max_steps, run.config.num_epochs
+    steps, epochs, workers = run.config.max_steps, run.config.num_epochs, run.cluster.workers
+    same = f" --workers {workers}" if workers > 1 else ""
     if position < run.total_steps:
-        return ""
-    return f" --max-steps {2 * steps}" if steps and position >= steps else f" --num-epochs {2 * epochs}"
+        return same
+    return same + (f" --max-steps {2 * steps}" if steps and position >= steps else f" --num-epochs {2 * epochs}")
 
 
 @contextmanager

@@ -189,11 +189,6 @@ def state_names(cell: CellName) -> tuple[str, ...]:
     return _CELLS[cell].states
 
 
-def state_sizes(cell: CellName, hidden: int) -> tuple[int, ...]:
-    """The width of each state, in the order of `state_names`."""
-    return (hidden,) * len(state_names(cell))
-
-
 def initial_bias(cell: CellName, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
     """The values a bias starts from: zeros, but 1 for the LSTM's forget gate and for both gates of the GRU.
 

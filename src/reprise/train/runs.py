@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from reprise.errors import CallError, ReadError, VocabularyError
+from reprise.errors import CallError, ReadError
 from reprise.tensors import Array
 from reprise.train import checkpoints, loop, transfer
 from reprise.train.cluster import Cluster, part_of
 from reprise.train.config import TrainConfig
 from reprise.train.data import Corpus, NumericCorpus, load_corpus, read_corpus, read_numeric
+from reprise.train.data.corpus import FACTS_FILE, TOKENS_FILE
 from reprise.train.events import Finished, Observer, Started
 from reprise.train.learner import Learner
-from reprise.train.lock import held
+from reprise.train.lock import LOCK, held, made
 from reprise.train.model import Architecture, parameter_shapes
-from reprise.train.records import History, TensorBoard, write_readme
+from reprise.train.records import EVENTS, HISTORY, README, History, TensorBoard, write_readme
 from reprise.vocabulary import Vocabulary
 
 AnyCorpus = Corpus | NumericCorpus
+
+#: What a run puts into its folder before its first checkpoint.
+_BEGINNINGS = (LOCK, TOKENS_FILE, FACTS_FILE, HISTORY, EVENTS, README)
 
 
 def train(config: TrainConfig, observers: tuple[Observer, ...] = ()) -> Finished:
@@ -35,20 +41,39 @@ def train(config: TrainConfig, observers: tuple[Observer, ...] = ()) -> Finished
         TrainingError: The loss exploded or is not a number; the last good checkpoint is kept.
         SaveError: A checkpoint could not be written.
     """
-    folder, cluster = Path(config.out), Cluster.of_environment()
     if not config.data:
         raise CallError("no text to train on. Name files, folders, or - for standard input.")
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder, cluster):
+    folder, cluster = Path(config.out), Cluster.of_environment(config.workers)
+    with _new(folder, cluster):
+        return _begun(replace(config, workers=cluster.workers), cluster, observers)
+
+
+@contextmanager
+def _new(folder: Path, cluster: Cluster) -> Iterator[None]:
+    """A folder for a new run, which is as it was before if the run comes to no checkpoint.
+
+    Raises:
+        CallError: The folder holds a run, or files that a run would replace.
+    """
+    there = [name for name in _BEGINNINGS if (folder / name).exists()]
+    if there and LOCK not in there and not checkpoints.complete(folder):
+        raise CallError(f"{folder}: holds {', '.join(there)}, which a run would replace. Give another --out.")
+    with made(folder), _alone(folder, cluster):
         if checkpoints.complete(folder):
             raise CallError(f"{folder}: holds a run already. Go on with it by --resume, or give another --out.")
-        return _begun(replace(config, workers=cluster.workers), cluster, observers)
+        try:
+            yield
+        except BaseException:
+            if cluster.is_first and not checkpoints.complete(folder):
+                for path in (folder / name for name in _BEGINNINGS):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            raise
 
 
 def _begun(config: TrainConfig, cluster: Cluster, observers: tuple[Observer, ...]) -> Finished:
     given = transfer.source(config.init_from) if config.init_from else None
     config = transfer.shaped(config, given) if given else config
-    corpus = _read(config, given.vocabulary if given else None, extend=given is not None)
+    corpus = _read(config, given.vocabulary if given else None, config.out, extend=given is not None)
     learner = _learner(config, corpus, cluster)
     notes = transfer.load(learner, given, corpus) if given else ()
     place = loop.Place(0, learner.initial_state(config.batch_size))
@@ -68,10 +93,11 @@ def resume(folder: Path, given: Mapping[str, Any], observers: tuple[Observer, ..
         ReadError: The folder holds no whole checkpoint.
         TrainingError, SaveError: As `train`.
     """
-    cluster = Cluster.of_environment()
     checkpoints.present(folder)
+    changes = dict(given)
+    cluster = Cluster.of_environment(changes.pop("workers", 1))
     with _alone(folder, cluster):
-        return _resumed(folder, given, cluster, observers)
+        return _resumed(folder, changes, cluster, observers)
 
 
 @contextmanager
@@ -91,7 +117,7 @@ def _resumed(folder: Path, given: Mapping[str, Any], cluster: Cluster, observers
     step, checkpoint, wrong = checkpoints.newest(folder)
     before = TrainConfig.from_json(checkpoint.config)
     config = before.shared_by(cluster.workers).changed({"out": str(folder), **given})
-    corpus = _same(config, checkpoint)
+    corpus = _same(config, checkpoint, anew="data" in given)
     learner = _learner(config, corpus, cluster)
     learner.assign({name: checkpoint.values[name] for name in learner.variables})
     place = loop.Place.of_values(checkpoint.values)
@@ -196,7 +222,7 @@ def _constants(corpus: AnyCorpus) -> dict[str, Array]:
     return {f"normalisation/{name}": np.array(getattr(found, name), np.float32) for name in ("mean", "std")}
 
 
-def _read(config: TrainConfig, vocabulary: Vocabulary | None, *, extend: bool = False) -> AnyCorpus:
+def _read(config: TrainConfig, vocabulary: Vocabulary | None, cache: str | None, *, extend: bool = False) -> AnyCorpus:
     if config.level == "values":
         return read_numeric(
             config.data,
@@ -214,26 +240,39 @@ def _read(config: TrainConfig, vocabulary: Vocabulary | None, *, extend: bool = 
         vocabulary_size=config.vocabulary_size if extend or not vocabulary else None,
         end_of_text=config.end_of_text,
         val_frac=config.val_frac,
-        cache_dir=config.out,
+        cache_dir=cache,
     )
 
 
-def _same(config: TrainConfig, checkpoint: checkpoints.Checkpoint) -> AnyCorpus:
-    """The corpus of a run: as it lies in the run folder, or read again."""
-    attempts: tuple[Callable[[], AnyCorpus], ...] = (
-        lambda: load_corpus(config.out, config.val_frac),
-        lambda: _read(config, checkpoint.vocabulary),
-    )
-    for attempt in attempts[config.level == "values" :]:
-        try:
-            corpus = attempt()
-        except (ReadError, VocabularyError) as error:
-            wrong = str(error)
-            continue
-        if corpus.fingerprint == checkpoint.config["corpus"]:
-            return corpus
+def _same(config: TrainConfig, checkpoint: checkpoints.Checkpoint, *, anew: bool) -> AnyCorpus:
+    """The corpus of a run: as it lies in the run folder, unless the data was given anew, or read again.
+
+    Raises:
+        CallError: The data cannot be read, or is not what the run was started with.
+    """
+    wanted = checkpoint.config["corpus"]
+    known = _cached(config, wanted)
+    if known is not None and not anew:
+        return known
+    wrong = "it came from standard input, which must be given again"
+    if anew or "-" not in config.data:
         wrong = "its content is not what the run was started with"
+        try:
+            with tempfile.TemporaryDirectory(dir=config.out, prefix=".corpus-") as beside:
+                corpus = _read(config, checkpoint.vocabulary, beside if known else config.out)
+            if corpus.fingerprint == wanted:
+                return corpus
+        except (ReadError, CallError) as error:
+            wrong = str(error).rstrip(".")
     raise CallError(
         f"{', '.join(config.data)}: {wrong}. --resume needs the same data to go on exactly; "
         "to train the weights on other data use --init-from with a new --out."
     )
+
+
+def _cached(config: TrainConfig, wanted: str) -> Corpus | None:
+    """The corpus in the run folder, if it is whole and the one that is wanted."""
+    with suppress(ReadError):
+        corpus = load_corpus(config.out, config.val_frac)
+        return corpus if corpus.fingerprint == wanted else None
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from reprise.errors import CallError
 from reprise.tensors import Array
 from reprise.train import checkpoints
 from reprise.train.checkpoints import Checkpoint
-from reprise.train.config import TrainConfig
+from reprise.train.config import TrainConfig, flag
 from reprise.train.data import Corpus, NumericCorpus
 from reprise.train.learner import Learner
 from reprise.train.loop import Place
@@ -42,19 +43,22 @@ def shaped(config: TrainConfig, given: Checkpoint) -> TrainConfig:
     """The configuration with the sizes of the model whose weights are taken.
 
     Raises:
-        CallError: Its tokens are of another level.
+        CallError: Its tokens are of another level, or another size was asked for.
     """
-    model = given.model
+    model, default = given.model, TrainConfig((), "")
     level = given.vocabulary.kind if given.vocabulary else "values"
     if level != config.level:
         raise CallError(f"{given.prefix}: its model is one of {level}, --level is {config.level!r}")
-    return replace(
-        config,
-        model=model.cell,
-        num_layers=model.num_layers,
-        rnn_size=model.rnn_size,
-        embedding_size=model.embedding_size,
-    )
+    sizes: dict[str, Any] = {
+        "model": model.cell,
+        "num_layers": model.num_layers,
+        "rnn_size": model.rnn_size,
+        "embedding_size": model.embedding_size,
+    }
+    for name, value in sizes.items():
+        if (asked := getattr(config, name)) not in (getattr(default, name), value):
+            raise CallError(f"{given.prefix}: its {flag(name)} is {value!r}, which cannot become {asked!r}")
+    return replace(config, **sizes)
 
 
 def load(learner: Learner, given: Checkpoint, corpus: Corpus | NumericCorpus) -> tuple[str, ...]:

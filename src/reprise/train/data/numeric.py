@@ -6,11 +6,10 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import accumulate, chain
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any
 
 import numpy as np
 
@@ -28,7 +27,7 @@ NPY_ERRORS = (ValueError, OSError, TypeError, OverflowError, SyntaxError, TokenE
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
-    """What makes each column one of mean 0 and standard deviation 1, and back.
+    """What makes each column one of mean 0 and standard deviation 1.
 
     Attributes:
         columns: Names of the D columns; a column without a name has its number, from 1.
@@ -60,19 +59,6 @@ class Normalisation:
         if not np.isfinite(normal).all() or not np.isfinite(self.std).all():
             raise CallError(f"corpus: numbers too large to normalise (mean {self.mean}, standard deviation {self.std})")
         return normal
-
-    def invert(self, values: Array) -> Array:
-        """The inverse of `apply`, float64."""
-        return values.astype(np.float64) * np.array(self.std) + np.array(self.mean)
-
-    def to_json(self) -> dict[str, Any]:
-        """The statistics as plain data: `{"columns": […], "mean": […], "std": […]}`."""
-        return {"columns": list(self.columns), "mean": list(self.mean), "std": list(self.std)}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Normalisation:
-        """The inverse of `to_json`."""
-        return cls(tuple(data["columns"]), tuple(data["mean"]), tuple(data["std"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +121,6 @@ def read_numeric(
     header: bool | None = None,
     encoding: str = "utf-8",
     val_frac: float = 0.05,
-    normalisation: Normalisation | None = None,
 ) -> NumericCorpus:
     """The series of one or more files, folders or `-` for standard input.
 
@@ -147,7 +132,6 @@ def read_numeric(
             has numbers.
         encoding: How the text of CSV is written.
         val_frac: The share of all steps, at the end, that is for validation, from 0 to below 1.
-        normalisation: That of a model that goes on. By default computed from the training part.
 
     Raises:
         CallError: The arguments do not fit the data, or values are missing, not numbers or not finite; the message
@@ -159,15 +143,10 @@ def read_numeric(
     if not 0 <= val_frac < 1:
         raise CallError(f"corpus: --val-frac {val_frac} must be 0 or more and below 1")
     names, raw = read_series(sources, columns=columns, header=header, encoding=encoding)
-    if normalisation is None:
-        rows = np.concatenate(_split(raw, val_frac)[0] or raw)
-        if not len(rows):
-            raise CallError("corpus: it holds no time step")
-        normalisation = Normalisation.of(names, rows)
-    elif normalisation.columns != names:
-        raise CallError(
-            f"corpus: columns are {list(names)}, the normalisation given is of {list(normalisation.columns)}"
-        )
+    rows = np.concatenate(_split(raw, val_frac)[0] or raw)
+    if not len(rows):
+        raise CallError("corpus: it holds no time step")
+    normalisation = Normalisation.of(names, rows)
     series = tuple(normalisation.apply(values) for values in raw)
     return NumericCorpus(series, normalisation, val_frac, _fingerprint(normalisation, series))
 
@@ -225,7 +204,7 @@ def _agreed(documents: tuple[Document, ...], names: list[tuple[str, ...]]) -> tu
 
 
 def _fingerprint(normalisation: Normalisation, series: tuple[Array, ...]) -> str:
-    digest = hashlib.sha256(json.dumps([normalisation.to_json(), [len(values) for values in series]]).encode())
+    digest = hashlib.sha256(json.dumps([asdict(normalisation), [len(values) for values in series]]).encode())
     for values in series:
         digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
