@@ -189,3 +189,18 @@ def test_the_cost_of_an_autoencoder_is_no_output_and_its_decoder_is_stepped(tmp_
     assert [p.tensor for p in model.interface.outputs] == ["y:0"]
     xs, first = numbers(T, N, D), model.initial_state(N).replace({"layer0.h": numbers(N, H, seed=1)})
     agree(by_steps(model, xs, first)[0], model.run({"x": xs}, first)[0]["y"])
+
+
+def stored_rows():
+    """Each row of a batch of two starts from a row of a variable."""
+    rows = v1.placeholder(tf.float32, [None, None, D], "x")
+    hidden, _ = rolled(lambda x, h: gru(x, h), rows, [v1.get_variable("kept", [2, H])])
+    tf.identity(tf.tensordot(hidden, v1.get_variable("output", [H, V]), [[2], [0]]), "y")
+
+
+def test_rows_that_the_file_starts_from_are_of_no_other_number(tmp_path):
+    model = reprise.restore(saved(tmp_path, stored_rows))
+    with pytest.raises(StateError, match=r"'layer0.h' starts from values that the file holds for 2 rows, and 3 were"):
+        model.run({"x": numbers(T, 3, D)})
+    of_three = State({"layer0.h": numbers(3, H)})
+    assert model.run({"x": numbers(T, 3, D)}, of_three)[0]["y"].shape == (T, 3, V)

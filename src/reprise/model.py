@@ -121,7 +121,7 @@ class RecurrentModel:
             return {}
         feeds = {p.name: np.zeros(_any_shape(p, batch), DTYPES[p.dtype]) for p in self.interface.inputs}
         found = self._first_engine.run(feeds, [p.name for p in wanted])
-        return {p.name: np.broadcast_to(found[p.name], _state_shape(p, batch)).astype(DTYPES[p.dtype]) for p in wanted}
+        return {p.name: _own_start(p, found[p.name], batch).astype(DTYPES[p.dtype]) for p in wanted}
 
     @cached_property
     def _first_engine(self) -> Engine:
@@ -337,6 +337,21 @@ def _state_shape(port: StatePort, batch: int, like: Sequence[int] = ()) -> tuple
     free = like if port.batch_axis is not None and len(like) == len(port.shape) else [batch] * len(port.shape)
     rows = [batch if axis == port.batch_axis else size for axis, size in enumerate(free)]
     return tuple(n if n is not None and axis != port.batch_axis else rows[axis] for axis, n in enumerate(port.shape))
+
+
+def _own_start(port: StatePort, held: Array, batch: int) -> Array:
+    """The values of the file for `batch` rows.
+
+    Raises:
+        StateError: The file has values for another number of rows.
+    """
+    rows = held.shape[port.batch_axis] if port.batch_axis is not None and held.ndim == len(port.shape) else 1
+    if rows not in (1, batch):
+        raise StateError(
+            f"state {port.name!r} starts from values that the file holds for {rows} rows, and {batch} were asked for: "
+            f"give {rows} rows, or begin with a reprise.State of {batch} rows"
+        )
+    return np.broadcast_to(held, _state_shape(port, batch))
 
 
 def _any_shape(port: Port, batch: int) -> tuple[int, ...]:
