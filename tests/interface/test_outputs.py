@@ -60,12 +60,20 @@ def gumbel(logits, targets):
     tf.argmax(logits - tf.math.log(-tf.math.log(tf.random.uniform(tf.shape(logits)))), 1, name="action")
 
 
+def named(logits, targets):
+    """What is chosen, by the words of a table."""
+    words = tf.lookup.KeyValueTensorInitializer(tf.range(V, dtype=tf.int64), tf.constant([f"w{k}" for k in range(V)]))
+    tf.identity(tf.lookup.StaticHashTable(words, "?").lookup(tf.argmax(logits, 1)), "names")
+
+
 AFTER = {
     "nothing": lambda logits, targets: None,
     "training and measuring": measured,
     "a linear loss": linear,
     "sampling": sampled,
     "sampling by noise": gumbel,
+    "printing": lambda logits, targets: tf.print("scores", logits),
+    "naming": named,
 }
 
 

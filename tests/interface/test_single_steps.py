@@ -3,7 +3,7 @@
 import numpy as np
 
 import reprise
-from tests.graphs import D, H, N, T, V, gru, lstm, saved
+from tests.graphs import D, H, N, T, V, gru, interface_of, lstm, saved
 from tests.tensorflow.building import tf, v1, variable
 
 
@@ -27,6 +27,17 @@ def actor():
         c, h = lstm(row, c * (1 - end), h * (1 - end))
     tf.concat([c, h], 1, "next")
     tf.matmul(h, variable("output", H, V), name="policy")
+
+
+def fused():
+    """Two cells of one operator each, whose gates are outputs of it too; only the scores have a name."""
+    below = v1.placeholder(tf.float32, [N, H], "seen")
+    for layer in range(2):
+        c, h = (v1.placeholder(tf.float32, [N, H]) for _ in "ch")
+        weights = {name: variable(f"{name}{layer}", H) for name in ("wci", "wcf", "wco")}
+        weights |= {"w": variable(f"w{layer}", 2 * H, 4 * H), "b": variable(f"b{layer}", 4 * H)}
+        below = tf.raw_ops.LSTMBlockCell(x=below, cs_prev=c, h_prev=h, **weights).h
+    tf.matmul(below, variable("output", H, V), name="scores")
 
 
 def stepped(model, rows):
@@ -63,3 +74,9 @@ def test_one_call_is_one_step_where_no_input_has_time(tmp_path):
     again, _ = model.step({"seen": seen, "done": stop}, state)
     assert np.abs(later["policy"] - fresh["policy"]).max() > 1e-3
     np.testing.assert_allclose(again["policy"], fresh["policy"], rtol=1e-5, atol=1e-6)
+
+
+def test_the_gates_of_a_fused_cell_are_no_outputs():
+    found = interface_of(fused)
+    assert [p.tensor for p in found.outputs] == ["scores:0"]
+    assert [p.name for p in found.states] == ["layer0.c", "layer0.h", "layer1.c", "layer1.h"]

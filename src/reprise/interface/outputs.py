@@ -32,7 +32,7 @@ SOURCES = frozenset(
 _SIDE_EFFECTS = frozenset(
     "ScalarSummary HistogramSummary MergeSummary TensorSummary TensorSummaryV2 ImageSummary AudioSummary Assert Print "
     "NoOp SaveV2 Save SaveSlices WriteSummary WriteScalarSummary WriteHistogramSummary ControlTrigger StackPush "
-    "StackPushV2 TensorListPushBack Abort".split()
+    "StackPushV2 TensorListPushBack Abort StringFormat PrintV2".split()
 )
 _LOSSES = frozenset(
     "SparseSoftmaxCrossEntropyWithLogits SoftmaxCrossEntropyWithLogits L2Loss CTCLoss InTopK InTopKV2".split()
@@ -42,8 +42,12 @@ _MOVES = frozenset("Reshape ExpandDims Squeeze Transpose StridedSlice Slice Gath
 _ROUNDABOUT = frozenset("Identity Cast Squeeze Reshape Log LogSoftmax Transpose StridedSlice Max Min".split())
 
 
-#: What turns scores into a decision.
-_DECISIONS = DISCRETE | RANKING | frozenset("Round Rint Greater GreaterEqual Less LessEqual".split())
+#: What turns scores into a decision, and a decision into its name.
+_DECISIONS = (
+    DISCRETE
+    | RANKING
+    | frozenset("Round Rint Greater GreaterEqual Less LessEqual LookupTableFind LookupTableFindV2".split())
+)
 _COST_STEPS = frozenset("Mean Sum Square Pow SquaredDifference Sub Abs Neg Sqrt StridedSlice Slice".split())
 _COST_SUMS = frozenset("Add AddV2 AddN Mul".split())
 _LOSS_STEPS = frozenset("Log Log1p Sub Add AddV2 Neg Maximum Minimum ClipByValue Reshape Identity Mul".split())

@@ -22,6 +22,8 @@ _NUMBERS: dict[str, tuple[str, str]] = {
     "Dequantize": ("dtype", "float32"),
     "RandomUniformInt": ("Tout", "int32"),
     "BatchMatMulV3": ("Tout", "float32"),
+    **dict.fromkeys(("LookupTableFind", "LookupTableFindV2"), ("Tout", "int64")),
+    **dict.fromkeys(("LookupTableSize", "LookupTableSizeV2"), ("", "int64")),
 }
 
 

@@ -159,8 +159,9 @@ class _Writer:
             outputs = max(v.index for v in last if v.node == name) + 1
             read = [v.index + 1 for v in self.view.readers if v.node == name] if outputs > 1 else []
             self._rename(name)
-            every = (Value(name, i) for i in range(max([outputs, *read])))
-            inputs = tuple(last.get(v, self._old(v)) for v in every)
+            every = [Value(name, i) for i in range(max([outputs, *read]))]
+            final = next(last[v] for v in every if v in last)
+            inputs = tuple(last.get(v, self._old(v) if v in self.view.readers else final) for v in every)
             self._make(name, RESULTS, inputs)
 
     def _old(self, value: Value) -> Value:
