@@ -41,6 +41,9 @@ MIX = {
     "a sum over steps by letters": lambda h: tf.einsum("tnh->nh", h),
     "a step before the first": lambda h: tf.pad(h, [[1, 0], [0, 0], [0, 0]])[:-1],
     "what came before": lambda h: h + h[-1],
+    "two rows for each step": lambda h: tf.reshape(
+        tf.transpose(tf.concat([h, -h], 2), [1, 0, 2]), [tf.shape(h)[1], -1, H]
+    ),
 }
 
 

@@ -67,9 +67,18 @@ def obstacle(
         placed = next((v for v in fixed if places.differ(structure, axes, v, lambda n: kinds.get(n) == ROWS)), None)
         if placed is not None:
             return f"loop {recurrence.loop.name!r} reads {placed}, numbers of places in the sequence, beside its input"
+    crowded = next((v for v in outputs if _rows_of_a_step(axes, v) > 1), None)
+    if crowded is not None:
+        return f"{crowded} has {_rows_of_a_step(axes, crowded)} rows for each step"
     mixed = [k.why for v in outputs if (k := kinds.get(structure.result(v).node, STILL)).name == "mixed"]
     mixed += [k.why for r in used for read in r.reads if (k := kinds.get(read.stacked.node, STILL)).name == "mixed"]
     return mixed[0] if mixed else ""
+
+
+def _rows_of_a_step(axes: Axes, value: Value) -> int:
+    """How many rows along its axis of time a value has for each step of the sequence."""
+    axis = axes.time_axis(value)
+    return 1 if axis is None else (axes.facts.shape(value) or ())[axis].scale
 
 
 def _is_one_step(axes: Axes, used: tuple[Recurrence, ...]) -> bool:
