@@ -35,3 +35,20 @@ def test_rows_that_are_flattened_with_their_numbers_have_no_order():
 
     found = interface_of(graph, outputs=("flat:0",))
     assert [(p.shape, p.rows) for p in found.outputs] == [((None,), None)]
+
+
+AFTER = {
+    "rows taken apart": lambda h: tf.concat(tf.unstack(h, 6, 1), 1),
+    "the last rows by their places": lambda h: tf.gather(tf.reshape(h, [-1, H]), 6 * tf.range(tf.shape(h)[0]) + 5),
+}
+
+
+@pytest.mark.parametrize("after", AFTER)
+def test_steps_that_the_graph_counts_on_stay_as_many_as_the_file_says(after):
+    def graph():
+        x = v1.placeholder(tf.float32, [None, 6, D], "x")
+        made, _ = rolled(lstm, tf.transpose(x, [1, 0, 2]), [tf.zeros([tf.shape(x)[0], H])] * 2)
+        tf.identity(dense("output", AFTER[after](tf.transpose(made, [1, 0, 2])), V), "logits")
+
+    (port,) = interface_of(graph).inputs
+    assert (port.shape, port.time_axis, port.batch_axis) == ((None, 6, D), 1, 0)

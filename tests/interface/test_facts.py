@@ -180,3 +180,15 @@ def test_so_many_places_for_flattened_rows_hold_a_batch_of_one():
 def test_a_batch_of_one_that_is_not_flattened_stays_free():
     assert batch_of_one_after(lambda b, x: b("GatherV2", x, b.const([0, 1]), b.const(1))) == "x.0"
     assert batch_of_one_after(flat) == "x.0"
+
+
+def test_a_size_of_one_that_stretches_over_another_is_no_axis_of_the_sequence():
+    """`x / scale[:, None]` with a scale [N, 1]: neither the features of x nor its steps are of the same number."""
+    b = Builder()
+    x, scale = b.placeholder("x", None, None, H), b.placeholder("scale", None, 1)
+    divided = b.binary("RealDiv", x, b("ExpandDims", scale, b.const(1), T="float32"))
+    facts = Facts(analyse(b.graph()))
+    for value, dims in (("x", (None, None, H)), ("scale", (None, 1))):
+        facts.give(Value(value), facts.symbols(value, dims, range(len(dims))))
+    assert [str(d) for d in facts.shape(divided)] == ["x.0", "x.1", "x.2"]
+    assert [str(d) for d in facts.shape(scale)] == ["x.0", "1"]

@@ -128,3 +128,21 @@ def test_what_is_not_fixed_keeps_its_sums_free():
     sizes.plus(sizes.symbol("T"), -2)
     assert sizes.least(sizes.symbol("T")) == 2
     assert sizes.least(longer) == 3
+
+
+def test_a_size_that_only_the_number_of_the_file_serves_keeps_its_symbol():
+    sizes = Equalities()
+    steps, other = sizes.symbol("T", 7), sizes.symbol("U", 7)
+    assert sizes.number(steps) is None
+    sizes.bake(steps)
+    assert (sizes.number(steps), sizes.number(2 * steps), sizes.number(sizes.plus(steps, -1))) == (7, 14, 6)
+    assert sizes.number(other) is None
+    sizes.equate(steps, other)
+    assert (sizes.number(other), sizes.resolve(other).known) == (7, False)
+
+
+def test_a_free_size_that_must_be_a_number_keeps_its_symbol():
+    sizes = Equalities()
+    steps = sizes.symbol("T")
+    sizes.bake(steps, 7)
+    assert (sizes.number(steps), sizes.resolve(steps).known) == (7, False)

@@ -71,7 +71,7 @@ class Axes:
     def sizes(self, value: Value) -> tuple[int | None, ...]:
         """The shape of `value` as users see it, None where free."""
         shape = self.facts.shape(value) or ()
-        return tuple(d.scale if d.known else None for d in shape)
+        return tuple(map(self.facts.sizes.number, shape))
 
 
 def read(

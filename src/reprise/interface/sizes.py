@@ -57,6 +57,7 @@ class Equalities:
         self._parent: dict[str, str | Dim] = {}
         self._nominal: dict[str, int] = {}
         self._sums: dict[str, tuple[Dim, int]] = {}
+        self._baked: set[str] = set()
 
     def symbol(self, name: str, nominal: int | None = None) -> Dim:
         """The symbol `name`."""
@@ -148,6 +149,19 @@ class Equalities:
             if not rest:
                 self._nominal.setdefault(base.symbols[0], number)
         self._parent[name] = to.symbols[0] if len(to.symbols) == 1 and to.scale == 1 else to
+
+    def bake(self, size: Dim, number: int | None = None) -> None:
+        """States that what is computed holds for the number of the file alone, or for `number`; the symbols stay."""
+        base, added = self._sum(self.resolve(size))
+        if number is not None and len(base.symbols) == 1 and base.scale == 1:
+            self._nominal.setdefault(base.symbols[0], number - added)
+        self._baked |= self._within(base) & set(self._nominal)
+
+    def number(self, size: Dim) -> int | None:
+        """The only number that `size` may be, or None where it is free."""
+        resolved = self.resolve(size)
+        baked = {symbol for name in self._baked for symbol in self._within(self._root(name))}
+        return self.nominal(resolved) if self._within(resolved) <= baked else None
 
     def fix(self, size: Dim) -> None:
         """Makes every symbol of `size` the number that the file baked in, where it did."""

@@ -192,10 +192,15 @@ class Inference:
             return b
         if b == Dim(1):
             return a
-        # A free size may be 1 and stretch, so a known size other than 1 says nothing about it; two free sizes of a
-        # recurrent graph are the same axis, and a baked size is the number it is baked to.
-        if a.known != b.known and self.sizes.nominal(b if a.known else a) == 1:
-            return a if a.known else b
+        # A free size may be 1 and stretch, so a known size other than 1 says nothing about it; beside another size that
+        # the file bakes in it does stretch. Two free sizes of a recurrent graph are the same axis, and a baked size is
+        # the number it is baked to.
+        one, other = self.sizes.nominal(a), self.sizes.nominal(b)
+        if None not in (one, other) and (one == 1) != (other == 1):
+            small, large = (a, b) if one == 1 else (b, a)
+            if not large.known:
+                self.sizes.fix(small)
+            return large
         return self.sizes.equate(a, b)
 
 

@@ -78,6 +78,7 @@ def _unpack(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     if shape is None:
         return [UNKNOWN] * count
     axis = int(node.attributes.get("axis", 0)) % len(shape)
+    facts.sizes.bake(shape[axis], count)
     return [Fact((*shape[:axis], *shape[axis + 1 :]))] * count
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from reprise.graph import Node
 from reprise.interface.facts.inference import UNKNOWN, Dims, Fact, Inference, Rule, known_axis
-from reprise.interface.sizes import dim
+from reprise.interface.sizes import Dim, dim
 from reprise.tensors import Array
 
 
@@ -26,10 +26,14 @@ def _gather(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
 
 
 def _fix_flattened(facts: Inference, looked_up: Dims) -> None:
-    """Places among rows that were joined with others count those others, which a batch of one does not have."""
+    """Places among rows that were joined with others count those others, as many as the file says.
+
+    A batch of one does not have any.
+    """
     for size in map(facts.sizes.resolve, looked_up):
         if not size.known and (size.scale > 1 or len(size.symbols) > 1):
             facts.sizes.fix_ones(size)
+            facts.sizes.bake(Dim(1, facts.sizes.resolve(size).symbols[1:]))
 
 
 def _taken(table: Array | None, ids: Array | None) -> Array | None:
