@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from reprise.errors import VerificationError
+from reprise.errors import CallError, VerificationError
 from reprise.verify import compare
 from tests.export.models import WEIGHTS, model
 
@@ -57,3 +57,8 @@ def test_models_of_other_ports_are_not_compared():
 
     with pytest.raises(VerificationError, match="input 'ids' is int32 of 2 axes in the first and absent in the second"):
         compare(model(), Renamed())
+
+
+def test_no_steps_compare_nothing():
+    with pytest.raises(CallError, match="steps: expected at least 1, found 0"):
+        compare(model(), model(), steps=0)

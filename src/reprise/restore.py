@@ -81,8 +81,8 @@ def _refuse(stored: StoredModel, *, chosen: bool) -> None:
     """Raises CallError if anything was chosen."""
     if chosen:
         raise CallError(
-            f"{stored.path}: a {stored.format} file states its interface, so there is nothing to choose. Leave out "
-            "inputs, outputs, states, scope, settings, cell and averages; a call of the model takes the values of its "
+            f"{stored.path}: a file of the format {stored.format} states its interface, so there is nothing to choose. "
+            "Leave out inputs, outputs, states, scope, settings, cell and averages; a call of the model takes the values of its "
             "settings."
         )
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from reprise.errors import VerificationError
+from reprise.errors import CallError, VerificationError
 from reprise.interface import Interface, Port, StatePort
 from reprise.state import State
 from reprise.tensors import DTYPES, Array
@@ -131,8 +131,11 @@ def compare(
         tolerance: The largest |a − b| / (1 + |a|) that counts as equal.
 
     Raises:
+        CallError: There are no steps.
         VerificationError: The models take or give other things, so that their numbers cannot be compared.
     """
+    if steps < 1:
+        raise CallError(f"steps: expected at least 1, found {steps}")
     _check_same_interface(model_a.interface, model_b.interface)
     rows = batch or _baked(model_a.interface, "batch_axis") or 2
     errors: dict[str, tuple[float, ...]] = {}

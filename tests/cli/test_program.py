@@ -115,3 +115,7 @@ def test_a_setting_without_a_value_is_not_understood(reprise):
     result = reprise("inspect", "m", "--set", "keep")
     assert result.code == 2
     assert "argument --set: expected NAME=VALUE, found 'keep'" in result.err
+
+
+def test_a_name_that_is_no_text_is_shown_by_its_bytes(reprise):
+    assert "bad\\udcffname: no such file or folder" in reprise("inspect", "bad\udcffname").err

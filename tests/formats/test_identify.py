@@ -1,5 +1,6 @@
 """Which format a path is, and what is said of one that is none."""
 
+import os
 import zipfile
 
 import numpy as np
@@ -20,7 +21,7 @@ from reprise.formats import FORMATS, Format
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
         (b"<html>", "HTML or XML"),
         (b"hello there", "text"),
-        (b"\0\1\2\3", "unknown; it begins 00 01 02 03"),
+        (b"\0\1\2\3", "of an unknown kind; it begins 00 01 02 03"),
         (b"", "an empty file"),
     ],
 )
@@ -55,6 +56,12 @@ def test_arrays_and_folders_are_told(tmp_path):
 def test_a_path_without_anything_is_missing(tmp_path):
     with pytest.raises(MissingFile, match=r"model\.ckpt: no such file or folder, and no checkpoint has this prefix"):
         formats.read(tmp_path / "model.ckpt")
+
+
+def test_a_pipe_is_refused_before_it_is_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UnknownFormat, match=r"pipe: is a device or a pipe; expected a file or a folder"):
+        formats.read(tmp_path / "pipe", format="ONNX")
 
 
 def test_exactly_one_format_claims_each_model(saved):

@@ -124,3 +124,11 @@ def test_vocabularies_that_differ_are_listed_and_none_is_taken(tmp_path):
     found = _sidecars.find(tmp_path)
     assert found.vocabulary is None
     assert "differ: vocab.json (3 symbols), vocab.txt (2 symbols); none is used" in found.notes[0]
+
+
+def test_why_a_file_named_so_is_no_vocabulary_is_told(tmp_path):
+    (tmp_path / "vocab.txt").write_bytes(b"a\n\xff\n")
+    found = _sidecars.find(tmp_path)
+    assert found.vocabulary is None
+    assert "no vocabulary is read from" in found.notes[0]
+    assert "vocab.txt: the vocabulary cannot be read ('utf-8' codec can't decode byte 0xff" in found.notes[0]

@@ -32,7 +32,8 @@ def main() -> NoReturn:
     """Does what the arguments say, and ends the process."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8")  # a pipe on Windows would have another
+            # A pipe on Windows would have another encoding; a name of a file may be bytes that are no text.
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     sys.exit(_outcome(sys.argv[1:]))
 
 

@@ -35,9 +35,11 @@ def identify(path: str | PathLike[str], format: str = "") -> Format:
         UnknownFormat: No format claims it; the message says what it seems to be.
         AmbiguousFormat: Two or more do.
     """
+    place = Path(path)
+    if place.exists() and not (place.is_file() or place.is_dir()):  # it could be endless
+        raise UnknownFormat(f"{path}: is a device or a pipe; expected a file or a folder. Write it to a file first.")
     if format:
         return _named(format)
-    place = Path(path)
     claims = [(f, evidence) for f in FORMATS if (evidence := f.sniff(place))]
     if len(claims) == 1:
         return claims[0][0]

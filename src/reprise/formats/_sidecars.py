@@ -40,16 +40,17 @@ class Found:
 def find(folder: Path) -> Found:
     """The vocabulary in a folder, if all the files there that hold one agree."""
     found: dict[str, Vocabulary] = {}
+    misses: list[str] = []
     for file in _candidates(folder):
         try:
             found[file.name] = read_vocabulary(file)
-        except (ReadError, VocabularyError):
-            continue  # not every file beside a model is a vocabulary
+        except (ReadError, VocabularyError) as error:
+            misses.append(f"no vocabulary is read from {error}")  # not every file beside a model is one
     if len(set(found.values())) == 1:
         name, vocabulary = next(iter(found.items()))
         return Found(vocabulary, str(folder / name))
     if not found:
-        return Found()
+        return Found(notes=tuple(misses))
     listed = ", ".join(f"{name} ({len(vocabulary)} symbols)" for name, vocabulary in found.items())
     return Found(notes=(f"several vocabularies are here and differ: {listed}; none is used, choose one",))
 

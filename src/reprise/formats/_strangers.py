@@ -66,7 +66,11 @@ def _by_layout(head: bytes) -> str:
         return "a TensorFlow Lite model"
     if head[8:10] == b'{"' and head[4:8] == bytes(4):
         return "a safetensors file, which holds weights only"
-    return "text" if not re.search(rb"[\x00-\x08\x0e-\x1a]", head) else f"unknown; it begins {head[:8].hex(' ')}"
+    return (
+        "text"
+        if not re.search(rb"[\x00-\x08\x0e-\x1a]", head)
+        else f"of an unknown kind; it begins {head[:8].hex(' ')}"
+    )
 
 
 def _archive(path: Path) -> str:

@@ -73,7 +73,7 @@ def read(path: Path) -> StoredModel:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise MissingFile(f"{path}: cannot be read ({error}).") from error
+        raise MissingFile(f"{path}: cannot be read ({error.strerror}).") from error
     model = onnx.empty("ModelProto")
     try:
         model.ParseFromString(data)

@@ -65,8 +65,9 @@ def read(path: Path) -> StoredModel:
     try:
         with path.open("rb") as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:
-        raise MissingFile(f"{path}: cannot be read ({error}).") from error
+    except (OSError, ValueError) as error:  # a file of no bytes cannot be mapped
+        why = error.strerror if isinstance(error, OSError) else error
+        raise MissingFile(f"{path}: cannot be read ({why}).") from error
     constants: dict[int, Tensor] = {}
     if _TEXT.match(data[:_HEAD]):
         definition = messages.parse_text("GraphDef", data[:], path)
