@@ -82,8 +82,8 @@ def _refuse(stored: StoredModel, *, chosen: bool) -> None:
     if chosen:
         raise CallError(
             f"{stored.path}: a file of the format {stored.format} states its interface, so there is nothing to choose. "
-            "Leave out inputs, outputs, states, scope, settings, cell and averages; a call of the model takes the values of its "
-            "settings."
+            "Leave out inputs, outputs, states, scope, settings, cell and averages; a call of the model takes the "
+            "values of its settings."
         )
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import random
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ import tensorflow as tf
 
 from reprise import formats
 from reprise.errors import AmbiguousFormat, DamagedFile, MissingFile, ReadError
+from reprise.formats import _tf_bundle
+from reprise.tensors import in_memory
 from reprise.wire import messages
 
 FORMS = ("v2/model.ckpt-300", "sharded/model.ckpt", "v1/model.ckpt", "v1-sharded", "v1-sharded/model.ckpt-300")
@@ -349,3 +352,9 @@ def test_a_vocabulary_inside_the_graph_is_found(tmp_path):
     model = formats.read(tmp_path / "model.meta")
     assert model.vocabulary.symbols == ("b", "a")
     assert model.vocabulary_source.endswith("model.meta")
+
+
+def test_slices_of_which_one_lies_on_another_leave_a_gap_and_are_refused():
+    half = (slice(0, 2), slice(0, 3)), in_memory(np.ones((2, 3), np.float32))
+    with pytest.raises(DamagedFile, match=r"m\.index: the slices of tensor w do not cover its shape \[4, 3\]"):
+        _tf_bundle.joined("w", "float32", (4, 3), [half, half], Path("m.index"))

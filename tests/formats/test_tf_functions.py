@@ -1,11 +1,14 @@
 """Function bodies: the number of every value against TensorFlow's own conversion of a function to a graph."""
 
+import pytest
 import tensorflow as tf
 from tensorflow.python.framework import function_def_to_graph, op_def_registry
 
 from reprise import formats
+from reprise.errors import DamagedFile
 from reprise.formats._tf_functions import OUTPUTS
 from reprise.graph import FunctionName
+from reprise.lift import OPERATORS
 
 
 def build():
@@ -73,3 +76,19 @@ def test_the_table_of_outputs_agrees_with_tensorflows_operators():
             assert arguments.split() == theirs, op
             compared += 1
     assert compared > 40
+
+
+def test_every_operator_of_several_outputs_that_is_translated_is_in_the_table():
+    several = [op for op in OPERATORS if (known := op_def_registry.get(op)) and len(known.output_arg) > 1]
+    assert len(several) > 10
+    assert not set(several) - set(OUTPUTS)
+
+
+def test_an_output_that_an_operator_does_not_have_is_refused(tmp_path):
+    definition = build()
+    for function in definition.library.function:
+        for node in function.node_def:
+            node.input[:] = [name.replace(":values:", ":valves:") for name in node.input]
+    (tmp_path / "graph.pb").write_bytes(definition.SerializeToString())
+    with pytest.raises(DamagedFile, match=r"graph\.pb: function .* reads '.*:valves:0', no output of TopKV2"):
+        formats.read(tmp_path / "graph.pb")

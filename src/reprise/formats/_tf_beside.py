@@ -17,10 +17,7 @@ from reprise.formats._tf_variables import averages, unfilled
 from reprise.tensors import Tensor
 from reprise.wire import messages
 
-#: How the names of files end that may hold a graph.
-SUFFIXES = (".meta", ".pbtxt", ".pb")
 _TEXT = re.compile(rb"(\s|#[^\n]*\n)*(node|library|versions|meta_info_def|graph_def)\s*\{")
-_META_TEXT = re.compile(rb"(\s|#[^\n]*\n)*(meta_info_def|graph_def)")
 
 
 class Found(NamedTuple):
@@ -95,7 +92,7 @@ def _meta(file: Path) -> Any:
     if file.suffix == ".meta":
         return _tf_metagraph.read(file)
     data = _tf_metagraph.load(file, "a graph")
-    if _META_TEXT.match(data):
+    if _tf_metagraph.TEXT.match(data):
         return _tf_metagraph.read(file)
     graph = (messages.parse_text if _TEXT.match(data) else messages.parse)("GraphDef", data, file)
     if not graph.node or not all(node.name and node.op for node in graph.node):

@@ -9,7 +9,7 @@ import math
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +216,8 @@ def joined(
             raise DamagedFile(
                 f"{file}: a slice of tensor {name} is {part.dtype} {list(part.shape)}, expected {dtype} {list(size)}."
             )
-    if sum(part.size for _, part in parts) != math.prod(shape):
+    covered = sum(part.size for _, part in parts) == math.prod(shape)
+    if not covered or any(_meet(a, b) for (a, _), (b, _) in combinations(parts, 2)):
         raise DamagedFile(
             f"{file}: the slices of tensor {name} do not cover its shape {list(shape)}. Copy the file again."
         )
@@ -228,3 +229,8 @@ def joined(
         return array
 
     return parts[0][1] if len(parts) == 1 else Tensor(dtype, shape, load, f"{file}: {len(parts)} slices")
+
+
+def _meet(a: tuple[slice, ...], b: tuple[slice, ...]) -> bool:
+    """Whether two slices have an element in common."""
+    return all(x.start < y.stop and y.start < x.stop for x, y in zip(a, b, strict=True))

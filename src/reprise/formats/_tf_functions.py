@@ -53,6 +53,8 @@ OUTPUTS = {
     "StringSplitV2": "indices values shape",
     "Svd": "s u v",
     "Switch": "output_false output_true",
+    "TensorArrayConcat": "value lengths",
+    "TensorArrayConcatV2": "value lengths",
     "TensorArrayConcatV3": "value lengths",
     "TensorArrayGradV3": "grad_handle flow_out",
     "TensorArrayV3": "handle flow",
@@ -91,7 +93,12 @@ def _function(proto: Any, attributes: MakeAttributes, path: Path) -> Function:
             return Value(owner)
         if owner not in protos or len(where) != 2 or not where[1].isdecimal() or len(where[1]) > 9:
             raise DamagedFile(f"{path}: function {name} reads {text!r}, which it does not have. The file was changed.")
-        return Value(owner, _offset(protos[owner].op, made[owner], where[0]) + int(where[1]))
+        offset = _offset(protos[owner].op, made[owner], where[0])
+        if offset is None:
+            raise DamagedFile(
+                f"{path}: function {name} reads {text!r}, no output of {protos[owner].op}. Copy it again."
+            )
+        return Value(owner, offset + int(where[1]))
 
     nodes = dict(arguments)
     for p in proto.node_def:
@@ -110,13 +117,18 @@ def _argument(proto: Any, number: int) -> Node:
     return Node(proto.name, "_Arg", attributes=attributes)
 
 
-def _offset(op: str, attributes: Mapping[str, Any], argument: str) -> int:
-    """The number of the first output of `argument` among all outputs of a node."""
+def _offset(op: str, attributes: Mapping[str, Any], argument: str) -> int | None:
+    """The number of the first output of `argument` among all outputs of a node, None where it has no such argument.
+
+    What is not in the table has one output argument, or nothing here looks at its outputs.
+    """
+    if op not in OUTPUTS:
+        return 0
     offset = 0
-    for known in OUTPUTS.get(op, "").split():
+    for known in OUTPUTS[op].split():
         name, _, counted_by = known.partition("*")
         if name == argument:
             return offset
         count = attributes.get(counted_by, 1)
         offset += len(count) if isinstance(count, tuple) else int(count)
-    return 0
+    return None

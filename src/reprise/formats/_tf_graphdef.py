@@ -40,14 +40,8 @@ def _node(proto: Any, path: Path, known: dict[str, Any] | None) -> Node:
         if text.startswith("^"):
             controls.append(text[1:])
         else:
-            inputs.append(value(text))
+            inputs.append(Value.parse(text))
     return Node(proto.name, proto.op, tuple(inputs), tuple(controls), Attributes(proto.attr, proto.name, path, known))
-
-
-def value(text: str) -> Value:
-    """An input as a GraphDef writes it: `node` or `node:k`."""
-    node, colon, index = text.rpartition(":")
-    return Value(node, int(index)) if colon and index.isdecimal() and len(index) < 10 else Value(text)
 
 
 def _check_inputs(nodes: Mapping[str, Node], path: Path) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from reprise.errors import DamagedFile, VocabularyError
-from reprise.formats import _tf_graphdef
-from reprise.formats._base import Signature
+from reprise.formats import _sidecars, _tf_graphdef
+from reprise.formats._base import Signature, StoredModel
 from reprise.formats._tf_variables import Binding, averages, bind
 from reprise.graph import Graph
 from reprise.tensors import Tensor
@@ -19,17 +20,13 @@ from reprise.wire import messages
 
 _COLLECTION = "reprise"
 _MOST_BYTES = 2**31 - 1  # what protobuf itself can hold
-_TEXT_STARTS = (b"meta_info_def", b"graph_def")
+#: How the text form of one begins.
+TEXT = re.compile(rb"(\s|#[^\n]*\n)*(meta_info_def|graph_def)")
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a MetaGraph and the tensors stored with it are together; the fields are those of `StoredModel`.
-
-    Attributes:
-        assets: Names of the asset files.
-        notes: What is to be said of it.
-    """
+    """What a MetaGraph and the tensors stored with it are together; the fields are those of `StoredModel`."""
 
     graph: Graph | None = None
     weights: Mapping[str, Tensor] = field(default_factory=dict)
@@ -37,7 +34,6 @@ class Content:
     signatures: tuple[Signature, ...] = ()
     vocabulary: Vocabulary | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    assets: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -48,7 +44,7 @@ def read(path: Path) -> Any:
         DamagedFile: It is none.
     """
     data = load(path, "a MetaGraph")
-    proto = (messages.parse_text if data.startswith(_TEXT_STARTS) else messages.parse)("MetaGraphDef", data, path)
+    proto = (messages.parse_text if TEXT.match(data) else messages.parse)("MetaGraphDef", data, path)
     if not proto.graph_def.node:
         raise DamagedFile(f"{path}: holds no graph; expected a MetaGraph, as a Saver writes it. Copy the file again.")
     return proto
@@ -85,8 +81,22 @@ def content(proto: Any, tensors: Mapping[str, Tensor], path: Path) -> Content:
         signatures=tuple(_signature(name, proto.signature_def[name]) for name in sorted(proto.signature_def)),
         vocabulary=_vocabulary(proto, path),
         metadata=_metadata(proto, shadows),
-        assets=tuple(asset.filename for asset in proto.asset_file_def),
         notes=tuple(_notes(binding, shadows)),
+    )
+
+
+def stored(content: Content, vocabulary: _sidecars.Found, notes: Sequence[str], **about: Any) -> StoredModel:
+    """A model with this content; `about` are the fields of `StoredModel` that only its files tell."""
+    return StoredModel(
+        graph=content.graph,
+        weights=content.weights,
+        variable_names=content.variable_names,
+        signatures=content.signatures,
+        vocabulary=vocabulary.vocabulary,
+        vocabulary_source=vocabulary.source,
+        notes=(*notes, *content.notes, *vocabulary.notes),
+        metadata=content.metadata,
+        **about,
     )
 
 

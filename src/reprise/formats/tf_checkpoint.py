@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from reprise.errors import MissingFile, ReadError
-from reprise.formats import _sidecars, _tf_beside, _tf_bundle, _tf_v1
+from reprise.formats import _sidecars, _tf_beside, _tf_bundle, _tf_metagraph, _tf_v1
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._tf_places import Place, locate
 
@@ -37,19 +37,14 @@ def read(path: Path, *, graph: str | PathLike[str] | None = None) -> StoredModel
     found = _sidecars.Found(content.vocabulary, str(file))
     if found.vocabulary is None:
         found = _sidecars.find(place.prefix.parent)
-    return StoredModel(
+    return _tf_metagraph.stored(
+        content,
+        found,
+        (*place.notes, *chosen, *bundle.notes),
         path=path,
         format="TensorFlow checkpoint (Saver V1)" if place.v1 else FORMAT.name,
         evidence=place.evidence,
-        graph=content.graph,
-        weights=content.weights,
-        variable_names=content.variable_names,
-        signatures=content.signatures,
-        vocabulary=found.vocabulary,
-        vocabulary_source=found.source,
         files=(*((file,) if file else ()), *bundle.files),
-        notes=(*place.notes, *chosen, *bundle.notes, *content.notes, *found.notes),
-        metadata=content.metadata,
     )
 
 

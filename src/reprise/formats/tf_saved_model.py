@@ -70,20 +70,14 @@ def read(path: Path, *, tags: Collection[str] | None = None) -> StoredModel:
     variables = file.parent / "variables"
     bundle = _tf_bundle.read(variables / "variables") if variables.is_dir() else _tf_bundle.NOTHING
     content = _tf_metagraph.content(meta, bundle.tensors, file)
-    found = _vocabulary(content, file)
-    return StoredModel(
+    return _tf_metagraph.stored(
+        content,
+        _vocabulary(content, file),
+        bundle.notes,
         path=path,
         format=FORMAT.name,
         evidence=f"{file.name} is a SavedModel without an object graph",
-        graph=content.graph,
-        weights=content.weights,
-        variable_names=content.variable_names,
-        signatures=content.signatures,
-        vocabulary=found.vocabulary,
-        vocabulary_source=found.source,
         files=(file, *bundle.files),
-        notes=(*bundle.notes, *content.notes, *found.notes),
-        metadata=content.metadata,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -15,6 +14,7 @@ from google.protobuf import text_format
 from google.protobuf.message import DecodeError
 
 from reprise.errors import SaveError
+from reprise.files import force
 from reprise.wire import messages
 
 _STATE_FILE = "checkpoint"
@@ -55,7 +55,7 @@ def _files(folder: Path, name: str) -> list[Path]:
 def _exchange(work: Path, aside: Path, place: Path) -> None:
     fresh = _files(work, place.name)
     for file in fresh:
-        _force(file)
+        force(file)
     try:
         for file in _files(place.parent, place.name):
             file.replace(aside / file.name)
@@ -64,7 +64,7 @@ def _exchange(work: Path, aside: Path, place: Path) -> None:
     except OSError:
         _put_back(aside, place)
         raise
-    _force(place.parent)
+    force(place.parent)
 
 
 def _put_back(aside: Path, place: Path) -> None:
@@ -80,7 +80,7 @@ def _announce(place: Path) -> None:
     state.all_model_checkpoint_paths.extend([*earlier, place.name])
     fresh = place.with_name(f".writing-{place.name}") / _STATE_FILE
     fresh.write_text(text_format.MessageToString(state, as_utf8=True), encoding="utf-8")
-    _force(fresh)
+    force(fresh)
     fresh.replace(place.with_name(_STATE_FILE))
 
 
@@ -108,12 +108,3 @@ def before(place: Path) -> Mapping[str, Any]:
             except DecodeError:
                 return {}  # a damaged file has none to keep, and is no reason not to write a whole one
     return {}
-
-
-def _force(path: Path) -> None:
-    """Has the system write a file, or a folder's list of names, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -104,9 +104,6 @@ BytesList
   1 value bytes*
 CollectionDef
   2 bytes_list BytesList
-AssetFileDef
-  1 tensor_info TensorInfo
-  2 filename string
 MetaInfoDef
   1 meta_graph_version string
   4 tags string*
@@ -117,7 +114,6 @@ MetaGraphDef
   3 saver_def SaverDef
   4 collection_def map:CollectionDef
   5 signature_def map:SignatureDef
-  6 asset_file_def AssetFileDef*
 SavedModel
   1 saved_model_schema_version int64
   2 meta_graphs MetaGraphDef*
