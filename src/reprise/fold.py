@@ -30,18 +30,18 @@ def _divides_by_zero(node: Node, inputs: list[Array]) -> bool:
 
 def _strided_slice(node: Node, inputs: list[Array]) -> Array | None:
     value, begin, end, strides = inputs
-    masks = [node.integer(f"{m}_mask", 0) for m in ("begin", "end", "shrink_axis", "new_axis", "ellipsis")]
-    if masks[4]:
+    masks = {m: node.integer(f"{m}_mask", 0) for m in ("begin", "end", "shrink_axis", "new_axis", "ellipsis")}
+    if masks["ellipsis"]:
         raise ValueError("ellipsis")
     index: list[Any] = []
     for i in range(len(begin)):
-        if masks[3] >> i & 1:
+        if masks["new_axis"] >> i & 1:
             index.append(None)
-        elif masks[2] >> i & 1:
+        elif masks["shrink_axis"] >> i & 1:
             index.append(int(begin[i]))
         else:
-            first = None if masks[0] >> i & 1 else int(begin[i])
-            last = None if masks[1] >> i & 1 else int(end[i])
+            first = None if masks["begin"] >> i & 1 else int(begin[i])
+            last = None if masks["end"] >> i & 1 else int(end[i])
             index.append(slice(first, last, int(strides[i])))
     return np.asarray(value[tuple(index)])
 

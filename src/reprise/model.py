@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from reprise import sampling
-from reprise.errors import CallError, StateError, VocabularyError
+from reprise.errors import CallError, StateError
 from reprise.formats import StoredModel
 from reprise.interface import Interface, Port, StatePort
 from reprise.lift import STATE_FIRST, STATE_IN, STATE_OUT, Lifted, part
@@ -298,18 +298,6 @@ class RecurrentModel:
     def score_forecast(self, series: Array) -> sampling.ForecastScore:
         """How well the model forecasts each row of `series` [T, D] from those before it."""
         return sampling.score_forecast(self, series)
-
-    def symbols(self) -> Vocabulary:
-        """The vocabulary.
-
-        Raises:
-            VocabularyError: The model has none.
-        """
-        if self.vocabulary is None:
-            raise VocabularyError(
-                f"{self.stored.path}: no vocabulary in the file or beside it; give one with vocabulary="
-            )
-        return self.vocabulary
 
 
 def _with_open(lifted: Lifted, feeds: dict[str, Array], chosen: Settings) -> dict[str, Array]:

@@ -65,7 +65,7 @@ def padded(site: Site, rows: str, size: Value, row: Row) -> str:
     """The rows with zeros after them, as many as the array was made for."""
     element = site.emitter.facts.shape(row.element)
     if element is None:
-        raise site.emitter.refusal(site.node, "gives an array whose unwritten rows have an unknown shape")
+        raise site.refusal("gives an array whose unwritten rows have an unknown shape")
     block = site.block
     known = site.emitter.known(size)
     total = (
@@ -95,7 +95,7 @@ def _rows(site: Site) -> str:
     """The rows put in from a tensor, in order."""
     stacked = stacked_into(site.node)
     if stacked is None:
-        raise site.emitter.refusal(site.node)
+        raise site.refusal()
     if site.node.op.startswith("TensorArrayScatter") and not is_in_order(site.emitter.facts, site.node.inputs[1]):
         return _scattered(site, stacked)
     return site.emitter.name(stacked, site.block)
@@ -105,7 +105,7 @@ def _scattered(site: Site, stacked: Value) -> str:
     """Rows put in at places computed at run time; the others are zeros."""
     allocated = allocated_size(site.emitter.facts, site.node.inputs[0])
     if allocated is None:
-        raise site.emitter.refusal(site.node, "fills an array whose size is not known")
+        raise site.refusal("fills an array whose size is not known")
     rows = site.emitter.name(stacked, site.block)
     size = site.emitter.name(allocated, site.block)
     count = site.one("Reshape", site.one("Cast", size, to=onnx.INT64), site.block.ints(1))
@@ -125,7 +125,7 @@ def _array_rows(site: Site, index: int) -> str:
     """The tensor of an array's rows."""
     name = site.input(index)
     if name == _NO_TENSOR:
-        raise site.emitter.refusal(site.node, "reads an array that nothing has filled before")
+        raise site.refusal("reads an array that nothing has filled before")
     return name
 
 

@@ -94,9 +94,9 @@ class Block:
 
     Attributes:
         context: The loops and branches of the source that this block stands for.
+        parent: The block around it, whose values it may read.
         nodes: What was emitted, in order.
         values: Source value → ONNX name, of this block alone.
-        arrays: Source value of a TensorArray or list → the ONNX tensor of its rows.
     """
 
     def __init__(self, names: Names, context: Context = (), parent: Block | None = None) -> None:

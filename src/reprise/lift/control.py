@@ -34,7 +34,7 @@ def _loop_of(site: Site, inside: Value) -> Loop:
     for element in reversed(structure.context(inside)):
         if isinstance(element, InLoop) and element.frame in structure.loops:
             return structure.loops[element.frame]
-    raise site.emitter.refusal(site.node, "belongs to no loop that was recognised")
+    raise site.refusal("belongs to no loop that was recognised")
 
 
 def emit_loop(site: Site, loop: Loop) -> None:
@@ -276,7 +276,7 @@ def _own_outputs(block: Block, names: Sequence[str]) -> list[str]:
 
 def _loop_merge_or_branch(site: Site) -> str:
     if is_loop_merge(site.node, site.emitter.structure.graph):
-        raise site.emitter.refusal(site.node, "is a loop variable outside of its loop")
+        raise site.refusal("is a loop variable outside of its loop")
     return _merged(site)
 
 
@@ -295,7 +295,7 @@ def _merged(site: Site) -> str:
     for value in rest:
         sides.setdefault(1 if 1 not in sides else 0, value)
     if predicate is None or len(sides) != 2:
-        raise site.emitter.refusal(site.node, "joins branches that could not be told apart")
+        raise site.refusal("joins branches that could not be told apart")
     known = site.emitter.known(predicate)
     if known is not None:
         return _taken(site, predicate, sides[int(bool(known.item()))], int(bool(known.item())))

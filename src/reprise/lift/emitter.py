@@ -11,7 +11,7 @@ import numpy as np
 from reprise.errors import LiftError, MissingWeights
 from reprise.graph import Node, Value
 from reprise.interface import malformed
-from reprise.interface.facts import Facts
+from reprise.interface.facts import Dims, Facts
 from reprise.interface.sizes import Dim, dim
 from reprise.interface.structure import Structure
 from reprise.interface.types import dtype as value_dtype
@@ -19,6 +19,9 @@ from reprise.lift.block import Block, Names, onnx_type
 from reprise.tensors import Array, Tensor
 
 Emit = Callable[["Site"], tuple[str | None, ...] | str]
+
+#: More than any graph has: values that wait for each other, in a damaged file, would wait for ever.
+_MOST_WAITING = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class Emitter:
                 pending.pop()
                 continue
             missing = [v for v in self._needs(top) if block.lookup(v) is None]
-            if missing and len(pending) < 1_000_000:
+            if missing and len(pending) < _MOST_WAITING:
                 pending.extend(missing)
                 continue
             self._emit(top, block)
@@ -219,6 +222,10 @@ class Site:
     node: Node
     block: Block
 
+    def refusal(self, why: str = "") -> LiftError:
+        """The error for a node that has no translation."""
+        return self.emitter.refusal(self.node, why)
+
     def input(self, index: int) -> str:
         """The ONNX name of an input."""
         return self.emitter.name(self.node.inputs[index], self.block)
@@ -239,8 +246,16 @@ class Site:
         """
         numbers = self.known(index)
         if numbers is None:
-            raise self.emitter.refusal(self.node, f"computes its {what} at run time, which has no translation")
+            raise self.refusal(f"computes its {what} at run time, which has no translation")
         return numbers
+
+    def shape(self, index: int) -> Dims | None:
+        """The sizes of an input, as far as they are known."""
+        return self.emitter.facts.shape(self.node.inputs[index])
+
+    def made(self) -> Dims | None:
+        """The sizes of the first output, as far as they are known."""
+        return self.emitter.facts.shape(Value(self.node.name))
 
     def rank(self, index: int) -> int:
         """The number of axes of an input.
@@ -248,9 +263,9 @@ class Site:
         Raises:
             LiftError: It is not known.
         """
-        shape = self.emitter.facts.shape(self.node.inputs[index])
+        shape = self.shape(index)
         if shape is None:
-            raise self.emitter.refusal(self.node, f"reads {self.node.inputs[index]}, whose rank is not known")
+            raise self.refusal(f"reads {self.node.inputs[index]}, whose rank is not known")
         return len(shape)
 
     def axis(self, index: int, of: int, extra: int = 0) -> int:

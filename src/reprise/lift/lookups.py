@@ -54,7 +54,7 @@ def _one_hot(site: Site) -> str:
     ids, axis = site.int64(0), site.node.integer("axis", -1)
     # ONNX counts negative ids from the end; TensorFlow leaves their rows empty, as those of ids beyond the depth.
     ids = site.one("Where", site.one("Less", ids, site.constant(0, "int64")), depth, ids)
-    if site.emitter.facts.shape(site.node.inputs[0]) or (axis != -1 and site.rank(0)):
+    if site.shape(0) or (axis != -1 and site.rank(0)):
         return _spread(site, ids, depth, axis)
     # It may be an id alone, which ONNX does not take.
     return site.one(

@@ -6,8 +6,8 @@ import string
 
 import numpy as np
 
-from reprise.lift.block import computed
 from reprise.lift.emitter import Operator, Site
+from reprise.lift.functions import number
 
 
 def _matmul(site: Site) -> str:
@@ -48,10 +48,6 @@ def _counted(site: Site, count: str) -> str:
     return site.one("Range", site.constant(0, "int64"), stop, site.constant(1, "int64"))
 
 
-def _zero(site: Site) -> str:
-    return site.constant(0, computed(site.dtype()))
-
-
 def _band(site: Site) -> str:
     """MatrixBandPart: so many diagonals below and above the main one; all of them where the number is negative."""
     x = site.input(0)
@@ -60,7 +56,7 @@ def _band(site: Site) -> str:
     lower, upper = site.int64(1), site.int64(2)
     below = site.one("Or", site.one("Less", lower, zero), site.one("LessOrEqual", site.one("Neg", offset), lower))
     above = site.one("Or", site.one("Less", upper, zero), site.one("LessOrEqual", offset, upper))
-    return site.one("Where", site.one("And", below, above), x, _zero(site))
+    return site.one("Where", site.one("And", below, above), x, number(site, 0))
 
 
 def _only_main_diagonal(site: Site, first: int) -> None:
@@ -73,39 +69,39 @@ def _only_main_diagonal(site: Site, first: int) -> None:
     for index in range(first, len(site.node.inputs)):
         known = site.known(index)
         if known is None or (np.asarray(known) != usual.get(index - first, 0)).any():
-            raise site.emitter.refusal(site.node, "looks at another diagonal than the main one, or pads it")
+            raise site.refusal("looks at another diagonal than the main one, or pads it")
 
 
 def _diagonal(site: Site) -> str:
     """A matrix with these numbers on its diagonal."""
     _only_main_diagonal(site, 1)
     if site.node.op == "Diag" and site.rank(0) != 1:
-        raise site.emitter.refusal(site.node, "makes a diagonal of more than one axis")
+        raise site.refusal("makes a diagonal of more than one axis")
     x, rank = site.input(0), site.rank(0)
     count = _counted(site, site.one("Shape", x, start=rank - 1, end=rank))
     across, down = (site.one("Unsqueeze", count, site.block.ints(axis)) for axis in (0, 1))
     spread = site.one("Unsqueeze", x, site.block.ints(rank - 1))
-    return site.one("Where", site.one("Equal", across, down), spread, _zero(site))
+    return site.one("Where", site.one("Equal", across, down), spread, number(site, 0))
 
 
 def _diagonal_part(site: Site) -> str:
     """The numbers on the diagonal of a matrix."""
     _only_main_diagonal(site, 1)
     if site.node.op == "DiagPart" and site.rank(0) != 2:
-        raise site.emitter.refusal(site.node, "takes a diagonal of more than one axis")
+        raise site.refusal("takes a diagonal of more than one axis")
     x, last = site.input(0), site.rank(0) - 1
     offset, rows, columns = _offset(site, x)
     on = site.one("Equal", offset, site.constant(0, "int64"))
-    kept = site.one("ReduceSum", site.one("Where", on, x, _zero(site)), site.block.ints(last), keepdims=0)
+    kept = site.one("ReduceSum", site.one("Where", on, x, number(site, 0)), site.block.ints(last), keepdims=0)
     return site.one("Slice", kept, site.block.ints(0), site.one("Min", rows, columns), site.block.ints(last - 1))
 
 
 def _with_diagonal(site: Site) -> str:
     """A matrix whose diagonal is replaced."""
     _only_main_diagonal(site, 2)
-    shape = site.emitter.facts.shape(site.node.inputs[0])
+    shape = site.shape(0)
     if shape is None or shape[-1] != shape[-2]:
-        raise site.emitter.refusal(site.node, "replaces the diagonal of a matrix that is not known to be square")
+        raise site.refusal("replaces the diagonal of a matrix that is not known to be square")
     x, diagonal = site.input(0), site.input(1)
     on = site.one("Equal", _offset(site, x)[0], site.constant(0, "int64"))
     return site.one("Where", on, site.one("Unsqueeze", diagonal, site.block.ints(len(shape) - 2)), x)

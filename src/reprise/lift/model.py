@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from reprise.interface import Interface
-from reprise.lift.block import INLINE, IR_VERSION, OPSET, Block, Names, Weights, onnx_type
+from reprise.lift.block import INLINE, IR_VERSION, OPSET, Block, Weights, onnx_type
 from reprise.tensors import Array, Shape
 from reprise.wire import onnx
 
-#: Files above this size keep their weights beside the graph when they are written, as ONNX demands.
+#: What the names of states begin with: what goes in, what comes out, and what a sequence starts from.
 STATE_IN = "state_in."
 STATE_OUT = "state_out."
 STATE_FIRST = "state_first."
@@ -160,16 +160,3 @@ def _model(graph: onnx.Message, metadata: Mapping[str, str]) -> onnx.Message:
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)
     return model
-
-
-__all__ = [
-    "STATE_FIRST",
-    "STATE_IN",
-    "STATE_OUT",
-    "Lifted",
-    "Names",
-    "assemble",
-    "part",
-    "standalone",
-    "without_weights",
-]

@@ -24,7 +24,7 @@ def _passed(site: Site) -> str:
 def _placeholder(site: Site) -> str:
     if site.node.inputs:  # PlaceholderWithDefault that nobody feeds
         return site.input(0)
-    raise site.emitter.refusal(site.node, "is an input that the interface does not list; name it with inputs=")
+    raise site.refusal("is an input that the interface does not list; name it with inputs=")
 
 
 def _const(site: Site) -> str:
@@ -37,7 +37,7 @@ def _dequantize(site: Site) -> str:
     held = [structure.graph[structure.origin(v).node].attributes.get("value") for v in site.node.inputs]
     made = fold(site.node, [t.load() for t in held if isinstance(t, Tensor)]) if len(held) == 3 else None
     if made is None:
-        raise site.emitter.refusal(site.node, "reads quantized numbers that are no constants with one range")
+        raise site.refusal("reads quantized numbers that are no constants with one range")
     return site.emitter.names.constant(made[0], site.node.name)
 
 

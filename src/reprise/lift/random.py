@@ -74,7 +74,7 @@ def _drawn(site: Site, op: str, dtype: str) -> str:
 def _drawn_sizes(site: Site) -> str:
     """How many numbers are drawn: as many rows as the call has, where the file bakes in those it was made for."""
     emitter = site.emitter
-    shape = emitter.facts.shape(Value(site.node.name)) or ()
+    shape = site.made() or ()
     sizes = [s for d in shape if (s := emitter.size(d, site.block)) is not None]
     return site.one("Concat", *sizes, axis=0) if sizes and len(sizes) == len(shape) else site.int64(0)
 

@@ -29,7 +29,7 @@ def _reduce(op: str) -> Emit:
 def _mean(site: Site) -> str:
     """The mean of no numbers is none, as in TensorFlow; ONNX Runtime makes it 0."""
     axes = [int(a) for a in site.must_know(1, "axes").ravel()]
-    shape = site.emitter.facts.shape(site.node.inputs[0])
+    shape = site.shape(0)
     some = shape is not None and all(shape[a].known and shape[a].scale for a in axes)
     if some or not axes or not is_real(site):
         return _reduced(site, "ReduceMean", site.input(0))
@@ -89,9 +89,9 @@ def _cumulate(site: Site) -> str:
 def _cumulative_product(site: Site) -> str:
     """Through logarithms it would lose signs and zeros; by steps it needs the size of the axis."""
     axis = site.axis(1, 0)
-    shape = site.emitter.facts.shape(site.node.inputs[0])
+    shape = site.shape(0)
     if shape is None or not shape[axis].known:
-        raise site.emitter.refusal(site.node, "runs over an axis whose size is not in the file")
+        raise site.refusal("runs over an axis whose size is not in the file")
     size = shape[axis].scale
     exclusive, reverse = site.node.flag("exclusive"), site.node.flag("reverse")
     parts = (

@@ -14,7 +14,7 @@ def _zeros(site: Site, index: int, shape: str) -> str:
 def _partition(site: Site) -> tuple[str, ...]:
     """DynamicPartition: rows of the data by the number that stands beside each."""
     if site.rank(1) != 1:
-        raise site.emitter.refusal(site.node, "divides by numbers of more than one axis")
+        raise site.refusal("divides by numbers of more than one axis")
     data, numbers = site.inputs()
     kind = site.dtype(1)
     return tuple(

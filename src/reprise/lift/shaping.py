@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from reprise.graph import Value
 from reprise.interface.sizes import Dim
 from reprise.lift.block import onnx_type
 from reprise.lift.emitter import Operator, Site
@@ -38,7 +37,7 @@ def _free_target(site: Site) -> str | None:
     A file that was saved for one batch size and length has them as numbers in its reshapes; `Facts` knows which of
     those numbers are the batch or the time.
     """
-    shape = site.emitter.facts.shape(Value(site.node.name))
+    shape = site.made()
     if shape is None:
         return None
     free = [i for i, d in enumerate(shape) if not d.known]
@@ -51,9 +50,7 @@ def _composed_target(site: Site, shape: tuple[Dim, ...]) -> str:
     """Several free sizes: each is read from the inputs, one may be left to what remains."""
     parts = [site.emitter.size(size, site.block) for size in shape]
     if parts.count(None) > 1:
-        raise site.emitter.refusal(
-            site.node, "has several sizes that the file bakes in and that are not those of its inputs"
-        )
+        raise site.refusal("has several sizes that the file bakes in and that are not those of its inputs")
     return site.one("Concat", *(p if p is not None else site.block.ints(-1) for p in parts), axis=0)
 
 
@@ -66,9 +63,9 @@ def _squeeze(site: Site) -> str:
     axes = site.node.integers("squeeze_dims", ())
     if axes:
         return site.one("Squeeze", site.input(0), site.block.ints(*axes))
-    shape = site.emitter.facts.shape(site.node.inputs[0])
+    shape = site.shape(0)
     if shape is None:
-        raise site.emitter.refusal(site.node, "removes axes that are not known")
+        raise site.refusal("removes axes that are not known")
     gone = [i for i, d in enumerate(shape) if d == Dim(1)]
     return site.one("Squeeze", site.input(0), site.block.ints(*gone)) if gone else site.input(0)
 
@@ -120,11 +117,11 @@ def _split_v(site: Site) -> tuple[str, ...]:
     left = None if whole is None else whole - int(sizes[sizes >= 0].sum())
     if (sizes < 0).any():
         if left is None:
-            raise site.emitter.refusal(site.node, "splits an axis whose size is not in the file")
+            raise site.refusal("splits an axis whose size is not in the file")
         sizes[sizes < 0] = left
     elif left:
         parts = f"divides {whole} numbers into {count} parts of {sizes.sum()} in all"
-        raise site.emitter.refusal(site.node, f"{parts}: the weights are of another graph, or laid out in another way")
+        raise site.refusal(f"{parts}: the weights are of another graph, or laid out in another way")
     return site.block.add("Split", [name, site.block.ints(*sizes.tolist())], count, site.node.name, axis=axis)
 
 
@@ -133,7 +130,7 @@ def _length(site: Site, name: str, axis: int) -> int | None:
     held = site.block.names.initializers.get(name)
     if held is not None:
         return int(held.shape[axis])
-    shape = site.emitter.facts.shape(site.node.inputs[0])
+    shape = site.shape(0)
     return shape[axis].scale if shape is not None and shape[axis].known else None
 
 
@@ -154,13 +151,13 @@ def _tile(site: Site) -> str:
 
 def _free_times(site: Site, times: Array) -> str:
     """How often each axis is repeated; where that is a size that was set free, it is read from the inputs."""
-    shape = site.emitter.facts.shape(Value(site.node.name)) or ()
+    shape = site.made() or ()
     free = {i for i, d in enumerate(shape) if times[i] > 1 and len(d.symbols) == 1 and d.scale == 1}
     if not free:
         return site.block.ints(*(int(n) for n in times))
     sizes = [site.emitter.size(shape[i] if i in free else Dim(int(n)), site.block) for i, n in enumerate(times)]
     if None in sizes:
-        raise site.emitter.refusal(site.node, "repeats rows as often as a size that is not one of the inputs'")
+        raise site.refusal("repeats rows as often as a size that is not one of the inputs'")
     return site.one("Concat", *(s for s in sizes if s is not None), axis=0)
 
 
@@ -235,7 +232,7 @@ def _line(site: Site) -> str:
 
 
 def _invert(site: Site) -> str:
-    raise site.emitter.refusal(site.node, "inverts a permutation that is computed at run time")
+    raise site.refusal("inverts a permutation that is computed at run time")
 
 
 SHAPING: dict[str, Operator] = {

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from reprise.lift.emitter import Operator, Site
+from reprise.tensors import Array
 
+_Item = tuple[str, int, int, int]  # slice, index or new; begin, end, stride
 _MASKS = ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
 _END = np.iinfo(np.int64).max
 _START = np.iinfo(np.int64).min + 1
@@ -33,9 +33,9 @@ def _strided_slice(site: Site) -> str:
     return _emit_slice(site, items)
 
 
-def _items(site: Site, masks: dict[str, int], begin: Any, end: Any, strides: Any) -> list[tuple[str, int, int, int]]:
-    """One entry for each index of the source's expression: (kind, begin, end, stride)."""
-    items: list[tuple[str, int, int, int]] = []
+def _items(site: Site, masks: dict[str, int], begin: Array, end: Array, strides: Array) -> list[_Item]:
+    """One entry for each index of the source's expression."""
+    items: list[_Item] = []
     for i in range(len(begin)):
         bit = 1 << i
         if masks["ellipsis"] & bit:
@@ -54,7 +54,7 @@ def _items(site: Site, masks: dict[str, int], begin: Any, end: Any, strides: Any
     return items
 
 
-def _emit_slice(site: Site, items: list[tuple[str, int, int, int]]) -> str:
+def _emit_slice(site: Site, items: list[_Item]) -> str:
     x = site.input(0)
     read = [item for item in items if item[0] != "new"]
     cuts = [(axis, b, e, s) for axis, (_, b, e, s) in enumerate(read) if (b, e, s) != (0, _END, 1)]
@@ -73,7 +73,7 @@ def _computed_slice(site: Site, masks: dict[str, int]) -> str:
     """Bounds computed at run time, of a kind that appears in practice: leading axes, plain strides."""
     strides = site.must_know(3, "strides")
     if masks["ellipsis"] or masks["new_axis"] or (strides != 1).any():
-        raise site.emitter.refusal(site.node, "takes a slice whose bounds are computed at run time")
+        raise site.refusal("takes a slice whose bounds are computed at run time")
     count = len(strides)
     begin, end = site.int64(1), site.int64(2)
     shrunk = [i for i in range(count) if masks["shrink_axis"] >> i & 1]

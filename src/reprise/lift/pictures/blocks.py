@@ -5,8 +5,6 @@ TensorFlow 1 writes a convolution with dilations as one without them between the
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from reprise.lift.emitter import Operator, Site
@@ -66,8 +64,7 @@ def _batch_to_space(site: Site) -> str:
 
 def _sizes(site: Site, name: str, start: int, stop: int) -> str:
     """The sizes of some axes, int64."""
-    attributes: dict[str, Any] = {"start": start, "end": stop}
-    return site.one("Shape", name, **attributes)
+    return site.one("Shape", name, start=start, end=stop)
 
 
 BLOCKS: dict[str, Operator] = {

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from reprise.graph import Value
 from reprise.interface.facts import Dims
 from reprise.interface.sizes import Dim
-from reprise.lift.emitter import Operator, Site
+from reprise.lift.emitter import Emit, Operator, Site
 
+_Size = TypeVar("_Size", int, Dim)
 _CHANNELS_FIRST = {"NHWC": False, "NDHWC": False, "NCHW": True, "NCDHW": True}
 
 
@@ -21,7 +21,7 @@ def is_channels_first(site: Site) -> bool:
     """
     layout = site.node.text("data_format", "NHWC")
     if layout not in _CHANNELS_FIRST:
-        raise site.emitter.refusal(site.node, f"lays pictures out as {layout}, which has no translation")
+        raise site.refusal(f"lays pictures out as {layout}, which has no translation")
     return _CHANNELS_FIRST[layout]
 
 
@@ -69,15 +69,15 @@ def _transposed(site: Site) -> str:
     """Conv2DBackpropInput and its like, `conv2d_transpose`: the sizes of the result say what to cut off."""
     rank = site.rank(2)
     if site.node.text("padding") not in ("SAME", "VALID"):
-        raise site.emitter.refusal(site.node, "cuts off by numbers of its own, which has no translation")
+        raise site.refusal("cuts off by numbers of its own, which has no translation")
     strides, dilations = _over_picture(site, "strides"), _over_picture(site, "dilations")
     kernel = [_must(site, n, "a kernel of unknown size") for n in _shape(site, 1)[: rank - 2]]
     windows = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    made = site.emitter.facts.shape(Value(site.node.name))
+    made = site.made()
     sizes = zip(_picture(site, made or ()), _picture(site, _shape(site, 2)), strides, windows, strict=False)
     extra = [_surplus(site, *of_axis) for of_axis in sizes]
     if len(extra) != rank - 2:
-        raise site.emitter.refusal(site.node, "makes a picture whose number of axes is not known")
+        raise site.refusal("makes a picture whose number of axes is not known")
     cut = [max(n, 0) for n in extra]
     result = site.one(
         "ConvTranspose",
@@ -97,23 +97,23 @@ def _surplus(site: Site, made: Dim, given: Dim, stride: int, window: int) -> int
         return (given.scale - 1) * stride + window - made.scale
     if made == given * stride:
         return window - stride
-    raise site.emitter.refusal(site.node, "makes a picture whose size is computed at run time")
+    raise site.refusal("makes a picture whose size is computed at run time")
 
 
 def _shape(site: Site, index: int) -> Dims:
-    shape = site.emitter.facts.shape(site.node.inputs[index])
+    shape = site.shape(index)
     if shape is None:
-        raise site.emitter.refusal(site.node, f"reads {site.node.inputs[index]}, whose shape is not known")
+        raise site.refusal(f"reads {site.node.inputs[index]}, whose shape is not known")
     return shape
 
 
 def _must(site: Site, size: Dim, what: str) -> int:
     if not size.known:
-        raise site.emitter.refusal(site.node, f"has {what}")
+        raise site.refusal(f"has {what}")
     return size.scale
 
 
-def _picture(site: Site, numbers: Sequence[Any]) -> list[Any]:
+def _picture(site: Site, numbers: Sequence[_Size]) -> list[_Size]:
     """Of what stands for each axis, that of the axes of the picture."""
     return list(numbers[2:] if is_channels_first(site) else numbers[1:-1])
 
@@ -129,7 +129,7 @@ def _over_picture(site: Site, name: str) -> list[int]:
     numbers = site.node.integers(name, absent)
     inner = _picture(site, numbers)
     if sum(numbers) - sum(inner) != 2:
-        raise site.emitter.refusal(site.node, f"has {name} along the batch or the channels")
+        raise site.refusal(f"has {name} along the batch or the channels")
     return inner
 
 
@@ -141,7 +141,7 @@ def _padding(site: Site, window: Sequence[Dim], strides: list[int], dilations: l
         given = site.node.integers("explicit_paddings")
         return {"pads": _picture(site, given[0::2]) + _picture(site, given[1::2])}
     if kind != "SAME":
-        raise site.emitter.refusal(site.node, f"pads by {kind}")
+        raise site.refusal(f"pads by {kind}")
     if set(dilations) == {1}:
         return {"auto_pad": "SAME_UPPER"}
     widths = [_must(site, n, "dilations and a kernel of unknown size") for n in window]
@@ -159,7 +159,7 @@ def _missing(site: Site, size: Dim, width: int, stride: int, apart: int) -> int:
     return max((-(-whole // stride) - 1) * stride + reach + 1 - whole, 0)
 
 
-def _pool(op: str) -> Any:
+def _pool(op: str) -> Emit:
     def emit(site: Site) -> str:
         rank = site.rank(0)
         attributes = {"kernel_shape": _over_picture(site, "ksize"), "strides": _over_picture(site, "strides")}
@@ -169,7 +169,7 @@ def _pool(op: str) -> Any:
     return emit
 
 
-def _rearranged(op: str) -> Any:
+def _rearranged(op: str) -> Emit:
     """DepthToSpace and SpaceToDepth, which mean the same in ONNX."""
 
     def emit(site: Site) -> str:

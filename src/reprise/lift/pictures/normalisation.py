@@ -9,7 +9,7 @@ from reprise.lift.pictures.convolution import channels_first, channels_last, is_
 
 def _batch_norm(site: Site) -> tuple[str | None, ...]:
     if site.node.flag("is_training", default=True):
-        raise site.emitter.refusal(site.node, "normalises by the statistics of the batch (training mode)")
+        raise site.refusal("normalises by the statistics of the batch (training mode)")
     x, scale, offset, mean, variance = site.inputs()
     epsilon = site.constant(site.node.number("epsilon", 1e-4), computed(site.dtype()))
     factor = site.one("Div", scale, site.one("Sqrt", site.one("Add", variance, epsilon)))
