@@ -83,3 +83,21 @@ def test_an_end_mark_that_the_model_would_draw_ends_nothing(tmp_path):
     np.testing.assert_allclose(np.stack(rows), whole, rtol=1e-4, atol=1e-5)
     assert END in drawn
     assert np.abs(whole[-1]).min() > 0
+
+
+def test_how_many_rows_there_are_may_be_asked_of_the_first_symbol(tmp_path):
+    with session() as opened:
+        table, head = variable("table", V, D), variable("output", H, V)
+        x = tf.nn.embedding_lookup(table, v1.placeholder(tf.int32, [None], "first"))
+        h, made = tf.zeros([tf.shape(x)[0], H]), []
+        for _ in range(4):
+            (h,) = gru(x, h, "decoder")
+            made.append(tf.matmul(h, head))
+            x = tf.nn.embedding_lookup(table, tf.argmax(made[-1], 1))
+        scores = tf.stack(made)
+        saved_by_tensorflow(opened, tmp_path / "model")
+        truth = opened.run(scores, {"first:0": np.arange(N)})
+    model = reprise.restore(tmp_path / "model")
+    given = np.concatenate([np.arange(N)[None], truth.argmax(-1)[:-1]])
+    np.testing.assert_allclose(model.run(given)[0]["logits"], truth, rtol=1e-4, atol=1e-5)
+    assert model.interface.steppable

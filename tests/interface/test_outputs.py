@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reprise.errors import AmbiguousInterface, CallError, NoRecurrence
-from tests.graphs import D, H, V, dense, interface_of, lstm, rolled
+from tests.graphs import D, H, V, dense, gru, interface_of, lstm, rolled
 from tests.tensorflow.building import tf, v1, variable
 
 
@@ -247,3 +247,20 @@ def test_a_product_inside_a_loss_or_a_gradient_makes_no_input_of_a_target(after)
     found = interface_of(model(after))
     assert [p.name for p in found.inputs] == ["ids"]
     assert found.outputs[0].tensor == "logits:0"
+
+
+def test_states_that_each_written_step_compares_with_a_target_are_the_output():
+    def graph():
+        h, cost = tf.zeros([3, H]), 0.0
+        for t in range(2):
+            (h,) = gru(v1.placeholder(tf.float32, [3, D], f"source{t}"), h, "encoder")
+        for t in range(4):
+            x, target = (v1.placeholder(tf.float32, [3, width], f"{n}{t}") for n, width in (("x", D), ("target", H)))
+            (h,) = gru(x, h)
+            cost += tf.reduce_mean(tf.square(h - target))
+        minimised(cost / 4)
+
+    found = interface_of(graph)
+    assert [p.tensor for p in found.inputs] == ["source0:0", "x0:0"]
+    assert [(p.role, p.time_axis) for p in found.outputs] == [("hidden", 0)]
+    assert found.steppable

@@ -282,30 +282,45 @@ def test_an_output_that_is_fed_back_is_carried_and_needs_no_input():
     same(b.graph(), rolled, [str(h)], {**b.weights, "first": rows(1)[:, 0], "h": rows(1, H)[:, 0]})
 
 
-def decoder(steps):
-    """Steps that draw the symbol of the next one, the last of them none; gives the scores of each and the last h."""
+def decoder(steps, projected_apart=False):
+    """Two layers whose steps draw the symbol of the next one, the last of them none; gives the scores of each.
+
+    With `projected_apart` the scores are computed once more, by the same weights, beside those that are drawn from.
+    """
     b = Builder()
-    kernel, bias = b.variable("kernel", D + H, H), b.variable("bias", H)
-    table, head = b.variable("table", V, D), (b.variable("w", H, V), b.variable("wb", V))
-    x, h, scores = b.placeholder("first", None, D), b.placeholder("h", None, H), []
+    kernels = [(b.variable(f"kernel_{k}", D + H, H), b.variable(f"bias_{k}", H)) for k in range(2)]
+    down, table = b.variable("down", H, D), b.variable("table", V, D)
+    head, bias = b.variable("w", H, V), b.variable("wb", V)
+    x, hs, scores = b.placeholder("first", None, D), [b.placeholder(f"h{k}", None, H) for k in range(2)], []
+    encoder = b.variable("encoder", H, H), b.variable("encoded", H)
+    for _ in range(2):
+        hs[1] = b.unary("Tanh", b.linear(hs[1], *encoder))
     for t in range(steps):
-        h = b.unary("Tanh", b.linear(b.concat(x, h, axis=1), kernel, bias))
-        scores.append(b.linear(h, *head))
+        hs[0] = b.unary("Tanh", b.linear(b.concat(x, hs[0], axis=1), *kernels[0]))
+        between = b("MatMul", hs[0], down, transpose_a=False, transpose_b=False, T="float32")
+        hs[1] = b.unary("Tanh", b.linear(b.concat(between, hs[1], axis=1), *kernels[1]))
+        if t < steps - 1 or not projected_apart:
+            scores.append(b.linear(hs[1], head, bias))
         if t < steps - 1:
             chosen = b("ArgMax", scores[-1], b.const(1), T="float32", output_type="int64")
             x = b("GatherV2", table, chosen, b.const(0), Tparams="float32")
-    return b, scores, h
+        if projected_apart:
+            again = b("MatMul", hs[1], head, transpose_a=False, transpose_b=False, T="float32")
+            scores[t:] = [b.binary("Add", again, bias)]
+    return b, scores
 
 
-def test_a_symbol_that_no_step_reads_after_the_last_need_not_be_drawn_by_it():
-    b, scores, h = decoder(4)
-    rolled = roll(b.graph()).graph
-    (found,) = recurrences.find(analyse(rolled))
+@pytest.mark.parametrize("projected_apart", [False, True])
+def test_a_symbol_that_no_step_reads_after_the_last_need_not_be_drawn_by_it(projected_apart):
+    b, scores = decoder(4, projected_apart)
+    rolled = roll(b.graph())
+    (found,) = recurrences.find(analyse(rolled.graph))
+    assert list(rolled.steps.values()) == [4]
     assert [str(c.initial) for c in found.fed_back] == ["first:0"]
-    fed = {**b.weights, "first": rows(1)[:, 0], "h": rows(1, H)[:, 0]}
-    same(b.graph(), rolled, [str(h)], fed)
+    assert len(found.states) == 2
+    fed = {**b.weights, "first": rows(1)[:, 0], "h0": rows(1, H)[:, 0], "h1": rows(1, H)[:, 0]}
     truth = np.stack([evaluate(b.graph(), str(s), fed) for s in scores])
-    np.testing.assert_allclose(evaluate(rolled, str(scores[0]), fed), truth, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(evaluate(rolled.graph, str(scores[0]), fed), truth, rtol=1e-5, atol=1e-6)
 
 
 def test_a_last_step_that_makes_its_state_in_another_way_leaves_the_graph_as_it_was():

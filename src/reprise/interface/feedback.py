@@ -7,7 +7,7 @@ that holds it is replaced by a row of a sequence, and the loop runs once for eac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from reprise.interface.facts import Facts
 from reprise.interface.frame import row_count
 from reprise.interface.influence import DISCRETE
 from reprise.interface.memory import remembering
-from reprise.interface.recurrences import Recurrence
+from reprise.interface.recurrences import Recurrence, Write, constant
 from reprise.interface.states import through_copies
 from reprise.interface.structure import Carried, Structure
 from reprise.interface.types import dtype
@@ -56,9 +56,21 @@ def _open(structure: Structure, recurrence: Recurrence, nodes: dict[str, Node]) 
         _read_instead(structure, recurrence, carried, sequence, rows, f"{scope}/{k}", nodes)
     _run_for(recurrence, rows, scope, nodes)
     _forget_ends(structure, recurrence, nodes)
-    replaced = dict.fromkeys(array_sizes(structure, recurrence), rows)
+    sizes = array_sizes(structure, recurrence)
     for write in recurrence.writes:  # the arrays that the loop writes hold as many rows as the sequence has
-        _rewire(nodes, structure.origin(write.carried.initial).node, replaced)
+        _rewire(nodes, structure.origin(write.carried.initial).node, dict.fromkeys(sizes, rows))
+        for limit, name in _stacked_by(structure, write):
+            if limit in sizes or constant(structure, limit) in {constant(structure, s) for s in sizes} - {None}:
+                _rewire(nodes, name, {limit: rows})
+
+
+def _stacked_by(structure: Structure, write: Write) -> Iterator[tuple[Value, str]]:
+    """How many rows of what a loop wrote are numbered to be stacked, and the node that numbers them."""
+    readers = structure.consumers[write.carried.final.node] if write.carried.final is not None else ()
+    for gather in (structure.graph[n] for n in readers):
+        numbered = structure.graph[structure.origin(gather.inputs[1]).node] if len(gather.inputs) > 1 else gather
+        if gather.op.startswith("TensorArrayGather") and numbered.op == "Range":
+            yield numbered.inputs[1], numbered.name
 
 
 def _sequence(structure: Structure, carried: Carried, nodes: dict[str, Node]) -> Value:
@@ -92,10 +104,21 @@ def _symbols(structure: Structure, carried: Carried, entering: Value, nodes: dic
     attributes = {"dtype": dtype(structure, first), "shape": ShapeAttribute(sizes)}
     if node.op in _PLACEHOLDERS and set(structure.consumers[node.name]) <= _entrances(structure, carried, first):
         nodes[node.name] = Node(node.name, "Placeholder", (), (), attributes)
+        _first_alone(structure, first, f"{carried.enter}/first", nodes)
         return first
     name = f"{carried.enter}/symbols"
     nodes[name] = Node(name, "Placeholder", (), (), attributes)
     return Value(name)
+
+
+def _first_alone(structure: Structure, symbols: Value, scope: str, nodes: dict[str, Node]) -> None:
+    """What read the first symbol reads that of a sequence: how many rows there are may be asked of it."""
+    bounds = {n: Node(f"{scope}/{n}", "Const", (), (), _int([k])) for n, k in (("begin", 0), ("end", 1), ("by", 1))}
+    taken = (symbols, *(Value(b.name) for b in bounds.values()))
+    first = Node(f"{scope}/row", "StridedSlice", taken, (), {"T": dtype(structure, symbols), "shrink_axis_mask": 1})
+    nodes.update((n.name, n) for n in (*bounds.values(), first))
+    for consumer in structure.consumers[symbols.node]:
+        _rewire(nodes, consumer, {symbols: Value(first.name)})
 
 
 def _entrances(structure: Structure, carried: Carried, first: Value) -> set[str]:
@@ -197,5 +220,5 @@ def _rewire(nodes: dict[str, Node], name: str, replaced: Mapping[Value, Value]) 
         nodes[name] = replace(node, inputs=tuple(replaced.get(v, v) for v in node.inputs))
 
 
-def _int(number: int) -> dict[str, object]:
+def _int(number: object) -> dict[str, object]:
     return {"dtype": "int32", "value": in_memory(np.asarray(number, np.int32))}

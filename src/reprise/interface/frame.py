@@ -14,6 +14,9 @@ import numpy as np
 from reprise.graph import Graph, Node, Value
 from reprise.tensors import Array, in_memory
 
+#: The attribute of nodes that a frame stands in for, and that only what belongs to training still reads.
+REPLACED = "_replaced"
+
 
 class Scope:
     """Nodes under construction.

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from reprise.graph import Node, Value
 from reprise.interface.conditions import conditions
 from reprise.interface.facts import Facts
+from reprise.interface.frame import REPLACED
 from reprise.interface.gradients import downstream, ones_that_are_applied
 from reprise.interface.influence import DISCRETE, RANKING, Influence, ancestors
 from reprise.interface.noise import Noise
@@ -165,7 +166,10 @@ def _is_scalar(node: Node) -> bool:
 
 
 def _may_be_output(structure: Structure, name: str) -> bool:
-    op = structure.graph[name].op
+    node = structure.graph[name]
+    op = node.op
+    if REPLACED in node.attributes:
+        return False
     return op not in _SIDE_EFFECTS | _LOSSES and not op.startswith(_STORES) and not structure.context(Value(name))
 
 

@@ -3,7 +3,7 @@
 The steps are found by the weights they share, laid over each other, and replaced by one `while` frame whose body is
 the first step. The number of steps becomes the number of rows of the input. The last value of
 a state keeps its name and reads the loop, as does what puts the outputs of all steps together. Nodes of the steps that
-something else reads (a gradient) are left as they were.
+something else reads (a gradient) are left as they were, marked as replaced.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from reprise.graph import Graph, Node, Value
 from reprise.interface.facts import Facts
+from reprise.interface.frame import REPLACED
 from reprise.interface.structure import Structure, analyse
 from reprise.interface.unrolled import alone, chains, single
 from reprise.interface.unrolled.collected import Collected, Output, outputs_of
@@ -52,8 +53,10 @@ def roll(graph: Graph) -> Rolled:
     if not plans:
         return Rolled(graph)
     nodes = dict(graph.nodes)
-    idle = set().union(*(rewrite(view, plan, nodes) for plan in plans))
-    _sweep(nodes, idle)
+    idle = {plan.frame: rewrite(view, plan, nodes) for plan in plans}
+    _sweep(nodes, set().union(*idle.values()))
+    for name in (n for p in plans if p.is_read for n in idle[p.frame] if n in nodes):
+        nodes[name] = replace(nodes[name], attributes={**nodes[name].attributes, REPLACED: True})
     return Rolled(Graph(nodes, graph.functions), tuple(_note(p) for p in plans), {p.frame: p.count for p in plans})
 
 
@@ -85,14 +88,19 @@ def _view(structure: Structure, found: chains.Chains) -> View:
 
 def _plans(view: View, found: chains.Chains) -> list[Plan]:
     plans: dict[str, Plan] = {}
+    known: set[str] = set()
     for cluster in sorted(found.clusters, key=lambda c: min(view.place[chain.anchors[0]] for chain in c)):
         steps = correspond(view, cluster)
         if steps is None:
             continue
+        used, _ = steps.needed(view.graph, [Value(a) for a in steps.anchors])
+        own = {images[n] for images in steps.images for n in used if n in images}
+        if not own.isdisjoint(known):  # the same steps, begun with another of their weights
+            continue
+        known |= own
         frame = frame_name(view, steps)
         if len(found.clusters) > 1:
             _remember(view, frame, steps)
-        used, _ = steps.needed(view.graph, [Value(a) for a in steps.anchors])
         plans[frame] = Plan(frame, steps, outputs_of(view, steps, used))
     copies = [copy for model in plans.values() for copy in single.adopt(view, model, found.single)]
     plans |= {copy.frame: copy for copy in sorted(copies, key=lambda c: len(c.outputs))}
@@ -110,14 +118,14 @@ def _remember(view: View, frame: str, steps: Steps) -> None:
 
 
 def _linked(view: View, plans: list[Plan]) -> list[Plan]:
-    """The plans, each making what another one reads."""
+    """The plans, each making what another one reads; what is made so may need something of others again."""
     asked = {row.source for p in plans for row in _rows(view, p)}
     linked = []
     for plan in plans:
-        values = _values(view, plan.steps)
-        extra = [Output(v, Collected.NOWHERE) for v in values if stacked_name(plan.frame, v) in asked]
-        linked.append(replace(plan, outputs=(*plan.outputs, *extra)))
-    return linked
+        made = {o.value for o in plan.outputs if o.kind is Collected.NOWHERE}
+        values = (v for v in _values(view, plan.steps) if stacked_name(plan.frame, v) in asked and v not in made)
+        linked.append(replace(plan, outputs=(*plan.outputs, *(Output(v, Collected.NOWHERE) for v in values))))
+    return plans if linked == plans else _linked(view, linked)
 
 
 def _values(view: View, steps: Steps) -> Iterator[Value]:

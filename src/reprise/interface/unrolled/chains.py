@@ -7,6 +7,7 @@ are one recurrence.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
@@ -124,13 +125,17 @@ def _split(
 ) -> Iterator[Chain]:
     """The chains of one kind; where one anchor is followed by two, those after it are none."""
     every = sum(bits[n] for n in names)
+    above = {name: masks[name] & every & ~bits[name] for name in names}
+    followers = Counter(above.values())
     chains: dict[int, list[str]] = {}
     for name in names:
-        above = masks[name] & every & ~bits[name]
-        chain = chains.pop(above, None) if above else []
+        chain = chains.pop(above[name], None) if above[name] else []
         if chain is not None:
-            chains[above | bits[name]] = [*chain, name]
+            chains[above[name] | bits[name]] = [*chain, name]
     for chain in chains.values():
+        rivals = [followers[above[name]] for name in chain]
+        if len(chain) > 2 and set(rivals[1:-1]) == {2} and rivals[-1] == 1:
+            chain.pop()  # two of each step, one of which the next rests on: the last step has the other alone
         yield Chain(kind, tuple(chain), tuple(bits[n] for n in chain))
 
 
@@ -147,7 +152,10 @@ def _forward(chains: list[Chain], masks: Mapping[str, int]) -> Iterator[Chain]:
 
 
 def _clusters(chains: list[Chain], masks: Mapping[str, int]) -> Iterator[tuple[Chain, ...]]:
-    """Chains that advance together and rest on the same others; a layer over both directions stands alone."""
+    """Chains that advance together and rest on the same others; a layer over both directions stands alone.
+
+    Chains of which each rests on the other, as a decoder's layers do that read what it drew, are one in any case.
+    """
     abreast = {id(c): [d for d in chains if c is d or _aligned(c, d, masks) or _aligned(d, c, masks)] for c in chains}
     rest = {
         id(c): sum(d.mask for d in chains if masks[c.anchors[0]] & d.mask and d not in abreast[id(c)]) for c in chains
@@ -156,9 +164,18 @@ def _clusters(chains: list[Chain], masks: Mapping[str, int]) -> Iterator[tuple[C
     while left:
         group = [chains[next(iter(left))]]
         for member in group:
-            group += [d for d in abreast[id(member)] if d not in group and rest[id(d)] == rest[id(group[0])]]
+            group += [
+                d
+                for d in abreast[id(member)]
+                if d not in group and (rest[id(d)] == rest[id(group[0])] or _in_circle(member, d, masks))
+            ]
         left = {i: None for i in left if chains[i] not in group}
         yield tuple(group)
+
+
+def _in_circle(one: Chain, other: Chain, masks: Mapping[str, int]) -> bool:
+    """Whether later steps of each chain rest on earlier ones of the other."""
+    return bool(masks[one.anchors[-1]] & other.mask and masks[other.anchors[-1]] & one.mask)
 
 
 def _aligned(upper: Chain, lower: Chain, masks: Mapping[str, int]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -11,10 +11,13 @@ from reprise.interface.frame import dtype_of
 from reprise.interface.influence import DISCRETE
 from reprise.interface.unrolled.chains import weight_of
 from reprise.interface.unrolled.pieces import content_of
-from reprise.interface.unrolled.steps import Row, Steps, View
+from reprise.interface.unrolled.steps import Row, State, Steps, View
 
 _MEASURES = frozenset("Shape ShapeN Rank Size".split())
 _FLOATS = frozenset("float32 float64 float16 bfloat16".split())
+
+
+Rows = frozenset[Row]
 
 
 class Collected(Enum):
@@ -56,14 +59,18 @@ def outputs_of(view: View, steps: Steps, used: set[str]) -> tuple[Output, ...]:
     for name in steps.order:
         for value in view.read(name):
             found += _together(view, steps, value, inside)
-    singly = [*_heads(view, steps, used), *_drawn_from(view, steps, used), *_compared(view, steps, used)]
+    carried = steps.needed(view.graph, [Value(a) for a in steps.anchors])[1]
+    rows = frozenset(steps.rows(view.graph, used))
+    singly = list(_heads(view, steps, used, rows, carried))
+    singly += [*_drawn_from(view, steps, used), *_compared(view, steps, used, rows)]
     if not (found or singly) and len(steps.images) > 1:
-        singly = list(_unread(view, steps))
+        singly = list(_unread(view, steps, rows, carried))
     packed = {o.value for o in found}
     found += [Output(v, Collected.SINGLY, v.node) for v in dict.fromkeys(singly) if v not in packed]
     taken = {o.value for o in found if o.kind is Collected.SINGLY}
     if len(steps.images) > 1:
-        found += _last(view, steps, inside, taken)
+        last = _last(view, steps, inside, taken)
+        found += [o for o in last if not _is_compared(view, steps, rows, o.value.node)]
     return tuple(found)
 
 
@@ -94,9 +101,9 @@ def _parts(view: View, node: Node) -> tuple[tuple[Value, ...], Collected, int | 
     return parts, Collected.JOINED, None if axis is None else int(axis)
 
 
-def _heads(view: View, steps: Steps, used: set[str]) -> Iterator[Value]:
+def _heads(view: View, steps: Steps, used: set[str], rows: Rows, carried: Collection[State]) -> Iterator[Value]:
     """Scores that every step computes for itself, and nothing but a loss puts together."""
-    scored = _scored(view, steps, used)
+    scored = _scored(view, steps, used, rows, carried)
     for name in (n for n, is_loss in scored.items() if not is_loss):
         value = Value(name)
         readers = [r for r, _ in view.readers.get(value, ()) if view.graph.nodes[r].op not in _MEASURES]
@@ -113,35 +120,42 @@ def _drawn_from(view: View, steps: Steps, used: set[str]) -> Iterator[Value]:
             yield Value(name)
 
 
-def _compared(view: View, steps: Steps, used: set[str]) -> Iterator[Value]:
+def _compared(view: View, steps: Steps, used: set[str], rows: Rows) -> Iterator[Value]:
     """What the recurrence makes and something else joins with rows of its own: targets."""
-    rows = set(steps.rows(view.graph, used))
     for name in (n for n in steps.order if n in used and dtype_of(view.graph, Value(n)) in _FLOATS):
         readers = {r for r, _ in view.readers.get(Value(name), ()) if r in steps.images[0] and r not in used}
-        behind = (steps.rows(view.graph, steps.needed(view.graph, [Value(r)])[0]) for r in readers)
-        if any(row not in rows and not _from_loop(view, row) for made in behind for row in made):
+        if any(_is_compared(view, steps, rows, r) for r in readers if view.graph.nodes[r].op not in _MEASURES):
             yield Value(name)
 
 
-def _unread(view: View, steps: Steps) -> Iterator[Value]:
+def _unread(view: View, steps: Steps, rows: Rows, carried: Collection[State]) -> Iterator[Value]:
     """What the last step leaves, where nothing else tells what the steps are for."""
-    for name in steps.order:
-        readers = view.readers.get(steps.image(Value(name), -1), ())
-        if not readers and dtype_of(view.graph, Value(name)) in _FLOATS:
+    for name in (n for n in steps.order if dtype_of(view.graph, Value(n)) in _FLOATS):
+        unread = not view.readers.get(steps.image(Value(name), -1))
+        if unread and _carries_only(view, steps, carried, name) and not _is_compared(view, steps, rows, name):
             yield Value(name)
 
 
-def _scored(view: View, steps: Steps, used: set[str]) -> dict[str, bool]:
+def _carries_only(view: View, steps: Steps, carried: Collection[State], name: str) -> bool:
+    """Whether a node rests on no other states than these: else it belongs to another recurrence."""
+    return set(carried).issuperset(steps.needed(view.graph, [Value(name)])[1])
+
+
+def _scored(view: View, steps: Steps, used: set[str], rows: Rows, carried: Collection[State]) -> dict[str, bool]:
     """What each step computes with weights of its own → whether it also reads rows that the recurrence does not."""
-    rows = set(steps.rows(view.graph, used))
     scored: dict[str, bool] = {}
     for name in steps.order:
         node = view.graph.nodes[name]
         own = name not in used and any(weight_of(view.graph, v) for v in node.inputs)
-        if own or any(v.node in scored for v in node.inputs):
-            names, _ = steps.needed(view.graph, [Value(name)])
-            scored[name] = any(r not in rows and not _from_loop(view, r) for r in steps.rows(view.graph, names))
+        if (own or any(v.node in scored for v in node.inputs)) and _carries_only(view, steps, carried, name):
+            scored[name] = _is_compared(view, steps, rows, name)
     return scored
+
+
+def _is_compared(view: View, steps: Steps, rows: Rows, name: str) -> bool:
+    """Whether a node rests on other rows than those that the recurrence reads: on targets."""
+    behind, _ = steps.needed(view.graph, [Value(name)])
+    return any(r not in rows and not _from_loop(view, r) for r in steps.rows(view.graph, behind))
 
 
 def _from_loop(view: View, row: Row) -> bool:

@@ -8,7 +8,6 @@ All further steps must then agree, or nothing is concluded.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -52,9 +51,13 @@ def correspond(view: View, cluster: tuple[Chain, ...]) -> Steps | None:
     images: list[dict[str, str]] = [{n: n for n in overlay.images}]
     for step in range(1, len(cluster[0].anchors)):
         found = overlay.follow(step, images[-1], [c.anchors[step] for c in cluster])
-        if found is None:
-            return None
+        kept = tuple(c for c in cluster if c.anchors[0] in found)
+        if kept != cluster:  # the last of a weight that draws for the next step may be no part of any step
+            return correspond(view, kept) if kept and step + 1 == len(cluster[0].anchors) else None
         images.append(found)
+    idle = overlay.idle(images)
+    if idle:  # what they were taken for may be something else of the last step
+        images[-1] = overlay.follow(step, images[-2], [c.anchors[-1] for c in cluster], idle)
     return overlay.result(images)
 
 
@@ -234,13 +237,15 @@ class _Overlay:
         state = State(u, v)
         return _Match(state, frozenset((state,)), forced=self.nodes[u.node].op == self.nodes[v.node].op)
 
-    def follow(self, step: int, before: Mapping[str, str], anchors: list[str]) -> dict[str, str] | None:
-        """The counterparts in one step; None where an anchor has none."""
+    def follow(
+        self, step: int, before: Mapping[str, str], anchors: list[str], without: Collection[str] = ()
+    ) -> dict[str, str]:
+        """The counterparts in one step, of none of the nodes `without`."""
         seeds = dict(zip(self.seeds, anchors, strict=True))
         images: dict[str, str] = {}
         taken: set[str] = set()
         for name in self.region:
-            if name not in before:
+            if name not in before or name in without:
                 continue
             for candidate in self._candidates(name, images, seeds):
                 trial = dict[str, str]()
@@ -248,7 +253,7 @@ class _Overlay:
                     images.update(trial)
                     taken.add(candidate)
                     break
-        return images if all(s in images for s in self.seeds) else None
+        return images
 
     def _agrees(
         self,
@@ -328,19 +333,28 @@ class _Overlay:
         made = {v.node for role, v in inputs if isinstance(role, Made)}
         return made | {role.next.node for role, _ in inputs if isinstance(role, State)}
 
-    def _handed_on(self, alive: set[str], images: list[dict[str, str]]) -> set[str]:
-        """Nodes that all steps have but the last, which has nothing in their place: no other step reads it."""
-        handed = {n for n in set.intersection(*map(set, images[:-1])) - alive if not self._moves([n])}
-        made = (v for n in handed for i, v in enumerate(self.nodes[n].inputs) if self.roles[n, i] == MADE)
-        ends = {v for v in made if v.node in alive}
-        return handed if all(self._reads_less(v, handed, images) for v in ends) else set()
+    def idle(self, images: list[dict[str, str]]) -> set[str]:
+        """Nodes that all steps have, and in the one before the last only such as the last does not have read them."""
+        missing = {image for name, image in images[-2].items() if name not in images[-1]}
+        found: set[str] = set()
+        for name in reversed(self.region):
+            image = images[-2].get(name, "") if name not in self.seeds else ""
+            readers = self.view.structure.consumers[image] if image else ()
+            if readers and missing.issuperset(readers):
+                missing.add(image)
+                found |= {name} & images[-1].keys()
+        return found
 
-    def _reads_less(self, value: Value, handed: set[str], images: list[dict[str, str]]) -> bool:
-        """Whether what reads `value` in the last step is what reads it in the one before, less the nodes `handed`."""
-        before, last = (Value(i[value.node], value.index) for i in images[-2:])
-        missing = {images[-2][n] for n in handed}
-        read = Counter(self.nodes[n].op for n, _ in self.view.readers.get(before, ()) if n not in missing)
-        return Counter(self.nodes[n].op for n, _ in self.view.readers.get(last, ())) <= read
+    def _handed_on(self, alive: set[str], images: list[dict[str, str]]) -> set[str]:
+        """Nodes that all steps have but the last, which draws nothing for a step after it."""
+        handed = {n for n in set.intersection(*map(set, images[:-1])) - alive if not self._moves([n])}
+        drawn = set[str]()
+        for name in sorted(handed, key=self.view.place.__getitem__):
+            made = [v.node for i, v in enumerate(self.nodes[name].inputs) if self.roles[name, i] == MADE]
+            if self.nodes[name].op in DISCRETE or (made and drawn.issuperset(made)):
+                drawn.add(name)
+        carried = {role.next.node for role in self.roles.values() if isinstance(role, State)}
+        return handed - (carried - drawn)
 
     def _changes(self, names: set[str]) -> bool:
         """Whether anything but the state changes from step to step; else it may be one layer applied many times."""

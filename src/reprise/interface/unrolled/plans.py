@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reprise.graph import Value
-from reprise.interface.unrolled.collected import Output
+from reprise.interface.unrolled.collected import Collected, Output
 from reprise.interface.unrolled.steps import Steps, View
 
 
@@ -27,6 +27,11 @@ class Plan:
     def count(self) -> int:
         """How many steps the file has."""
         return len(self.steps.images)
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the rest of the graph, loops aside, has what its steps make from the frame."""
+        return any(o.kind is not Collected.NOWHERE for o in self.outputs)
 
 
 def stacked_name(frame: str, value: Value) -> Value:
