@@ -67,7 +67,7 @@ def test_the_best_checkpoint_of_a_folder_is_taken_or_the_one_named(parent, tmp_p
 def test_standard_input_is_read_once(parent, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(OTHER.encode())))
     events = Events()
-    train(config(tmp_path, data=("-",), init_from=str(parent), max_steps=1), (events,))
+    train(config(tmp_path, data=("-",), embedding_size=64, init_from=str(parent), max_steps=1), (events,))
     assert any("15 symbols reused, 11 new" in note for note in events.of(Started)[0].notes)
 
 

@@ -50,9 +50,9 @@ def held(folder: Path) -> Iterator[None]:
                 f"{folder}: another trainer works in this folder ({_holder(file)}). Wait until it ends, or give "
                 "another --out."
             )
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+        with suppress(OSError):  # a full disk is no reason yet: what comes next may be small, or says it better
+            os.ftruncate(file.fileno(), 0)
+            os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
         _clear(folder)
         yield
 

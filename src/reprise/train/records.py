@@ -199,7 +199,7 @@ def _result(event: Finished) -> str:
 def _readme(event: Started) -> str:
     forecast, columns = event.model.task == "forecast", event.model.input_size
     return _README.format(
-        name=event.folder.name,
+        name=event.folder.resolve().name,
         model=describe(event),
         data=", ".join(event.config.data),
         tokens=f"{event.tokens:,} {'steps' if forecast else 'tokens'}",
