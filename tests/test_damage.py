@@ -5,30 +5,26 @@ import shutil
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import reprise
 from reprise.errors import DiscoveryError, RepriseError
 from reprise.graph import Graph, Node, Value
 from reprise.interface import discover
+from tests import graphs
+from tests.tensorflow.building import tf, v1, variable
 
-tf1 = tf.compat.v1
+
+def recurrent():
+    x, first = v1.placeholder(tf.float32, [None, None, 3], "x"), v1.placeholder(tf.float32, [None, 4], "first")
+    kernel = variable("kernel", 7, 4)
+    states = v1.scan(lambda h, row: tf.tanh(tf.matmul(tf.concat([row, h], 1), kernel)), x, first)
+    tf.nn.softmax(tf.tensordot(states, variable("head", 4, 5), 1))
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """A recurrent graph and its weights, written by TensorFlow."""
-    prefix = tmp_path_factory.mktemp("saved") / "model.ckpt"
-    with tf.Graph().as_default(), tf1.Session() as session:
-        x = tf1.placeholder(tf.float32, [None, None, 3], "x")
-        first = tf1.placeholder(tf.float32, [None, 4], "first")
-        kernel = tf1.get_variable("kernel", [7, 4], use_resource=False)
-        states = tf1.scan(lambda h, row: tf.tanh(tf.matmul(tf.concat([row, h], 1), kernel)), x, first)
-        head = tf1.get_variable("head", [4, 5], use_resource=False)
-        tf.nn.softmax(tf.tensordot(states, head, 1))
-        session.run(tf1.global_variables_initializer())
-        tf1.train.Saver().save(session, str(prefix))
-    return prefix
+    return graphs.saved(tmp_path_factory.mktemp("saved"), recurrent)
 
 
 @pytest.mark.parametrize("seed", range(4))

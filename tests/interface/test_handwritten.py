@@ -104,12 +104,18 @@ def whole(model, x, state):
     return got
 
 
+def run_as_in_tensorflow(form, tmp_path, functional):
+    """The model of a form with one state, once its whole sequences are TensorFlow's; what it was given and gave."""
+    model, x, state, expected = restored(form, tmp_path, functional)
+    assert [s.name for s in model.interface.states] == ["layer0.h"]
+    np.testing.assert_allclose(whole(model, x, state), expected, atol=1e-5)
+    return model, x, state, expected
+
+
 @pytest.mark.parametrize("functional", [False, True])
 @pytest.mark.parametrize("form", FORWARDS)
 def test_a_loop_that_goes_forwards_is_stepped(form, functional, tmp_path):
-    model, x, state, expected = restored(FORWARDS[form], tmp_path, functional)
-    assert [s.name for s in model.interface.states] == ["layer0.h"]
-    np.testing.assert_allclose(whole(model, x, state), expected, atol=1e-5)
+    model, x, state, expected = run_as_in_tensorflow(FORWARDS[form], tmp_path, functional)
     time = model.interface.inputs[0].time_axis
     for t in range(T):
         outputs, state = model.step({"x": x.take(t, time)}, state)
@@ -119,9 +125,7 @@ def test_a_loop_that_goes_forwards_is_stepped(form, functional, tmp_path):
 @pytest.mark.parametrize("functional", [False, True])
 @pytest.mark.parametrize("form", BACKWARDS)
 def test_a_loop_that_goes_backwards_runs_over_whole_sequences(form, functional, tmp_path):
-    model, x, state, expected = restored(BACKWARDS[form], tmp_path, functional)
-    assert [s.name for s in model.interface.states] == ["layer0.h"]
-    np.testing.assert_allclose(whole(model, x, state), expected, atol=1e-5)
+    model, *_ = run_as_in_tensorflow(BACKWARDS[form], tmp_path, functional)
     assert not model.interface.steppable
     assert "ReverseV2" in model.interface.why_not
 

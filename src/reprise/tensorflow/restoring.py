@@ -228,7 +228,7 @@ def _scope_change(old: str, new: str) -> tuple[str, str]:
     while a and b and a[-1] == b[-1]:
         a.pop()
         b.pop()
-    return tuple("".join(f"{part}/" for part in parts) for parts in (a, b))  # type: ignore[return-value]  # two of them
+    return "".join(f"{part}/" for part in a), "".join(f"{part}/" for part in b)
 
 
 def _described(variable: Variable) -> str:

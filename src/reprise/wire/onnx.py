@@ -146,8 +146,8 @@ def _set(attribute: Message, value: object) -> None:
     attribute.type = ATTRIBUTE_TYPES[kind]
     if kind in ("TENSOR", "GRAPH"):
         getattr(attribute, field).CopyFrom(value)
-    elif kind in ("FLOATS", "INTS", "STRINGS"):
-        getattr(attribute, field).extend(_bytes(v) for v in value)  # type: ignore[attr-defined]
+    elif kind in ("FLOATS", "INTS", "STRINGS") and isinstance(value, Iterable):
+        getattr(attribute, field).extend(map(_bytes, value))
     else:
         setattr(attribute, field, _bytes(value))
 
