@@ -28,7 +28,7 @@ test-slow: $(READY)
 	$(BIN)/pytest -n 2 --dist loadfile
 
 bench: $(READY)
-	@set -e; for each in restoring scale training; do echo "== $$each"; $(BIN)/python benchmarks/$$each.py; done
+	@set -e; for each in restoring scale training starting; do echo "== $$each"; $(BIN)/python benchmarks/$$each.py; done
 
 constraints:
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \

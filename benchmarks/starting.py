@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 from pydoc_data.topics import topics
 
@@ -28,10 +28,11 @@ def main() -> None:
     """Prints the table."""
     options = _options()
     load, results = os.getloadavg()[0], []
+    tensorflow = version(packages_distributions()["tensorflow"][0])
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder, "corpus.txt")
         corpus.write_text("\n".join(topics.values()), encoding="utf-8")
-        print(f"TensorFlow {version('tensorflow')}, {os.cpu_count()} cores, load before the run {load:.1f}")
+        print(f"TensorFlow {tensorflow}, {os.cpu_count()} cores, load before the run {load:.1f}")
         print(f"{'model':14}{'median':>9}{'least':>9}{'most':>9}   seconds to the end of the first step")
         for name, (layers, units) in CASES.items():
             seconds = [
@@ -45,7 +46,7 @@ def main() -> None:
             "date": datetime.now(UTC).date().isoformat(),
             "cores": os.cpu_count(),
             "python": platform.python_version(),
-            "tensorflow": version("tensorflow"),
+            "tensorflow": tensorflow,
             "load_before": load,
             "first_step_s": results,
         }

@@ -1,6 +1,7 @@
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,18 @@ def test_what_a_killed_trainer_left_unfinished_is_removed_and_what_a_living_one_
     holder.wait()
     with lock.held(tmp_path):
         assert {path.name for path in tmp_path.iterdir()} == {".lock", ".mine"}
+
+
+def test_a_lock_that_was_removed_before_it_was_taken_holds_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock.fcntl, "flock", lambda file, _: Path(file.name).unlink())
+    with pytest.raises(CallError, match=r"another trainer works in this folder \(it has just begun\)"):
+        lock.held(tmp_path).__enter__()
+
+
+def test_without_locks_training_is_refused_in_words():
+    program = "import sys; sys.modules['fcntl'] = None; import reprise.train.lock"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "MissingDependency: training needs Linux or macOS" in done.stderr
 
 
 def test_a_folder_in_which_a_trainer_works_is_neither_resumed_nor_begun_anew(tmp_path):

@@ -1,5 +1,6 @@
 import io
 import math
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from reprise.train import TrainConfig
 from reprise.train.display import Display
 from reprise.train.events import Advanced, Finished, Saved, Started, Validated
 from reprise.train.model import Architecture
-from reprise.train.records import History, TensorBoard, read_history
+from reprise.train.records import History, TensorBoard, commands, read_history
 
 
 def advanced(step, count=2, seconds=0.5):
@@ -76,6 +77,12 @@ def test_the_display_tells_how_a_run_goes_and_what_to_do_then():
     assert "reprise sample runs/x/model.ckpt-50 " in text
     assert "reprise train --out runs/x --resume" in text
     assert "reprise export runs/x/model.ckpt-50 runs/x/model.onnx --to onnx" in text
+
+
+def test_commands_can_be_copied_into_a_shell():
+    event = Finished(Path("my runs/x"), False, "it is", 0, 100, 50, 1.0, 1.0, " --workers 2")
+    assert [shlex.split(command)[-1] for command in commands(event).values()] == ["0.8", "2", "onnx"]
+    assert commands(event)["resume"] == "reprise train --out 'my runs/x' --resume --workers 2"
 
 
 def test_a_terminal_shows_loss_speed_and_time_left():

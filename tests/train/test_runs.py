@@ -80,12 +80,14 @@ def test_wherever_a_run_stops_it_goes_on_to_the_same_bits(tmp_path, settings):
 def test_a_run_keeps_the_last_checkpoints_and_the_best(tmp_path):
     events = trained(tmp_path, max_steps=12, checkpoint_every=2, keep=2, learning_rate=0.0)
     assert {e.best_step for e in events.of(Saved)} == {0, 2}, "nothing was learned: the first is the best"
+    assert [e.best for e in events.of(Validated)] == [True, False, False, False, False, False]
     assert checkpoints.complete(tmp_path / "run") == [2, 10, 12]
     names = (tmp_path / "run/checkpoint").read_text().split()
     assert names == [
         "model_checkpoint_path:", '"model.ckpt-12"',
         *(word for step in (2, 10, 12) for word in ("all_model_checkpoint_paths:", f'"model.ckpt-{step}"')),
     ]  # fmt: skip
+    assert not resumed(tmp_path, max_steps=14).of(Validated)[0].best, "a resumed run knows what was best"
 
 
 def test_a_run_learns_and_tells_what_it_does(tmp_path):
