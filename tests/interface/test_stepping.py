@@ -20,6 +20,9 @@ KEEP = {
     "a product by letters": lambda h: tf.einsum("tnh,hk->tnk", h, variable("square", H, H)),
     "a wider vector": lambda h: tf.pad(h, [[0, 0], [0, 0], [1, 2]])[:, :, 2 : H + 2],
     "the angle of two numbers": lambda h: tf.atan2(h, h[:, :, ::-1]),
+    "filled to its size": lambda h: h * tf.fill(tf.shape(h), 2.0),
+    "tiled to its size": lambda h: h + tf.tile(tf.ones([1, 1, H]), [tf.shape(h)[0], tf.shape(h)[1], 1]),
+    "divided by the number of rows": lambda h: h / tf.cast(tf.shape(h)[1], tf.float32),
     "the last step": lambda h: h[-1],
     "the last step, still with time": lambda h: h[-1:],
 }
@@ -41,10 +44,21 @@ MIX = {
     "a sum over steps by letters": lambda h: tf.einsum("tnh->nh", h),
     "a step before the first": lambda h: tf.pad(h, [[1, 0], [0, 0], [0, 0]])[:-1],
     "what came before": lambda h: h + h[-1],
+    "divided by the number of steps": lambda h: h / tf.cast(tf.shape(h)[0], tf.float32),
+    "filled with the number of steps": lambda h: h * tf.fill(tf.shape(h), tf.cast(tf.shape(h)[0], tf.float32)),
+    "all steps but the last": lambda h: h * mask_of(tf.fill([1], tf.shape(h)[0] - 1), h),
+    "one way for many steps": lambda h: v1.cond(tf.shape(h)[0] > 2, lambda: -h, lambda: h),
+    "a number for many steps": lambda h: h * v1.cond(tf.shape(h)[0] > 2, lambda: 1.0, lambda: 2.0),
+    "one way for a large sum": lambda h: v1.cond(tf.reduce_sum(h) > 0, lambda: -h, lambda: h),
+    "a running sum one way": lambda h: v1.cond(tf.shape(h)[1] > 1, lambda: tf.cumsum(h, 0), lambda: h),
     "two rows for each step": lambda h: tf.reshape(
         tf.transpose(tf.concat([h, -h], 2), [1, 0, 2]), [tf.shape(h)[1], -1, H]
     ),
 }
+
+
+def mask_of(lengths, h):
+    return tf.transpose(tf.sequence_mask(lengths, tf.shape(h)[0], tf.float32))[:, :, None]
 
 
 def restored(tmp_path, after=lambda h: h, before=lambda x: x):
@@ -135,3 +149,30 @@ def test_a_graph_of_one_step_whose_input_has_no_room_for_time_is_stepped(tmp_pat
     for seen in np.random.default_rng(0).normal(size=(T, N, D)):
         _, state = model.step(seen.astype(np.float32), state)
     assert np.any(state["layer0.h"][0] != state["layer0.h"][1])
+
+
+def in_the_body(tmp_path, change):
+    """A loop whose body computes `change(t, count, h)`, where `count` is the number of steps."""
+
+    def graph():
+        rows = v1.placeholder(tf.float32, [None, None, D], "x")
+        count = tf.shape(rows)[0]
+        read, made = tf.TensorArray(tf.float32, count).unstack(rows), tf.TensorArray(tf.float32, count)
+
+        def body(t, h, made):
+            after = tf.tanh(change(t, count, tf.matmul(tf.concat([read.read(t), h], 1), variable("cell", D + H, H))))
+            return t + 1, after, made.write(t, after)
+
+        *_, made = v1.while_loop(lambda t, *_: t < count, body, (0, tf.zeros([tf.shape(rows)[1], H]), made))
+        tf.tensordot(made.stack(), variable("output", H, V), [[2], [0]], name="y")
+
+    return reprise.restore(saved(tmp_path, graph)).interface
+
+
+def test_a_body_that_computes_with_the_number_of_steps(tmp_path):
+    divided = in_the_body(tmp_path / "divided", lambda t, count, h: h / tf.cast(count, tf.float32))
+    halves = in_the_body(tmp_path / "halves", lambda t, count, h: tf.where(t < count // 2, h, -h))
+    ended = in_the_body(tmp_path / "ended", lambda t, count, h: tf.where(t >= count, tf.zeros_like(h), h))
+    for interface in (divided, halves):
+        assert interface.why_not == "loop 'while/while_context' computes with the number of steps"
+    assert ended.steppable

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from reprise.graph import Node, Value
-from reprise.interface.influence import SHAPE_ONLY, Influence, ancestors
+from reprise.interface.influence import ORDERINGS, SHAPE_ONLY, Influence, ancestors
 from reprise.interface.recurrences import Read, Recurrence, constant, kept_for_the_next, stacked_by
 from reprise.interface.structure import Carried, Structure
 from reprise.interface.types import dtype
 from reprise.tensors import Tensor
 
-_ORDERINGS = frozenset("Less LessEqual Greater GreaterEqual".split())
 _INDEXED = ("TensorArrayRead", "TensorArrayWrite", "TensorListGet", "TensorListSet")
 
 
@@ -96,7 +95,7 @@ def _limits(structure: Structure, recurrence: Recurrence) -> Iterator[Value]:
     for node in _body(structure, recurrence):
         if node.op == "LoopCond":
             yield Value(node.name)
-        elif node.op in _ORDERINGS and numbers & {structure.plain(v) for v in node.inputs}:
+        elif node.op in ORDERINGS and numbers & {structure.plain(v) for v in node.inputs}:
             others = [structure.graph[structure.origin(v).node] for v in node.inputs]
             if not any(_is_constant(n) for n in others):
                 yield Value(node.name)

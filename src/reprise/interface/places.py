@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from reprise.graph import Node, Value
 from reprise.interface.axes import Axes
+from reprise.interface.influence import ORDERINGS
 from reprise.interface.settings import RANDOM
 from reprise.interface.structure import Structure
 from reprise.tensors import Tensor
 
 _REPEATING = frozenset("Fill ZerosLike OnesLike Tile BroadcastTo".split())
-_ORDERINGS = frozenset("Less LessEqual Greater GreaterEqual".split())
 
 
 def differ(structure: Structure, axes: Axes, value: Value, is_sequence: Callable[[str], bool]) -> bool:
@@ -42,7 +42,7 @@ def has_time(axes: Axes, value: Value) -> bool:
 
 def _is_repeated(axes: Axes, node: Node) -> bool:
     """Whether a node makes rows that are all alike, or that tell only which rows of the batch have ended."""
-    if node.op in _ORDERINGS:
+    if node.op in ORDERINGS:
         return all(axes.facts.content(v) is None for v in node.inputs)
     tensor = node.attributes.get("value") if node.op == "Const" else None
     if isinstance(tensor, Tensor):
