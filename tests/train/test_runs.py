@@ -87,7 +87,13 @@ def test_a_run_keeps_the_last_checkpoints_and_the_best(tmp_path):
         "model_checkpoint_path:", '"model.ckpt-12"',
         *(word for step in (2, 10, 12) for word in ("all_model_checkpoint_paths:", f'"model.ckpt-{step}"')),
     ]  # fmt: skip
-    assert not resumed(tmp_path, max_steps=14).of(Validated)[0].best, "a resumed run knows what was best"
+    again = resumed(tmp_path, max_steps=13)
+    assert not again.of(Validated)[0].best, "a resumed run knows what was best"
+    assert again.of(Finished)[0].best_step == 2
+    for file in (tmp_path / "run").glob("model.ckpt-2.*"):
+        file.unlink()
+    (ended,) = resumed(tmp_path, max_steps=14).of(Finished)
+    assert (ended.best_step, ended.best_loss) == (0, np.inf), "what is not there is not shown as the best"
 
 
 def test_a_run_learns_and_tells_what_it_does(tmp_path):

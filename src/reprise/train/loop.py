@@ -290,6 +290,8 @@ def _finished(run: Run, place: Place, received: list[int]) -> Finished:
     why = f"{signal.Signals(received[0]).name} was received" if received else run.why_over(place.position)
     number = received[0] if received else 0
     seconds = time.monotonic() - run.started
+    if place.best_step not in checkpoints.complete(run.folder):  # it was lost, as was what came after it
+        place = replace(place, best_loss=math.inf, best_step=0)
     finished = Finished(
         folder=run.folder,
         forecast=run.vocabulary is None,
