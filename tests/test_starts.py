@@ -63,6 +63,20 @@ def test_a_first_state_is_computed_set_and_stepped(tmp_path):
     assert not np.allclose(model.run({"x": xs}, other)[0]["y"], whole["y"])
 
 
+def test_rows_that_a_file_bakes_in_are_free_where_the_first_state_is_computed_too(tmp_path):
+    def graph():
+        image = v1.placeholder(tf.float32, [N, 3], "image")
+        hidden, _ = rolled(gru, v1.placeholder(tf.float32, [T, N, D], "x"), [tf.tanh(dense("start", image, H))])
+        tf.identity(hidden * 2.0, "y")
+
+    model = reprise.restore(saved(tmp_path, graph))
+    assert {p.name: p.shape for p in model.interface.inputs} == {"x": (None, None, D), "image": (None, 3)}
+    xs, image = numbers(T + 1, N + 2, D), numbers(N + 2, 3, seed=1)
+    whole = model.run({"x": xs, "image": image})[0]["y"]
+    for row in range(N + 2):
+        agree(model.run({"x": xs[:, row : row + 1], "image": image[row : row + 1]})[0]["y"][:, 0], whole[:, row])
+
+
 def test_the_first_step_computes_what_is_pending_and_later_ones_do_not(tmp_path):
     model = reprise.restore(saved(tmp_path, captioner))
     xs, image = numbers(T, N, D), numbers(N, 3, seed=1)

@@ -40,7 +40,7 @@ def restore(
 
     Args:
         path: A folder, a prefix or a file of any supported format.
-        inputs: Tensor names that are the inputs, where the evidence does not decide.
+        inputs: Tensor names that are the inputs, where the evidence does not decide; any outside of loops can be.
         outputs: Tensor names that are the outputs.
         states: Tensor names that are the states.
         scope: The name scope of the wanted model, where a graph holds several.

@@ -133,6 +133,8 @@ def _facts(
             facts.give(carried.entering, _entering(facts, carried, shape, free))
     for recurrence in _in_order(structure, recurrences):  # what one leaves is measured before the next asks for it
         _free_trips(structure, facts, static, recurrence)
+        for carried in recurrence.states:
+            _begin(facts, carried)
         for carried in recurrence.loop.carried:
             facts.equate(facts.of(carried.entering).shape, facts.of(carried.leaving).shape)
         for write in recurrence.writes:
@@ -155,6 +157,14 @@ def _entering(facts: Facts, carried: Carried, shape: Dims, free: Collection[int]
     return tuple(s if d.known else d for s, d in zip(symbols, shape, strict=True))
 
 
+def _begin(facts: Facts, carried: Carried) -> None:
+    """A state that is computed from inputs has their sizes; the rows of one that is a constant say nothing."""
+    first, entering = (facts.of(v).shape for v in (carried.initial, carried.entering))
+    for one, other in zip(first or (), entering or (), strict=False):
+        if not facts.sizes.resolve(one).known:
+            facts.sizes.equate(one, other)
+
+
 def _free_trips(structure: Structure, facts: Facts, static: Facts, recurrence: Recurrence) -> None:
     """Where the file bakes in the number of steps, the loop's bound and its arrays' sizes are that number as constants.
 
@@ -164,7 +174,11 @@ def _free_trips(structure: Structure, facts: Facts, static: Facts, recurrence: R
     times = [s[0] for s in stacked if s and not s[0].known and facts.sizes.nominal(s[0]) is not None]
     if not times:
         return
-    for value in (*bounds(structure, recurrence.loop), *array_sizes(structure, recurrence)):
+    for value in (
+        *bounds(structure, recurrence.loop),
+        *array_sizes(structure, recurrence),
+        *_taken_counts(structure, recurrence),
+    ):
         number = static.content(value)
         if number is not None and number.size == 1 and int(number.item()) == facts.sizes.nominal(times[0]):
             facts.know(value, np.asarray(times[0], object))
@@ -186,6 +200,15 @@ def array_sizes(structure: Structure, recurrence: Recurrence) -> list[Value]:
     """The sizes that the arrays were made with which a recurrence writes."""
     made = [structure.graph[structure.origin(w.carried.initial).node] for w in recurrence.writes]
     return [n.inputs[1 if n.op == "TensorListReserve" else 0] for n in made if n.inputs]
+
+
+def _taken_counts(structure: Structure, recurrence: Recurrence) -> Iterator[Value]:
+    """The number up to which the places are counted that are taken out of an array at the end of a loop."""
+    for final in (w.carried.final for w in recurrence.writes if w.carried.final is not None):
+        for node in (structure.graph[name] for name in structure.consumers[final.node]):
+            places = structure.graph[structure.origin(node.inputs[1]).node] if len(node.inputs) > 1 else node
+            if node.op.startswith("TensorArrayGather") and places.op == "Range":
+                yield structure.origin(places.inputs[1])
 
 
 def _declared(structure: Structure, value: Value) -> tuple[int | None, ...] | None:

@@ -95,7 +95,7 @@ class Equalities:
     def least(self, size: Dim) -> int:
         """The smallest number that `size` can be, none of the sums with it being below zero."""
         sums = (self.apart(Dim(1, (name,)), size) for name in self._sums)
-        return max(0, *(-n for n in sums if n is not None), 0)
+        return max([0, *(-n for n in sums if n is not None)])
 
     def base(self, name: str) -> str:
         """The symbol that a number is added to in a sum such as `T-1`; any other symbol as it is."""
@@ -140,6 +140,9 @@ class Equalities:
             if len(base.symbols) == 1 and base.scale == 1 and not self._within(base) & self._within(to):
                 self._bind(base.symbols[0], self.plus(to, -added))
                 return self.resolve(to)
+            if len(base.symbols) == 1 and to.known and not (to.scale - added) % base.scale:
+                self._bind(base.symbols[0], Dim((to.scale - added) // base.scale))
+                return to
         return a if a.known else b
 
     def _bind(self, name: str, to: Dim) -> None:

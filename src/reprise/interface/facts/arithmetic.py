@@ -14,6 +14,19 @@ def _elementwise(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]
     return [Fact(inputs[0].shape)]
 
 
+def _turned_around(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """ReverseSequence(x, lengths [N]): lengths that the file knows are those of so many steps."""
+    shape, lengths = inputs[0].shape, inputs[1].shape
+    if shape is None:
+        return [UNKNOWN]
+    time, batch = (node.integer(name, 0) for name in ("seq_dim", "batch_dim"))
+    if lengths:
+        facts.sizes.equate(shape[batch], lengths[0])
+    if inputs[1].content is not None:
+        facts.sizes.bake(shape[time])
+    return [Fact(shape)]
+
+
 def _binary(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     return [Fact(facts.broadcast(inputs[0].shape, inputs[1].shape), _symbolic(facts, node, inputs))]
 
@@ -119,11 +132,12 @@ _OF_TWO = (
 )
 #: Operators that compute each element of what they make from those at the same place.
 ELEMENTWISE = frozenset((*_OF_ONE.split(), *_OF_TWO.split(), "AddN"))
-_OF_THE_SAME_SHAPE = "Softmax LogSoftmax Cumsum Cumprod ReverseSequence ReverseV2 Reverse Roll Dequantize"
+_OF_THE_SAME_SHAPE = "Softmax LogSoftmax Cumsum Cumprod ReverseV2 Reverse Roll Dequantize"
 
 ARITHMETIC: dict[str, Rule] = {
     **dict.fromkeys((*_OF_ONE.split(), *_OF_THE_SAME_SHAPE.split()), _elementwise),
     **dict.fromkeys(_OF_TWO.split(), _binary),
+    "ReverseSequence": _turned_around,
     "AddN": _all_agree,
     **dict.fromkeys(("Select", "SelectV2"), _select),
     "BiasAdd": _bias_add,

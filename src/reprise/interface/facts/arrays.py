@@ -87,11 +87,13 @@ def _filled(facts: Inference, node: Node) -> Fact:
 
 def _rows(facts: Inference, node: Node, inputs: list[Fact], carried: Carried) -> Dim:
     """How many rows are taken: all of them, or those that are asked for one by one."""
-    if node.op.startswith("TensorArrayGather") and inputs[1].shape and not takes_all(facts, node):
-        return inputs[1].shape[0]
     size = allocated_size(facts, carried.initial)
     content = None if size is None else facts.of(size).content
-    return Dim(1, (grown_size(facts.structure, carried),)) if content is None else dim(content.item())
+    rows = Dim(1, (grown_size(facts.structure, carried),)) if content is None else dim(content.item())
+    if not node.op.startswith("TensorArrayGather") or not inputs[1].shape or takes_all(facts, node):
+        return rows
+    facts.bake_places([rows], node.inputs[1])
+    return inputs[1].shape[0]
 
 
 def takes_all(facts: Inference, node: Node) -> bool:

@@ -169,6 +169,17 @@ class Inference:
         """A scalar that nothing is known of, as content: the same size wherever it is a size."""
         return np.asarray(self.sizes.symbol(f"?{self.structure.origin(number)}"), object)
 
+    def bake_places(self, sizes: Iterable[Dim], places: Value) -> None:
+        """States that sizes are the numbers of the file where what is looked up along their axes are known places.
+
+        The last of six has place 5, and not that of the last of seven; only the first has the same place in any.
+        """
+        content, node = self.of(places).content, self.structure.graph.nodes.get(self.structure.origin(places).node)
+        unseen = content is None and node is not None and node.op == "Const"
+        if unseen or (content is not None and any(not isinstance(p, Dim) and p for p in content.ravel())):
+            for size in sizes:
+                self.sizes.bake(size)
+
     def equate(self, first: Dims | None, second: Dims | None) -> Dims | None:
         """Two shapes that must agree."""
         if first is None or second is None:

@@ -94,6 +94,7 @@ def _split(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
 
 def _split_sizes(facts: Inference, node: Node, inputs: list[Fact], whole: Dim, count: int) -> list[Dim]:
     if node.op == "SplitV" and inputs[1].content is not None and inputs[1].content.dtype != object:
+        facts.sizes.bake(whole)
         return [Dim(int(n)) if n >= 0 else facts.fresh(node, i) for i, n in enumerate(inputs[1].content)]
     whole = facts.sizes.resolve(whole)
     nominal = facts.sizes.nominal(whole)

@@ -19,6 +19,7 @@ def _gather(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     if table.shape is None or ids.shape is None or axis is None:
         return [UNKNOWN]
     _fix_flattened(facts, table.shape[axis : axis + 1])
+    facts.bake_places(table.shape[axis : axis + 1], node.inputs[1])
     together += len(ids.shape) if together < 0 else 0
     for a, b in zip(table.shape[:together], ids.shape[:together], strict=False):
         facts.sizes.equate(a, b)
@@ -53,6 +54,7 @@ def _gather_nd(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
         return [UNKNOWN]
     depth = facts.sizes.resolve(places[-1]).scale
     _fix_flattened(facts, table[:depth])
+    facts.bake_places(table[:depth], node.inputs[1])
     return [Fact((*places[:-1], *table[depth:]))]
 
 
@@ -130,6 +132,8 @@ def _segments(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     rows, numbers = inputs[0].shape, inputs[1].shape
     if rows is None or numbers is None:
         return [UNKNOWN]
+    if not node.op.startswith("Sparse"):
+        facts.bake_places(rows[: len(numbers)], node.inputs[1])
     asked = inputs[2].content if node.op.startswith("Unsorted") else None
     if asked is not None and asked.dtype != object:
         facts.sizes.fix_ones(*numbers)

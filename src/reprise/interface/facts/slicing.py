@@ -63,6 +63,8 @@ def _sliced_shape(facts: Inference, node: Node, inputs: list[Fact], shape: Dims)
                 strides[i],
             )
             sizes.append(_range_size(facts, node, i, shape[axis], bounds))
+        elif not isinstance(begin[i], Dim) and begin[i] not in (0, -1):
+            facts.sizes.bake(shape[axis])
         axis += 1
     return (*sizes, *shape[axis:])
 
@@ -87,7 +89,7 @@ def _range_size(facts: Inference, node: Node, i: int, size: Dim, bounds: tuple[A
         return Dim(len(range(whole.scale)[begin : end : int(stride)]))
     left = _left(facts, whole, begin or 0, end) if stride == 1 else None
     if left is None:
-        facts.sizes.fix(whole)
+        facts.sizes.bake(whole)
     return facts.fresh(node, i) if left is None else left
 
 
@@ -118,6 +120,8 @@ def _slice(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
 def _taken(facts: Inference, node: Node, i: int, size: Dim, start: Any, count: Dim) -> Dim:
     """How much Slice takes of an axis: -1 is all from `start` on."""
     if count != Dim(-1):
+        if count.known and (start, count.scale) != (0, 1):
+            facts.sizes.bake(size)
         return count
     if start == 0:
         return size
