@@ -122,3 +122,28 @@ def test_a_default_in_the_file_is_the_value():
 
     (setting,) = interface_of(looped(gru, H, dropped=scaled)).settings
     assert (setting.value, setting.why) == (0.25, "the default in the file")
+
+
+def pondering():
+    """Adaptive computation: within a step a loop adds up, from zeros, what it makes of the state again and again."""
+    rows, h = v1.placeholder(tf.float32, [None, None, D], "x"), v1.placeholder(tf.float32, [None, H], "h")
+    kernel = v1.get_variable("kernel", [D + H, H])
+
+    def cell(x, h):
+        def body(k, inner, total):
+            inner = tf.tanh(tf.matmul(tf.concat([x, inner], 1), kernel))
+            return k + 1, inner, total + inner / 3
+
+        _, _, total = v1.while_loop(lambda k, *_: k < 3, body, (0, h, tf.zeros_like(h)))
+        return (total,)
+
+    made, _ = rolled(cell, rows, [h])
+    tf.identity(dense("output", tf.reshape(made, [-1, H]), V), "logits")
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_a_state_that_a_loop_within_the_step_adds_up_is_carried(functional):
+    found = interface_of(pondering, functional=functional)
+    assert [(s.name, s.fed_through, s.shape) for s in found.states] == [("layer0.h", "h:0", (None, H))]
+    assert [(p.shape, p.time_axis, p.batch_axis) for p in found.inputs] == [((None, None, D), 0, 1)]
+    assert found.steppable, found.why_not

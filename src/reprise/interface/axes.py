@@ -135,13 +135,18 @@ def _facts(
         _free_trips(structure, facts, static, recurrence)
         for carried in recurrence.states:
             _begin(facts, carried)
-        for carried in recurrence.loop.carried:
+        for carried in (c for loop in _within(structure, recurrence.loop) for c in loop.carried):
             facts.equate(facts.of(carried.entering).shape, facts.of(carried.leaving).shape)
         for write in recurrence.writes:
             facts.of(write.element)
     for value in wanted:
         facts.of(value)
     return facts
+
+
+def _within(structure: Structure, outer: Loop) -> list[Loop]:
+    """A loop and those that run within each of its iterations."""
+    return [p for p in structure.loops.values() if p.context[: len(outer.context)] == outer.context]
 
 
 def _in_order(structure: Structure, recurrences: Collection[Recurrence]) -> list[Recurrence]:

@@ -279,6 +279,9 @@ def _passed_down(
             contexts[Value(name, 1)] = (*inside, InBranch(predicate, 1))
             inside = (*inside, InBranch(predicate, 0))
         contexts[Value(name)] = inside
+    for name in order:  # a back edge stands before the body that it comes from
+        if graph.nodes[name].op in ("NextIteration", "RefNextIteration"):
+            contexts[Value(name)] = of(graph.nodes[name].inputs[0])
     return contexts
 
 
