@@ -205,10 +205,10 @@ def test_the_cost_of_an_autoencoder_is_no_output_and_its_decoder_is_stepped(tmp_
     agree(by_steps(model, xs, first)[0], model.run({"x": xs}, first)[0]["y"])
 
 
-def stored_rows():
+def stored_rows(**options):
     """Each row of a batch of two starts from a row of a variable."""
     rows = v1.placeholder(tf.float32, [None, None, D], "x")
-    hidden, _ = rolled(lambda x, h: gru(x, h), rows, [v1.get_variable("kept", [2, H])])
+    hidden, _ = rolled(lambda x, h: gru(x, h), rows, [v1.get_variable("kept", [2, H], **options)])
     tf.identity(tf.tensordot(hidden, v1.get_variable("output", [H, V]), [[2], [0]]), "y")
 
 
@@ -218,3 +218,10 @@ def test_rows_that_the_file_starts_from_are_of_no_other_number(tmp_path):
         model.run({"x": numbers(T, 3, D)})
     of_three = State({"layer0.h": numbers(3, H)})
     assert model.run({"x": numbers(T, 3, D)}, of_three)[0]["y"].shape == (T, 3, V)
+
+
+def test_a_state_in_a_variable_that_is_never_saved_starts_as_the_graph_says(tmp_path):
+    half = v1.constant_initializer(0.5)
+    local = {"collections": [v1.GraphKeys.LOCAL_VARIABLES], "trainable": False, "initializer": half}
+    model = reprise.restore(saved(tmp_path, lambda: stored_rows(**local)))
+    np.testing.assert_array_equal(model.initial_state(3)["layer0.h"], np.full((3, H), 0.5, np.float32))

@@ -328,17 +328,20 @@ def _state_shape(port: StatePort, batch: int, like: Sequence[int] = ()) -> tuple
 
 
 def _own_start(port: StatePort, held: Array, batch: int) -> Array:
-    """The values of the file for `batch` rows.
+    """The values of the file for `batch` rows: its own, or its one row for all where they are the same.
 
     Raises:
-        StateError: The file has values for another number of rows.
+        StateError: The file has different values for another number of rows.
     """
-    rows = held.shape[port.batch_axis] if port.batch_axis is not None and held.ndim == len(port.shape) else 1
-    if rows not in (1, batch):
-        raise StateError(
-            f"state {port.name!r} starts from values that the file holds for {rows} rows, and {batch} were asked for: "
-            f"give {rows} rows, or begin with a reprise.State of {batch} rows"
-        )
+    axis = port.batch_axis if held.ndim == len(port.shape) else None
+    if axis is not None and held.shape[axis] != batch:
+        first = held.take([0], axis)
+        if (held != first).any():
+            raise StateError(
+                f"state {port.name!r} starts from values that the file holds for {held.shape[axis]} rows, and {batch} "
+                f"were asked for: give {held.shape[axis]} rows, or begin with a reprise.State of {batch} rows"
+            )
+        held = first
     return np.broadcast_to(held, _state_shape(port, batch))
 
 

@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from reprise.fold import FOLDABLE, fold
 from reprise.graph import Node, Value
 from reprise.interface import Discovery, axes
 from reprise.interface.axes import Axes
 from reprise.interface.facts import Facts
 from reprise.interface.influence import ancestors
 from reprise.interface.sizes import Dim
+from reprise.interface.structure import Structure
 from reprise.lift.arrays import ARRAYS
 from reprise.lift.block import Block
 from reprise.lift.blockcells import BLOCK_CELLS
@@ -36,7 +38,7 @@ from reprise.lift.pictures import PICTURES
 from reprise.lift.reductions import REDUCTIONS
 from reprise.lift.shaping import SHAPING
 from reprise.lift.slicing import SLICING
-from reprise.tensors import DTYPES, Array, Shape, Tensor
+from reprise.tensors import DTYPES, Array, Shape, Tensor, in_memory
 from reprise.wire import onnx
 
 __all__ = [
@@ -51,6 +53,8 @@ __all__ = [
     "standalone",
     "without_weights",
 ]
+
+_ASSIGNS = frozenset({"Assign", "AssignVariableOp"})
 
 #: Every operator of TensorFlow that has a translation.
 OPERATORS: Mapping[str, Operator] = {
@@ -123,16 +127,41 @@ def _computed_starts(found: Discovery, emitter: Emitter, block: Block) -> list[t
 def first_states(found: Discovery, variable: Variable) -> tuple[onnx.Message, Mapping[str, Array]]:
     """A graph that computes the states a sequence starts from, where the file holds more than zeros.
 
-    Its inputs are the model's (only their shapes matter), its outputs are named as the states.
+    Its inputs are the model's (only their shapes matter), its outputs are named as the states. A variable that is
+    saved nowhere, as local ones are, holds what the graph gives it before the first step.
     """
+
+    def begun(node: Node) -> Tensor | None:
+        return variable(node) or _given(found.structure, node)
+
     fixed = {s.name: s.value for s in found.interface.settings if s.value is not None}
-    emitter, block, inputs = _prepared(found, variable, fixed)
+    emitter, block, inputs = _prepared(found, begun, fixed)
     outputs: list[tuple[str, str, str, Shape]] = [
         (port.name, emitter.name(carried.initial, block), port.dtype, port.shape)
         for port, carried in zip(found.interface.states, found.states, strict=True)
         if port.initial == "file"
     ]
     return assemble(block, inputs, outputs, "first states")
+
+
+def _given(structure: Structure, variable: Node) -> Tensor | None:
+    """The numbers that a graph assigns to a variable, where they are known and always the same."""
+    readers = [structure.graph[name] for name in structure.consumers[variable.name]]
+    values = [n.inputs[1] for n in readers if n.op in _ASSIGNS and n.inputs[0].node == variable.name]
+    known = [a for a in (_numbers(structure, v) for v in values) if a is not None]
+    return in_memory(known[0]) if known and all(np.array_equal(a, known[0]) for a in known) else None
+
+
+def _numbers(structure: Structure, value: Value) -> Array | None:
+    """What `value` is made of constants, or None."""
+    value = structure.origin(value)
+    node = structure.graph.nodes.get(value.node)
+    if node is None or node.op == "Const":
+        return None if node is None else node.attributes["value"].load()
+    inputs = [_numbers(structure, v) for v in node.inputs] if node.op in FOLDABLE else [None]
+    known = [a for a in inputs if a is not None]
+    made = fold(node, known) if len(known) == len(inputs) else None
+    return None if made is None else made[value.index]
 
 
 def _prepared(
