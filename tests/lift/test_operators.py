@@ -49,6 +49,18 @@ def test_the_slope_of_a_leaky_rectifier(alpha):
     check(lambda x: raw.LeakyRelu(features=x, alpha=alpha), normal(9))
 
 
+@pytest.mark.parametrize(("low", "high"), [(-3, 3), (-0.1, 5), (0, 1), (1, 4), (-4, -1)])
+@pytest.mark.parametrize("narrow", [False, True])
+def test_levels_that_stand_for_quantized_numbers(low, high, narrow):
+    x, bounds = normal(5, 4) * 4, [np.float32(low), np.float32(high)]
+    options = {"num_bits": 4, "narrow_range": narrow}
+    check(lambda x: raw.FakeQuantWithMinMaxVars(inputs=x, min=bounds[0], max=bounds[1], **options), x)
+    each = [np.full(4, n, np.float32) * [1, 2, 3, 4] for n in bounds]
+    check(lambda x: raw.FakeQuantWithMinMaxVarsPerChannel(inputs=x, min=each[0], max=each[1], **options), x)
+    if low <= 0 <= high:
+        check(lambda x: raw.FakeQuantWithMinMaxArgs(inputs=x, min=low, max=high, **options), x)
+
+
 PAIRS = "Add AddV2 Sub Mul Div FloorDiv FloorMod Mod Maximum Minimum SquaredDifference"
 COMPARISONS = "Less LessEqual Greater GreaterEqual Equal NotEqual"
 

@@ -157,7 +157,7 @@ def _numbers(structure: Structure, value: Value) -> Array | None:
     value = structure.origin(value)
     node = structure.graph.nodes.get(value.node)
     if node is None or node.op == "Const":
-        return None if node is None else node.attributes["value"].load()
+        return None if node is None else node.tensor("value").load()
     inputs = [_numbers(structure, v) for v in node.inputs] if node.op in FOLDABLE else [None]
     known = [a for a in inputs if a is not None]
     made = fold(node, known) if len(known) == len(inputs) else None

@@ -115,6 +115,21 @@ _EQUAL = (
     "Reciprocal Round"
 )
 
+
+def _fake_quantized(site: Site) -> str:
+    """The nearest of the levels that so many bits have between two bounds, of which zero is one."""
+    x, *bounds = site.inputs()
+    low, high = bounds or (number(site, site.node.number(name, value)) for name, value in (("min", -6), ("max", 6)))
+    first, last = int(site.node.flag("narrow_range")), 2 ** site.node.integer("num_bits", 8) - 1
+    scale = site.one("Div", site.one("Sub", high, low), number(site, last - first))
+    zero = site.one("Sub", number(site, first + 0.5), site.one("Div", low, scale))
+    zero = site.one("Max", site.one("Min", site.one("Floor", zero), number(site, last)), number(site, first))
+    least, most = (site.one("Mul", site.one("Sub", number(site, n), zero), scale) for n in (first, last))
+    above = site.one("Sub", site.one("Max", site.one("Min", x, most), least), least)
+    level = site.one("Floor", site.one("Add", site.one("Div", above, scale), number(site, 0.5)))
+    return site.one("Add", site.one("Mul", level, scale), least)
+
+
 FUNCTIONS: dict[str, Operator] = {
     **{op: Operator(same(op)) for op in _EQUAL.split()},
     "Inv": Operator(same("Reciprocal")),
@@ -124,6 +139,10 @@ FUNCTIONS: dict[str, Operator] = {
     "Log1p": Operator(_log1p),
     "Expm1": Operator(_expm1),
     "Relu6": Operator(_relu6),
+    **dict.fromkeys(
+        ("FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel"),
+        Operator(_fake_quantized),
+    ),
     "Elu": Operator(_elu),
     "Selu": Operator(_selu),
     "Softplus": Operator(_softplus),
