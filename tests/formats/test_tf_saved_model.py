@@ -14,12 +14,13 @@ v1 = tf.compat.v1
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """Folders: one MetaGraph; two; as text; written by TensorFlow 2."""
+    """Folders: one MetaGraph; two; two of which one serves; as text; written by TensorFlow 2."""
     root = tmp_path_factory.mktemp("saved_models")
     (root / "vocab.txt").write_text("b\na\nc\n")
     for name, tags, text in (
         ("one", (["serve"],), False),
         ("two", (["train"], ["train", "gpu"]), False),
+        ("served", (["train"], ["serve", "gpu"]), False),
         ("text", (["serve"],), True),
     ):
         builder = v1.saved_model.Builder(str(root / name))
@@ -61,6 +62,11 @@ def test_several_metagraphs_are_told_apart_by_their_tags(written):
     assert "y1" in formats.read(written / "two", tags=["gpu", "train"]).graph
     with pytest.raises(AmbiguousFormat, match="none of them by exactly serve"):
         formats.read(written / "two", tags=["serve"])
+
+
+def test_of_several_metagraphs_the_one_that_serves_is_meant(written):
+    assert "y1" in formats.read(written / "served").graph
+    assert "y0" in formats.read(written / "served", tags=["train"]).graph
 
 
 def test_a_choice_that_a_format_lacks_is_an_error(written):

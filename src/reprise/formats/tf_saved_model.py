@@ -82,9 +82,11 @@ def read(path: Path, *, tags: Collection[str] | None = None) -> StoredModel:
 
 
 def _chosen(metas: Collection[Any], tags: Collection[str] | None, file: Path) -> Any:
-    """The one MetaGraph that is meant."""
-    for wanted in (frozenset(tags),) if tags is not None else (_SERVE, None):
-        fitting = [m for m in metas if wanted is None or frozenset(m.meta_info_def.tags) == wanted]
+    """The one MetaGraph that is meant: of those with other tags too, the one that serves."""
+    tagged = [(frozenset(m.meta_info_def.tags), m) for m in metas]
+    exact = [m for own, m in tagged if own == (_SERVE if tags is None else frozenset(tags))]
+    serving = [m for own, m in tagged if tags is None and own >= _SERVE]
+    for fitting in (exact, serving, list(metas) if tags is None else []):
         if len(fitting) == 1:
             return fitting[0]
     if not metas:
