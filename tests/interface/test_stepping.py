@@ -23,6 +23,7 @@ KEEP = {
     "filled to its size": lambda h: h * tf.fill(tf.shape(h), 2.0),
     "tiled to its size": lambda h: h + tf.tile(tf.ones([1, 1, H]), [tf.shape(h)[0], tf.shape(h)[1], 1]),
     "divided by the number of rows": lambda h: h / tf.cast(tf.shape(h)[1], tf.float32),
+    "printed": lambda h: v1.Print(h, [tf.shape(h)]),
     "the last step": lambda h: h[-1],
     "the last step, still with time": lambda h: h[-1:],
 }

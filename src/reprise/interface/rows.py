@@ -25,12 +25,15 @@ class Kind(NamedTuple):
 STILL, COUNT, ROWS, END = Kind("still"), Kind("count"), Kind("rows"), Kind("end")
 
 _KEEP_ROWS = ELEMENTWISE | frozenset(
-    "Identity StopGradient PreventGradient CheckNumerics Cast BiasAdd Select SelectV2 OneHot ExpandDims Squeeze "
-    "Transpose Concat ConcatV2 Pack Unpack Split SplitV Sum Mean Max Min Prod All Any ArgMax ArgMin Fill Tile _Results "
+    "Cast BiasAdd Select SelectV2 OneHot ExpandDims Squeeze "
+    "Transpose Concat ConcatV2 Pack Unpack Split SplitV Sum Mean Max Min Prod All Any ArgMax ArgMin Fill Tile "
     "Merge Switch FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 DynamicPartition DynamicStitch "
-    "ParallelDynamicStitch Enter PlaceholderWithDefault ReadVariableOp Snapshot EnsureShape Pad PadV2 MirrorPad".split()
+    "ParallelDynamicStitch PlaceholderWithDefault ReadVariableOp Pad PadV2 MirrorPad".split()
 )
-_PASS = frozenset("Identity StopGradient PreventGradient CheckNumerics Enter _Results Snapshot EnsureShape".split())
+_PASS = frozenset(
+    "Identity StopGradient PreventGradient CheckNumerics CheckNumericsV2 Enter _Results Snapshot EnsureShape Print "
+    "GuaranteeConst".split()
+)
 PARTITIONS = frozenset({"DynamicPartition", "DynamicStitch", "ParallelDynamicStitch"})
 _JOINS = frozenset({"Concat", "ConcatV2"})
 _SLICES = frozenset({"StridedSlice", "Slice"})
