@@ -56,3 +56,19 @@ def test_sentences_turned_around_are_no_steps(tmp_path):
 
     interface = reprise.restore(saved(tmp_path, graph)).interface
     assert not interface.steppable
+
+
+def test_a_code_is_repeated_as_often_as_the_file_says(tmp_path):
+    """Keras' RepeatVector between an encoder and a decoder: no input counts the steps of the decoder."""
+
+    def graph():
+        rows = v1.placeholder(tf.float32, [None, None, D], "x")
+        zeros = tf.zeros([tf.shape(rows)[1], H])
+        _, (code,) = rolled(lambda x, h: gru(x, h, "encoder"), rows, [zeros])
+        made, _ = rolled(lambda x, h: gru(x, h, "decoder"), tf.tile(code[None], [5, 1, 1]), [zeros])
+        tf.tensordot(made, variable("output", H, V), [[2], [0]], name="y")
+
+    model = reprise.restore(saved(tmp_path, graph))
+    xs = np.random.default_rng(0).normal(size=(WORDS, N, D)).astype(np.float32)
+    assert model.run(xs)[0]["y"].shape == (5, N, V)
+    assert not model.interface.steppable

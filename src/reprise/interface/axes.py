@@ -102,7 +102,8 @@ def read(
     states = {c.entering: _batch_axes(facts, c, batch) for r in loops for c in r.states}
     facts = _facts(structure, loops, free, states, wanted, settings)
     times, batch = _times(structure, facts, loops), _batch(facts, loops)
-    facts.sizes.fix_all(but={*times, batch or ""})
+    given = {facts.sizes.base(s) for v in inputs for d in facts.shape(v) or () for s in d.symbols}
+    facts.sizes.fix_all(but={*(times & given), batch or ""})  # what no input counts is as the file says
     return Axes(facts, _times(structure, facts, recurrences), batch)
 
 
