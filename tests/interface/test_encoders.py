@@ -5,9 +5,10 @@ import pytest
 
 import reprise
 from tests.graphs import D, H, N, V, gru, lstm, rolled, saved
-from tests.tensorflow.building import tf, v1, variable
+from tests.tensorflow.building import saved_by_tensorflow, session, tf, v1, variable
 
 SENTENCES, WORDS = 7, 4
+SIZES = {"x": (9, N, D), "memory": (N, 6, H)}
 
 
 def encoded(rows, turned):
@@ -56,6 +57,42 @@ def test_sentences_turned_around_are_no_steps(tmp_path):
 
     interface = reprise.restore(saved(tmp_path, graph)).interface
     assert not interface.steppable
+
+
+def monotonic(x, weights, h, memory):
+    """A step of attention that moves forward over a memory: a loop over its places makes the next weights."""
+    places = tf.shape(memory)[1]
+    chosen = tf.sigmoid(tf.reduce_sum(memory * h[:, None], 2))
+    last, stop = (tf.TensorArray(tf.float32, places).unstack(tf.transpose(v)) for v in (weights, chosen))
+
+    def body(s, passed, made):
+        passed = (1 - stop.read(s)) * passed + last.read(s)
+        return s + 1, passed, made.write(s, passed)
+
+    first = 0, tf.zeros([tf.shape(memory)[0]]), tf.TensorArray(tf.float32, places)
+    _, _, made = v1.while_loop(lambda s, *_: s < places, body, first)
+    weights = chosen * tf.transpose(made.stack())
+    (h,) = gru(tf.concat([x, tf.reduce_sum(memory * weights[:, :, None], 1)], 1), h)
+    return weights, h
+
+
+def test_weights_that_a_loop_within_the_step_makes_of_the_last_ones_are_carried(tmp_path):
+    with session() as opened:
+        x, memory = (v1.placeholder(tf.float32, [None, None, k], n) for n, k in (("x", D), ("memory", H)))
+        rows, places = tf.shape(memory)[0], tf.shape(memory)[1]
+        first = [tf.one_hot(tf.zeros([rows], tf.int32), places), tf.zeros([rows, H])]
+        hidden, _ = rolled(lambda *step: monotonic(*step, memory), x, first)
+        saved_by_tensorflow(opened, tmp_path / "model")
+        fed = {n: np.random.default_rng(0).normal(size=s).astype(np.float32) for n, s in SIZES.items()}
+        truth = opened.run(hidden, {f"{n}:0": array for n, array in fed.items()})
+    model = reprise.restore(tmp_path / "model")
+    assert [s.initial for s in model.interface.states] == ["inputs", "zeros"]
+    (whole,) = model.run(fed)[0].values()
+    np.testing.assert_allclose(whole, truth, rtol=1e-4, atol=1e-5)
+    state = model.initial_state(inputs=fed)
+    for t, row in enumerate(fed["x"]):
+        outputs, state = model.step({"x": row, "memory": fed["memory"]}, state)
+        np.testing.assert_allclose(outputs.popitem()[1], truth[t], rtol=1e-4, atol=1e-5)
 
 
 def test_a_code_is_repeated_as_often_as_the_file_says(tmp_path):

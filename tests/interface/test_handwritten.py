@@ -190,3 +190,24 @@ def test_two_steps_in_an_iteration_are_refused(tmp_path):
 
     with pytest.raises(RepriseError, match="writes rows in another order than that of the iterations"):
         restored(graph, tmp_path, functional=False)
+
+
+def test_a_next_row_that_is_read_only_while_there_is_one_is_left_to_its_branch(tmp_path):
+    with session() as opened:
+        x, lengths = v1.placeholder(tf.float32, [None, None, D], "x"), v1.placeholder(tf.int32, [None], "lengths")
+        read = tf.TensorArray(tf.float32, tf.shape(x)[0], clear_after_read=False).unstack(x)
+
+        def body(t, row, h, over, made):
+            h, over = cell(row, h), tf.add(t, 1) >= lengths
+            row = v1.cond(tf.reduce_all(over), lambda: tf.zeros_like(row), lambda: read.read(tf.add(t, 1)))
+            return t + 1, row, h, over, made.write(t, h)
+
+        made = tf.TensorArray(tf.float32, 0, dynamic_size=True, element_shape=[None, H])
+        first = 0, read.read(0), tf.zeros([tf.shape(x)[1], H]), lengths < 1, made
+        going = lambda t, _, h, over, made: ~tf.reduce_all(over) & (t < 2 * T)  # noqa: E731
+        ys = v1.while_loop(going, body, first)[-1].stack()
+        saved_by_tensorflow(opened, tmp_path / "model")
+        fed = {"x": np.random.default_rng(0).normal(size=(T, N, D)).astype(np.float32), "lengths": np.full(N, T)}
+        truth = opened.run(ys, {f"{name}:0": array for name, array in fed.items()})
+    outputs, _ = reprise.restore(tmp_path / "model").run(fed)
+    np.testing.assert_allclose(outputs.popitem()[1], truth, rtol=1e-4, atol=1e-5)

@@ -146,8 +146,8 @@ def _start(structure: Structure, carried: Carried) -> Initial:
 
 
 def _sized(structure: Structure, axes: Axes, carried: Carried, start: Initial) -> Initial:
-    """Zeros are computed from the inputs where one of these decides how many: a weight for each word of the source."""
-    if start != "zeros" or states.fed_through(structure, carried) or axes.batch_axis(carried.entering) is None:
+    """Numbers are computed from the inputs where one of these decides how many: a weight for each word of the source."""
+    if start == "inputs" or states.fed_through(structure, carried) or axes.batch_axis(carried.entering) is None:
         return start
     return "inputs" if axes.sizes(carried.entering).count(None) > 1 else start
 

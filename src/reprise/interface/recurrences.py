@@ -93,7 +93,7 @@ def recurrence(structure: Structure, loop: Loop) -> Recurrence | None:
     cyclic = _in_cycles({c: [d for d in numeric if soft.mask(c.leaving) & soft.mask(d.entering)] for c in numeric})
     if not cyclic:
         return None
-    reads = tuple(_reads(structure, body))
+    reads = tuple(_reads(structure, loop, body))
     kept = kept_for_the_next(structure, loop, [c for c in numeric if c not in cyclic], reads)
     states = tuple(c for c in numeric if c in (*cyclic, *kept))
     counters = tuple(c for c in loop.carried if c not in states and is_counter(structure, c))
@@ -230,10 +230,11 @@ def _is_fed_back(structure: Structure, carried: Carried) -> bool:
     return False
 
 
-def _reads(structure: Structure, body: list[Node]) -> Iterator[Read]:
+def _reads(structure: Structure, loop: Loop, body: list[Node]) -> Iterator[Read]:
     for node in body:
         stacked = stacked_by(structure, node) if node.op.startswith(_READS) else None
-        if stacked is not None:
+        made_here = stacked is not None and structure.context(stacked)[: len(loop.context)] == loop.context
+        if stacked is not None and not made_here:  # else a loop inside this one reads it
             yield Read(node.name, node.inputs[1], stacked)
 
 

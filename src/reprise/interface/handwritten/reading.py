@@ -42,6 +42,7 @@ def found(structure: Structure, facts: Facts, loop: Loop, counting: Counting, bo
         if node.op.startswith(_READS):
             stacked, index = stacked_by(structure, node), counting.of(node.inputs[1])
             plain = counting.is_number(node.inputs[1]) or structure.plain(node.inputs[1]) in ahead
+            plain = plain or structure.context(Value(node.name)) != loop.context  # in a branch: there may be no row
             if stacked is not None and index is not None and index.each and not plain:
                 yield Taken(node, stacked, 0, index, keeps=False)
         elif node.op in _CUTS:
