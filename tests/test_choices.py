@@ -90,6 +90,9 @@ def test_settings_that_the_model_lacks_or_that_are_of_another_kind_are_refused(s
         reprise.restore(steered, settings={"turned": 0.5})
     with pytest.raises(CallError, match=r"settings: 'factor' is of type float32, and 'high' was given"):
         reprise.restore(steered, settings={"factor": "high"})
+    for value in ("high", [1.0, 2.0], None):
+        with pytest.raises(CallError, match=r"settings: 'factor' is of type float32, and .* was given"):
+            reprise.restore(steered).run({"x": np.zeros((1, 1, 2), np.float32)}, settings={"factor": value})
 
 
 def test_a_format_is_chosen_by_a_part_of_its_name(steered):

@@ -13,6 +13,7 @@ from reprise import sampling
 from reprise.errors import CallError, StateError
 from reprise.formats import StoredModel
 from reprise.interface import Interface, Port, StatePort
+from reprise.interface.choices import setting_value
 from reprise.lift import STATE_FIRST, STATE_IN, STATE_OUT, Lifted, part
 from reprise.runtime import THREADS, Engine
 from reprise.state import State
@@ -219,14 +220,16 @@ class RecurrentModel:
             inputs = {variable[0].name: np.asarray(inputs)}
             if not settings:
                 return inputs, {}
-        known = {s.name for s in self.interface.settings}
+        known = {s.name: s for s in self.interface.settings}
         unknown = [n for n in (*inputs, *(settings or ())) if n not in known and n not in names]
         if unknown:
             raise CallError(
                 f"{unknown[0]!r} is not an input or setting of the model; it has {', '.join([*names, *sorted(known)])}"
             )
         chosen = {**{k: v for k, v in inputs.items() if k in known}, **(settings or {})}
-        return {k: v for k, v in inputs.items() if k in names}, {k: np.asarray(v).item() for k, v in chosen.items()}
+        return {k: v for k, v in inputs.items() if k in names}, {
+            k: setting_value(known[k], v) for k, v in chosen.items()
+        }
 
     def _checked(self, given: Mapping[str, Array], needed: Container[str]) -> tuple[dict[str, Array], int]:
         """The inputs `needed` as a graph takes them, and how many rows they have."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from reprise.errors import CallError
 from reprise.graph import Value
 from reprise.interface.ports import Setting
@@ -18,7 +20,7 @@ class Choices:
     """Names of tensors and scopes that decide.
 
     Attributes:
-        inputs: Tensor names that are the inputs.
+        inputs: Tensor names that are the inputs, whatever the graph computes them from.
         outputs: Tensor names that are the outputs.
         states: Tensor names (entering or leaving) of the loop variables that are the states.
         scope: A name scope that holds the wanted model.
@@ -81,13 +83,24 @@ def with_chosen_settings(found: tuple[Setting, ...], choices: Choices) -> tuple[
     for name in choices.settings:
         if name not in known:
             raise CallError(f"settings: {name!r} is none of the model's; it has {', '.join(sorted(known)) or 'none'}")
-    return tuple(_chosen(s, choices.settings[s.name]) if s.name in choices.settings else s for s in found)
+    return tuple(
+        replace(s, value=setting_value(s, choices.settings[s.name]), why="chosen by the caller")
+        if s.name in choices.settings
+        else s
+        for s in found
+    )
 
 
-def _chosen(setting: Setting, value: Any) -> Setting:
+def setting_value(setting: Setting, given: Any) -> float | int | bool:
+    """What a caller gives for a setting, as a number of its kind.
+
+    Raises:
+        CallError: It is not one number of this kind.
+    """
+    array, flag = np.asarray(given), setting.dtype == "bool"
     whole = not setting.dtype.startswith(("float", "bfloat"))
-    flag = setting.dtype == "bool"
-    if isinstance(value, str) or (flag and value not in (0, 1)) or (whole and value != int(value)):
-        raise CallError(f"settings: {setting.name!r} is of type {setting.dtype}, and {value!r} was given")
+    number = array.item() if array.size == 1 and array.dtype.kind in "fiub" else None
+    if number is None or (flag and number not in (0, 1)) or (whole and number % 1 != 0):
+        raise CallError(f"settings: {setting.name!r} is of type {setting.dtype}, and {given!r} was given")
     kind = bool if flag else int if whole else float
-    return replace(setting, value=kind(value), why="chosen by the caller")
+    return kind(number)

@@ -188,18 +188,16 @@ def _weights(
     h: Slot, sums: Mapping[str, Affine], peephole: Mapping[str, Array], inner_bias: Array | None = None
 ) -> tuple[tuple[Value, ...], Weights] | None:
     """The factors of the input, and the weights by gate; None where a sum has other terms than a cell's."""
-    widths: dict[Value, int] = {}
-    hidden = 0
-    for each in sums.values():
-        for factor, matrix in each.products.items():
-            widths[factor] = len(matrix)
-            hidden = matrix.shape[1]
+    matrices = [(factor, matrix) for each in sums.values() for factor, matrix in each.products.items()]
+    widths = {factor: len(matrix) for factor, matrix in matrices}
+    hidden = matrices[-1][1].shape[1] if matrices else 0
     recurrent = {g: s.products.get(h.entering, np.zeros((hidden, hidden), np.float32)) for g, s in sums.items()}
     factors = tuple(f for f in widths if f != h.entering)
     if (
         not factors
         or any(s.rest for s in sums.values())
-        or any(r.shape != (hidden, hidden) for r in recurrent.values())
+        or any(matrix.shape != (widths[factor], hidden) for factor, matrix in matrices)
+        or widths.get(h.entering, hidden) != hidden
     ):
         return None
     kernel = {}
