@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reprise.errors import AmbiguousInterface, CallError, NoRecurrence
-from reprise.graph import Graph, Value
+from reprise.graph import VARIABLES, Graph, Value
 from reprise.interface import outputs, paths, recurrences, settings
 from reprise.interface.choices import Choices, named
 from reprise.interface.describe import Discovery, describe
@@ -18,7 +18,6 @@ from reprise.interface.recurrences import Recurrence
 from reprise.interface.structure import Structure, analyse
 
 _PRODUCTS = frozenset("MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3".split())
-_VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
 
 
 def discover(graph: Graph, choices: Choices | None = None) -> Discovery:
@@ -214,4 +213,4 @@ def _is_within(structure: Structure, one: _Group, other: _Group) -> bool:
 
 
 def _weights(structure: Structure, group: _Group) -> set[str]:
-    return {n for n in _behind(structure, group) if structure.graph[n].op in _VARIABLES}
+    return {n for n in _behind(structure, group) if structure.graph[n].op in VARIABLES}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reprise.errors import CallError
-from reprise.graph import Graph, Node, ShapeAttribute, Value
+from reprise.graph import VARIABLES, Graph, Node, ShapeAttribute, Value
 from reprise.interface import types
 from reprise.interface.choices import named
 from reprise.interface.facts import Dims, Facts
@@ -30,7 +30,6 @@ _ARITHMETIC = frozenset(
 _CUTS = {"StridedSlice": 1, "Slice": 1, "Gather": 1, "GatherV2": 1}
 #: What a corpus is not computed from.
 _MOVING = ("Placeholder", "Queue", "Iterator", "Reader", "Random", "Multinomial", "Parse", "TensorArray", "Merge")
-_VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +169,7 @@ def _is_cut_at(structure: Structure, facts: Facts, node: Node, places: set[str])
 def _is_fixed(structure: Structure, value: Value) -> bool:
     """Whether `value` is always the same: made of constants, or of variables that hold whole numbers."""
     behind = [structure.graph[n] for n in ancestors(structure, [value])]
-    learned = any(n.op in _VARIABLES for n in behind) and not _is_whole_number(structure, value)
+    learned = any(n.op in VARIABLES for n in behind) and not _is_whole_number(structure, value)
     return not learned and not any(n.op.startswith(_MOVING) for n in behind)
 
 

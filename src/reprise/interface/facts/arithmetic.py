@@ -144,7 +144,7 @@ ARITHMETIC: dict[str, Rule] = {
     "BiasAdd": _bias_add,
     **dict.fromkeys(("Sum", "Mean", "Max", "Min", "Prod", "All", "Any"), _reduce),
     **dict.fromkeys(("ArgMax", "ArgMin"), _arg_reduce),
-    **dict.fromkeys(("LSTMBlockCell", "GRUBlockCell", "GRUBlockCellV2"), _block_cell),
+    **dict.fromkeys(("LSTMBlockCell", "GRUBlockCell"), _block_cell),
     **dict.fromkeys(("BlockLSTM", "BlockLSTMV2"), _block_lstm),
     **dict.fromkeys(("CudnnRNN", "CudnnRNNV2", "CudnnRNNV3"), _cudnn),
 }

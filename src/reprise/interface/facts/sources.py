@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reprise.graph import Node, ShapeAttribute, Value
+from reprise.graph import VARIABLES, Node, ShapeAttribute, Value
 from reprise.interface.facts.inference import SMALL, UNKNOWN, Dims, Fact, Inference, Rule
 from reprise.interface.sizes import Dim, dim, product
 from reprise.tensors import Tensor
@@ -104,7 +104,7 @@ def _draws(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
 SOURCES: dict[str, Rule] = {
     "Const": _const,
     **dict.fromkeys(("Placeholder", "PlaceholderV2"), _placeholder),
-    **dict.fromkeys(("Variable", "VariableV2", "VarHandleOp"), _variable),
+    **dict.fromkeys(VARIABLES, _variable),
     **dict.fromkeys(("Shape", "ShapeN", "VariableShape"), _shape_op),
     "Rank": _rank,
     "Size": _size,

@@ -26,7 +26,7 @@ _CLIPS = ("Minimum", "Maximum", "ClipByValue")
 _PRODUCTS = ("MatMul", "BatchMatMul", "BatchMatMulV2")
 #: Operators that make the row of a step of this step's number or id alone.
 _ROW_BY_ROW = ("Gather", "GatherV2", "ResourceGather", "OneHot", "Cast", "Identity")
-_BLOCKS = {"LSTMBlockCell": ((1, 1), (2, 6)), "GRUBlockCell": ((1, 3),), "GRUBlockCellV2": ((1, 3),)}
+_BLOCKS = {"LSTMBlockCell": ((1, 1), (2, 6)), "GRUBlockCell": ((1, 3),)}
 
 
 @dataclass(frozen=True, slots=True)

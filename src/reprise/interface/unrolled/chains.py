@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from reprise.graph import Graph, Node, Value
+from reprise.graph import VARIABLES, Graph, Node, Value
 from reprise.interface.structure import InLoop, Structure
 from reprise.tensors import Tensor
 
 _READERS = frozenset(
     "MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 SparseMatMul Einsum Conv2D LSTMBlockCell GRUBlockCell "
-    "GRUBlockCellV2 BiasAdd Mul Add AddV2".split()
+    "BiasAdd Mul Add AddV2".split()
 )
-_VARIABLES = frozenset("Variable VariableV2 VarHandleOp".split())
 _PASS = frozenset("Identity ReadVariableOp Switch RefSwitch StopGradient".split())
 _FLOATS = frozenset("float32 float64 float16 bfloat16".split())
 _SEEDS = frozenset(("seed", "seed2"))
@@ -77,7 +76,7 @@ def weight_of(graph: Graph, value: Value) -> str | None:
         node = graph.nodes.get(node.inputs[0].node)
     if node is None:
         return None
-    if node.op in _VARIABLES:
+    if node.op in VARIABLES:
         return node.name
     content = node.attributes.get("value") if node.op == "Const" else None
     frozen = isinstance(content, Tensor) and content.dtype in _FLOATS and len(content.shape) > 0 and content.size > 1
