@@ -86,6 +86,8 @@ OTHERS = {
     "ZerosLike": lambda: (tf.zeros_like(A), tf.ones_like(A)),
     "Transpose": lambda: (tf.transpose(CUBE, [1, 2, 0]), tf.transpose(CUBE)),
     "Tile": lambda: tf.tile(A, [2]),
+    "Pad": lambda: (tf.pad(A, [[1, 2]]), tf.pad(CUBE, np.array([[0, 1], [0, 0], [2, 0]], np.int32))),
+    "PadV2": lambda: tf.pad(A, [[0, 3]], constant_values=2),
     "ReverseV2": lambda: (tf.reverse(CUBE, [-1, 0]), tf.reverse(CUBE, np.array([], np.int32))),
     "Slice": lambda: (tf.slice(A, [1], [2]), tf.slice(A, [1], [-1]), tf.slice(CUBE, [1, 0, 2], [2, -1, 1])),
     "Gather": lambda: tf.gather(A, [4, 0]),
@@ -109,6 +111,7 @@ def test_other_operators(op):
         ("Range", [np.array(0), np.array(5), np.array(0)]),
         ("StridedSlice", [A, np.array([9]), np.array([10]), np.array([1])]),
         ("Tile", [A, np.array([10**9])]),
+        ("Pad", [A, np.array([[0, 10**9]])]),
         ("DynamicStitch", [np.array([10**9]), np.array([1])]),
     ],
 )

@@ -163,6 +163,12 @@ def _expand(node: Node, inputs: list[Array]) -> Array:
     return np.expand_dims(inputs[0], int(inputs[1].item()))
 
 
+def _pad(node: Node, inputs: list[Array]) -> Array:
+    values, borders = inputs[0], inputs[1]
+    _small(values.shape + borders.sum(axis=1))
+    return np.pad(values, borders, constant_values=inputs[2].item() if len(inputs) > 2 else 0)
+
+
 FOLDABLE: dict[str, Callable[[Node, list[Array]], Any]] = {
     **dict.fromkeys(("Add", "AddV2"), _binary(np.add)),
     "Sub": _binary(np.subtract),
@@ -211,5 +217,6 @@ FOLDABLE: dict[str, Callable[[Node, list[Array]], Any]] = {
     "OnesLike": _unary(np.ones_like),
     "Transpose": lambda node, inputs: np.transpose(inputs[0], [int(i) for i in inputs[1]]),
     "Tile": lambda node, inputs: np.tile(inputs[0], _small(inputs[1])),
+    **dict.fromkeys(("Pad", "PadV2"), _pad),
     "ReverseV2": lambda node, inputs: np.flip(inputs[0], tuple(int(a) for a in inputs[1])),
 }

@@ -71,6 +71,16 @@ def test_what_is_known_of_a_shape_is_true_for_the_sizes_of_the_file(have, free, 
     assert all(known in (None, size) for known, size in zip(nominal, real, strict=True))
 
 
+def test_a_size_that_is_reshaped_to_a_row_may_be_joined_with_others():
+    b = Builder()
+    x = b.placeholder("x", None, H)
+    count = b("Size", b("Slice", x, b.const([0, 0]), b.const([-1, 1]), T="float32"), out_type="int32")
+    shape = b.concat(b("Reshape", count, b.const([1]), T="int32"), b.const([2]), axis=0)
+    facts = Facts(analyse(b.graph()))
+    facts.give(Value("x"), facts.symbols("x", (None, H), (0,)))
+    assert [str(n) for n in facts.of(shape).content] == ["x.0", "2"]
+
+
 def test_a_weight_fixes_what_it_touches():
     b = Builder()
     x = b.placeholder("x", 3, H)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import reprise
-from tests.graphs import D, H, N, T, V, lstm, rolled, saved
+from tests.graphs import D, H, N, T, V, interface_of, lstm, rolled, saved
 from tests.tensorflow.building import tf, v1, variable
 
 # What a program does with the hidden states [T, N, H] before its last product.
@@ -177,3 +177,20 @@ def test_a_body_that_computes_with_the_number_of_steps(tmp_path):
     for interface in (divided, halves):
         assert interface.why_not == "loop 'while/while_context' computes with the number of steps"
     assert ended.steppable
+
+
+def test_a_search_for_the_best_sequences_is_told_as_such():
+    def graph():
+        table, code = variable("table", V, H), v1.placeholder(tf.float32, [None, H], "code")
+
+        def body(t, h, made):
+            _, best = tf.math.top_k(tf.matmul(h, table, transpose_b=True), 2)
+            h = tf.tanh(h + tf.reduce_sum(tf.gather(table, best), 1))
+            return t + 1, h, made.write(t, h)
+
+        first = 0, tf.tanh(code), tf.TensorArray(tf.float32, T)
+        tf.tensordot(v1.while_loop(lambda t, *_: t < T, body, first)[-1].stack(), table, [[2], [1]], name="y")
+
+    found = interface_of(graph)
+    assert not found.steppable
+    assert "searches: each step goes on with the best candidates of the last (while/TopKV2)" in found.why_not

@@ -146,7 +146,7 @@ def _start(structure: Structure, carried: Carried) -> Initial:
 
 
 def _sized(structure: Structure, axes: Axes, carried: Carried, start: Initial) -> Initial:
-    """Numbers are computed from the inputs where one of these decides how many: a weight for each word of the source."""
+    """Numbers come from the inputs where one of these decides how many: a weight for each word of the source."""
     if start == "inputs" or states.fed_through(structure, carried) or axes.batch_axis(carried.entering) is None:
         return start
     return "inputs" if axes.sizes(carried.entering).count(None) > 1 else start

@@ -15,7 +15,7 @@ from reprise.interface import memory, places
 from reprise.interface.axes import Axes
 from reprise.interface.encoders import still
 from reprise.interface.facts import ELEMENTWISE
-from reprise.interface.influence import ORDERINGS, SHAPE_ONLY, Influence, ancestors
+from reprise.interface.influence import ORDERINGS, RANKING, SHAPE_ONLY, Influence, ancestors
 from reprise.interface.recurrences import Recurrence
 from reprise.interface.rows import COUNT, END, PARTITIONS, ROWS, STILL, Kind, of_rows
 from reprise.interface.sizes import Dim
@@ -47,7 +47,7 @@ def obstacle(
     """Why the model cannot be stepped, or an empty string where it can; `before` are loops that run before steps."""
     if not any(axes.time_axis(v) is not None for v in inputs):
         made = "no input has an axis of time: the graph makes the sequence itself from what it is given"
-        return "" if _is_one_step(axes, used) else made
+        return "" if _is_one_step(axes, used) else _searching(structure, used) or made
     kinds = _kinds(structure, used, before, axes, inputs, outputs)
     for recurrence in used:
         why = memory.obstacle(structure, recurrence, outputs)
@@ -69,6 +69,20 @@ def _rows_of_a_step(axes: Axes, value: Value) -> int:
     """How many rows along its axis of time a value has for each step of the sequence."""
     axis = axes.time_axis(value)
     return 1 if axis is None else (axes.facts.shape(value) or ())[axis].scale
+
+
+def _searching(structure: Structure, used: tuple[Recurrence, ...]) -> str:
+    """The words for loops that go on with the best of several candidates, as a search by beams does; else none."""
+    for recurrence in used:
+        body = memory.body(structure, recurrence)
+        ranking = next((n.name for n in body if n.op in RANKING), None)
+        if ranking is not None:
+            return (
+                f"loop {recurrence.loop.name!r} searches: each step goes on with the best candidates of the last "
+                f"({ranking}), and no input gives the symbols. Run it whole; to step the decoder, save a graph in "
+                "which it reads symbols, as for training"
+            )
+    return ""
 
 
 def _is_one_step(axes: Axes, used: tuple[Recurrence, ...]) -> bool:

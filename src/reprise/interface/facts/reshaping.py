@@ -18,7 +18,9 @@ def _reshape(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     return [
         Fact(
             regroup(facts, node, [facts.sizes.resolve(d) for d in inputs[0].shape], wanted),
-            content if content is not None and len(wanted) <= 1 and content.ndim <= 1 else None,
+            content.reshape((-1,) * len(wanted))
+            if content is not None and max(len(wanted), content.ndim) <= 1
+            else None,
         )
     ]
 
