@@ -264,3 +264,18 @@ def test_states_that_each_written_step_compares_with_a_target_are_the_output():
     assert [p.tensor for p in found.inputs] == ["source0:0", "x0:0"]
     assert [(p.role, p.time_axis) for p in found.outputs] == [("hidden", 0)]
     assert found.steppable
+
+
+def test_a_sequence_taken_apart_for_steps_written_out_is_no_output_of_the_layer_below():
+    def graph():
+        hidden, _ = rolled(gru_of("below"), v1.placeholder(tf.float32, [4, None, D], "x"), [tf.zeros([2, H])])
+        above = tf.zeros([2, H])
+        for row in tf.unstack(hidden, 4):
+            (above,) = gru(row, above, "above")
+        tf.identity(above, "y")
+
+    assert [p.tensor for p in interface_of(graph).outputs] == ["y:0"]
+
+
+def gru_of(name):
+    return lambda x, h: gru(x, h, name)

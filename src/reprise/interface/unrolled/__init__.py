@@ -55,7 +55,9 @@ def roll(graph: Graph) -> Rolled:
     nodes = dict(graph.nodes)
     idle = {plan.frame: rewrite(view, plan, nodes) for plan in plans}
     _sweep(nodes, set().union(*idle.values()))
-    for name in (n for p in plans if p.is_read for n in idle[p.frame] if n in nodes):
+    left = {n for p in plans if p.is_read for n in idle[p.frame] if n in nodes}
+    steps = {name for plan in plans for images in plan.steps.images for name in images.values()}
+    for name in left | (_no_longer_read(graph, nodes) - steps):
         nodes[name] = replace(nodes[name], attributes={**nodes[name].attributes, REPLACED: True})
     return Rolled(Graph(nodes, graph.functions), tuple(_note(p) for p in plans), {p.frame: p.count for p in plans})
 
@@ -69,6 +71,12 @@ def _sweep(nodes: dict[str, Node], idle: set[str]) -> None:
             readers[name] -= 1
             if not readers[name] and name in idle:
                 pending.append(name)
+
+
+def _no_longer_read(before: Graph, nodes: dict[str, Node]) -> set[str]:
+    """What only the steps read that a frame now stands in for, such as a sequence taken apart."""
+    was_read = set().union(*(_above(n) for n in before))
+    return (was_read & set(nodes)) - set().union(*(_above(n) for n in nodes.values()))
 
 
 def _above(node: Node) -> set[str]:

@@ -37,11 +37,12 @@ class _Writer:
     def __init__(self, view: View, plan: Plan, nodes: dict[str, Node]) -> None:
         self.view, self.plan, self.nodes = view, plan, nodes
         self._renamed: dict[str, str] = {}
+        self._firsts: set[str] = set()
 
     def idle(self) -> set[str]:
-        """The nodes of the steps, those aside whose names now mean something else."""
+        """The nodes of the steps, those aside whose names now mean something else, and first rows made for them."""
         steps = {name for images in self.plan.steps.images for name in images.values()}
-        return (steps - set(self._renamed)) | set(self._renamed.values())
+        return (steps - set(self._renamed)) | set(self._renamed.values()) | self._firsts
 
     def loop(self, names: set[str], states: tuple[State, ...]) -> list[Value]:
         """Writes the frame; gives the last value of every state."""
@@ -148,6 +149,7 @@ class _Writer:
         begin, end = self._numbers(f"{scope}/begin", [0]), self._numbers(f"{scope}/end", [1])
         inputs = (stacked, begin, end, end)
         taken = self._make(f"{scope}/first", "StridedSlice", inputs, shrink_axis_mask=1, T=dtype)
+        self._firsts.add(taken.node)
         for name, _ in self.view.readers.get(row.first, ()):
             node = self.nodes[name]
             moved = tuple(taken if v == row.first else v for v in node.inputs)
