@@ -8,15 +8,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Dim:
-    """`scale` × the product of `symbols`; a known size has no symbols."""
+    """`scale` × the product of `symbols`; a known size has no symbols.
+
+    `factors` are both in their row-major order, where the size came of flattening axes: `6·N` and `N·6` are the same
+    size, taken apart in different ways.
+    """
 
     scale: int
     symbols: tuple[str, ...] = ()
+    factors: tuple[int | str, ...] = field(default=(), compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.factors:
+            object.__setattr__(self, "factors", (*self.symbols, self.scale))
 
     @property
     def known(self) -> bool:
@@ -25,7 +34,8 @@ class Dim:
 
     def __mul__(self, other: Dim | int) -> Dim:
         other = dim(other)
-        return Dim(self.scale * other.scale, self.symbols + other.symbols)
+        factors = tuple(f for f in (*self.factors, *other.factors) if f != 1)
+        return Dim(self.scale * other.scale, self.symbols + other.symbols, factors)
 
     __rmul__ = __mul__
 
@@ -118,7 +128,7 @@ class Equalities:
         """`size` in terms of the representatives of its symbols."""
         if size.known:
             return size
-        return product([Dim(size.scale), *(self._root(s) for s in size.symbols)])
+        return product(self._root(f) if isinstance(f, str) else f for f in size.factors)
 
     def _root(self, name: str) -> Dim:
         parent = self._parent.get(name)

@@ -33,7 +33,7 @@ def regroup(facts: Inference, node: Node, have: list[Dim], wanted: list[Dim]) ->
     wanted = [facts.sizes.resolve(d) for d in wanted]
     factors: list[Dim] = []
     for size in have:
-        factors += [Dim(1, (s,)) for s in size.symbols] + ([Dim(size.scale)] if size.scale != 1 else [])
+        factors += [Dim(1, (f,)) if isinstance(f, str) else Dim(f) for f in size.factors if f != 1]
     front, back = _equal_ends(factors, wanted)
     if len(wanted) == 1:
         return (*front, product(factors), *back)
