@@ -53,12 +53,17 @@ def time_major(x, n, t):
 BEFORE = {
     "flat": ("NT", flat),
     "time-major": ("NT", time_major),
+    "rows as a number beside steps that are read": (
+        "NT",
+        lambda x, n, t: tf.transpose(tf.reshape(tf.transpose(x * 2.0, [0, 2, 1]), [n, D, tf.shape(x)[1]]), [0, 2, 1]),
+    ),
     "repeated": ("NT", lambda x, n, t: x + tf.tile(variable("one", 1, 1, D), [n, t, 1])),
     "the mean of the rows": ("NT", lambda x, n, t: x - tf.reduce_mean(x, 0, keepdims=True)),
     "the first row": ("NT", lambda x, n, t: x + x[:1]),
     "frames": ("NT", lambda x, n, t: tf.reshape(tf.nn.relu(tf.reshape(x, [n * t, 2, 2, 1])), [n, t, D])),
     "one late": ("T", lambda x, n, t: tf.concat([tf.zeros([n, 1, D]), x[:, :-1]], 1)),
     "places": ("N", lambda x, n, t: x + tf.cast(tf.range(t), tf.float32)[None, :, None]),
+    "places, time-major": ("N", lambda x, n, t: time_major(x + tf.cast(tf.range(t), tf.float32)[None, :, None], n, t)),
     "rows in another order": ("T", lambda x, n, t: tf.gather(x, list(range(n))[::-1])),
     "steps in another order": ("N", lambda x, n, t: tf.gather(x, list(range(t))[::-1], axis=1)),
     "turned around by lengths": ("", lambda x, n, t: tf.reverse_sequence(x, [t] * n, seq_axis=1)),

@@ -279,3 +279,13 @@ def test_a_sequence_taken_apart_for_steps_written_out_is_no_output_of_the_layer_
 
 def gru_of(name):
     return lambda x, h: gru(x, h, name)
+
+
+def test_ones_in_the_model_itself_begin_no_gradient():
+    def graph():
+        rows, targets = v1.placeholder(tf.float32, [None, None, D], "x"), v1.placeholder(tf.int32, [None], "targets")
+        hidden, _ = rolled(lstm, rows, [tf.zeros([tf.shape(rows)[1], H])] * 2)
+        short = tf.clip_by_norm(hidden, 1.0, axes=[2])  # where the norm is zero it divides by ones
+        measured(tf.identity(dense("output", tf.reshape(short, [-1, H]), V), "logits"), targets)
+
+    assert [p.tensor for p in interface_of(graph).outputs] == ["logits:0"]

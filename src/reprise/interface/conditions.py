@@ -11,8 +11,8 @@ from collections.abc import Collection
 import numpy as np
 
 from reprise.graph import Node, Value
-from reprise.interface.gradients import downstream, ones
-from reprise.interface.influence import Influence, ancestors
+from reprise.interface.gradients import before, downstream, ones
+from reprise.interface.influence import Influence
 from reprise.interface.structure import Structure
 from reprise.tensors import Tensor
 
@@ -29,7 +29,7 @@ def conditions(
     `reached` tells what the recurrences make, `from_sources` what the sources do; `losses` are nodes where a loss
     begins. What depends on a loss or on the beginning of a gradient is no layer of the model.
     """
-    trained = downstream(structure, {*losses, *(ones(structure) - ancestors(structure, reached.seeds))})
+    trained = downstream(structure, {*losses, *(ones(structure) - before(structure, reached.seeds, losses))})
     mask = 0
     for node in structure.graph:
         if node.op in _LAYERS and node.name not in trained and not structure.context(Value(node.name)):

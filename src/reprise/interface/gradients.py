@@ -20,6 +20,15 @@ def downstream(structure: Structure, names: Collection[str]) -> set[str]:
     return found
 
 
+def before(structure: Structure, computed: Collection[Value], losses: Collection[str]) -> set[str]:
+    """Names of what `computed` is made of, and what the nodes where a loss begins look at: no gradient is among it.
+
+    `L2Loss` aside, by which gradients are clipped.
+    """
+    compared = [v for name in losses if structure.graph[name].op != "L2Loss" for v in structure.graph[name].inputs]
+    return ancestors(structure, [*computed, *compared])
+
+
 def ones(structure: Structure) -> set[str]:
     """Names of `Fill(…, 1)`: every gradient begins with one, dL/dL."""
     return {n.name for n in structure.graph if n.op == "Fill" and _is_one(structure, n.inputs[1])}

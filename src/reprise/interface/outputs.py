@@ -15,7 +15,7 @@ from reprise.graph import Node, Value
 from reprise.interface.conditions import conditions
 from reprise.interface.facts import Facts
 from reprise.interface.frame import REPLACED
-from reprise.interface.gradients import downstream, ones_that_are_applied
+from reprise.interface.gradients import before, downstream, ones_that_are_applied
 from reprise.interface.influence import DISCRETE, RANKING, Influence, ancestors
 from reprise.interface.noise import Noise
 from reprise.interface.recurrences import Recurrence, grows
@@ -187,9 +187,7 @@ class _Kinds:
         self._recurrent = {n.name for n in structure.graph if reached.mask(Value(n.name))}
         self.candidates = {name for name in self._recurrent - self._foreign if _may_be_output(structure, name)}
         self._remove_losses()
-        self._before = ancestors(
-            structure, [*reached.seeds, *(v for name in lost for v in structure.graph[name].inputs)]
-        )
+        self._before = before(structure, reached.seeds, self._losses)
         self._after_loss = self._gradients()
         self.candidates -= self._after_loss
         self.joined = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reprise.interface.sizes import Dim
+from reprise.interface.sizes import Dim, dim
 from reprise.lift.block import onnx_type
 from reprise.lift.emitter import Operator, Site
 from reprise.lift.lookups import LOOKUPS
@@ -43,7 +43,10 @@ def _free_target(site: Site) -> str | None:
     free = [i for i, d in enumerate(shape) if not d.known]
     if len(free) <= 1 and all(d.known or d.symbols for d in shape):
         return site.block.ints(*(d.scale if d.known else -1 for d in shape))
-    return None if site.known(1) is None else _composed_target(site, shape)
+    content = site.emitter.facts.of(site.node.inputs[1]).content
+    given = () if content is None else [dim(size) for size in content.flat]
+    baked = any(size.known and size != Dim(-1) for size, d in zip(given, shape, strict=False) if not d.known)
+    return _composed_target(site, shape) if baked else None
 
 
 def _composed_target(site: Site, shape: tuple[Dim, ...]) -> str:
