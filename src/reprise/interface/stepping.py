@@ -8,7 +8,7 @@ the obstacle. An operator that is not known to keep rows apart mixes them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from reprise.graph import Node, Value
 from reprise.interface import memory, places
@@ -19,7 +19,7 @@ from reprise.interface.influence import ORDERINGS, RANKING, SHAPE_ONLY, Influenc
 from reprise.interface.recurrences import Recurrence
 from reprise.interface.rows import COUNT, END, PARTITIONS, ROWS, STILL, Kind, of_rows
 from reprise.interface.sizes import Dim
-from reprise.interface.structure import Carried, InBranch, InLoop, Structure
+from reprise.interface.structure import InBranch, InLoop, Structure
 
 #: Operators whose results are made of the numbers of one operand; the others say how large, where, along which axis.
 _NUMBERS = {
@@ -100,21 +100,35 @@ def _kinds(
     outputs: Sequence[Value],
 ) -> dict[str, Kind]:
     kinds = {v.node: ROWS if axes.time_axis(v) is not None else STILL for v in inputs}
-    by_exit = {c.final.node: (r, c) for r in used for c in r.loop.carried if c.final is not None}
-    whole = {c.final.node: r for r in before for c in r.loop.carried if c.final is not None}
+    loops = {c.final.node: r for r in (*used, *before) for c in r.loop.carried if c.final is not None}
     results = [*outputs, *(c.final for r in used for c in r.states if c.final is not None)]
     wanted = ancestors(structure, results)
     wanted |= ancestors(structure, [v for n in wanted for v in _deciding(structure, structure.graph[n])])
-    for name in structure.order:
-        if name not in wanted or name in kinds or _is_in_a_loop(structure, name):
-            continue
-        if name in by_exit:
-            kinds[name] = _after_loop(structure, axes, kinds, *by_exit[name])
-        elif name in whole:
-            kinds[name] = _to_its_end(structure, axes, kinds, whole[name])
-        else:
-            kinds[name] = _of_node(structure, axes, structure.graph[name], kinds)
+    pending = [n for n in structure.order if n in wanted and n not in kinds and not _is_in_a_loop(structure, n)]
+    while pending:  # once more for each loop that is read by the next
+        unsettled = set(pending)
+        for name in pending:
+            if not any(v.node in unsettled for v in _needed(structure, name, loops)):
+                recurrence = loops.get(name)
+                if recurrence is None:
+                    kinds[name] = _of_node(structure, axes, structure.graph[name], kinds)
+                elif name not in kinds:
+                    kinds |= _after(structure, axes, kinds, recurrence, whole=recurrence in before)
+                unsettled.discard(name)
+        if len(unsettled) == len(pending):
+            return kinds | {name: Kind("mixed", f"{name!r} is computed from itself") for name in pending}
+        pending = [name for name in pending if name in unsettled]
     return kinds
+
+
+def _needed(structure: Structure, name: str, loops: Mapping[str, Recurrence]) -> list[Value]:
+    """What has to be known before a node: of what a loop leaves, all that comes into the loop."""
+    recurrence = loops.get(name)
+    if recurrence is None:
+        node = structure.graph[name]
+        return [*(structure.result(v) for v in node.inputs), *_deciding(structure, node)]
+    entering = [c.initial for c in recurrence.loop.carried]
+    return [*entering, *still(structure, recurrence).values(), *(r.stacked for r in recurrence.reads)]
 
 
 def _deciding(structure: Structure, node: Node) -> list[Value]:
@@ -128,10 +142,19 @@ def _is_in_a_loop(structure: Structure, name: str) -> bool:
     return any(isinstance(e, InLoop) for e in structure.context(Value(name)))
 
 
-def _after_loop(
-    structure: Structure, axes: Axes, kinds: dict[str, Kind], recurrence: Recurrence, carried: Carried
-) -> Kind:
-    """What a loop leaves behind: rows in its arrays, the end in its variables."""
+def _after(
+    structure: Structure, axes: Axes, kinds: dict[str, Kind], recurrence: Recurrence, *, whole: bool
+) -> dict[str, Kind]:
+    """What a loop leaves behind: rows in its arrays, the end in its variables; a `whole` one runs before the steps."""
+    mixed = _to_its_end(structure, axes, kinds, recurrence) if whole else _in_loop(structure, kinds, recurrence)
+    written = {w.carried for w in recurrence.writes}
+    return {
+        c.final.node: mixed or (ROWS if c in written else END) for c in recurrence.loop.carried if c.final is not None
+    }
+
+
+def _in_loop(structure: Structure, kinds: dict[str, Kind], recurrence: Recurrence) -> Kind | None:
+    """What in a loop is made of several steps."""
     reads = [kinds.get(r.stacked.node, STILL) for r in recurrence.reads]
     others = [kinds.get(v.node, STILL) for v in _used_constants(structure, recurrence)]
     for kind in (*reads, *others):
@@ -141,7 +164,7 @@ def _after_loop(
         return Kind("mixed", f"every iteration of loop {recurrence.loop.name!r} looks at a whole sequence")
     if _computes_with_the_count(structure, recurrence, kinds):
         return Kind("mixed", f"loop {recurrence.loop.name!r} computes with the number of steps")
-    return ROWS if any(w.carried == carried for w in recurrence.writes) else END
+    return None
 
 
 def _to_its_end(structure: Structure, axes: Axes, kinds: dict[str, Kind], recurrence: Recurrence) -> Kind:
