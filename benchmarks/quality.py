@@ -38,13 +38,13 @@ MODELS: dict[str, dict[str, float]] = {
     "2x512": {
         "rnn-size": 512,
         "num-layers": 2,
-        "dropout": 0.5,
+        "dropout": 0.3,
         "batch-size": 50,
         "seq-length": 50,
         "learning-rate": 0.002,
-        "learning-rate-decay": 0.8,
-        "learning-rate-decay-after": 5,
-        "num-epochs": 8,
+        "learning-rate-decay": 0.6,
+        "learning-rate-decay-after": 3,
+        "num-epochs": 5,
     },
 }
 

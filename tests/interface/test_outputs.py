@@ -277,6 +277,19 @@ def test_a_sequence_taken_apart_for_steps_written_out_is_no_output_of_the_layer_
     assert [p.tensor for p in interface_of(graph).outputs] == ["y:0"]
 
 
+def test_a_decoder_that_reads_only_its_own_output_is_told_of():
+    def graph():
+        hidden, _ = rolled(gru_of("encoder"), v1.placeholder(tf.float32, [None, None, D], "x"), [tf.zeros([2, H])])
+        h, shown = hidden[-1], tf.zeros([2, V])
+        for _ in range(4):
+            with v1.variable_scope("steps", reuse=v1.AUTO_REUSE):
+                (h,) = gru(shown, h, "decoder")
+                shown = dense("output", h, V)
+
+    (told,) = (e for e in interface_of(graph).evidence if "in turn" in e)
+    assert "is multiplied 4 times in turn outside the loops" in told
+
+
 def gru_of(name):
     return lambda x, h: gru(x, h, name)
 

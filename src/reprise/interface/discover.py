@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from reprise.errors import AmbiguousInterface, CallError, NoRecurrence
@@ -44,7 +44,7 @@ def discover(graph: Graph, choices: Choices | None = None) -> Discovery:
         structure = analyse(opened[0])
         found, notes = recurrences.find(structure), (*notes, *opened[1])
     wanted, used, why = _choose(structure, found, choices)
-    return describe(structure, used, wanted, choices, (*notes, *why))
+    return describe(structure, used, wanted, choices, (*notes, *why, *_left_written_out(structure, wanted)))
 
 
 def _without_recurrence(structure: Structure, graph: Graph, unread: tuple[str, ...]) -> str:
@@ -53,7 +53,7 @@ def _without_recurrence(structure: Structure, graph: Graph, unread: tuple[str, .
     seen = f"{len(graph.nodes)} nodes, {products} matrix products, {loops} loops"
     if unread:
         return f"no recurrence of the graph can be read ({seen}): {'; '.join(unread)}"
-    repeated = _in_turn(structure)
+    repeated = _in_turn(structure, set(structure.order))
     if repeated:
         weight, times = repeated
         return (
@@ -69,17 +69,36 @@ def _without_recurrence(structure: Structure, graph: Graph, unread: tuple[str, .
     )
 
 
-def _in_turn(structure: Structure) -> tuple[Value, int] | None:
-    """The factor that most products share of which each is computed from the others, and how many they are."""
+def _left_written_out(structure: Structure, wanted: Sequence[Value]) -> tuple[str, ...]:
+    """What to say of steps outside the loops that are no recurrence: a decoder that reads only its own output."""
+    repeated = _in_turn(structure, ancestors(structure, wanted))
+    if repeated is None:
+        return ()
+    weight, times = repeated
+    return (
+        f"{weight} is multiplied {times} times in turn outside the loops: steps written out that read no input of "
+        "their own, or are not alike, are no recurrence here; all of them run with every call",
+    )
+
+
+def _in_turn(structure: Structure, among: Collection[str]) -> tuple[Value, int] | None:
+    """The factor that most products `among` some nodes share, each computed from the others, and how many they are."""
     products: dict[Value, list[Value]] = {}
-    for name in structure.order:
+    for name in (n for n in structure.order if n in among):
         node = structure.graph[name]
-        factors = [structure.origin(v) for v in node.inputs[:2]] if node.op in _PRODUCTS else []
+        factors = [_stored(structure, v) for v in node.inputs[:2]] if node.op in _PRODUCTS else []
         for factor in dict.fromkeys(factors):
             products.setdefault(factor, []).append(Value(name))
     chains = {w: made for w, made in products.items() if len(made) > 2 and _is_chain(structure, made)}
     most = max(chains, key=lambda w: len(chains[w]), default=None)
     return None if most is None else (most, len(chains[most]))
+
+
+def _stored(structure: Structure, value: Value) -> Value:
+    """Where a factor comes from; a resource variable is read anew for every product."""
+    origin = structure.origin(value)
+    node = structure.graph[origin.node]
+    return structure.origin(node.inputs[0]) if node.op == "ReadVariableOp" else origin
 
 
 def _is_chain(structure: Structure, products: Sequence[Value]) -> bool:

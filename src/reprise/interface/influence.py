@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from reprise.graph import Node, Value
-from reprise.interface.structure import Context, InLoop, Structure
+from reprise.graph import Value
+from reprise.interface.structure import Structure
 
 #: Operators whose result depends on the shape of their input, not on its numbers.
 SHAPE_ONLY = frozenset(
@@ -48,10 +48,7 @@ class Influence:
 
     def _spread(self, structure: Structure, blocked: Collection[str], within: str) -> None:
         nodes = structure.graph.nodes
-        order = structure.order
-        if within:
-            context = structure.loops[within].context
-            order = tuple(n for n in order if _is_within(structure, nodes[n], context))
+        order = structure.bodies.get(within, ()) if within else structure.order
         back = [n for n in order if nodes[n].op in _BACK]
         changed = True
         while changed:  # once, and again as long as the back edge of a loop brings news
@@ -82,14 +79,6 @@ class Influence:
         """The seeds that `value` depends on."""
         mask = self.mask(value)
         return tuple(s for i, s in enumerate(self.seeds) if mask >> i & 1)
-
-
-def _is_within(structure: Structure, node: Node, context: Context) -> bool:
-    """Whether a node runs in one iteration of a loop: the back edges of loops inside it do, its own do not."""
-    if node.op not in _BACK:
-        return structure.context(Value(node.name))[: len(context)] == context
-    place = structure.context(node.inputs[0]) if node.inputs else ()
-    return place[: len(context)] == context and any(isinstance(e, InLoop) for e in place[len(context) :])
 
 
 def ancestors(structure: Structure, values: Collection[Value], stop: Mapping[Value, object] | None = None) -> set[str]:

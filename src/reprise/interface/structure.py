@@ -91,19 +91,21 @@ class Structure:
         loops: By frame name.
         order: Node names, inputs before consumers (the back edges of loops aside).
         consumers: Node name → names of the nodes that read one of its outputs.
+        bodies: Frame name → the nodes that run in an iteration of that loop, in order: the back edges of loops inside
+            it do, its own do not.
     """
 
     graph: Graph
     loops: Mapping[str, Loop]
     order: tuple[str, ...]
     consumers: Mapping[str, tuple[str, ...]]
+    bodies: Mapping[str, tuple[str, ...]]
     _contexts: Mapping[Value, Context] = field(repr=False)
     _loop_switches: Mapping[str, Value] = field(repr=False)
 
     def context(self, value: Value) -> Context:
         """Where `value` is made."""
-        own = self._contexts.get(value)
-        return own if own is not None else self._contexts.get(Value(value.node), ())
+        return _context(self._contexts, value)
 
     def result(self, value: Value) -> Value:
         """`value`, or what a node of results passes on as it: each of its outputs is one of its inputs."""
@@ -186,7 +188,26 @@ def analyse(graph: Graph) -> Structure:
         for made in dict.fromkeys(v.node for v in node.inputs):
             if made in consumers:
                 consumers[made].append(node.name)
-    return Structure(graph, loops, order, {k: tuple(v) for k, v in consumers.items()}, contexts, switches)
+    readers = {k: tuple(v) for k, v in consumers.items()}
+    return Structure(graph, loops, order, readers, _bodies(graph, order, contexts), contexts, switches)
+
+
+def _context(contexts: Mapping[Value, Context], value: Value) -> Context:
+    own = contexts.get(value)
+    return own if own is not None else contexts.get(Value(value.node), ())
+
+
+def _bodies(graph: Graph, order: tuple[str, ...], contexts: Mapping[Value, Context]) -> dict[str, tuple[str, ...]]:
+    bodies: dict[str, list[str]] = {}
+    for name in order:
+        node = graph.nodes[name]
+        is_back = node.op in ("NextIteration", "RefNextIteration") and bool(node.inputs)
+        frames = [
+            e.frame for e in _context(contexts, node.inputs[0] if is_back else Value(name)) if isinstance(e, InLoop)
+        ]
+        for frame in frames[:-1] if is_back else frames:
+            bodies.setdefault(frame, []).append(name)
+    return {frame: tuple(names) for frame, names in bodies.items()}
 
 
 def _dependencies(node: Node) -> Iterator[str]:

@@ -57,7 +57,7 @@ def roll(graph: Graph) -> Rolled:
     _sweep(nodes, set().union(*idle.values()))
     left = {n for p in plans if p.is_read for n in idle[p.frame] if n in nodes}
     steps = {name for plan in plans for images in plan.steps.images for name in images.values()}
-    for name in left | (_no_longer_read(graph, nodes) - steps):
+    for name in left | _no_longer_read(graph, steps, nodes):
         nodes[name] = replace(nodes[name], attributes={**nodes[name].attributes, REPLACED: True})
     return Rolled(Graph(nodes, graph.functions), tuple(_note(p) for p in plans), {p.frame: p.count for p in plans})
 
@@ -73,9 +73,9 @@ def _sweep(nodes: dict[str, Node], idle: set[str]) -> None:
                 pending.append(name)
 
 
-def _no_longer_read(before: Graph, nodes: dict[str, Node]) -> set[str]:
+def _no_longer_read(before: Graph, steps: set[str], nodes: dict[str, Node]) -> set[str]:
     """What only the steps read that a frame now stands in for, such as a sequence taken apart."""
-    was_read = set().union(*(_above(n) for n in before))
+    was_read = set().union(*(_above(before.nodes[name]) for name in steps)) - steps
     return (was_read & set(nodes)) - set().union(*(_above(n) for n in nodes.values()))
 
 
