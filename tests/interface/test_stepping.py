@@ -22,6 +22,7 @@ KEEP = {
     "the angle of two numbers": lambda h: tf.atan2(h, h[:, :, ::-1]),
     "filled to its size": lambda h: h * tf.fill(tf.shape(h), 2.0),
     "tiled to its size": lambda h: h + tf.tile(tf.ones([1, 1, H]), [tf.shape(h)[0], tf.shape(h)[1], 1]),
+    "divided by the number of rows, unpacked": lambda h: h / tf.cast(tf.unstack(tf.shape(h))[1], tf.float32),
     "divided by the number of rows": lambda h: h / tf.cast(tf.shape(h)[1], tf.float32),
     "printed": lambda h: v1.Print(h, [tf.shape(h)]),
     "the last step": lambda h: h[-1],
@@ -46,6 +47,11 @@ MIX = {
     "a step before the first": lambda h: tf.pad(h, [[1, 0], [0, 0], [0, 0]])[:-1],
     "what came before": lambda h: h + h[-1],
     "divided by the number of steps": lambda h: h / tf.cast(tf.shape(h)[0], tf.float32),
+    "divided by the number of steps, unpacked": lambda h: h / tf.cast(tf.unstack(tf.shape(h))[0], tf.float32),
+    "divided by the number of steps, split off": lambda h: h / tf.cast(tf.split(tf.shape(h), 3)[0], tf.float32),
+    "a share of the number of steps": lambda h: (
+        h * tf.nn.softmax(tf.stack([tf.cast(tf.shape(h)[0], tf.float32), 1.0]))[0]
+    ),
     "filled with the number of steps": lambda h: h * tf.fill(tf.shape(h), tf.cast(tf.shape(h)[0], tf.float32)),
     "all steps but the last": lambda h: h * mask_of(tf.fill([1], tf.shape(h)[0] - 1), h),
     "one way for many steps": lambda h: v1.cond(tf.shape(h)[0] > 2, lambda: -h, lambda: h),

@@ -18,9 +18,11 @@ from reprise.interface.facts import ELEMENTWISE
 from reprise.interface.influence import ORDERINGS, RANKING, SHAPE_ONLY, Influence, ancestors
 from reprise.interface.recurrences import Recurrence
 from reprise.interface.rows import COUNT, END, PARTITIONS, ROWS, STILL, Kind, of_rows
+from reprise.interface.settings import RANDOM
 from reprise.interface.sizes import Dim
 from reprise.interface.structure import InBranch, InLoop, Structure
 
+_ARRAYS = ("TensorArray", "TensorList")
 #: Operators whose results are made of the numbers of one operand; the others say how large, where, along which axis.
 _NUMBERS = {
     "Fill": 1,
@@ -31,9 +33,11 @@ _COMPUTES = ELEMENTWISE.union(_NUMBERS).union(
     "Cast Identity Select SelectV2 Switch Merge BiasAdd MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Concat ConcatV2 "
     "Pack Squeeze".split()
 )
+_SEVERAL = frozenset({"Split", "SplitV", "Unpack"})
+#: Operators that make as many numbers as a count says, none of which tells it: places, random numbers, room for rows.
+_ONLY_AS_MANY = ("Range", *RANDOM, *_ARRAYS)
 #: What makes another number of the number of steps.
 _PARTS = frozenset("Sub Div RealDiv FloorDiv TruncateDiv FloorMod Mod Add AddV2".split())
-_ARRAYS = ("TensorArray", "TensorList")
 
 
 def obstacle(
@@ -223,22 +227,25 @@ def _of_node(structure: Structure, axes: Axes, node: Node, kinds: dict[str, Kind
     above = [kinds.get(structure.result(v).node, STILL) for v in node.inputs]
     deciding = [kinds.get(structure.result(v).node, STILL) for v in _deciding(structure, node)]
     numbers = [kind for i, kind in enumerate(above) if _NUMBERS.get(node.op, i) == i]
-    counted = node.op in _COMPUTES and COUNT in (*numbers, *deciding)
+    counted = COUNT in (*numbers, *deciding)
     if node.op in SHAPE_ONLY or all(kind in (STILL, COUNT) for kind in (*above, *deciding)):
-        return COUNT if _holds_count(axes, Value(node.name), otherwise=counted) else STILL
+        return COUNT if _holds_count(axes, node, otherwise=counted) else STILL
     mixed = next((k for k in (*above, *deciding) if k.name == "mixed"), None)
     if mixed is not None:
         return mixed
-    if counted:
+    if counted and node.op in _COMPUTES:
         return Kind("mixed", f"{node.op} {node.name!r} computes with the number of steps")
     return _of_steps(structure, axes, node, [STILL if k == COUNT else k for k in above], deciding, kinds)
 
 
-def _holds_count(axes: Axes, value: Value, *, otherwise: bool) -> bool:
-    """Whether the number of steps is among the numbers of a value that no step reaches; `otherwise` if unknown."""
-    content = axes.facts.of(value).content
+def _holds_count(axes: Axes, node: Node, *, otherwise: bool) -> bool:
+    """Whether the number of steps is among the numbers that a node makes where no step reaches it.
+
+    Where they are not known, or are those of the first output alone, it is as for its inputs: `otherwise`.
+    """
+    content = None if node.op in _SEVERAL else axes.facts.of(Value(node.name)).content
     if content is None:
-        return otherwise
+        return otherwise and not node.op.startswith(_ONLY_AS_MANY)
     return any(isinstance(size, Dim) and axes.holds_time(size) for size in content.flat)
 
 
