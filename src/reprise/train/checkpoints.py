@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Collection, Mapping
@@ -20,6 +19,7 @@ from typing import Any
 import tensorflow as tf
 
 from reprise.errors import DamagedFile, MissingFile, ReadError, SaveError
+from reprise.files import force
 from reprise.tensors import Array
 from reprise.train.model import Architecture
 from reprise.train.saved_graph import COLLECTION
@@ -81,21 +81,12 @@ def write(folder: Path, step: int, values: Mapping[str, Any], meta: bytes) -> Pa
 
 def _publish(work: Path, folder: Path, name: str) -> None:
     for ending in _ORDER:
-        _force(work / f"{name}.{ending}")
+        force(work / f"{name}.{ending}")
     for ending in reversed(_ORDER):  # one of the same step, found damaged, must not mix with this one
         (folder / f"{name}.{ending}").unlink(missing_ok=True)
     for ending in _ORDER:
         (work / f"{name}.{ending}").replace(folder / f"{name}.{ending}")
-    _force(folder)
-
-
-def _force(path: Path) -> None:
-    """Has the system write a file, or a folder's list of names, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    force(folder)
 
 
 def announce(folder: Path, steps: Collection[int]) -> None:
@@ -120,7 +111,7 @@ def write_text(path: Path, text: str) -> None:
     """Replaces a file's text in one act."""
     fresh = path.with_name(f".writing-{path.name}.tmp")
     fresh.write_text(text, encoding="utf-8")
-    _force(fresh)
+    force(fresh)
     fresh.replace(path)
 
 
