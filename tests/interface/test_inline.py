@@ -43,6 +43,11 @@ def test_a_call_is_the_body_of_its_function_and_keeps_its_name(op):
     assert analyse(found).result(Value("call")) == Value("call/twice")
 
 
+def test_what_passes_several_values_through_stands_for_them():
+    structure = analyse(inline(graph(X, N, node("both", "IdentityN", "x", "n"))))
+    assert [structure.result(Value("both", k)) for k in (0, 1)] == [Value("x"), Value("n")]
+
+
 def test_a_node_may_be_named_after_its_function():
     found = inline(graph(X, node("call", "double", "x"), functions=[DOUBLE]))
     assert found["call/twice"].op == "Add"

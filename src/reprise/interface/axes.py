@@ -17,6 +17,34 @@ from reprise.tensors import Array
 
 
 @dataclass(frozen=True, slots=True)
+class Fixed:
+    """Axes of time and batch whose size no call can change.
+
+    Attributes:
+        axes: As they would be if the numbers of the file met none of their like.
+        facts: Where they met: shapes in which every size of inputs and states began as free.
+    """
+
+    axes: Axes
+    facts: Facts
+
+    def time_axis(self, value: Value, besides: int | None) -> int | None:
+        """The axis of `value` that is time alone, if it is not `besides`."""
+        axis = self.axes.time_axis(value)
+        return None if axis == besides else axis
+
+    def batch_axis(self, value: Value, besides: int | None) -> int | None:
+        """The axis of `value` that is the batch alone, if it is not `besides`."""
+        axis = self.axes.batch_axis(value)
+        return None if axis == besides else axis
+
+    def why(self, value: Value, axis: int) -> str:
+        """The node that holds for one size of an axis alone, empty where it is not known."""
+        size = (self.axes.facts.of(value).shape or ())[axis]
+        return self.facts.sizes.fixed_by(size.symbols[0]) if size.symbols else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Axes:
     """The symbols of time and batch in a set of facts.
 
@@ -25,11 +53,13 @@ class Axes:
         times: Symbols of time, one for each length of sequence that the recurrences run over; sequences that are longer
             or shorter by a number have the same.
         batch: The symbol of the batch, or None where the file has none or bakes it in.
+        fixed: What else would be time and batch: where the graph holds for the numbers of the file alone.
     """
 
     facts: Facts
     times: frozenset[str]
     batch: str | None
+    fixed: Fixed | None = None
 
     def time_axis(self, value: Value) -> int | None:
         """The axis of `value` that is time alone."""

@@ -21,6 +21,7 @@ LOOPS = frozenset({"While", "StatelessWhile"})
 BRANCHES = frozenset({"If", "StatelessIf"})
 CASES = frozenset({"Case", "StatelessCase"})
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+PASSED = frozenset({"IdentityN"})  # what a gradient of one's own leaves in the graph
 
 # A library may call itself, or double at every level; real files stay far below both.
 MAX_DEPTH = 40
@@ -33,7 +34,7 @@ def inline(graph: Graph) -> Graph:
     Raises:
         DiscoveryError: A function is missing, calls itself, or the result would be unreasonably large.
     """
-    if not any(n.op in LOOPS | BRANCHES | CASES | CALLS or n.op in graph.functions for n in graph):
+    if not any(n.op in LOOPS | BRANCHES | CASES | CALLS | PASSED or n.op in graph.functions for n in graph):
         return graph
     nodes: dict[str, Node] = {}
     pending = [(n, 0) for n in reversed(tuple(graph.nodes.values()))]
@@ -61,6 +62,8 @@ def _expand(node: Node, functions: Mapping[str, Function]) -> Iterator[Node]:
         yield from _case(node, functions)
     elif node.op in CALLS:
         yield from _call(node, _called(node, "f", functions))
+    elif node.op in PASSED:
+        yield _results(node, list(node.inputs))
     elif node.op in functions:
         yield from _call(node, functions[node.op])
     else:

@@ -61,9 +61,18 @@ class Equalities:
 
     A symbol may be a *sum*: a size and a number, such as `T-1`, the rows of a sequence without its first. It is known
     with its size, and what it is equal to says what its size is.
+
+    With `lasting`, nominal sizes stay symbols whatever they meet: so axes can be told apart where a graph holds for the
+    numbers of the file alone.
+
+    Attributes:
+        place: Where sizes are compared at present, for `fixed_by`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, lasting: bool = False) -> None:
+        self.place = ""
+        self._lasting = lasting
+        self._fixed: dict[str, str] = {}
         self._parent: dict[str, str | Dim] = {}
         self._nominal: dict[str, int] = {}
         self._sums: dict[str, tuple[Dim, int]] = {}
@@ -137,6 +146,8 @@ class Equalities:
             resolved = self.resolve(base)
             return Dim(1, (name,)) if resolved == base else self.plus(resolved, added)
         root = self.resolve(parent) if isinstance(parent, Dim) else self._root(parent)
+        if root.known and isinstance(parent, str):
+            self._fixed.setdefault(name, self._fixed.get(parent, ""))
         self._parent[name] = root.symbols[0] if len(root.symbols) == 1 and root.scale == 1 else root
         return root
 
@@ -145,6 +156,8 @@ class Equalities:
         a, b = self.resolve(first), self.resolve(second)
         if a == b:
             return a
+        if self._lasting and a.known != b.known and None not in (self.nominal(a), self.nominal(b)):
+            return b if a.known else a
         for size, to in ((b, a), (a, b)):
             base, added = self._sum(size)
             if len(base.symbols) == 1 and base.scale == 1 and not self._within(base) & self._within(to):
@@ -157,6 +170,8 @@ class Equalities:
 
     def _bind(self, name: str, to: Dim) -> None:
         base, added = self._sum(to)
+        if to.known:
+            self._fixed[name] = self.place
         if name in self._nominal and len(base.symbols) == 1:
             number, rest = divmod(self._nominal[name] - added, base.scale)
             if not rest:
@@ -176,8 +191,15 @@ class Equalities:
         baked = {symbol for name in self._baked for symbol in self._within(self._root(name))}
         return self.nominal(resolved) if self._within(resolved) <= baked else None
 
+    def fixed_by(self, name: str) -> str:
+        """The place where a symbol became a number, empty where that is not known."""
+        self._root(name)
+        return self._fixed.get(name, "")
+
     def fix(self, size: Dim) -> None:
         """Makes every symbol of `size` the number that the file baked in, where it did."""
+        if self._lasting:
+            return
         for name in self._within(self.resolve(size)):
             if name in self._nominal:
                 self._bind(name, Dim(self._nominal[name]))

@@ -13,6 +13,7 @@ from reprise.train import optimizer, recurrence
 from reprise.train.cluster import Cluster
 from reprise.train.model import (
     Architecture,
+    Layer,
     Named,
     dropout_mask,
     forward,
@@ -37,6 +38,7 @@ class Learner:
         grad_clip: Largest global norm of the gradient; 0 does not clip.
         dropout: Probability to drop an output of a layer.
         cluster: The workers that learn together.
+        layer: How a layer runs over time; XLA compiles `recurrence.layer` alone.
 
     Attributes:
         model: What is trained.
@@ -44,17 +46,26 @@ class Learner:
     """
 
     def __init__(
-        self, model: Architecture, *, seed: int, grad_clip: float, dropout: float, cluster: Cluster | None = None
+        self,
+        model: Architecture,
+        *,
+        seed: int,
+        grad_clip: float,
+        dropout: float,
+        cluster: Cluster | None = None,
+        layer: Layer = recurrence.layer,
     ) -> None:
         self.model = model
+        self._layer = layer
         self._cluster = cluster or Cluster()
         self._seed, self._grad_clip, self._dropout = seed, grad_clip, dropout
         shapes = parameter_shapes(model)
         values = {**initial_parameters(model, seed), **optimizer.initial_slots(shapes)}
         self.variables = {name: tf.Variable(value, name=name) for name, value in values.items()}
         self._parameters = {name: self.variables[name] for name in shapes}
-        self._gradients = tf.function(self._differentiated, jit_compile=XLA, autograph=False)
-        self._evaluate = tf.function(self._evaluated, jit_compile=XLA, autograph=False)
+        compiled = XLA and layer is recurrence.layer
+        self._gradients = tf.function(self._differentiated, jit_compile=compiled, autograph=False)
+        self._evaluate = tf.function(self._evaluated, jit_compile=compiled, autograph=False)
         self._predict = tf.function(self._predicted, autograph=False)
         self._programs: dict[tuple[int, ...], Any] = {}
 
@@ -144,7 +155,7 @@ class Learner:
     def _differentiated(self, parameters: Any, inputs: Any, targets: Any, states: Any, masks: Any) -> tuple[Any, ...]:
         with tf.GradientTape() as tape:
             drop = (lambda layer, _: masks[layer]) if masks else None
-            logits, after = forward(self.model, parameters, inputs, states, layer=recurrence.layer, masks=drop)
+            logits, after = forward(self.model, parameters, inputs, states, layer=self._layer, masks=drop)
             objective = loss(self.model, logits, targets)
         gradients = tape.gradient(objective, list(parameters.values()))
         return objective, [tf.convert_to_tensor(gradient) for gradient in gradients], after
@@ -154,4 +165,4 @@ class Learner:
         return loss(self.model, logits, targets), after
 
     def _predicted(self, inputs: Any, states: Any) -> tuple[Any, dict[str, Any]]:
-        return forward(self.model, self._parameters, inputs, states, layer=recurrence.layer)
+        return forward(self.model, self._parameters, inputs, states, layer=self._layer)

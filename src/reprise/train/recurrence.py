@@ -40,7 +40,7 @@ _UNKNOWN_TOKENS = 800  # N*T of a small chunk, for a graph that is traced with f
 
 
 @dataclass(frozen=True, slots=True)
-class _Products:
+class Products:
     """A cell's weights as the recurrence uses them; G is the number of gates.
 
     Attributes:
@@ -65,7 +65,7 @@ class _Cell:
         gates: How many blocks of width H the products have.
         kept: How many tensors `forward` keeps for `backward`.
         shapes: (D, H) to the shapes of the weights.
-        products: (weights to the four tensors of `_Products`.
+        products: (weights to the four tensors of `Products`.
         forward: (projected [N, G*H], recurrent product [N, G*H], states) to (states, what `backward` needs).
         backward: (kept, gradients of the new states) to (gradients of the two products, of the old states).
     """
@@ -74,7 +74,7 @@ class _Cell:
     gates: int
     kept: int
     shapes: Callable[[int, int], dict[str, tuple[int, ...]]]
-    products: Callable[[Weights], _Products]
+    products: Callable[[Weights], Products]
     forward: Callable[[Tensor, Tensor, States], tuple[States, tuple[Tensor, ...]]]
     backward: Callable[[tuple[Tensor, ...], States], tuple[Tensor, Tensor, States]]
 
@@ -98,21 +98,21 @@ def _rnn_shapes(d: int, h: int) -> dict[str, tuple[int, ...]]:
     return {"kernel": (d + h, h), "bias": (h,)}
 
 
-def _one_kernel(gates: int) -> Callable[[Weights], _Products]:
+def _one_kernel(gates: int) -> Callable[[Weights], Products]:
     """Splits a kernel [D+H, G*H] that multiplies the inputs and h together."""
 
-    def products(weights: Weights) -> _Products:
+    def products(weights: Weights) -> Products:
         kernel, bias = weights["kernel"], weights["bias"]
         d = kernel.shape[0] - bias.shape[0] // gates
-        return _Products(kernel[:d], bias, kernel[d:], tf.zeros_like(bias))
+        return Products(kernel[:d], bias, kernel[d:], tf.zeros_like(bias))
 
     return products
 
 
-def _gru_products(weights: Weights) -> _Products:
+def _gru_products(weights: Weights) -> Products:
     kernel, bias = weights["gates/kernel"], weights["gates/bias"]
     d = weights[f"{_INPUT}/kernel"].shape[0]
-    return _Products(
+    return Products(
         tf.concat([kernel[:d], weights[f"{_INPUT}/kernel"]], 1),
         tf.concat([bias, weights[f"{_INPUT}/bias"]], 0),
         tf.concat([kernel[d:], weights[f"{_HIDDEN}/kernel"]], 1),
@@ -214,20 +214,32 @@ def layer(
         states: One [N, H] for each of `state_names`.
         embedding: [V, D]; without it integers mean one-hot vectors, V = D.
     """
-    p = _CELLS[cell].products(weights)
+    p = products(cell, weights)
     projected = _projected_ids(inputs, p, embedding) if inputs.dtype.is_integer else _projected(inputs, p)
     outputs, *last = _recurrence(_CELLS[cell])(projected, p.recurrent, p.recurrent_bias, *states)
     return outputs, tuple(last)
 
 
-def _projected(inputs: Tensor, p: _Products) -> Tensor:
+def products(cell: CellName, weights: Weights) -> Products:
+    """What the inputs and the previous h of a layer are multiplied by."""
+    return _CELLS[cell].products(weights)
+
+
+def features(inputs: Tensor, p: Products, embedding: Tensor | None) -> Tensor:
+    """The inputs as floats [T, N, D]: ids become rows of `embedding`, or one-hot vectors without it."""
+    if not inputs.dtype.is_integer:
+        return inputs
+    return tf.one_hot(inputs, p.rows.shape[0]) if embedding is None else _rows(embedding, inputs)
+
+
+def _projected(inputs: Tensor, p: Products) -> Tensor:
     """The inputs [T, N, D] times `rows`, plus the bias: [T, N, G*H]."""
     d, width = p.rows.shape
     flat = tf.nn.bias_add(tf.matmul(tf.reshape(inputs, [-1, d]), p.rows), p.bias)
     return tf.reshape(flat, tf.concat([tf.shape(inputs)[:2], [width]], 0))
 
 
-def _projected_ids(ids: Tensor, p: _Products, embedding: Tensor | None) -> Tensor:
+def _projected_ids(ids: Tensor, p: Products, embedding: Tensor | None) -> Tensor:
     """As `_projected`, of the rows of `embedding`: V products at most, and not one for every token."""
     if embedding is not None and not _fewer(embedding.shape[0], ids):
         return _projected(_rows(embedding, ids), p)

@@ -14,7 +14,7 @@ import numpy as np
 
 from reprise.errors import CallError, ReadError
 from reprise.tensors import Array
-from reprise.train import checkpoints, loop, transfer
+from reprise.train import checkpoints, cudnn, loop, transfer
 from reprise.train.cluster import Cluster, part_of
 from reprise.train.config import TrainConfig
 from reprise.train.data import Corpus, NumericCorpus, load_corpus, read_corpus, read_numeric
@@ -74,8 +74,8 @@ def _begun(config: TrainConfig, cluster: Cluster, observers: tuple[Observer, ...
     given = transfer.source(config.init_from) if config.init_from else None
     config = transfer.shaped(config, given) if given else config
     corpus = _read(config, given.vocabulary if given else None, config.out, extend=given is not None)
-    learner = _learner(config, corpus, cluster)
-    notes = transfer.load(learner, given, corpus) if given else ()
+    learner, about = _learner(config, corpus, cluster)
+    notes = (*about, *(transfer.load(learner, given, corpus) if given else ()))
     place = loop.Place(0, learner.initial_state(config.batch_size))
     return _go(config, corpus, learner, place, observers, cluster, notes=notes, saved=False)
 
@@ -118,14 +118,14 @@ def _resumed(folder: Path, given: Mapping[str, Any], cluster: Cluster, observers
     before = TrainConfig.from_json(checkpoint.config)
     config = before.shared_by(cluster.workers).changed({"out": str(folder), **given})
     corpus = _same(config, checkpoint, anew="data" in given)
-    learner = _learner(config, corpus, cluster)
+    learner, about = _learner(config, corpus, cluster)
     learner.assign({name: checkpoint.values[name] for name in learner.variables})
     place = loop.Place.of_values(checkpoint.values)
     place = replace(place, states=part_of(place.states, cluster))
     cluster.total([0])  # none writes before all have read
     if wrong and cluster.is_first:
         checkpoints.announce(folder, [s for s in checkpoints.complete(folder) if s <= step])
-    notes = (*(f"passed over: {message}" for message in wrong), _how_exact(step, before, config))
+    notes = (*about, *(f"passed over: {message}" for message in wrong), _how_exact(step, before, config))
     return _go(config, corpus, learner, place, observers, cluster, notes=notes, saved=True)
 
 
@@ -197,7 +197,8 @@ def _started(run: loop.Run, corpus: AnyCorpus, place: loop.Place, notes: tuple[s
     )
 
 
-def _learner(config: TrainConfig, corpus: AnyCorpus, cluster: Cluster) -> Learner:
+def _learner(config: TrainConfig, corpus: AnyCorpus, cluster: Cluster) -> tuple[Learner, tuple[str, ...]]:
+    """What learns, and what there is to tell about how this machine computes it."""
     symbols = _vocabulary(corpus)
     model = Architecture(
         cell=config.model,
@@ -207,7 +208,9 @@ def _learner(config: TrainConfig, corpus: AnyCorpus, cluster: Cluster) -> Learne
         input_size=len(corpus.normalisation.columns) if isinstance(corpus, NumericCorpus) else len(corpus.vocabulary),
         task="forecast" if symbols is None else "text",
     )
-    return Learner(model, seed=config.seed, grad_clip=config.grad_clip, dropout=config.dropout, cluster=cluster)
+    layer, notes = cudnn.chosen(model.cell)
+    rates = {"grad_clip": config.grad_clip, "dropout": config.dropout}
+    return Learner(model, seed=config.seed, **rates, cluster=cluster, layer=layer), notes
 
 
 def _vocabulary(corpus: AnyCorpus) -> Vocabulary | None:

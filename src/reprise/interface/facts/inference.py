@@ -48,9 +48,10 @@ class Inference:
 
     rules: ClassVar[Mapping[str, Rule]] = {}
 
-    def __init__(self, structure: Structure) -> None:
+    def __init__(self, structure: Structure, *, lasting: bool = False) -> None:
+        """`lasting` is that of `Equalities`."""
         self.structure = structure
-        self.sizes = Equalities()
+        self.sizes = Equalities(lasting=lasting)
         self._known: dict[Value, Fact] = {}
 
     def give(self, value: Value, shape: Dims | None) -> None:
@@ -122,6 +123,7 @@ class Inference:
         self._known.setdefault(asked, UNKNOWN)
 
     def _outputs(self, node: Node) -> list[Fact]:
+        self.sizes.place = node.name
         inputs = [self._known.get(v, UNKNOWN) for v in node.inputs]
         if node.op in FOLDABLE:
             contents = [n for f in inputs if f.content is not None and (n := self._numbers(f.content)) is not None]
