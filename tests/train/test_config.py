@@ -19,6 +19,13 @@ def test_the_defaults_are_those_of_the_char_rnn_family():
         ({"learning_rate": float("nan")}, "--learning-rate is nan"),
         ({"model": "transformer"}, "--model is 'transformer'; expected one of lstm, gru, rnn"),
         ({"level": "letters"}, "--level is 'letters'; expected one of characters, bytes, words, values"),
+        ({"columns": ("a",)}, "--columns means nothing with --level characters, only with values"),
+        ({"header": False, "level": "words"}, "--header means nothing with --level words, only with values"),
+        ({"vocabulary_size": 9}, "--vocabulary-size means nothing with --level characters, only with words"),
+        (
+            {"end_of_text": "x", "level": "values"},
+            "--end-of-text means nothing with --level values, only with characters, bytes, words",
+        ),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_the_name_of_its_flag(changes, words):
@@ -27,7 +34,7 @@ def test_a_value_out_of_range_is_refused_by_the_name_of_its_flag(changes, words)
 
 
 def test_a_configuration_survives_json():
-    config = TrainConfig(("a.txt", "b.txt"), "run", columns=("x", "y"), dropout=0.5)
+    config = TrainConfig(("a.txt", "b.txt"), "run", level="values", columns=("x", "y"), dropout=0.5)
     assert TrainConfig.from_json(config.to_json()) == config
     assert TrainConfig.from_json({**config.to_json(), "data": ["a.txt", "b.txt"], "of a later version": 1}) == config
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reprise.errors import CallError
+from reprise.errors import CallError, SaveError
 from reprise.train import checkpoints, lock
 from tests.train.small import resumed, trained
 
@@ -49,6 +49,13 @@ def test_what_a_killed_trainer_left_unfinished_is_removed_and_what_a_living_one_
     holder.wait()
     with lock.held(tmp_path):
         assert {path.name for path in tmp_path.iterdir()} == {".lock", ".mine"}
+
+
+def test_a_place_where_no_folder_can_be_made_is_named(tmp_path):
+    (tmp_path / "text").write_text("a file")
+    for place in (tmp_path / "text", tmp_path / "text/run"):
+        with pytest.raises(SaveError, match=rf"{place}: no folder can be made there .*give another --out"):
+            lock.made(place).__enter__()
 
 
 def test_a_lock_that_was_removed_before_it_was_taken_holds_nothing(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 import io
 import math
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,9 @@ def test_a_resumed_history_forgets_what_lies_after_the_checkpoint(tmp_path):
     with (tmp_path / "history.jsonl").open("a") as file:
         file.write('{"step": 5, "lo')  # killed while writing
     assert [line["step"] for line in read_history(tmp_path)] == [1, 2, 2, 3, 4]
+    history_file = tmp_path / "history.jsonl"
+    history_file.write_bytes(b"\xff\n7\n{}\n" + history_file.read_bytes())
+    assert [line["step"] for line in read_history(tmp_path)] == [1, 2, 2, 3, 4], "damage costs what it hit"
     History(tmp_path, 2)(advanced(4))
     assert [line["step"] for line in read_history(tmp_path)] == [1, 2, 2, 3, 4]
     assert read_history(tmp_path)[2] == {"step": 2, "validation_loss": 1.5}
@@ -77,6 +81,17 @@ def test_the_display_tells_how_a_run_goes_and_what_to_do_then():
     assert "reprise sample runs/x/model.ckpt-50 " in text
     assert "reprise train --out runs/x --resume" in text
     assert "reprise export runs/x/model.ckpt-50 runs/x/model.onnx --to onnx" in text
+
+
+def test_a_quiet_run_shows_warnings_and_the_table_at_the_end():
+    started, *rest = story()
+    stream = io.StringIO()
+    with Display(Console(file=stream, width=100), quiet=True) as display:
+        for event in (replace(started, warnings=("passed over: it is damaged",)), *rest):
+            display(event)
+    assert [line.split()[0] for line in stream.getvalue().splitlines()] == [
+        "passed", "ended", "time", "validation", "best", "sample", "resume", "export",
+    ]  # fmt: skip
 
 
 def test_commands_can_be_copied_into_a_shell():

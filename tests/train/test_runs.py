@@ -120,7 +120,7 @@ def test_a_run_folder_explains_itself(tmp_path):
     assert [p.stat().st_size > 0 for p in (tmp_path / "run/tensorboard").iterdir()] == [True]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_run_with_a_checkpoint(tmp_path, number):
     from reprise.train import resume, train
 
@@ -181,6 +181,8 @@ def test_a_complete_run_says_what_makes_it_go_on(tmp_path):
     assert done.more == " --num-epochs 2"
     readme = (tmp_path / "run/README.md").read_text()
     assert f"reprise train --out {tmp_path / 'run'} --resume --num-epochs 2\n" in readme
+    (less,) = resumed(tmp_path, max_steps=5, num_epochs=1).of(Finished)
+    assert less.more == f" --max-steps {2 * less.step} --num-epochs 2", "asked for less than there is, it names more"
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(tmp_path):
@@ -201,9 +203,9 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(tmp_path)
     content[100] ^= 1
     data.write_bytes(content)
     events = resumed(tmp_path)
-    notes = events.of(Started)[0].notes
-    assert any("passed over" in note and "model.ckpt-6" in note for note in notes)
-    assert "resumed exactly after step 3" in notes
+    (started,) = events.of(Started)
+    assert [warning for warning in started.warnings if "passed over" in warning and "model.ckpt-6" in warning]
+    assert "resumed exactly after step 3" in started.notes
     assert_same_bits(variables(whole), variables(tmp_path))
 
 

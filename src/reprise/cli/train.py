@@ -33,7 +33,8 @@ def add_options(parser: ArgumentParser) -> None:
         "--resume", action="store_true", default=False, help="go on exactly where the run in --out stopped"
     )
     parser.add_argument("--init-from", metavar="RUN", help="take the weights, and nothing else, of a run or checkpoint")
-    parser.add_argument("-q", "--quiet", action="store_true", default=False, help="show only the table at the end")
+    about = "show only warnings and the table at the end"
+    parser.add_argument("-q", "--quiet", action="store_true", default=False, help=about)
     _add_model(parser)
     _add_course(parser)
     _add_data(parser)
@@ -86,7 +87,7 @@ def train(resume: bool, quiet: bool, **given: Any) -> None:
     given["data"] = tuple(given["data"])
     if "columns" in given:
         given["columns"] = tuple(name.strip() for name in given["columns"].split(","))
-    if "out" not in given:
+    if not given.get("out"):
         raise CallError("--out is missing: name the folder of the run, such as --out runs/mine")
     begin = _resumed(given) if resume else _new(given)
     workers = given.get("workers", 1)

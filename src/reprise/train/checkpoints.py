@@ -132,7 +132,7 @@ def present(folder: Path) -> list[int]:
     """
     if steps := complete(folder):
         return steps
-    raise MissingFile(f"{folder}: no complete checkpoint. Name the folder of a run, or start one without --resume.")
+    raise MissingFile(f"{folder}: no complete checkpoint; it is not the folder of a run, or of one that never began.")
 
 
 def newest(folder: Path) -> tuple[int, Checkpoint, list[str]]:

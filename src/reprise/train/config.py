@@ -53,7 +53,7 @@ class TrainConfig:
         init_from: A run folder or checkpoint prefix whose weights, and nothing else, are the first weights.
 
     Raises:
-        CallError: A value is out of range; the message names the flag.
+        CallError: A value is out of range, or means nothing with the level; the message names the flag.
     """
 
     data: tuple[str, ...]
@@ -94,6 +94,9 @@ class TrainConfig:
         for name, choices in (("model", get_args(Cell)), ("level", get_args(Level))):
             if getattr(self, name) not in choices:
                 raise CallError(f"{flag(name)} is {getattr(self, name)!r}; expected one of {', '.join(choices)}")
+        for name, levels in _MEANT_FOR.items():
+            if getattr(self, name) is not None and self.level not in levels:
+                raise CallError(f"{flag(name)} means nothing with --level {self.level}, only with {', '.join(levels)}")
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as plain data."""
@@ -154,6 +157,15 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("keep", 1, 1_000_000),
     ("sample_length", 0, 1_000_000),
 )
+
+
+#: Options about one kind of data; where they would mean nothing, something else was meant.
+_MEANT_FOR: dict[str, tuple[Level, ...]] = {
+    "vocabulary_size": ("words",),
+    "end_of_text": ("characters", "bytes", "words"),
+    "columns": ("values",),
+    "header": ("values",),
+}
 
 
 def flag(name: str) -> str:

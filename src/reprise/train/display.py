@@ -25,7 +25,7 @@ class Display:
 
     Args:
         console: Where to write.
-        quiet: Show only the table at the end.
+        quiet: Show only warnings and the table at the end.
     """
 
     def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
@@ -77,6 +77,8 @@ class Display:
         unit = "steps" if event.model.task == "forecast" else event.config.level
         self._say(f"{describe(event)}")
         self._say(f"{event.tokens:,} {unit}, {event.steps_per_epoch:,} steps an epoch; run folder {event.folder}")
+        for warning in event.warnings:
+            self._say(warning, always=True)
         for note in event.notes:
             self._say(note)
 
@@ -105,8 +107,8 @@ class Display:
         for name, value in rows.items():  # in lines of any length, so that a command can be copied
             self._console.print(Text(f"{name:<12}{value}"), soft_wrap=True)
 
-    def _say(self, text: str, style: str = "") -> None:
-        if not self._quiet:
+    def _say(self, text: str, style: str = "", *, always: bool = False) -> None:
+        if always or not self._quiet:
             self._said = time.monotonic()
             self._console.print(Text(text, style), soft_wrap=True)
 

@@ -21,7 +21,8 @@ class Started:
         total_steps: Steps at the end of the last epoch.
         steps_per_epoch: Chunks of an epoch.
         tokens: Of the corpus, training and validation.
-        notes: What was reused, what was passed over.
+        notes: What was reused, and how exactly the run goes on.
+        warnings: What was passed over since it is damaged.
     """
 
     folder: Path
@@ -33,6 +34,7 @@ class Started:
     tokens: int
     parameters: int
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

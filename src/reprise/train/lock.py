@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from reprise.errors import CallError, MissingDependency
+from reprise.errors import CallError, MissingDependency, SaveError
 
 try:
     import fcntl
@@ -24,9 +24,16 @@ _UNFINISHED = (".writing-*", ".corpus-*")
 
 @contextmanager
 def made(folder: Path) -> Iterator[None]:
-    """A folder exists while this lasts; if it had to be made and stays empty, it is removed, as are its parents."""
+    """A folder exists while this lasts; if it had to be made and stays empty, it is removed, as are its parents.
+
+    Raises:
+        SaveError: It cannot be made.
+    """
     absent = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SaveError(f"{folder}: no folder can be made there ({error.strerror}); give another --out") from error
     try:
         yield
     finally:

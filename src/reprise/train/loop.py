@@ -308,11 +308,13 @@ def _finished(run: Run, place: Place, received: list[int]) -> Finished:
 
 
 def _more(run: Run, position: int) -> str:
-    steps, epochs, workers = run.config.max_steps, run.config.num_epochs, run.cluster.workers
-    same = f" --workers {workers}" if workers > 1 else ""
-    if position < run.total_steps:
-        return same
-    return same + (f" --max-steps {2 * steps}" if steps and position >= steps else f" --num-epochs {2 * epochs}")
+    steps, epochs, workers = run.config.max_steps, position / run.training.chunks_per_epoch, run.cluster.workers
+    more = f" --workers {workers}" if workers > 1 else ""
+    if steps and position >= steps:
+        more += f" --max-steps {2 * position}"
+    if epochs >= run.config.num_epochs:
+        more += f" --num-epochs {2 * math.ceil(epochs)}"
+    return more
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import math
 import shlex
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,16 +62,16 @@ class History:
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's history; a last one that a kill cut short is left out."""
+    """The lines of a run's history without those that are damaged, such as a last one that a kill cut short."""
     path = folder / HISTORY
     if not path.exists():
         return []
     found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            break
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        with suppress(ValueError, TypeError, KeyError):
+            facts = json.loads(line)
+            int(facts["step"])
+            found.append(facts)
     return found
 
 
@@ -91,6 +92,7 @@ def draw(history: list[dict[str, Any]], path: Path) -> None:
     """Draws training and validation loss over the steps as a PNG; without Matplotlib there is no picture."""
     try:
         from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
     except ImportError:
         return
     steps = [(line["step"], line["loss"]) for line in history if "loss" in line]
@@ -103,6 +105,7 @@ def draw(history: list[dict[str, Any]], path: Path) -> None:
     axes.plot(*zip(*_smoothed(steps), strict=True), color="tab:blue", label="training")
     if measured:
         axes.plot(*zip(*measured, strict=True), color="tab:orange", marker="o", markersize=4, label="validation")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend()
     fresh = path.with_name(f".writing-{path.name}")

@@ -77,7 +77,7 @@ def _begun(config: TrainConfig, cluster: Cluster, observers: tuple[Observer, ...
     learner, about = _learner(config, corpus, cluster)
     notes = (*about, *(transfer.load(learner, given, corpus) if given else ()))
     place = loop.Place(0, learner.initial_state(config.batch_size))
-    return _go(config, corpus, learner, place, observers, cluster, notes=notes, saved=False)
+    return _go(config, corpus, learner, place, observers, cluster, notes=notes)
 
 
 def resume(folder: Path, given: Mapping[str, Any], observers: tuple[Observer, ...] = ()) -> Finished:
@@ -125,8 +125,8 @@ def _resumed(folder: Path, given: Mapping[str, Any], cluster: Cluster, observers
     cluster.total([0])  # none writes before all have read
     if wrong and cluster.is_first:
         checkpoints.announce(folder, [s for s in checkpoints.complete(folder) if s <= step])
-    notes = (*about, *(f"passed over: {message}" for message in wrong), _how_exact(step, before, config))
-    return _go(config, corpus, learner, place, observers, cluster, notes=notes, saved=True)
+    notes, warnings = (*about, _how_exact(step, before, config)), tuple(f"passed over: {message}" for message in wrong)
+    return _go(config, corpus, learner, place, observers, cluster, notes=notes, warnings=warnings, saved=True)
 
 
 def _how_exact(step: int, before: TrainConfig, now: TrainConfig) -> str:
@@ -147,7 +147,8 @@ def _go(
     cluster: Cluster,
     *,
     notes: tuple[str, ...],
-    saved: bool,
+    warnings: tuple[str, ...] = (),
+    saved: bool = False,
 ) -> Finished:
     folder = Path(config.out)
     training, validation = corpus.streams(config.batch_size * cluster.workers, config.seq_length)
@@ -167,7 +168,7 @@ def _go(
         cluster=cluster,
     )
     _check_same(run, corpus)
-    run.tell(_started(run, corpus, place, notes))
+    run.tell(replace(_started(run, corpus, place), notes=notes, warnings=warnings))
     return loop.train(run, place, saved=saved)
 
 
@@ -182,7 +183,7 @@ def _check_same(run: loop.Run, corpus: AnyCorpus) -> None:
         run.cluster.check_same(what, fact)
 
 
-def _started(run: loop.Run, corpus: AnyCorpus, place: loop.Place, notes: tuple[str, ...]) -> Started:
+def _started(run: loop.Run, corpus: AnyCorpus, place: loop.Place) -> Started:
     shapes = parameter_shapes(run.learner.model).values()
     return Started(
         folder=run.folder,
@@ -193,7 +194,6 @@ def _started(run: loop.Run, corpus: AnyCorpus, place: loop.Place, notes: tuple[s
         steps_per_epoch=run.training.chunks_per_epoch,
         tokens=len(corpus.ids) if isinstance(corpus, Corpus) else sum(map(len, corpus.series)),
         parameters=sum(int(np.prod(shape)) for shape in shapes),
-        notes=notes,
     )
 
 
@@ -257,9 +257,10 @@ def _same(config: TrainConfig, checkpoint: checkpoints.Checkpoint, *, anew: bool
     known = _cached(config, wanted)
     if known is not None and not anew:
         return known
-    wrong = "it came from standard input, which must be given again"
+    sources = ", ".join(config.data)
+    wrong = f"{sources}: it came from standard input, which must be given again"
     if anew or "-" not in config.data:
-        wrong = "its content is not what the run was started with"
+        wrong = f"{sources}: its content is not what the run was started with"
         try:
             with tempfile.TemporaryDirectory(dir=config.out, prefix=".corpus-") as beside:
                 corpus = _read(config, checkpoint.vocabulary, beside if known else config.out)
@@ -268,7 +269,7 @@ def _same(config: TrainConfig, checkpoint: checkpoints.Checkpoint, *, anew: bool
         except (ReadError, CallError) as error:
             wrong = str(error).rstrip(".")
     raise CallError(
-        f"{', '.join(config.data)}: {wrong}. --resume needs the same data to go on exactly; "
+        f"{wrong}. --resume needs the same data to go on exactly; "
         "to train the weights on other data use --init-from with a new --out."
     )
 

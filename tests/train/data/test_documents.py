@@ -58,6 +58,17 @@ def test_a_missing_source_is_named(tmp_path, spool):
         find_documents(tmp_path / "nowhere.txt", spool)
 
 
+def test_an_empty_name_is_not_the_folder_at_hand(spool):
+    with pytest.raises(MissingFile, match="a source has an empty name"):
+        find_documents("", spool)
+
+
+def test_a_closed_standard_input_is_refused(monkeypatch, spool):
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(MissingFile, match="standard input is closed"):
+        find_documents("-", spool)
+
+
 def test_a_folder_without_files_is_refused(spool):
     with pytest.raises(MissingFile, match="holds no file to read"):
         find_documents(spool, spool)
@@ -89,6 +100,22 @@ def test_text_that_ends_within_a_character_is_refused():
 def test_a_utf_16_file_read_as_utf_8_is_told_from_its_mark():
     with pytest.raises(ReadError, match=r"at byte 0: 0xff is not utf-8 .*such as utf-16 \(it begins with the mark"):
         list(decoded(["á".encode("utf-16")], "it", text_encoding("utf-8")))
+
+
+def test_utf_16_without_its_mark_is_refused():
+    with pytest.raises(ReadError, match=r"it at byte 0: not utf-16 \(.*BOM\)\. Say how .*--encoding"):
+        list(decoded([b"a\0b\0"], "it", text_encoding("utf-16")))
+
+
+def test_damaged_text_in_the_encoding_that_was_said_is_not_taken_for_another():
+    text = "ab\n".encode("utf-16") + b"\0"
+    with pytest.raises(ReadError, match=r"it at byte 8: 0x00 is not utf-16 .* is damaged there: repair it"):
+        list(decoded([text], "it", text_encoding("utf-16")))
+
+
+def test_a_utf_32_file_is_told_from_its_mark():
+    with pytest.raises(ReadError, match=r"at byte 0: 0xff is not utf-8 .*such as utf-32 \(it begins with the mark"):
+        list(decoded(["á".encode("utf-32")], "it", text_encoding("utf-8")))
 
 
 def test_the_byte_order_mark_before_utf_8_is_not_text():

@@ -50,6 +50,7 @@ def values_of(corpus):
         ("x\ty\n1e1\t-2\n", ("x", "y"), [[10, -2]]),
         ('\n"1"\n\n2\n', ("1",), [[1], [2]]),
         ("\ufeffa\n1", ("a",), [[1]]),
+        ('"low; high, at noon",b\n1,2\n', ("low; high, at noon", "b"), [[1, 2]]),
     ],
 )
 def test_delimiter_header_and_blank_lines_are_understood(table, text, columns, values):
@@ -83,6 +84,10 @@ def test_a_first_line_that_may_be_names_or_values_is_decided_by_the_caller(table
         ("1,2\n3\n", "line 2: 1 columns, expected 2"),
         ("", "has no lines"),
         ("1\n" + "9" * 200_000, "line 2: not CSV"),
+        ('a\n"1\n2\n', r"line 3: not CSV \(unexpected end of data\)"),
+        ("a;b\n1,5;2\n", r"line 2, column 'a': '1,5' has a comma\. Write numbers with a decimal point"),
+        ('a\n1\n"1,000"\n', "line 3, column 'a': '1,000' has a comma"),
+        ("a,b\n", "holds no time step"),
     ],
 )
 def test_what_is_not_a_number_is_named_with_line_and_column(table, text, words):

@@ -17,6 +17,15 @@ BLOCK_BYTES = 1 << 20
 
 Source = str | os.PathLike[str]
 
+#: What text begins with where its encoding is marked; the mark of UTF-32 begins with that of UTF-16.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_LIKELY = ("latin-1", "if it is old western text")
+
 
 @dataclass(frozen=True, slots=True)
 class Document:
@@ -58,6 +67,8 @@ def _documents(source: Source, spool: Path, without: Path | None) -> Iterator[Do
     path = Path(source)
     if str(source) == "-":
         yield _spooled("standard input", None, spool)
+    elif not str(source):  # which a path takes for the folder at hand; it is a shell's variable that was never set
+        raise MissingFile("a source has an empty name. Name a file, a folder, or - for standard input.")
     elif path.is_dir():
         yield from (Document(str(file), file) for file in _files_of(path, without))
     elif path.is_file():
@@ -83,6 +94,8 @@ def _spooled(name: str, path: Path | None, spool: Path) -> Document:
     copy = spool / f"{len(list(spool.iterdir()))}"
     with copy.open("xb") as target:
         if path is None:
+            if sys.stdin is None:
+                raise MissingFile("standard input is closed. Name a file, a folder, or - where something is piped in.")
             shutil.copyfileobj(sys.stdin.buffer, target, BLOCK_BYTES)
         else:
             with path.open("rb") as file:
@@ -113,25 +126,30 @@ def decoded(raw: Iterable[bytes], name: str, encoding: str) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder(encoding)()
     offset, mark = 0, b""
     for block in chain(raw, [b""]):
-        mark = mark or block[:2]
-        offset += len(block)
+        mark = mark or block[:4]
         try:
             text = decoder.decode(block, not block)
-        except UnicodeDecodeError as error:
-            at = offset - len(error.object) + error.start
-            raise ReadError(_undecodable(name, at, error, mark, encoding)) from error
+        except UnicodeError as error:
+            raise ReadError(_undecodable(name, offset + len(block), error, mark, encoding)) from error
+        offset += len(block)
         if text:
             yield text
 
 
-def _undecodable(name: str, offset: int, error: UnicodeDecodeError, mark: bytes, encoding: str) -> str:
-    wanted = "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "latin-1"
-    why = "it begins with the mark of that encoding" if wanted == "utf-16" else "if it is old western text"
-    found = f"0x{error.object[error.start]:02x} is not {encoding.removesuffix('-sig')} ({error.reason})"
-    return (
-        f"{name} at byte {offset}: {found}. Say how it was written with --encoding, such as {wanted} "
-        f"({why}), or train on it with --level bytes."
-    )
+def _undecodable(name: str, read: int, error: UnicodeError, mark: bytes, encoding: str) -> str:
+    """What is wrong after so many bytes of a file that begins with `mark`, and what to do about it."""
+    if isinstance(error, UnicodeDecodeError):
+        offset = read - len(error.object) + error.start
+        found = f"0x{error.object[error.start]:02x} is not {encoding.removesuffix('-sig')} ({error.reason})"
+    else:  # UTF-16 and UTF-32 without their mark
+        offset, found = 0, f"not {encoding} ({error})"
+    marked = next((known for start, known in _MARKS.items() if mark.startswith(start)), None)
+    if marked == encoding:
+        advice = "It begins with the mark of that encoding and is damaged there: repair it"
+    else:
+        likely, why = (marked, "it begins with the mark of that encoding") if marked else _LIKELY
+        advice = f"Say how it was written with --encoding, such as {likely} ({why})"
+    return f"{name} at byte {offset}: {found}. {advice}, or train on it with --level bytes."
 
 
 def text_encoding(name: str) -> str:

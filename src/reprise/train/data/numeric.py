@@ -128,8 +128,8 @@ def read_numeric(
         sources: CSV with commas, semicolons or tabs, one time step a line; or `.npy` of [M], [M, D] or, several
             series of one length, [B, M, D].
         columns: The columns to use, in this order, by name or, where they have none, by number from 1. By default all.
-        header: Whether the first line of a CSV file has names. By default it does if it has text where the second
-            has numbers.
+        header: Whether the first line of a CSV file has names. By default it does if there is text in it, and no
+            number.
         encoding: How the text of CSV is written.
         val_frac: The share of all steps, at the end, that is for validation, from 0 to below 1.
 
@@ -184,7 +184,7 @@ def _npy_series(document: Document) -> Array:
     try:
         values: Array = np.lib.format.open_memmap(document.path, mode="r")
     except NPY_ERRORS as error:
-        raise DamagedFile(f"{document.name}: not a whole .npy file ({error})") from error
+        raise DamagedFile(f"{document.name}: not a whole .npy file of numbers ({error})") from error
     if values.dtype.kind not in "fiu" or values.ndim not in (1, 2, 3) or not values.size:
         raise CallError(
             f"{document.name}: an array of {values.dtype} {list(values.shape)}; expected real numbers of shape "

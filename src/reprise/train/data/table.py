@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -59,9 +60,9 @@ def indices(name: str, names: tuple[str, ...], wanted: Sequence[str] | None) -> 
 def _lines(document: Document, encoding: str) -> Iterator[Line]:
     """The lines that are not blank, with their numbers."""
     text = StringIO("".join(decoded(blocks(document), document.name, encoding)), newline="")
-    first = text.readline()
+    bare = re.sub('"[^"]*"', "", text.readline())
     text.seek(0)
-    reader = csv.reader(text, delimiter=next((mark for mark in "\t;," if mark in first), ","))
+    reader = csv.reader(text, delimiter=next((mark for mark in "\t;," if mark in bare), ","), strict=True)
     try:
         yield from ((reader.line_num, cells) for cells in reader if cells)
     except csv.Error as error:
@@ -69,18 +70,17 @@ def _lines(document: Document, encoding: str) -> Iterator[Line]:
 
 
 def _has_header(name: str, lines: list[Line]) -> bool:
-    """Whether the first line has text where the second has numbers."""
-    above = lines[0][1]
-    below = lines[-1][1]
-    titled = any(
-        a.strip() and _number(a) is None and _number(b) is not None for a, b in zip(above, below, strict=False)
-    )
-    if titled and any(_number(cell) is not None for cell in above):
+    """Whether the first line has text only, or text where the second has numbers."""
+    above, below = lines[0][1], lines[-1][1]
+    text = [bool(cell.strip()) and _number(cell) is None for cell in above]
+    if not any(_number(cell) is not None for cell in above):
+        return any(text)
+    if any(is_text and _number(cell) is not None for is_text, cell in zip(text, below, strict=False)):
         raise CallError(
             f"{name} line {lines[0][0]}: {above} may be names or values, as some are numbers. "
             "Say which with --header or --no-header."
         )
-    return titled
+    return False
 
 
 def _numbers(name: str, names: tuple[str, ...], wanted: list[int], lines: Iterable[Line]) -> Array:
@@ -91,12 +91,15 @@ def _numbers(name: str, names: tuple[str, ...], wanted: list[int], lines: Iterab
         for i in wanted:
             value = _number(cells[i])
             if value is None or not np.isfinite(value):
-                raise CallError(
-                    f"{name} line {line}, column {names[i]!r}: {cells[i]!r} is not a finite number. "
-                    "Fill the gap, or choose other columns with --columns."
-                )
+                raise CallError(f"{name} line {line}, column {names[i]!r}: {_wrong(cells[i])}")
             values.append(value)
     return np.array(values, np.float64).reshape(-1, len(wanted))
+
+
+def _wrong(cell: str) -> str:
+    if "," in cell and _number(cell.replace(",", "")) is not None:
+        return f"{cell!r} has a comma. Write numbers with a decimal point, and nothing between thousands."
+    return f"{cell[:80]!r} is not a finite number. Fill the gap, or choose other columns with --columns."
 
 
 def _number(cell: str) -> float | None:
