@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reprise.graph import Value
+from reprise.graph import ShapeAttribute, Value
 from reprise.interface.facts import Facts
 from reprise.interface.structure import analyse
 from tests.interface.building import Builder
@@ -131,6 +131,16 @@ def repeated(times):
     facts = Facts(analyse(b.graph()))
     facts.give(Value("x"), facts.symbols("x", (N, T, H), (0, 1)))
     return facts, many, total
+
+
+def test_a_default_does_not_tell_the_size_of_what_is_given_instead():
+    b = Builder()
+    zeros = b.const(np.zeros((20, H)), "float32")
+    left_open = b("PlaceholderWithDefault", zeros, dtype="float32", shape=ShapeAttribute((None, H)))
+    said = b("PlaceholderWithDefault", zeros, dtype="float32", shape=ShapeAttribute((20, H)))
+    facts = Facts(analyse(b.graph()))
+    assert [str(d) for d in facts.shape(left_open)] == ["PlaceholderWithDefault.0", "5"]
+    assert [str(d) for d in facts.shape(said)] == ["20", "5"]
 
 
 def test_a_row_that_is_repeated_for_every_step_is_as_long_as_the_sequence():

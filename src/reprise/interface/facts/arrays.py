@@ -171,7 +171,7 @@ _STORING = (
 )
 _PASSING = (
     "Identity StopGradient PreventGradient CheckNumerics EnsureShape Snapshot Enter RefEnter Exit RefExit "
-    "NextIteration RefIdentity Cast ReadVariableOp PlaceholderWithDefault CheckNumericsV2 GuaranteeConst Print"
+    "NextIteration RefIdentity Cast ReadVariableOp CheckNumericsV2 GuaranteeConst Print"
 )
 
 ARRAYS: dict[str, Rule] = {

@@ -30,6 +30,16 @@ def _placeholder(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]
     return [fact]
 
 
+def _with_default(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """Along an axis that the file leaves open, the number of the default says nothing about what will be given."""
+    (default,), shape = inputs, node.attributes.get("shape")
+    if not isinstance(shape, ShapeAttribute) or shape.dims is None or len(shape.dims) != len(default.shape or ()):
+        return [default]
+    given = facts.symbols(node.name, shape.dims)
+    sizes = tuple(g if d.known else d for g, d in zip(given or (), default.shape or (), strict=True))
+    return [default if sizes == default.shape else Fact(sizes)]
+
+
 def _variable(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     shape = node.attributes.get("shape")
     return [Fact(facts.symbols(node.name, shape.dims) if isinstance(shape, ShapeAttribute) else None)]
@@ -104,6 +114,7 @@ def _draws(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
 SOURCES: dict[str, Rule] = {
     "Const": _const,
     **dict.fromkeys(("Placeholder", "PlaceholderV2"), _placeholder),
+    "PlaceholderWithDefault": _with_default,
     **dict.fromkeys(VARIABLES, _variable),
     **dict.fromkeys(("Shape", "ShapeN", "VariableShape"), _shape_op),
     "Rank": _rank,
