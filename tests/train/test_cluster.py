@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -68,18 +69,21 @@ def test_two_workers_are_one_with_twice_the_streams_and_a_lost_one_ends_the_run(
 
 def started_by_hand(folder, *options_of_each):
     """A process for each worker, as Kubernetes or Slurm starts them: connected by TF_CONFIG alone."""
-    ports = free_ports(len(options_of_each))
-    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(len(options_of_each))]
     command = [sys.executable, "-m", "reprise", "train", "--out", str(folder / "run"), "-q"]
     return [
         subprocess.Popen(
             [*command, *options],
-            env={**os.environ, "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": "worker", "index": k}})},
+            env={**os.environ, "TF_CONFIG": config_of(addresses, k)},
             stderr=subprocess.PIPE,
             text=True,
         )
         for k, options in enumerate(options_of_each)
     ]
+
+
+def config_of(addresses, place):
+    return json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": place}})
 
 
 def test_workers_started_by_hand_end_when_one_is_lost_and_go_on_with_any_number(tmp_path):
@@ -136,6 +140,52 @@ def test_a_wrong_tf_config_is_refused(monkeypatch, setting):
     monkeypatch.setenv("TF_CONFIG", setting)
     with pytest.raises(CallError, match=r"TF_CONFIG: .*expected a cluster of workers"):
         Cluster.of_environment()
+
+
+IMPATIENT = """
+from reprise.train import cluster
+cluster.CONNECTING_S = 2.0
+cluster.Cluster.of_environment()
+"""
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_worker_that_met_the_others_and_is_lost_before_all_are_connected_ends_them_soon(place):
+    (here,) = free_ports(1)
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # it listens, and then says nothing
+        addresses = [f"127.0.0.1:{here}", f"127.0.0.1:{mute.getsockname()[1]}"]
+        done = subprocess.run(
+            [sys.executable, "-c", IMPATIENT],
+            env={**os.environ, "TF_CONFIG": config_of(addresses if place == 0 else addresses[::-1], place)},
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert (
+        "TrainingError: a worker was lost before all were connected (DeadlineExceededError within 2 s)" in done.stderr
+    )
+
+
+def lives(process):
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_workers_end_with_the_process_that_launched_them_even_if_it_was_killed(tmp_path):
+    launcher = two_workers(tmp_path, str(corpus(tmp_path)), *SMALL, "--num-epochs", "1000000")
+    while launcher.poll() is None and len(children(launcher)) < 2:
+        time.sleep(0.01)
+    workers = children(launcher)
+    launcher.kill()
+    launcher.communicate(timeout=60)
+    end = time.monotonic() + 60
+    while any(map(lives, workers)) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not any(map(lives, workers))
 
 
 @pytest.mark.slow

@@ -91,11 +91,12 @@ def train(resume: bool, quiet: bool, **given: Any) -> None:
         raise CallError("--out is missing: name the folder of the run, such as --out runs/mine")
     begin = _resumed(given) if resume else _new(given)
     workers = given.get("workers", 1)
+    from reprise.train.launch import follow, launch
+
+    follow()
     if workers > 1 and "TF_CONFIG" not in os.environ:
         if "-" in given["data"]:
             raise CallError("standard input cannot be read by several workers: write it to a file and name that")
-        from reprise.train.launch import launch
-
         raise SystemExit(launch(sys.argv[1:], workers, Path(given["out"])))
     with _silence():
         from reprise.train.display import Display

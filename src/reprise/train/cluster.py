@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,11 +20,16 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from reprise.errors import CallError, TrainingError
 from reprise.tensors import Array
 from reprise.train.meeting import meet
 
+v1 = tf.compat.v1
+
+#: Seconds until a worker that met the others, and then does not connect to them, is lost.
+CONNECTING_S = 60.0
 #: What the survivors' operators raise.
 _CONNECTION = (
     tf.errors.UnavailableError,
@@ -32,6 +38,15 @@ _CONNECTION = (
     tf.errors.DeadlineExceededError,
     tf.errors.InternalError,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A process of `TF_CONFIG`."""
+
+    job: str
+    index: int
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +74,10 @@ class Cluster:
 
         Raises:
             CallError: `TF_CONFIG` is not what TensorFlow documents, or not what was asked for.
+            TrainingError: A worker was lost before all were connected.
         """
-        addresses, place = _described(os.environ.get("TF_CONFIG") or "{}")
-        workers = len(addresses)
+        tasks, place = _described(os.environ.get("TF_CONFIG") or "{}")
+        workers = len(tasks)
         if asked not in (1, workers):
             raise CallError(
                 f"--workers is {asked}, and TF_CONFIG connects {workers}. Leave --workers out; or start all by "
@@ -69,8 +85,8 @@ class Cluster:
             )
         if workers == 1:
             return cls()
-        meet(addresses, place)
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        meet([task.address for task in tasks], place)
+        strategy = _connected(tasks)
         return cls(workers, place, strategy, _summation(strategy))
 
     @property
@@ -90,8 +106,8 @@ class Cluster:
         """The mean of each value over all workers; inside `step`."""
         if not self.strategy:
             return list(values)
-        context = tf.distribute.get_replica_context()
-        return list(context.all_reduce(tf.distribute.ReduceOp.MEAN, list(values)))
+        replica = tf.distribute.get_replica_context()
+        return list(replica.all_reduce(tf.distribute.ReduceOp.MEAN, list(values)))
 
     def total(self, numbers: Sequence[float]) -> list[float]:
         """The sums over all workers; every worker must call it, and goes on when all have."""
@@ -140,21 +156,46 @@ class Cluster:
         return dict(zip(parts, self.summed(*wide), strict=True))
 
 
-def _described(setting: str) -> tuple[list[str], int]:
-    """The addresses in a `TF_CONFIG`, and which of them is this process."""
+def _described(setting: str) -> tuple[list[_Task], int]:
+    """The workers in a `TF_CONFIG`, and which of them is this process."""
     try:
         described = json.loads(setting)
-        listed = [
-            ((kind, index), address)
-            for kind in ("chief", "worker")
-            for index, address in enumerate(described["cluster"].get(kind, ()))
+        tasks = [
+            _Task(job, index, str(address))
+            for job in ("chief", "worker")
+            for index, address in enumerate(described["cluster"].get(job, ()))
         ]
-        task = described["task"]["type"], int(described["task"]["index"])
-        return [address for _, address in listed], [name for name, _ in listed].index(task)
+        here = described["task"]["type"], int(described["task"]["index"])
+        return tasks, [(task.job, task.index) for task in tasks].index(here)
     except KeyError:
-        return [""], 0
+        return [_Task("worker", 0, "")], 0
     except (ValueError, TypeError, AttributeError) as error:
         raise CallError(f"TF_CONFIG: {error}; expected a cluster of workers and the task that this is") from error
+
+
+def _connected(tasks: Sequence[_Task]) -> Any:
+    """The strategy of connected workers.
+
+    Raises:
+        TrainingError: One of them was not there in time.
+    """
+    # TensorFlow's own settings wait for an hour, and the leader forever. They have no public name.
+    settings = context.context()
+    job = v1.ConfigProto().experimental.coordination_config.coordinated_job_list.add
+    settings.configure_coordination_service(
+        service_type="standalone",
+        service_leader=f"/job:{tasks[0].job}/replica:0/task:0",
+        coordinated_jobs=[job(name=name, num_tasks=n) for name, n in Counter(task.job for task in tasks).items()],
+        cluster_register_timeout_in_ms=int(1000 * CONNECTING_S),
+    )
+    settings.coordination_service.cluster_register_with_barrier = True
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except _CONNECTION as error:
+        raise TrainingError(
+            f"a worker was lost before all were connected ({type(error).__name__} within {CONNECTING_S:g} s); what it "
+            "said last tells why. Nothing was changed: start all workers again."
+        ) from error
 
 
 def _summation(strategy: Any) -> Any:

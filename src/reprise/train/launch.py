@@ -13,14 +13,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Thread
 from types import FrameType
 from typing import IO
 
 from reprise.errors import TrainingError
+from reprise.train.interrupts import caught
 from reprise.train.lock import made
 
 #: Seconds that the other workers have to save and leave when one has left.
 _GRACE_S = 60.0
+#: Where a worker finds its end of a pipe that nobody writes to: it closes with the process that launched the worker.
+_LIFELINE = "REPRISE_LIFELINE"
 
 
 def launch(arguments: Sequence[str], workers: int, folder: Path) -> int:
@@ -35,12 +39,14 @@ def launch(arguments: Sequence[str], workers: int, folder: Path) -> int:
     addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
     processes: list[subprocess.Popen[bytes]] = []
     with made(folder), _passing_on(processes) as passed, ExitStack() as stack:
+        lifeline = stack.enter_context(_pipe())
         for worker in range(workers):
             errors = None if worker == 0 else stack.enter_context(_log(folder, worker))
             task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": worker}}
             process = subprocess.Popen(  # noqa: S603 - this program itself
                 [sys.executable, "-m", "reprise", *arguments],
-                env={**os.environ, "TF_CONFIG": json.dumps(task)},
+                env={**os.environ, "TF_CONFIG": json.dumps(task), _LIFELINE: str(lifeline)},
+                pass_fds=[lifeline],
                 stdout=errors,
                 stderr=errors,
                 process_group=0,  # or Ctrl-C would reach a worker twice: from the terminal and from here
@@ -48,6 +54,28 @@ def launch(arguments: Sequence[str], workers: int, folder: Path) -> int:
             _share(process.pid, worker, workers)
             processes.append(process)
         return _judged(_ended(processes), passed, folder)
+
+
+def follow() -> None:
+    """Has this process end, by SIGTERM, when the one that launched it is gone, even if that was killed."""
+    if lifeline := os.environ.pop(_LIFELINE, None):
+        Thread(target=_end_after, args=(int(lifeline),), daemon=True).start()
+
+
+def _end_after(lifeline: int) -> None:
+    os.read(lifeline, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def _pipe() -> Iterator[int]:
+    """The reading end of a pipe whose writing end only this process holds."""
+    reading, writing = os.pipe()
+    try:
+        yield reading
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 @contextmanager
@@ -61,12 +89,8 @@ def _passing_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[i
             if process.poll() is None:
                 process.send_signal(number)
 
-    handlers = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with caught(pass_on):
         yield passed
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import math
 import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -24,6 +20,7 @@ from reprise.train.cluster import Cluster
 from reprise.train.config import TrainConfig
 from reprise.train.data import Streams
 from reprise.train.events import Advanced, Event, Finished, Observer, Saved, Validated
+from reprise.train.interrupts import requests
 from reprise.train.learner import Learner
 from reprise.train.model import Named
 from reprise.train.samples import sample
@@ -162,7 +159,7 @@ def train(run: Run, place: Place, *, saved: bool) -> Finished:
         TrainingError: The loss exploded or is not a number. What is on disk is the last good checkpoint.
         SaveError: A checkpoint could not be written.
     """
-    with _signals() as received:
+    with requests() as received:
         return _trained(run, place, received, saved=saved)
 
 
@@ -315,25 +312,3 @@ def _more(run: Run, position: int) -> str:
     if epochs >= run.config.num_epochs:
         more += f" --num-epochs {2 * math.ceil(epochs)}"
     return more
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """The signals that asked the run to end, while they are caught; a second one ends it as the system does."""
-    received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
-        yield received
-        return
-
-    def receive(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-        signal.signal(number, before[number])
-
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, receive)
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
