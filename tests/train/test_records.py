@@ -1,16 +1,20 @@
+import errno
 import io
 import math
 import shlex
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from reprise.train import TrainConfig
 from reprise.train.display import Display
 from reprise.train.events import Advanced, Finished, Saved, Started, Validated
+from reprise.train.interrupts import requests
 from reprise.train.model import Architecture
 from reprise.train.records import History, TensorBoard, commands, read_history
 
@@ -105,3 +109,24 @@ def test_a_terminal_shows_loss_speed_and_time_left():
     assert "step 4/100" in text
     assert f"loss 2.0000, {2 / math.log(2):.3f} bits per character  4,000 chars/s" in text
     assert "left" in text
+
+
+class Gone(io.StringIO):
+    """What nobody reads any more."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def write(self, _):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "asked"), [(OSError(errno.EIO, "a closed terminal"), []), (BrokenPipeError(), [signal.SIGHUP])]
+)
+def test_a_display_that_nobody_watches_asks_the_run_to_end_where_the_system_does_not(error, asked):
+    with requests() as received, Display(Console(file=Gone(error), width=100)) as display:
+        for event in story():
+            display(event)
+    assert received == asked

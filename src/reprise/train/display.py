@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
@@ -53,11 +56,29 @@ class Display:
 
     def __exit__(self, *_: object) -> None:
         """Ends the live line."""
-        if self._bar.live.is_started:  # or it would print an empty line
-            self._bar.stop()
+        with self._watched():
+            if self._bar.live.is_started:  # or it would print an empty line
+                self._bar.stop()
 
     def __call__(self, event: Event) -> None:
         """Shows what is new in an event."""
+        with self._watched():
+            self._show(event)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """When whoever watched is gone nothing is shown any more, and the run is asked to end, as by a closed terminal.
+
+        For a terminal the system does that, where it is wanted.
+        """
+        try:
+            yield
+        except (OSError, SystemExit) as error:  # the latter is what rich makes of a broken pipe
+            self._console.quiet = True
+            if isinstance(error, (BrokenPipeError, SystemExit)):
+                signal.raise_signal(signal.SIGHUP)
+
+    def _show(self, event: Event) -> None:
         match event:
             case Started():
                 self._meter = _Meter(event)

@@ -138,8 +138,6 @@ class Run:
         try:
             for observer in self.observers:
                 observer(event)
-        except BrokenPipeError:  # whoever watched is gone
-            raise
         except (OSError, tf.errors.OpError) as error:
             raise SaveError(
                 f"{self.folder}: the record of the run could not be written ({error}). Its last checkpoint is whole: "
