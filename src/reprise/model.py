@@ -366,7 +366,9 @@ def _fitting(port: Port, array: Array) -> Array:
     if array.ndim != len(port.shape) or any(
         n is not None and n != m for n, m in zip(port.shape, array.shape, strict=True)
     ):
-        raise CallError(f"input {port.name!r}: expected shape {_shown(port.shape)}, found {list(array.shape)}")
+        steps = None if port.time_axis is None else port.shape[port.time_axis]
+        only = "" if steps is None else f"; the graph is made for {steps} steps and no other number"
+        raise CallError(f"input {port.name!r}: expected shape {_shown(port.shape)}, found {list(array.shape)}{only}")
     if not array.size:  # ONNX Runtime's LSTM ends the process on a batch of none
         raise CallError(
             f"input {port.name!r}: is empty, of shape {list(array.shape)}; give at least one row and one step"

@@ -52,3 +52,55 @@ def test_steps_that_the_graph_counts_on_stay_as_many_as_the_file_says(after):
 
     (port,) = interface_of(graph).inputs
     assert (port.shape, port.time_axis, port.batch_axis) == ((None, 6, D), 1, 0)
+
+
+FIXED = {
+    "a weight for every place": (None, lambda h: dense("all", tf.reshape(h, [-1, 6 * H]), V), "MatMul 'MatMul"),
+    "numbers of places": (None, lambda h: h + tf.constant([[0.0]] * 6), "Add"),
+    "rows of its own": (3, lambda h: h * tf.ones([3, 6, 1]), "Mul"),
+}
+
+
+@pytest.mark.parametrize("after", FIXED)
+def test_axes_that_can_have_one_size_alone_are_named_and_what_fixes_them(after):
+    rows, made_of, node = FIXED[after]
+
+    def graph():
+        x = v1.placeholder(tf.float32, [rows, 6, D], "x")
+        made, _ = rolled(lstm, tf.transpose(x, [1, 0, 2]), [tf.zeros([tf.shape(x)[0], H])] * 2)
+        tf.identity(made_of(tf.transpose(made, [1, 0, 2])), "logits")
+
+    found = interface_of(graph)
+    assert [(p.shape, p.time_axis, p.batch_axis) for p in found.inputs] == [((rows, 6, D), 1, 0)]
+    assert [(s.shape, s.batch_axis) for s in found.states] == [((rows, H), 0)] * 2
+    assert "x:0 has 6 steps" in found.why_not
+    assert node in found.why_not
+
+
+def test_sequences_that_are_flattened_together_have_the_same_steps_and_rows():
+    def graph():
+        x, y = (v1.placeholder(tf.float32, [None, None, D], name) for name in "xy")
+        size = tf.shape(x)
+        seen = [
+            tf.reshape(dense(str(i), tf.reshape(z, [-1, D]), D), [size[0], size[1], D]) for i, z in enumerate((x, y))
+        ]
+        made, _ = rolled(lstm, tf.transpose(tf.concat(seen, 2), [1, 0, 2]), [tf.zeros([size[0], H])] * 2)
+        tf.identity(made, "logits")
+
+    found = interface_of(graph)
+    assert [(p.time_axis, p.batch_axis) for p in found.inputs] == [(1, 0)] * 2
+    assert found.steppable
+
+
+def test_a_picture_that_is_pooled_to_one_row_takes_no_part_in_the_number_of_steps():
+    def graph():
+        x = v1.placeholder(tf.int32, [None, 4, 3], "x")
+        letters = tf.gather(v1.get_variable("letters", [V, D]), tf.reshape(x, [-1, 1, 3]))
+        pooled = tf.nn.max_pool2d(letters, [1, 3], 1, "VALID")
+        words = tf.reshape(tf.reshape(pooled, [-1, D]), [-1, 4, D])
+        made, _ = rolled(lstm, tf.transpose(words, [1, 0, 2]), [tf.zeros([tf.shape(x)[0], H])] * 2)
+        tf.identity(made, "logits")
+
+    found = interface_of(graph)
+    assert [(p.shape, p.time_axis, p.batch_axis) for p in found.inputs] == [((None, None, 3), 1, 0)]
+    assert found.steppable

@@ -197,6 +197,24 @@ def test_layers_that_read_both_directions_of_the_layer_below_are_loops_of_their_
     same(b.graph(), rolled.graph, [str(out)], {**b.weights, "x": rows(4)})
 
 
+def test_a_step_that_waits_until_its_state_is_saved_is_like_the_others():
+    b = Builder()
+    weights, head = (b.variable("kernel", D + H, 4 * H), b.variable("bias", 4 * H)), b.variable("w", H, V)
+    c, h = b.placeholder("c", None, H), b.placeholder("h", None, H)
+    hidden = []
+    for row in pieces(b, b.placeholder("x", None, 4, D), 4, "unstack"):
+        c, h = b.lstm(row, c, h, *weights)
+        hidden.append(h)
+    saved = b("NoOp", controls=(h.node,), name="saved")
+    hidden[-1] = b("Identity", h, controls=(saved.node,), T="float32")
+    packed = b("Pack", *(b("MatMul", h, head, T="float32") for h in hidden), axis=1, T="float32")
+    rolled = roll(b.graph()).graph
+    assert len(recurrences.find(analyse(rolled))) == 1
+    assert rolled[packed.node].op == "Identity"  # all rows of the loop, however many there are
+    fed = {**b.weights, "x": rows(4), "c": rows(1, H)[:, 0], "h": rows(1, H)[:, 0]}
+    same(b.graph(), rolled, [str(packed)], fed)
+
+
 def test_a_copy_of_one_step_is_read_like_the_unrolled_copy_that_shares_its_weights():
     b = Builder()
     names, kernels = language_model(b, 6, 2, scope="train/")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -17,34 +17,6 @@ from reprise.tensors import Array
 
 
 @dataclass(frozen=True, slots=True)
-class Fixed:
-    """Axes of time and batch whose size no call can change.
-
-    Attributes:
-        axes: As they would be if the numbers of the file met none of their like.
-        facts: Where they met: shapes in which every size of inputs and states began as free.
-    """
-
-    axes: Axes
-    facts: Facts
-
-    def time_axis(self, value: Value, besides: int | None) -> int | None:
-        """The axis of `value` that is time alone, if it is not `besides`."""
-        axis = self.axes.time_axis(value)
-        return None if axis == besides else axis
-
-    def batch_axis(self, value: Value, besides: int | None) -> int | None:
-        """The axis of `value` that is the batch alone, if it is not `besides`."""
-        axis = self.axes.batch_axis(value)
-        return None if axis == besides else axis
-
-    def why(self, value: Value, axis: int) -> str:
-        """The node that holds for one size of an axis alone, empty where it is not known."""
-        size = (self.axes.facts.of(value).shape or ())[axis]
-        return self.facts.sizes.fixed_by(size.symbols[0]) if size.symbols else ""
-
-
-@dataclass(frozen=True, slots=True)
 class Axes:
     """The symbols of time and batch in a set of facts.
 
@@ -53,13 +25,32 @@ class Axes:
         times: Symbols of time, one for each length of sequence that the recurrences run over; sequences that are longer
             or shorter by a number have the same.
         batch: The symbol of the batch, or None where the file has none or bakes it in.
-        fixed: What else would be time and batch: where the graph holds for the numbers of the file alone.
+        fixed: Axes that are time or batch but for numbers of the file that their sizes met, where there may be any.
     """
 
     facts: Facts
     times: frozenset[str]
     batch: str | None
     fixed: Fixed | None = None
+
+    def named(self, value: Value) -> tuple[int | None, int | None]:
+        """The axes of time and of the batch of `value`, those too that can have one size alone."""
+        time, batch = self.time_axis(value), self.batch_axis(value)
+        if self.fixed is None or self.rows(value) is not None:
+            return time, batch
+        known = {axis for axis, n in enumerate(self.sizes(value)) if n is not None} - {time, batch}
+        found, rows = self.fixed.axes.time_axis(value), self.fixed.axes.batch_axis(value)
+        if time is None and found in known and found != rows:
+            time = found
+        return time, rows if batch is None and rows in known - {time} else batch
+
+    def why_fixed(self, value: Value) -> str:
+        """Which node fixes the time of `value` to one size, empty where it is free or that is not known."""
+        time = self.named(value)[0]
+        if self.fixed is None or time is None or time == self.time_axis(value):
+            return ""
+        size = (self.fixed.axes.facts.of(value).shape or ())[time]
+        return self.fixed.facts.sizes.fixed_by(size.symbols[0])
 
     def time_axis(self, value: Value) -> int | None:
         """The axis of `value` that is time alone."""
@@ -104,6 +95,19 @@ class Axes:
         return tuple(map(self.facts.sizes.number, shape))
 
 
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """What is time and batch where no size meets a number.
+
+    Attributes:
+        axes: As if the numbers that the file has for sizes met none of their like.
+        facts: Where they did meet: shapes in which all sizes of the inputs began as free.
+    """
+
+    axes: Axes
+    facts: Facts
+
+
 def read(
     structure: Structure,
     recurrences: Collection[Recurrence],
@@ -121,7 +125,7 @@ def read(
     """
     wanted, loops = list(wanted), (*recurrences, *before)
     every = {v: tuple(range(len(_declared(structure, v) or ()))) for v in inputs}
-    facts = _facts(structure, loops, every, None, wanted, settings)
+    facts = first = _facts(structure, loops, every, None, wanted, settings)
     times, batch = _times(structure, facts, loops), _batch(facts, loops)
     free = {
         v: tuple(
@@ -134,7 +138,11 @@ def read(
     times, batch = _times(structure, facts, loops), _batch(facts, loops)
     given = {facts.sizes.base(s) for v in inputs for d in facts.shape(v) or () for s in d.symbols}
     facts.sizes.fix_all(but={*(times & given), batch or ""})  # what no input counts is as the file says
-    return Axes(facts, _times(structure, facts, recurrences), batch)
+    axes = Axes(facts, _times(structure, facts, recurrences), batch)
+    if batch is not None and any(axes.time_axis(v) is not None for v in inputs):
+        return axes
+    facts = _facts(structure, loops, every, None, wanted, settings, lasting=True)
+    return replace(axes, fixed=Fixed(Axes(facts, _times(structure, facts, recurrences), _batch(facts, loops)), first))
 
 
 def _batch_axes(facts: Facts, carried: Carried, batch: str | None) -> tuple[int, ...]:
@@ -150,8 +158,10 @@ def _facts(
     states: Mapping[Value, Collection[int]] | None,
     wanted: Iterable[Value],
     settings: Mapping[Value, Array],
+    *,
+    lasting: bool = False,
 ) -> Facts:
-    static, facts = Facts(structure), Facts(structure)
+    static, facts = Facts(structure), Facts(structure, lasting=lasting)
     for value, number in settings.items():
         static.know(value, number)
         facts.know(value, number)
@@ -270,10 +280,16 @@ def _times(structure: Structure, facts: Facts, recurrences: Collection[Recurrenc
     found = set()
     for recurrence in recurrences:
         for read in recurrence.reads:
-            lengths = _lengths(structure, facts, read.stacked)
-            found |= {facts.sizes.base(n.symbols[0]) for n in lengths if len(n.symbols) == 1 and n.scale == 1}
+            lengths = (_counting(facts, n) for n in _lengths(structure, facts, read.stacked) if n.scale == 1)
+            found |= {facts.sizes.base(names[0]) for names in lengths if len(names) == 1}
         found |= {grown_size(structure, w.carried) for w in recurrence.writes}
     return frozenset(found)
+
+
+def _counting(facts: Facts, size: Dim) -> list[str]:
+    """The symbols of a size, those aside that are one in the file: the rows of a picture that was pooled to one."""
+    ones = [name for name in size.symbols if facts.sizes.nominal(Dim(1, (name,))) == 1]
+    return [name for name in size.symbols if name not in ones or len(size.symbols) == 1]
 
 
 def _lengths(structure: Structure, facts: Facts, stacked: Value) -> Iterator[Dim]:

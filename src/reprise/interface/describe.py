@@ -210,7 +210,7 @@ def _input_ports(
 
 def _port(structure: Structure, axes: Axes, name: str, value: Value, role: str) -> Port:
     dtype = types.dtype(structure, value)
-    return Port(name, str(value), dtype, axes.sizes(value), axes.time_axis(value), axes.batch_axis(value), role)
+    return Port(name, str(value), dtype, axes.sizes(value), *axes.named(value), role)
 
 
 def _output_ports(
@@ -238,7 +238,7 @@ def _state_ports(
                 states.fed_through(structure, carried),
                 types.dtype(structure, carried.entering),
                 axes.sizes(carried.entering),
-                axes.batch_axis(carried.entering),
+                axes.named(carried.entering)[1],
                 started[carried],
             )
         )

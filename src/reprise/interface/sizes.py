@@ -166,7 +166,16 @@ class Equalities:
             if len(base.symbols) == 1 and to.known and not (to.scale - added) % base.scale:
                 self._bind(base.symbols[0], Dim((to.scale - added) // base.scale))
                 return to
-        return a if a.known else b
+        self._equate_factors(a, b)
+        return a if a.known else self.resolve(b)
+
+    def _equate_factors(self, first: Dim, second: Dim) -> None:
+        """Axes that were flattened together, as many and in the same order in both sizes, are equal one by one."""
+        pairs = [(a, b) for a, b in zip(first.symbols, second.symbols, strict=False) if a != b]
+        alike = len(first.symbols) == len(second.symbols) > 1 and first.scale == second.scale
+        if alike and not {a for a, _ in pairs} & {b for _, b in pairs}:
+            for a, b in pairs:
+                self.equate(Dim(1, (a,)), Dim(1, (b,)))
 
     def _bind(self, name: str, to: Dim) -> None:
         base, added = self._sum(to)

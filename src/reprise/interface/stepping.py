@@ -50,8 +50,7 @@ def obstacle(
 ) -> str:
     """Why the model cannot be stepped, or an empty string where it can; `before` are loops that run before steps."""
     if not any(axes.time_axis(v) is not None for v in inputs):
-        made = "no input has an axis of time: the graph makes the sequence itself from what it is given"
-        return "" if _is_one_step(axes, used) else _searching(structure, used) or made
+        return "" if _is_one_step(axes, used) else _searching(structure, used) or _without_time(structure, axes, inputs)
     kinds = _kinds(structure, used, before, axes, inputs, outputs)
     for recurrence in used:
         why = memory.obstacle(structure, recurrence, outputs)
@@ -67,6 +66,18 @@ def obstacle(
     mixed = [k.why for v in outputs if (k := kinds.get(structure.result(v).node, STILL)).name == "mixed"]
     mixed += [k.why for r in used for read in r.reads if (k := kinds.get(read.stacked.node, STILL)).name == "mixed"]
     return mixed[0] if mixed else ""
+
+
+def _without_time(structure: Structure, axes: Axes, inputs: Sequence[Value]) -> str:
+    """Why no input has a number of steps that is free."""
+    for value in inputs:
+        time = axes.named(value)[0]
+        if time is not None:
+            node = structure.graph.nodes.get(axes.why_fixed(value))
+            by = "the graph holds" if node is None else f"{node.op} {node.name!r} is"
+            steps = axes.sizes(value)[time]
+            return f"{value} has {steps} steps, one after the other, and {by} made for so many and no other number"
+    return "no input has an axis of time: the graph makes the sequence itself from what it is given"
 
 
 def _rows_of_a_step(axes: Axes, value: Value) -> int:

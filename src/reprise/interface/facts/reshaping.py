@@ -30,7 +30,9 @@ def regroup(facts: Inference, node: Node, have: list[Dim], wanted: list[Dim]) ->
 
     Grouping from both ends leaves -1 whatever remains, so `[N, T, H]` to `[-1, H]` gives `(N·T, H)`.
     """
-    wanted = [facts.sizes.resolve(d) for d in wanted]
+    if sum(len(d.symbols) for d in have) == sum(len(d.symbols) for d in wanted) > 1 and Dim(-1) not in wanted:
+        facts.sizes.equate(product(have), product(wanted))
+    have, wanted = ([facts.sizes.resolve(d) for d in sizes] for sizes in (have, wanted))
     factors: list[Dim] = []
     for size in have:
         factors += [Dim(1, (f,)) if isinstance(f, str) else Dim(f) for f in size.factors if f != 1]

@@ -17,6 +17,7 @@ from reprise.interface.facts import Facts
 from reprise.interface.frame import REPLACED
 from reprise.interface.structure import Structure, analyse
 from reprise.interface.unrolled import alone, chains, single
+from reprise.interface.unrolled.chains import weight_of
 from reprise.interface.unrolled.collected import Collected, Output, outputs_of
 from reprise.interface.unrolled.overlay import correspond
 from reprise.interface.unrolled.pieces import Piece
@@ -44,14 +45,15 @@ class Rolled:
 
 def roll(graph: Graph) -> Rolled:
     """`graph` with every recurrence that was unrolled in it as a frame; what does not repeat exactly stays."""
+    given, graph = graph, _without_waiting(graph)
     structure = analyse(graph)
     found = chains.find(structure)
     if not found.masks:
-        return Rolled(graph)
+        return Rolled(given)
     view = _view(structure, found)
     plans = _plans(view, found)
     if not plans:
-        return Rolled(graph)
+        return Rolled(given)
     nodes = dict(graph.nodes)
     idle = {plan.frame: rewrite(view, plan, nodes) for plan in plans}
     _sweep(nodes, set().union(*idle.values()))
@@ -60,6 +62,32 @@ def roll(graph: Graph) -> Rolled:
     for name in left | _no_longer_read(graph, steps, nodes):
         nodes[name] = replace(nodes[name], attributes={**nodes[name].attributes, REPLACED: True})
     return Rolled(Graph(nodes, graph.functions), tuple(_note(p) for p in plans), {p.frame: p.count for p in plans})
+
+
+def _without_waiting(graph: Graph) -> Graph:
+    """`graph` in which values are read at once that are passed on when something else has run: a state was saved.
+
+    One step of several has such a node, which makes it unlike the others. A variable is another one after it has run.
+    """
+    late = {n.name: n.inputs[0] for n in graph if n.op == "Identity" and n.controls and n.inputs}
+    late = {name: value for name, value in late.items() if weight_of(graph, value) is None}
+    read = {v.node for node in graph for v in node.inputs} & set(late)
+    if not read:
+        return graph
+    nodes = dict(graph.nodes)
+    for node in (n for n in graph if any(v.node in read for v in n.inputs)):
+        nodes[node.name] = replace(node, inputs=tuple(_at_once(v, late) for v in node.inputs))
+    for name in read:
+        nodes[name] = replace(nodes[name], attributes={**nodes[name].attributes, REPLACED: True})
+    return Graph(nodes, graph.functions)
+
+
+def _at_once(value: Value, late: Mapping[str, Value]) -> Value:
+    seen: set[str] = set()  # in a damaged file a value may wait for itself
+    while value.node in late and value.node not in seen:
+        seen.add(value.node)
+        value = late[value.node]
+    return value
 
 
 def _sweep(nodes: dict[str, Node], idle: set[str]) -> None:
