@@ -13,8 +13,8 @@ import pytest
 from reprise.errors import CallError
 from reprise.train import TrainConfig, checkpoints
 from reprise.train.cluster import Cluster
-from reprise.train.launch import free_ports
 from reprise.train.records import read_history
+from tests.train.ports import free_ports
 from tests.train.small import corpus, resumed, trained
 
 SMALL = "--rnn-size 8 --embedding-size 5 --seq-length 6 --batch-size 2 --dropout 0.2 --sample-length 5".split()
@@ -164,7 +164,7 @@ def test_a_worker_that_met_the_others_and_is_lost_before_all_are_connected_ends_
         )
     assert done.returncode == 1
     assert (
-        "TrainingError: a worker was lost before all were connected (DeadlineExceededError within 2 s)" in done.stderr
+        "TrainingError: the workers met, and could not all connect within 2 s (DeadlineExceededError: " in done.stderr
     )
 
 

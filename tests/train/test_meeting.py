@@ -8,7 +8,7 @@ import pytest
 
 from reprise.errors import CallError
 from reprise.train import meeting
-from reprise.train.launch import free_ports
+from tests.train.ports import free_ports
 
 ONE = "import sys; from reprise.train.meeting import meet; meet(sys.argv[2:], int(sys.argv[1]))"
 

@@ -191,10 +191,11 @@ def _connected(tasks: Sequence[_Task]) -> Any:
     settings.coordination_service.cluster_register_with_barrier = True
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
-    except _CONNECTION as error:
+    except tf.errors.OpError as error:
+        why = f"{type(error).__name__}: {error.message.splitlines()[0]}"
         raise TrainingError(
-            f"a worker was lost before all were connected ({type(error).__name__} within {CONNECTING_S:g} s); what it "
-            "said last tells why. Nothing was changed: start all workers again."
+            f"the workers met, and could not all connect within {CONNECTING_S:g} s ({why}). What each said last tells "
+            "more. Nothing was changed: start all again."
         ) from error
 
 

@@ -20,6 +20,7 @@ from typing import IO
 from reprise.errors import TrainingError
 from reprise.train.interrupts import caught
 from reprise.train.lock import made
+from reprise.train.meeting import SHARES_PORT
 
 #: Seconds that the other workers have to save and leave when one has left.
 _GRACE_S = 60.0
@@ -36,16 +37,17 @@ def launch(arguments: Sequence[str], workers: int, folder: Path) -> int:
     Raises:
         TrainingError: A worker was lost; the others were ended.
     """
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(workers)]
     processes: list[subprocess.Popen[bytes]] = []
     with made(folder), _passing_on(processes) as passed, ExitStack() as stack:
         lifeline = stack.enter_context(_pipe())
+        addresses = [f"127.0.0.1:{port}" for port in stack.enter_context(held_ports(workers))]
+        shared = {**os.environ, SHARES_PORT: "1", _LIFELINE: str(lifeline)}
         for worker in range(workers):
             errors = None if worker == 0 else stack.enter_context(_log(folder, worker))
             task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": worker}}
             process = subprocess.Popen(  # noqa: S603 - this program itself
                 [sys.executable, "-m", "reprise", *arguments],
-                env={**os.environ, "TF_CONFIG": json.dumps(task), _LIFELINE: str(lifeline)},
+                env={**shared, "TF_CONFIG": json.dumps(task)},
                 pass_fds=[lifeline],
                 stdout=errors,
                 stderr=errors,
@@ -131,13 +133,15 @@ def _judged(codes: Sequence[int], passed: Sequence[int], folder: Path) -> int:
     )
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of this machine on which nobody listens."""
+@contextmanager
+def held_ports(count: int) -> Iterator[list[int]]:
+    """Ports of this machine that nobody else is given while this lasts, for servers that share theirs."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        yield [each.getsockname()[1] for each in sockets]
 
 
 def _share(process: int, worker: int, workers: int) -> None:

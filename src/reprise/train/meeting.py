@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 import time
@@ -10,6 +11,8 @@ from contextlib import suppress
 
 from reprise.errors import CallError
 
+#: With this in the environment TensorFlow's server takes a port that another process of this user holds for it.
+SHARES_PORT = "TF_GRPC_REUSE_PORT"
 _ROUND_S, _ANSWER_S = 0.2, 2.0
 #: Seconds until those that are missing are named, and between that and the next time.
 _PATIENCE_S, _AGAIN_S = 5.0, 60.0
@@ -50,7 +53,11 @@ def _listening(address: str, port: int) -> socket.socket:
     both = socket.has_dualstack_ipv6()
     try:
         here = socket.create_server(
-            ("", port), family=socket.AF_INET6 if both else socket.AF_INET, dualstack_ipv6=both, backlog=128
+            ("", port),
+            family=socket.AF_INET6 if both else socket.AF_INET,
+            dualstack_ipv6=both,
+            backlog=128,
+            reuse_port=SHARES_PORT in os.environ,
         )
     except OSError as error:
         raise CallError(
