@@ -97,7 +97,7 @@ def truth(fed, mode, read, ways, lengths):
 
 
 def assert_computes(b, fed, expected, mode):
-    graph = unfuse(b.graph()).graph
+    graph = unfuse(analyse(b.graph())).graph
     for index, right in enumerate(expected if mode == "lstm" else expected[:2]):
         np.testing.assert_allclose(evaluate(graph, f"rnn:{index}", fed), right, rtol=1e-4, atol=1e-5)
 
@@ -145,20 +145,21 @@ def test_dropout_between_layers_is_left_out_and_told():
     b = model("gru", 2, dropout=0.5)
     fed = feeds(b, 2)
     assert_computes(b, fed, truth(fed, "gru", widths(2, 1, D, False), 1, [T] * N), "gru")
-    assert "CudnnRNN rnn leaves out 0.5 of what a layer hands on while it trains; not here" in unfuse(b.graph()).notes
+    notes = unfuse(analyse(b.graph())).notes
+    assert "CudnnRNN rnn leaves out 0.5 of what a layer hands on while it trains; not here" in notes
 
 
 def test_what_a_gradient_reads_is_still_there():
     b = model("gru")
     b("CudnnRNNBackprop", *(Value("rnn", k) for k in range(4)), name="gradient")
-    graph = unfuse(b.graph()).graph
+    graph = unfuse(analyse(b.graph())).graph
     assert len(graph["rnn"].inputs) == 5
     assert len(recurrences.find(analyse(graph))) == 1
 
 
 def test_every_layer_has_states_of_its_own():
     b = model("lstm", 3)
-    found = recurrences.find(analyse(unfuse(b.graph()).graph))
+    found = recurrences.find(analyse(unfuse(analyse(b.graph())).graph))
     assert [len(r.states) for r in found] == [2, 2, 2]
 
 
@@ -173,7 +174,7 @@ def test_every_layer_has_states_of_its_own():
 )
 def test_what_cannot_be_read_stays_and_the_error_says_why(given, why):
     b = model("lstm", **given)
-    assert unfuse(b.graph()).graph.nodes == b.nodes
+    assert unfuse(analyse(b.graph())).graph.nodes == b.nodes
     with pytest.raises(NoRecurrence, match=f"no recurrence of the graph can be read .*: CudnnRNN rnn {why}"):
         discover(b.graph())
 

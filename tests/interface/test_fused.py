@@ -71,21 +71,21 @@ def truth(fed, order="icfo", forget_bias=1.0, clip=0.0, peephole=False):
 )
 def test_the_frame_computes_what_the_operator_does(op, given, settings, steps):
     b = model(op, **given)
-    graph, fed = unfuse(b.graph()).graph, feeds(b, steps)
+    graph, fed = unfuse(analyse(b.graph())).graph, feeds(b, steps)
     cells, outputs = truth(fed, **settings)
     for name, expected in (("lstm:1", cells), ("lstm:6", outputs), ("last_c:0", cells[-1]), ("last_h:0", outputs[-1])):
         np.testing.assert_allclose(evaluate(graph, name, fed), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_states_are_found_and_leave_under_the_names_of_the_last_rows():
-    structure = analyse(unfuse(model().graph()).graph)
+    structure = analyse(unfuse(analyse(model().graph())).graph)
     (found,) = recurrences.find(structure)
     assert [str(s.initial) for s in found.states] == ["c:0", "h:0"]
     assert [structure.graph[n].inputs[0] for n in ("last_c", "last_h")] == [s.final for s in found.states]
 
 
 def test_an_output_that_nothing_reads_is_still_what_the_operator_makes():
-    graph = unfuse(model().graph()).graph
+    graph = unfuse(analyse(model().graph())).graph
     kept = graph["lstm"].inputs[0]
     assert graph[kept.node].op == "BlockLSTM"
     assert kept.index == 0
@@ -97,7 +97,7 @@ def longest(b):
 
 def test_rows_beyond_the_longest_are_zeros_and_the_state_is_that_of_the_last_step_before():
     b = model(rows=longest)
-    graph, fed = unfuse(b.graph()).graph, feeds(b) | {"lengths": np.array([1, 3], np.int32)}
+    graph, fed = unfuse(analyse(b.graph())).graph, feeds(b) | {"lengths": np.array([1, 3], np.int32)}
     cells, outputs = truth({**fed, "x": fed["x"][:3]}, clip=3.0)
     for name, expected in (("lstm:1", cells), ("lstm:6", outputs)):
         found = evaluate(graph, name, fed)
@@ -130,7 +130,7 @@ def masked(hidden=True):
 
 def test_where_nothing_sees_beyond_the_end_of_a_row_its_state_is_that_of_its_own_end():
     b = masked()
-    graph, fed = unfuse(b.graph()).graph, feeds(b) | {"lengths": np.array([0, 3], np.int32)}
+    graph, fed = unfuse(analyse(b.graph())).graph, feeds(b) | {"lengths": np.array([0, 3], np.int32)}
     cells, outputs = truth(fed, clip=3.0)
     outputs[0:, 0], outputs[3:, 1] = 0, 0
     assert not {"join_row_c", "join_row_h"} & graph.nodes.keys()
@@ -144,12 +144,12 @@ def test_where_nothing_sees_beyond_the_end_of_a_row_its_state_is_that_of_its_own
 
 def test_a_mask_over_what_is_zero_is_left_out():
     """So the number of steps that a file bakes into it is no number of the model."""
-    assert unfuse(masked().graph()).graph["outputs"].inputs == (Value("lstm", 6),)
+    assert unfuse(analyse(masked().graph())).graph["outputs"].inputs == (Value("lstm", 6),)
 
 
 def test_where_something_sees_beyond_the_end_of_a_row_all_rows_run_to_the_longest():
     b = masked(hidden=False)
-    graph, fed = unfuse(b.graph()).graph, feeds(b) | {"lengths": np.array([1, 3], np.int32)}
+    graph, fed = unfuse(analyse(b.graph())).graph, feeds(b) | {"lengths": np.array([1, 3], np.int32)}
     _, outputs = truth({**fed, "x": fed["x"][:3]}, clip=3.0)
     np.testing.assert_allclose(evaluate(graph, "outputs:0", fed)[:3], 2 * outputs, rtol=1e-5, atol=1e-6)
     assert graph["row_c"].op == "GatherNd"
@@ -157,4 +157,4 @@ def test_where_something_sees_beyond_the_end_of_a_row_all_rows_run_to_the_longes
 
 def test_a_graph_without_such_operators_is_the_same_graph():
     graph = Graph.of([Node("x", "Placeholder")])
-    assert unfuse(graph).graph is graph
+    assert unfuse(analyse(graph)).graph is graph

@@ -61,6 +61,11 @@ def feeds(b, steps, layers=1, scope=""):
     return {**b.weights, **start, f"{scope}x": rows(steps)}
 
 
+def counts(notes):
+    """How many steps each recurrence has that the notes tell of, the fewest first."""
+    return sorted(1 if note.startswith("one step") else int(note.split()[0]) for note in notes)
+
+
 def same(one: Graph, other: Graph, names, fed):
     for name in names:
         np.testing.assert_allclose(evaluate(other, name, fed), evaluate(one, name, fed), rtol=1e-5, atol=1e-6)
@@ -71,10 +76,10 @@ def same(one: Graph, other: Graph, names, fed):
 def test_any_number_of_steps_is_one_loop_that_computes_the_same(steps, layers, style):
     b = Builder()
     names, _ = language_model(b, steps, layers, style)
-    rolled = roll(b.graph())
+    rolled = roll(analyse(b.graph()))
     (found,) = recurrences.find(analyse(rolled.graph))
     assert len(found.states) == 2 * layers
-    assert list(rolled.steps.values()) == [steps]
+    assert counts(rolled.notes) == [steps]
     same(b.graph(), rolled.graph, names, feeds(b, steps, layers))
 
 
@@ -85,7 +90,7 @@ def test_the_number_of_steps_becomes_that_of_the_rows(rows_fed):
     names, _ = language_model(b, 3)
     truth, _ = language_model(longer, rows_fed)
     fed = feeds(b, rows_fed)
-    rolled = roll(b.graph()).graph
+    rolled = roll(analyse(b.graph())).graph
     for ours, theirs in zip(names, truth, strict=True):
         np.testing.assert_allclose(
             evaluate(rolled, ours, fed), evaluate(longer.graph(), theirs, fed), rtol=1e-5, atol=1e-6
@@ -95,7 +100,7 @@ def test_the_number_of_steps_becomes_that_of_the_rows(rows_fed):
 def test_states_enter_where_the_program_starts_them_and_leave_under_the_names_of_the_last_step():
     b = Builder()
     names, _ = language_model(b, 4)
-    structure = analyse(roll(b.graph()).graph)
+    structure = analyse(roll(analyse(b.graph())).graph)
     (found,) = recurrences.find(structure)
     assert [str(s.initial) for s in found.states] == ["c_0:0", "h_0:0"]
     last = [structure.graph[Value.parse(n).node] for n in names[1:]]
@@ -110,7 +115,7 @@ def test_one_packed_state_is_one_state():
     for row in pieces(b, b.placeholder("x", None, 5, D), 5, "split"):
         whole = b("Slice", packed, b.const([0, 0]), b.const([-1, 2 * H]), T="float32")
         packed = b.concat(*b.lstm(row, *b.parts("Split", whole, 2, 1), kernel, bias), axis=1)
-    rolled = roll(b.graph()).graph
+    rolled = roll(analyse(b.graph())).graph
     (found,) = recurrences.find(analyse(rolled))
     assert [str(s.initial) for s in found.states] == ["packed:0"]
     same(b.graph(), rolled, [str(packed)], {**b.weights, "x": rows(5), "packed": rows(1, 2 * H)[:, 0]})
@@ -126,7 +131,7 @@ def test_a_placeholder_and_a_head_for_every_step_become_sequences_under_the_firs
     for x in xs:
         h = b.gru(x, h, kernels)
         scores.append(b.linear(h, *head))
-    rolled = roll(b.graph()).graph
+    rolled = roll(analyse(b.graph())).graph
     fed = rows(4)
     start = {**b.weights, "h": rows(1, H)[:, 0]}
     one_by_one = {**start, **{f"Placeholder_{t}": fed[:, t] for t in range(4)}}
@@ -148,7 +153,7 @@ def test_scores_that_a_loss_compares_at_every_step_are_those_of_every_step():
         scores.append(b.linear(h, *head))
         losses.append(b("SparseSoftmaxCrossEntropyWithLogits", scores[-1], target, T="float32", Tlabels="int32"))
     b("AddN", *losses, N=3, T="float32")
-    rolled = roll(b.graph()).graph
+    rolled = roll(analyse(b.graph())).graph
     fed = rows(3)
     start = {**b.weights, "h": rows(1, H)[:, 0]}
     one_by_one = {**start, **{f"x{t}": fed[:, t] for t in range(3)}}
@@ -166,7 +171,7 @@ def test_packed_outputs_keep_their_axis(axis):
         h = b.gru(row, h, kernels)
         made.append(h)
     packed = b("Pack", *made, axis=axis, N=3, T="float32")
-    rolled = roll(b.graph()).graph
+    rolled = roll(analyse(b.graph())).graph
     assert not any(n.op == "Pack" for n in rolled)
     same(b.graph(), rolled, [str(packed)], {**b.weights, "x": rows(3), "h": rows(1, H)[:, 0]})
 
@@ -192,8 +197,8 @@ def bidirectional(b, steps):
 def test_layers_that_read_both_directions_of_the_layer_below_are_loops_of_their_own():
     b = Builder()
     out = bidirectional(b, 4)
-    rolled = roll(b.graph())
-    assert len(rolled.steps) == 4
+    rolled = roll(analyse(b.graph()))
+    assert len(rolled.notes) == 4
     same(b.graph(), rolled.graph, [str(out)], {**b.weights, "x": rows(4)})
 
 
@@ -219,8 +224,8 @@ def test_a_copy_of_one_step_is_read_like_the_unrolled_copy_that_shares_its_weigh
     b = Builder()
     names, kernels = language_model(b, 6, 2, scope="train/")
     sampled, _ = language_model(b, 1, 2, kernels=kernels, scope="sample/")
-    rolled = roll(b.graph())
-    assert sorted(rolled.steps.values()) == [1, 6]
+    rolled = roll(analyse(b.graph()))
+    assert counts(rolled.notes) == [1, 6]
     same(b.graph(), rolled.graph, names, feeds(b, 6, 2, "train/"))
     same(b.graph(), rolled.graph, sampled, feeds(b, 1, 2, "sample/"))
     longer = Builder()
@@ -239,7 +244,7 @@ def test_a_step_that_differs_leaves_the_graph_as_it_was():
     for t, row in enumerate(pieces(b, b.placeholder("x", None, 4, D), 4, "split")):
         c, h = b.lstm(row, c, h, kernel, bias)
         h = b.unary("Tanh", h) if t == 2 else h
-    rolled = roll(b.graph())
+    rolled = roll(analyse(b.graph()))
     assert rolled.graph.nodes == b.nodes
     assert not rolled.notes
 
@@ -252,7 +257,7 @@ def test_rows_that_are_not_in_order_are_not_a_sequence(order):
     row = pieces(b, b.placeholder("x", None, 4, D), 4, "unstack")
     for t in order:
         c, h = b.lstm(row[t], c, h, kernel, bias)
-    assert not roll(b.graph()).notes
+    assert not roll(analyse(b.graph())).notes
 
 
 def test_steps_that_read_only_some_rows_read_only_those_in_the_loop():
@@ -261,8 +266,8 @@ def test_steps_that_read_only_some_rows_read_only_those_in_the_loop():
     c, h = b.placeholder("c", None, H), b.placeholder("h", None, H)
     for row in pieces(b, b.placeholder("x", None, 6, D), 6, "unstack")[1:4]:
         c, h = b.lstm(row, c, h, kernel, bias)
-    rolled = roll(b.graph())
-    assert list(rolled.steps.values()) == [3]
+    rolled = roll(analyse(b.graph()))
+    assert counts(rolled.notes) == [3]
     start = {"c": rows(1, H)[:, 0], "h": rows(1, H)[:, 0]}
     same(b.graph(), rolled.graph, [str(c), str(h)], {**b.weights, **start, "x": rows(6)})
 
@@ -275,7 +280,7 @@ def test_a_number_that_counts_the_steps_is_counted_by_the_loop_and_anew_for_ever
         new = b.unary("Tanh", b.linear(b.concat(row, h, axis=1), kernel, bias))
         done = b("LessEqual", limits, b.const(3 * t + 2), T="int32")
         h = b("Select", done, h, new, T="float32")
-    rolled = roll(b.graph()).graph
+    rolled = roll(analyse(b.graph())).graph
     x = rows(8)
     fed = {**b.weights, "h": rows(1, H)[:, 0], "limits": np.array([5, 9], np.int32)}
     once = evaluate(b.graph(), str(h), {**fed, "x": x[:, :4]})
@@ -293,7 +298,7 @@ def test_an_output_that_is_fed_back_is_carried_and_needs_no_input():
         h = b.unary("Tanh", b.linear(b.concat(x, h, axis=1), kernel, bias))
         chosen = b("ArgMax", b.linear(h, *head), b.const(1), T="float32", output_type="int64")
         x = b("GatherV2", table, chosen, b.const(0), Tparams="float32")
-    rolled = roll(b.graph()).graph
+    rolled = roll(analyse(b.graph())).graph
     (found,) = recurrences.find(analyse(rolled))
     assert [str(s.initial) for s in found.states] == ["h:0"]
     assert [str(c.initial) for c in found.fed_back] == ["first:0"]
@@ -331,9 +336,9 @@ def decoder(steps, projected_apart=False):
 @pytest.mark.parametrize("projected_apart", [False, True])
 def test_a_symbol_that_no_step_reads_after_the_last_need_not_be_drawn_by_it(projected_apart):
     b, scores = decoder(4, projected_apart)
-    rolled = roll(b.graph())
+    rolled = roll(analyse(b.graph()))
     (found,) = recurrences.find(analyse(rolled.graph))
-    assert list(rolled.steps.values()) == [4]
+    assert counts(rolled.notes) == [4]
     assert [str(c.initial) for c in found.fed_back] == ["first:0"]
     assert len(found.states) == 2
     fed = {**b.weights, "first": rows(1)[:, 0], "h0": rows(1, H)[:, 0], "h1": rows(1, H)[:, 0]}
@@ -346,7 +351,7 @@ def test_a_last_step_that_makes_its_state_in_another_way_leaves_the_graph_as_it_
     kernel, bias, h = b.variable("kernel", D + H, H), b.variable("bias", H), b.placeholder("h", None, H)
     for t, row in enumerate(pieces(b, b.placeholder("x", None, 4, D), 4, "unstack")):
         h = b.unary("Tanh" if t < 3 else "Relu", b.linear(b.concat(row, h, axis=1), kernel, bias))
-    assert roll(b.graph()).graph.nodes == b.nodes
+    assert roll(analyse(b.graph())).graph.nodes == b.nodes
 
 
 @pytest.mark.parametrize("compared", [False, True])
@@ -363,7 +368,7 @@ def test_what_each_step_leaves_or_compares_with_a_target_is_a_sequence(compared)
         b("AddN", *costs, N=4, T="float32")
     fed = {**b.weights, "x": rows(4), "c": rows(1, H)[:, 0], "h": rows(1, H)[:, 0]}
     truth = np.stack([evaluate(b.graph(), str(m), fed) for m in made])
-    ours = evaluate(roll(b.graph()).graph, str(made[0]), fed)
+    ours = evaluate(roll(analyse(b.graph())).graph, str(made[0]), fed)
     np.testing.assert_allclose(ours, truth, rtol=1e-5, atol=1e-6)
 
 
@@ -377,8 +382,8 @@ def test_an_unrolled_encoder_hands_its_state_to_an_unrolled_decoder():
     for scope, steps in (("encoder", 3), ("decoder", 5)):
         for row in pieces(b, b.placeholder(f"{scope}/x", None, steps, D), steps, "unstack"):
             c, h = b.lstm(row, c, h, *cells[scope])
-    rolled = roll(b.graph())
-    assert sorted(rolled.steps.values()) == [3, 5]
+    rolled = roll(analyse(b.graph()))
+    assert counts(rolled.notes) == [3, 5]
     fed = {**b.weights, "encoder/x": rows(3), "decoder/x": rows(5)}
     same(b.graph(), rolled.graph, [str(c), str(h)], fed)
 
@@ -391,7 +396,7 @@ def test_nodes_that_a_gradient_reads_stay_and_idle_ones_go():
         h = b.unary("Tanh", b.linear(b.concat(row, h, axis=1), kernel, bias))
         made.append(h)
     slope = b("TanhGrad", made[1], b.placeholder("dy", None, H), T="float32", name="gradient")
-    kept = roll(b.graph()).graph
+    kept = roll(analyse(b.graph())).graph
     assert kept[slope.node] == b.nodes[slope.node]
     assert made[1].node in kept
     assert made[2].node not in kept
@@ -403,7 +408,7 @@ def test_one_layer_applied_many_times_is_not_a_recurrence():
     x = b.placeholder("x", None, D)
     for _ in range(3):
         x = b.unary("Tanh", b.linear(x, kernel, bias))
-    assert roll(b.graph()).graph.nodes == b.nodes
+    assert roll(analyse(b.graph())).graph.nodes == b.nodes
 
 
 def alone(op):
@@ -427,7 +432,7 @@ def test_a_step_alone_is_known_by_the_equations_of_its_cell(op, initial):
     b, names = alone(op)
     if op == "gru":
         b.weights["bias"] = b.weights["bias"][:H]
-    rolled = roll(b.graph()).graph
+    rolled = roll(analyse(b.graph())).graph
     (found,) = recurrences.find(analyse(rolled))
     assert {str(s.initial) for s in found.states} == initial
     fed = {**b.weights, **{s: RNG.normal(size=(N, H)).astype(np.float32) for s in "ch"}}
@@ -446,14 +451,14 @@ def test_a_highway_layer_is_not_a_cell():
     t = b.unary("Sigmoid", b.linear(x, *gate))
     carried = b.binary("Mul", b.binary("Sub", b.const(1.0, "float32"), t), x)
     b.binary("Add", b.binary("Mul", t, b.unary("Relu", b.linear(x, *kernel))), carried)
-    assert roll(b.graph()).graph.nodes == b.nodes
+    assert roll(analyse(b.graph())).graph.nodes == b.nodes
 
 
 def test_the_scores_of_a_step_alone_are_a_sequence_and_what_is_drawn_from_them_is_not():
     b, (_, h) = alone("lstm")
     scores = b.linear(Value.parse(h), b.variable("w", H, V), b.variable("wb", V))
     b("ArgMax", scores, b.const(1), T="float32", output_type="int64", name="drawn")
-    rolled = roll(b.graph()).graph
+    rolled = roll(analyse(b.graph())).graph
     fed = {
         **b.weights,
         **{s: RNG.normal(size=(N, H)).astype(np.float32) for s in "ch"},
@@ -472,7 +477,7 @@ def test_a_long_way_from_the_input_to_the_cell_is_left_alone():
         for _ in range(2000):
             row = b.unary("Tanh", row)
         h = b.unary("Tanh", b.linear(b.concat(row, h, axis=1), kernel, bias))
-    assert not roll(b.graph()).notes
+    assert not roll(analyse(b.graph())).notes
 
 
 def test_what_only_the_last_step_is_asked_for_is_the_last_row_for_any_number_of_steps():
@@ -489,5 +494,5 @@ def test_what_only_the_last_step_is_asked_for_is_the_last_row_for_any_number_of_
     (b, ours), (longer, theirs) = classifier(3), classifier(6)
     fed = {**b.weights, "x": rows(6), "h": rows(1, H)[:, 0]}
     np.testing.assert_allclose(
-        evaluate(roll(b.graph()).graph, ours, fed), evaluate(longer.graph(), theirs, fed), rtol=1e-5, atol=1e-6
+        evaluate(roll(analyse(b.graph())).graph, ours, fed), evaluate(longer.graph(), theirs, fed), rtol=1e-5, atol=1e-6
     )

@@ -8,29 +8,22 @@ runs a cell over a whole sequence, the graph is that of the flag's value for inf
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from reprise.graph import Graph, Node, Value
 from reprise.interface import settings
 from reprise.interface.fused import WHOLE
 from reprise.interface.inline import RESULTS
-from reprise.interface.structure import Context, InBranch, Structure, analyse, is_loop_merge
+from reprise.interface.rewritten import Rewritten
+from reprise.interface.structure import Context, InBranch, Structure, is_loop_merge
 from reprise.interface.unrolled import chains
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """A graph without the branches that inference does not take, and what was decided."""
-
-    graph: Graph
-    notes: tuple[str, ...] = ()
-
-
-def decide(graph: Graph) -> Decided:
-    """`graph` with every flag that decides about a recurrence taken for what inference uses."""
+def decide(structure: Structure) -> Rewritten:
+    """The graph with every flag that decides about a recurrence taken for what inference uses."""
+    graph = structure.graph
     if not any(n.op in ("Merge", "RefMerge") and not is_loop_merge(n, graph) for n in graph):
-        return Decided(graph)
-    structure = analyse(graph)
+        return Rewritten(graph)
     contexts = [loop.context for loop in structure.loops.values()]
     contexts += [structure.context(Value(n.name)) for n in graph if n.op in WHOLE]
     contexts += [structure.context(Value(a)) for cluster in chains.find(structure).clusters for a in cluster[0].anchors]
@@ -38,9 +31,9 @@ def decide(graph: Graph) -> Decided:
     flags = dict.fromkeys(structure.origin(e.predicate) for e in around if isinstance(e, InBranch))
     taken = {f: settings.inference_value(structure, f, set()) for f in flags if settings.is_setting(structure, f)}
     if not taken:
-        return Decided(graph)
+        return Rewritten(graph)
     notes = tuple(f"{f} decides about a recurrence; read for {value}: {why}" for f, (value, why) in taken.items())
-    return Decided(_without(structure, {f: int(bool(value)) for f, (value, _) in taken.items()}), notes)
+    return Rewritten(_without(structure, {f: int(bool(value)) for f, (value, _) in taken.items()}), notes)
 
 
 def _without(structure: Structure, sides: Mapping[Value, int]) -> Graph:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from reprise.errors import AmbiguousInterface, CallError, NoRecurrence
 from reprise.graph import VARIABLES, Graph, Value
@@ -15,7 +16,7 @@ from reprise.interface.feedback import open_feedback
 from reprise.interface.influence import ancestors
 from reprise.interface.normal import normalise
 from reprise.interface.recurrences import Recurrence
-from reprise.interface.structure import Structure, analyse
+from reprise.interface.structure import Structure
 
 _PRODUCTS = frozenset("MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3".split())
 
@@ -34,15 +35,13 @@ def discover(graph: Graph, choices: Choices | None = None) -> Discovery:
     """
     choices = choices or Choices()
     normal = normalise(graph, choices.inputs)
-    structure = analyse(normal.graph)
-    found = recurrences.find(structure)
+    found = recurrences.find(normal.structure)
     if not found:
-        raise NoRecurrence(_without_recurrence(structure, graph, normal.unread))
-    notes = normal.notes
-    opened = open_feedback(structure, found)
-    if opened is not None:
-        structure = analyse(opened[0])
-        found, notes = recurrences.find(structure), (*notes, *opened[1])
+        raise NoRecurrence(_without_recurrence(normal.structure, graph, normal.unread))
+    opened = normal.after(partial(open_feedback, found=found))
+    if opened.structure is not normal.structure:
+        found = recurrences.find(opened.structure)
+    structure, notes = opened.structure, opened.notes
     wanted, used, why = _choose(structure, found, choices)
     return describe(structure, used, wanted, choices, (*notes, *why, *_left_written_out(structure, wanted)))
 

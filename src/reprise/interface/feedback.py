@@ -19,6 +19,7 @@ from reprise.interface.frame import row_count
 from reprise.interface.influence import DISCRETE
 from reprise.interface.memory import remembering
 from reprise.interface.recurrences import Recurrence, Write, constant
+from reprise.interface.rewritten import Rewritten
 from reprise.interface.states import through_copies
 from reprise.interface.structure import Carried, Structure
 from reprise.interface.types import dtype
@@ -28,14 +29,14 @@ _LOOKUPS = ("Gather", "GatherV2", "ResourceGather")
 _PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 
 
-def open_feedback(structure: Structure, found: tuple[Recurrence, ...]) -> tuple[Graph, tuple[str, ...]] | None:
-    """The graph with every loop opened that draws its own input, and what was done; None where there is none.
+def open_feedback(structure: Structure, found: tuple[Recurrence, ...]) -> Rewritten:
+    """The graph with every loop opened that draws its own input.
 
     A loop that also reads a sequence (a decoder that may mix in its own draws) stays as it is.
     """
     closed = [r for r in found if r.fed_back and not r.reads and r.counters]
     if not closed:
-        return None
+        return Rewritten(structure.graph)
     nodes = dict(structure.graph.nodes)
     for recurrence in closed:
         _open(structure, recurrence, nodes)
@@ -44,7 +45,7 @@ def open_feedback(structure: Structure, found: tuple[Recurrence, ...]) -> tuple[
         f"({', '.join(str(c.initial) for c in r.fed_back)})"
         for r in closed
     )
-    return Graph(nodes, structure.graph.functions), notes
+    return Rewritten(Graph(nodes, structure.graph.functions), notes)
 
 
 def _open(structure: Structure, recurrence: Recurrence, nodes: dict[str, Node]) -> None:

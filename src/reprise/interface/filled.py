@@ -13,8 +13,9 @@ import numpy as np
 
 from reprise.graph import Graph, Node, Value
 from reprise.interface.facts import Facts
+from reprise.interface.rewritten import Rewritten
 from reprise.interface.sizes import product
-from reprise.interface.structure import Structure, analyse
+from reprise.interface.structure import Structure
 from reprise.tensors import Array, Tensor, in_memory
 
 #: Operators that stretch an operand of one element, and which of their inputs are operands of one shape.
@@ -24,12 +25,12 @@ _STRETCHING: Mapping[str, slice] = {
 }
 
 
-def shrink(graph: Graph) -> Graph:
-    """`graph` with one element in place of every such constant that an operator joins with a value of its shape."""
+def shrink(structure: Structure) -> Rewritten:
+    """The graph with one element in place of every such constant that an operator joins with a value of its shape."""
+    graph = structure.graph
     found = [(n, v) for n in graph if n.op in _STRETCHING for v in n.inputs[_STRETCHING[n.op]] if _may_be(graph, v)]
     if not found:
-        return graph
-    structure = analyse(graph)
+        return Rewritten(graph)
     facts, nodes = Facts(structure), dict(graph.nodes)
     for node, value in found:
         small = _small(structure, facts, node, value)
@@ -37,7 +38,7 @@ def shrink(graph: Graph) -> Graph:
             nodes.update((n.name, n) for n in small)
             moved = tuple(Value(small[-1].name) if v == value else v for v in nodes[node.name].inputs)
             nodes[node.name] = replace(nodes[node.name], inputs=moved)
-    return replace(graph, nodes=nodes)
+    return Rewritten(replace(graph, nodes=nodes) if len(nodes) > len(graph.nodes) else graph)
 
 
 def _may_be(graph: Graph, value: Value) -> bool:

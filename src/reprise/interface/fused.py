@@ -9,7 +9,7 @@ the gates as TensorFlow 2.21 computes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,8 +19,9 @@ from reprise.interface.facts import Facts
 from reprise.interface.frame import Frame, dtype_of, row_count
 from reprise.interface.inline import RESULTS
 from reprise.interface.masked import ends, through
+from reprise.interface.rewritten import Rewritten
 from reprise.interface.sizes import Dim
-from reprise.interface.structure import analyse
+from reprise.interface.structure import Structure
 from reprise.tensors import Tensor, in_memory
 
 FUSED = frozenset(("BlockLSTM", "BlockLSTMV2"))
@@ -29,34 +30,19 @@ WHOLE = FUSED | frozenset(cudnn.OPERATORS)
 _CELL_STATE, _OUTPUT, _OUTPUTS = 1, 6, 7
 
 
-@dataclass(frozen=True, slots=True)
-class Unfused:
-    """A graph without operators that run over whole sequences.
-
-    Attributes:
-        graph: The graph.
-        notes: What was rewritten, for the evidence.
-        unread: Which operators stay as they are, and why.
-    """
-
-    graph: Graph
-    notes: tuple[str, ...] = ()
-    unread: tuple[str, ...] = ()
-
-
-def unfuse(graph: Graph) -> Unfused:
-    """`graph` with whole-sequence operators as frames."""
+def unfuse(structure: Structure) -> Rewritten:
+    """The graph with whole-sequence operators as frames."""
+    graph, facts = structure.graph, Facts(structure)
     found = [n for n in graph if n.op in FUSED and len(n.inputs) == 9]
     of_cudnn = [n for n in graph if len(n.inputs) == cudnn.OPERATORS.get(n.op)]
     if not found and not of_cudnn:
-        return Unfused(graph)
+        return Rewritten(graph)
     nodes = dict(graph.nodes)
-    facts = Facts(analyse(graph))
     read = {n.name: cudnn.read(facts, n) for n in of_cudnn}
     stacks = [s for s in read.values() if isinstance(s, cudnn.Stack)]
     for stack in stacks:
         cudnn.write(stack, nodes)
-    finals = {name: value for node in found for name, value in _rewrite(graph, node, nodes).items()}
+    finals = {name: value for node in found for name, value in _rewrite(facts, node, nodes).items()}
     nodes.update((name, Node(name, RESULTS, (value,))) for name, value in finals.items())
     notes = (
         f"{n.op} {n.name} runs over the whole sequence; it is read as one cell for each step"
@@ -68,11 +54,12 @@ def unfuse(graph: Graph) -> Unfused:
         if s.dropout
     )
     unread = tuple(f"{graph[n].op} {n} {s.reason}" for n, s in read.items() if isinstance(s, cudnn.Unread))
-    return Unfused(Graph(nodes, graph.functions), (*notes, *dropped), unread)
+    return Rewritten(Graph(nodes, graph.functions), (*notes, *dropped), unread)
 
 
-def _rewrite(graph: Graph, node: Node, nodes: dict[str, Node]) -> dict[str, Value]:
+def _rewrite(facts: Facts, node: Node, nodes: dict[str, Node]) -> dict[str, Value]:
     """Puts a frame in the place of one operator; gives the nodes that look up or hide rows of it, and what they are."""
+    graph = facts.structure.graph
     name, dtype = f"fused/{node.name}", dtype_of(graph, Value(node.name))
     longest, x, cell_state, output, weights, *peepholes, bias = node.inputs
     if node.op == "BlockLSTMV2":
@@ -85,7 +72,7 @@ def _rewrite(graph: Graph, node: Node, nodes: dict[str, Node]) -> dict[str, Valu
     held = tuple(frame.constant(v) for v in (weights, *peepholes, bias))
     inputs = (frame.read("x", x, dtype), *entering.values(), *held)
     cell = frame.make("LSTMBlockCell", "LSTMBlockCell", inputs, **_settings(node, dtype))
-    end = None if _runs_over_all_rows(graph, node) else ends(graph, node, longest, states)
+    end = None if _runs_over_all_rows(facts, node) else ends(graph, node, longest, states)
     over = None if end is None else frame.over(end.lengths)
     last = {
         i: frame.leave(variable, frame.until(over, Value(cell.node, i), variable, f"next/{i}", dtype))
@@ -131,12 +118,13 @@ def _reordered(scope: str, weights: Value, axis: int, dtype: str, nodes: dict[st
     return Value(joined.name)
 
 
-def _runs_over_all_rows(graph: Graph, node: Node) -> bool:
+def _runs_over_all_rows(facts: Facts, node: Node) -> bool:
     """Whether `seq_len_max` is the size of the first axis of x."""
+    graph = facts.structure.graph
     counted = graph[through(graph, node.inputs[0], ("Cast", "Identity")).node]
     stated = counted.attributes.get("value")
     if counted.op == "Const" and isinstance(stated, Tensor):
-        rows = Facts(analyse(graph)).shape(node.inputs[1])
+        rows = facts.shape(node.inputs[1])
         return rows is not None and rows[0] == Dim(int(stated.load()))
     if counted.op != "StridedSlice" or not _takes(graph, counted, 0):
         return False

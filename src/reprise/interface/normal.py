@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 
 from reprise.graph import Graph
 from reprise.interface.branches import decide
@@ -13,6 +14,8 @@ from reprise.interface.fused import unfuse
 from reprise.interface.handwritten import straighten
 from reprise.interface.inline import inline
 from reprise.interface.malformed import check
+from reprise.interface.rewritten import Rewritten
+from reprise.interface.structure import Structure, analyse
 from reprise.interface.unrolled import roll
 from reprise.interface.windows import give, open_windows
 
@@ -22,14 +25,20 @@ class Normal:
     """A graph whose recurrences are frames.
 
     Attributes:
-        graph: The graph; names of the file still mean what they meant.
+        structure: The graph, analysed; names of the file still mean what they meant.
         notes: What was rewritten, for the evidence.
         unread: Which operators that hold a recurrence could not be, and why.
     """
 
-    graph: Graph
-    notes: tuple[str, ...]
+    structure: Structure
+    notes: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+
+    def after(self, rewrite: Callable[[Structure], Rewritten]) -> Normal:
+        """With one rewrite more; a graph is analysed again only where it has changed."""
+        made = rewrite(self.structure)
+        structure = self.structure if made.graph is self.structure.graph else analyse(made.graph)
+        return Normal(structure, (*self.notes, *made.notes), (*self.unread, *made.unread))
 
 
 def normalise(graph: Graph, inputs: Collection[str] = ()) -> Normal:
@@ -44,13 +53,7 @@ def normalise(graph: Graph, inputs: Collection[str] = ()) -> Normal:
     """
     inlined = inline(graph)
     check(inlined)
-    decided = decide(part(inlined))
-    opened = open_windows(decided.graph)
-    straight = straighten(give(opened.graph, inputs))
-    unfused = unfuse(straight.graph)
-    rolled = roll(unfused.graph)
-    return Normal(
-        shrink(rolled.graph),
-        (*decided.notes, *opened.notes, *straight.notes, *unfused.notes, *rolled.notes),
-        unfused.unread,
-    )
+    normal = Normal(analyse(part(inlined)))
+    for rewrite in (decide, open_windows, partial(give, names=inputs), straighten, unfuse, roll, shrink):
+        normal = normal.after(rewrite)
+    return normal

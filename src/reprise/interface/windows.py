@@ -8,7 +8,7 @@ placeholder, whatever chooses its place: a queue, an iterator or a random number
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from reprise.interface.choices import named
 from reprise.interface.facts import Dims, Facts
 from reprise.interface.influence import ancestors
 from reprise.interface.outputs import SOURCES
-from reprise.interface.structure import Structure, analyse
+from reprise.interface.rewritten import Rewritten
+from reprise.interface.structure import Structure
 
 _PLACES = ("QueueDequeue", "IteratorGetNext", "ReaderRead", "RandomUniformInt")
 _ARITHMETIC = frozenset(
@@ -32,21 +33,13 @@ _CUTS = {"StridedSlice": 1, "Slice": 1, "Gather": 1, "GatherV2": 1}
 _MOVING = ("Placeholder", "Queue", "Iterator", "Reader", "Random", "Multinomial", "Parse", "TensorArray", "Merge")
 
 
-@dataclass(frozen=True, slots=True)
-class Windowed:
-    """A graph whose pieces of a corpus are placeholders, and what was replaced."""
-
-    graph: Graph
-    notes: tuple[str, ...] = ()
-
-
-def open_windows(graph: Graph) -> Windowed:
-    """`graph` with a placeholder for every piece that is cut out of fixed data by a pipeline, or shifted by a step."""
+def open_windows(structure: Structure) -> Rewritten:
+    """The graph with a placeholder for every piece of fixed data that a pipeline cuts out or shifts by a step."""
+    graph = structure.graph
     places = [n for n in graph if n.op.startswith(_PLACES)]
     cut = [n for n in graph if n.op == "StridedSlice" and _may_be_shifted(graph, n)]
     if not places and not cut:
-        return Windowed(graph)
-    structure = analyse(graph)
+        return Rewritten(graph)
     facts = Facts(structure)
     windows = {n.name: place.name for place in places for n in _windows(structure, facts, place)}
     wholes = [*map(Value, windows), *dict.fromkeys(n.inputs[0] for n in cut if n.inputs[0].node not in windows)]
@@ -56,19 +49,16 @@ def open_windows(graph: Graph) -> Windowed:
     notes = tuple(
         f"{n}:0 is a piece that the graph cuts out itself ({at}); here the caller gives it" for n, at in pieces.items()
     )
-    return Windowed(replace(graph, nodes=nodes), notes)
+    return Rewritten(replace(graph, nodes=nodes), notes)
 
 
-def give(graph: Graph, names: Collection[str]) -> Graph:
-    """`graph` with a placeholder for every tensor that the caller names as an input.
+def give(structure: Structure, names: Collection[str]) -> Rewritten:
+    """The graph with a placeholder for every tensor that the caller names as an input.
 
     Raises:
         CallError: A name is none of the graph's, lies in a loop, or is one of several outputs.
     """
-    if not names:
-        return graph
-    structure = analyse(graph)
-    facts = Facts(structure)
+    graph, facts = structure.graph, Facts(structure)
     made: dict[str, Node] = {}
     for value in (named(structure, name, "inputs") for name in names):
         node = graph[value.node]
@@ -76,7 +66,7 @@ def give(graph: Graph, names: Collection[str]) -> Graph:
             raise CallError(f"inputs: {value} is computed anew at every step of a loop, so no caller can give it")
         if node.op not in SOURCES:
             made[node.name] = _alone(structure, facts, node)
-    return replace(graph, nodes=dict(graph.nodes) | made)
+    return Rewritten(replace(graph, nodes=dict(graph.nodes) | made) if made else graph)
 
 
 def _alone(structure: Structure, facts: Facts, node: Node) -> Node:

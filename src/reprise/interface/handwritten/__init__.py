@@ -9,9 +9,9 @@ number does not follow from the loop's own counters stays as it is written.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from reprise.graph import Graph, Node, Value
+from reprise.graph import Node, Value
 from reprise.interface import outputs
 from reprise.interface.facts import Facts
 from reprise.interface.frame import Frame, Scope
@@ -19,31 +19,21 @@ from reprise.interface.handwritten import reading, writing
 from reprise.interface.handwritten.counting import Count, Counting
 from reprise.interface.handwritten.rows import Site
 from reprise.interface.influence import Influence
-from reprise.interface.structure import Loop, Structure, analyse
+from reprise.interface.rewritten import Rewritten
+from reprise.interface.structure import Loop, Structure
 
 _POPS = ("StackPop", "TensorListPopBack")
 
 
-@dataclass(frozen=True, slots=True)
-class Straightened:
-    """A graph whose loops read and write in the order of their iterations, and what was rewritten."""
-
-    graph: Graph
-    notes: tuple[str, ...] = ()
-
-
-def straighten(graph: Graph) -> Straightened:
-    """`graph` with every loop that takes or collects rows by a count of its own rewritten."""
-    if not any(n.op == "LoopCond" for n in graph):
-        return Straightened(graph)
-    structure = analyse(graph)
-    facts = Facts(structure)
+def straighten(structure: Structure) -> Rewritten:
+    """The graph with every loop that takes or collects rows by a count of its own rewritten."""
+    graph, facts = structure.graph, Facts(structure)
     nodes, notes = dict(graph.nodes), []
     for loop in structure.loops.values():
         made = _rewritten(structure, facts, loop) if len(loop.context) == 1 else {}
         nodes.update(made)
         notes += [f"loop {loop.name!r} takes or collects rows by its own count; it is read as steps"] if made else []
-    return Straightened(replace(graph, nodes=nodes), tuple(notes)) if notes else Straightened(graph)
+    return Rewritten(replace(graph, nodes=nodes), tuple(notes)) if notes else Rewritten(graph)
 
 
 def _rewritten(structure: Structure, facts: Facts, loop: Loop) -> Mapping[str, Node]:

@@ -9,12 +9,13 @@ something else reads (a gradient) are left as they were, marked as replaced.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 from reprise.graph import Graph, Node, Value
 from reprise.interface.facts import Facts
 from reprise.interface.frame import REPLACED
+from reprise.interface.rewritten import Rewritten
 from reprise.interface.structure import Structure, analyse
 from reprise.interface.unrolled import alone, chains, single
 from reprise.interface.unrolled.chains import weight_of
@@ -25,35 +26,20 @@ from reprise.interface.unrolled.plans import Plan, frame_name, stacked_name
 from reprise.interface.unrolled.rolling import rewrite
 from reprise.interface.unrolled.steps import Row, Steps, View
 
-__all__ = ["Rolled", "roll"]
+__all__ = ["roll"]
 
 
-@dataclass(frozen=True, slots=True)
-class Rolled:
-    """A graph without unrolled recurrences.
-
-    Attributes:
-        graph: The graph.
-        notes: What was found, for the evidence.
-        steps: Frame name → the number of steps that the file has.
-    """
-
-    graph: Graph
-    notes: tuple[str, ...] = ()
-    steps: Mapping[str, int] = field(default_factory=dict)
-
-
-def roll(graph: Graph) -> Rolled:
-    """`graph` with every recurrence that was unrolled in it as a frame; what does not repeat exactly stays."""
-    given, graph = graph, _without_waiting(graph)
-    structure = analyse(graph)
+def roll(structure: Structure) -> Rewritten:
+    """The graph with every recurrence that was unrolled in it as a frame; what does not repeat exactly stays."""
+    given, graph = structure.graph, _without_waiting(structure.graph)
+    structure = structure if graph is given else analyse(graph)
     found = chains.find(structure)
     if not found.masks:
-        return Rolled(given)
+        return Rewritten(given)
     view = _view(structure, found)
     plans = _plans(view, found)
     if not plans:
-        return Rolled(given)
+        return Rewritten(given)
     nodes = dict(graph.nodes)
     idle = {plan.frame: rewrite(view, plan, nodes) for plan in plans}
     _sweep(nodes, set().union(*idle.values()))
@@ -61,7 +47,7 @@ def roll(graph: Graph) -> Rolled:
     steps = {name for plan in plans for images in plan.steps.images for name in images.values()}
     for name in left | _no_longer_read(graph, steps, nodes):
         nodes[name] = replace(nodes[name], attributes={**nodes[name].attributes, REPLACED: True})
-    return Rolled(Graph(nodes, graph.functions), tuple(_note(p) for p in plans), {p.frame: p.count for p in plans})
+    return Rewritten(Graph(nodes, graph.functions), tuple(_note(p) for p in plans))
 
 
 def _without_waiting(graph: Graph) -> Graph:
