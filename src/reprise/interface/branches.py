@@ -22,7 +22,7 @@ from reprise.interface.unrolled import chains
 def decide(structure: Structure) -> Rewritten:
     """The graph with every flag that decides about a recurrence taken for what inference uses."""
     graph = structure.graph
-    if not any(n.op in ("Merge", "RefMerge") and not is_loop_merge(n, graph) for n in graph):
+    if not any(n.op == "Merge" and not is_loop_merge(n, graph) for n in graph):
         return Rewritten(graph)
     contexts = [loop.context for loop in structure.loops.values()]
     contexts += [structure.context(Value(n.name)) for n in graph if n.op in WHOLE]
@@ -66,7 +66,7 @@ def _without(structure: Structure, sides: Mapping[Value, int]) -> Graph:
 def _is_decided(structure: Structure, node: Node, sides: Mapping[Value, int]) -> bool:
     """Whether a node is a Switch of one of the flags."""
     return (
-        node.op in ("Switch", "RefSwitch")
+        node.op == "Switch"
         and not structure.is_loop_switch(node.name)
         and len(node.inputs) == 2
         and structure.origin(node.inputs[1]) in sides

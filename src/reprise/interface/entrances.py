@@ -19,7 +19,7 @@ def part(graph: Graph) -> Graph:
     for node in graph:
         if not is_loop_merge(node, graph):
             continue
-        enter = next((n for v in node.inputs if (n := graph.nodes[v.node]).op in ("Enter", "RefEnter")), None)
+        enter = next((n for v in node.inputs if (n := graph.nodes[v.node]).op == "Enter"), None)
         if enter is not None and enter.name in taken:
             own = f"{enter.name}/{node.name}"
             nodes[own] = replace(enter, name=own)

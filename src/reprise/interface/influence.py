@@ -26,8 +26,6 @@ RANKING = frozenset({"TopK", "TopKV2"})
 #: Operators that ask which of two numbers is greater.
 ORDERINGS = frozenset("Less LessEqual Greater GreaterEqual".split())
 
-_BACK = ("NextIteration", "RefNextIteration")
-
 
 class Influence:
     """Which of some seed values each value depends on.
@@ -49,7 +47,7 @@ class Influence:
     def _spread(self, structure: Structure, blocked: Collection[str], within: str) -> None:
         nodes = structure.graph.nodes
         order = structure.bodies.get(within, ()) if within else structure.order
-        back = [n for n in order if nodes[n].op in _BACK]
+        back = [n for n in order if nodes[n].op == "NextIteration"]
         changed = True
         while changed:  # once, and again as long as the back edge of a loop brings news
             for name in order:

@@ -10,10 +10,8 @@ FAULTS = (LookupError, AttributeError, TypeError, ValueError, ArithmeticError, R
 
 #: How many inputs the operators of control flow have, at least.
 _INPUTS = {
-    **dict.fromkeys(("Switch", "RefSwitch", "Merge", "RefMerge"), 2),
-    **dict.fromkeys(
-        ("Enter", "RefEnter", "Exit", "RefExit", "NextIteration", "RefNextIteration", "LoopCond", "Identity"), 1
-    ),
+    **dict.fromkeys(("Switch", "Merge"), 2),
+    **dict.fromkeys(("Enter", "Exit", "NextIteration", "LoopCond", "Identity"), 1),
     **dict.fromkeys(("TensorArrayReadV3", "TensorArrayGatherV3", "TensorListGetItem", "TensorListSetItem"), 3),
     **dict.fromkeys(("TensorArrayWriteV3", "TensorArrayScatterV3"), 4),
 }

@@ -84,16 +84,15 @@ def _results(recurrence: Recurrence) -> list[Value]:
     return [c.leaving for c in recurrence.states] + [w.element for w in recurrence.writes]
 
 
-def body(structure: Structure, recurrence: Recurrence) -> Iterator[Node]:
+def body(structure: Structure, recurrence: Recurrence) -> list[Node]:
     """The nodes that run in the loop."""
-    context = recurrence.loop.context
-    return (n for n in structure.graph if structure.context(Value(n.name))[: len(context)] == context)
+    return structure.body(recurrence.loop)
 
 
 def _limits(structure: Structure, recurrence: Recurrence) -> Iterator[Value]:
     """What asks whether the loop or a row has ended: the number of this step or the next beside one from outside."""
     numbers = {structure.source(v) for c in recurrence.counters for v in (c.entering, c.leaving)}
-    for node in body(structure, recurrence):
+    for node in structure.body(recurrence.loop):
         if node.op == "LoopCond":
             yield Value(node.name)
         elif node.op in ORDERINGS and numbers & {structure.plain(v) for v in node.inputs}:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from reprise.graph import Graph
@@ -51,9 +51,18 @@ def normalise(graph: Graph, inputs: Collection[str] = ()) -> Normal:
     Raises:
         CallError: One of `inputs` cannot be given.
     """
-    inlined = inline(graph)
+    inlined = _without_references(inline(graph))
     check(inlined)
     normal = Normal(analyse(part(inlined)))
     for rewrite in (decide, open_windows, partial(give, names=inputs), straighten, unfuse, roll, shrink):
         normal = normal.after(rewrite)
     return normal
+
+
+def _without_references(graph: Graph) -> Graph:
+    """`graph` with the operators that pass a variable itself on (`RefSwitch`) called as those that pass numbers on."""
+    passed = {n.name: replace(n, op=n.op.removeprefix("Ref")) for n in graph if n.op in _REFERENCES}
+    return replace(graph, nodes={**graph.nodes, **passed}) if passed else graph
+
+
+_REFERENCES = frozenset("RefEnter RefExit RefIdentity RefMerge RefNextIteration RefSwitch".split())

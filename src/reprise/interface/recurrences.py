@@ -85,7 +85,7 @@ def find(structure: Structure) -> tuple[Recurrence, ...]:
 
 def recurrence(structure: Structure, loop: Loop) -> Recurrence | None:
     """What `loop` carries, or None where it carries no state or belongs to a gradient."""
-    body = [n for n in structure.graph if structure.context(Value(n.name))[: len(loop.context)] == loop.context]
+    body = structure.body(loop)
     if any(n.op.startswith(_POPS) for n in body):
         return None
     soft = Influence(structure, [c.entering for c in loop.carried], SHAPE_ONLY | DISCRETE, within=loop.name)
@@ -221,7 +221,7 @@ def _is_fed_back(structure: Structure, carried: Carried) -> bool:
         seen.add(value)
         if node.op in DISCRETE | RANKING:
             return True
-        if node.op in ("Switch", "RefSwitch"):
+        if node.op == "Switch":
             pending.append(node.inputs[0])
         elif node.op in ("Select", "SelectV2"):
             pending.extend(node.inputs[1:])
@@ -233,8 +233,7 @@ def _is_fed_back(structure: Structure, carried: Carried) -> bool:
 def _reads(structure: Structure, loop: Loop, body: list[Node]) -> Iterator[Read]:
     for node in body:
         stacked = stacked_by(structure, node) if node.op.startswith(_READS) else None
-        made_here = stacked is not None and structure.context(stacked)[: len(loop.context)] == loop.context
-        if stacked is not None and not made_here:  # else a loop inside this one reads it
+        if stacked is not None and not structure.is_inside(stacked, loop):  # else a loop inside this one reads it
             yield Read(node.name, node.inputs[1], stacked)
 
 

@@ -86,7 +86,7 @@ def through_copies(structure: Structure, value: Value) -> list[Value]:
         seen.add(at)
         if node.op in _COPY_THROUGH:
             pending.extend(node.inputs[1:] if node.op.startswith("Select") else node.inputs)
-        elif node.op in ("Switch", "RefSwitch"):
+        elif node.op == "Switch":
             pending.append(node.inputs[0])
         else:
             found.append(at)

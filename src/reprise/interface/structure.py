@@ -18,10 +18,7 @@ from typing import NamedTuple
 from reprise.graph import Graph, Node, Value
 from reprise.interface.inline import RESULTS
 
-_PASS = frozenset({"Identity", "StopGradient", "PreventGradient", "CheckNumerics", "EnsureShape", "RefIdentity"})
-
-
-_SWITCHES = frozenset({"Switch", "RefSwitch"})
+_PASS = frozenset({"Identity", "StopGradient", "PreventGradient", "CheckNumerics", "EnsureShape"})
 
 
 class InLoop(NamedTuple):
@@ -107,6 +104,14 @@ class Structure:
         """Where `value` is made."""
         return _context(self._contexts, value)
 
+    def is_inside(self, value: Value, loop: Loop) -> bool:
+        """Whether `value` is made anew in every iteration of `loop`."""
+        return self.context(value)[: len(loop.context)] == loop.context
+
+    def body(self, loop: Loop) -> list[Node]:
+        """The nodes that make values inside `loop`, in the order of the file."""
+        return [n for n in self.graph if self.is_inside(Value(n.name), loop)]
+
     def result(self, value: Value) -> Value:
         """`value`, or what a node of results passes on as it: each of its outputs is one of its inputs."""
         while (node := self.graph.nodes.get(value.node)) is not None and node.op == RESULTS:
@@ -130,7 +135,7 @@ class Structure:
 
     def plain(self, value: Value) -> Value:
         """`source`, and into branches: a value inside a branch is the one that its Switch lets in."""
-        while (node := self.graph.nodes.get((value := self.source(value)).node)) is not None and node.op in _SWITCHES:
+        while (node := self.graph.nodes.get((value := self.source(value)).node)) is not None and node.op == "Switch":
             value = node.inputs[0]
         return value
 
@@ -141,7 +146,7 @@ class Structure:
             node = self.graph.nodes.get(value.node)
             if node is None:
                 return value
-            if node.op in ("Enter", "RefEnter", "Switch", "RefSwitch"):
+            if node.op in ("Enter", "Switch"):
                 value = node.inputs[0]
                 continue
             kept = self.unchanged(value)
@@ -171,9 +176,8 @@ class Structure:
 
 def is_loop_merge(node: Node, graph: Graph) -> bool:
     """Whether a Merge is the head of a loop variable."""
-    return node.op in ("Merge", "RefMerge") and any(
-        (made := graph.nodes.get(v.node)) is not None and made.op in ("NextIteration", "RefNextIteration")
-        for v in node.inputs
+    return node.op == "Merge" and any(
+        (made := graph.nodes.get(v.node)) is not None and made.op == "NextIteration" for v in node.inputs
     )
 
 
@@ -201,7 +205,7 @@ def _bodies(graph: Graph, order: tuple[str, ...], contexts: Mapping[Value, Conte
     bodies: dict[str, list[str]] = {}
     for name in order:
         node = graph.nodes[name]
-        is_back = node.op in ("NextIteration", "RefNextIteration") and bool(node.inputs)
+        is_back = node.op == "NextIteration" and bool(node.inputs)
         frames = [
             e.frame for e in _context(contexts, node.inputs[0] if is_back else Value(name)) if isinstance(e, InLoop)
         ]
@@ -211,7 +215,7 @@ def _bodies(graph: Graph, order: tuple[str, ...], contexts: Mapping[Value, Conte
 
 
 def _dependencies(node: Node) -> Iterator[str]:
-    if node.op not in ("NextIteration", "RefNextIteration"):
+    if node.op != "NextIteration":
         yield from (v.node for v in node.inputs)
         yield from node.controls
 
@@ -247,7 +251,7 @@ def _predicate(value: Value, graph: Graph) -> Value:
 def _loop_switches(graph: Graph) -> Iterator[tuple[str, Value]]:
     """Switch nodes of loops → the Merge value they pass."""
     for node in graph:
-        if node.op in ("Switch", "RefSwitch") and len(node.inputs) == 2:
+        if node.op == "Switch" and len(node.inputs) == 2:
             predicate = graph.nodes.get(_predicate(node.inputs[1], graph).node)
             if predicate is not None and predicate.op == "LoopCond":
                 yield node.name, node.inputs[0]
@@ -264,7 +268,7 @@ def _contexts(graph: Graph, order: tuple[str, ...], switches: Mapping[str, Value
     A variable of an inner loop that starts from a constant does not show that its loop is an inner one; a sibling that
     starts from a value of the outer loop does. So a frame lies where the deepest of its Enter nodes says.
     """
-    enters = [n for n in graph if n.op in ("Enter", "RefEnter")]
+    enters = [n for n in graph if n.op == "Enter"]
     frames: dict[str, Context] = {}
     contexts = _passed_down(graph, order, switches, frames)
     for _ in {_frame(n) for n in enters}:  # each pass settles a level of nesting
@@ -280,29 +284,24 @@ def _passed_down(
     graph: Graph, order: tuple[str, ...], switches: Mapping[str, Value], frames: Mapping[str, Context]
 ) -> dict[Value, Context]:
     contexts: dict[Value, Context] = {}
-
-    def of(value: Value) -> Context:
-        own = contexts.get(value)
-        return own if own is not None else contexts.get(Value(value.node), ())
-
     for name in order:
         node = graph.nodes[name]
-        above = [of(v) for v in node.inputs] or [of(Value(c)) for c in node.controls]
+        above = [_context(contexts, v) for v in node.inputs or map(Value, node.controls)]
         inside = max(above, key=len, default=())
-        if node.op in ("Enter", "RefEnter"):
+        if node.op == "Enter":
             inside = max((*inside, InLoop(_frame(node))), frames.get(_frame(node), ()), key=len)
-        elif node.op in ("Exit", "RefExit"):
+        elif node.op == "Exit":
             inside = _outside_loop(inside)
-        elif node.op in ("Merge", "RefMerge") and not is_loop_merge(node, graph):
+        elif node.op == "Merge" and not is_loop_merge(node, graph):
             inside = _after_merge(above)
-        elif node.op in ("Switch", "RefSwitch") and name not in switches and len(node.inputs) == 2:
+        elif node.op == "Switch" and name not in switches and len(node.inputs) == 2:
             predicate = _predicate(node.inputs[1], graph)
             contexts[Value(name, 1)] = (*inside, InBranch(predicate, 1))
             inside = (*inside, InBranch(predicate, 0))
         contexts[Value(name)] = inside
     for name in order:  # a back edge stands before the body that it comes from
-        if graph.nodes[name].op in ("NextIteration", "RefNextIteration"):
-            contexts[Value(name)] = of(graph.nodes[name].inputs[0])
+        if graph.nodes[name].op == "NextIteration":
+            contexts[Value(name)] = _context(contexts, graph.nodes[name].inputs[0])
     return contexts
 
 
@@ -322,49 +321,44 @@ def _after_merge(above: list[Context]) -> Context:
 
 def _loops(graph: Graph, contexts: Mapping[Value, Context]) -> Iterator[Loop]:
     enters: dict[str, list[Node]] = {}
-    merges: dict[str, str] = {}
-    exits: dict[str, str] = {}
-    switch_of: dict[str, str] = {}
+    wires = _Wires({}, {}, {})
     for node in graph:
-        if node.op in ("Enter", "RefEnter"):
+        if node.op == "Enter":
             enters.setdefault(_frame(node), []).append(node)
         elif is_loop_merge(node, graph):
-            merges.update((v.node, node.name) for v in node.inputs)
-        elif node.op in ("Switch", "RefSwitch") and node.inputs:
-            switch_of.setdefault(node.inputs[0].node, node.name)
-        elif node.op in ("Exit", "RefExit") and node.inputs:
-            exits.setdefault(node.inputs[0].node, node.name)
+            wires.merges.update((v.node, node) for v in node.inputs)
+        elif node.op == "Switch" and node.inputs:
+            wires.switches.setdefault(node.inputs[0].node, node)
+        elif node.op == "Exit" and node.inputs:
+            wires.exits.setdefault(node.inputs[0].node, node)
     for frame, nodes in enters.items():
-        loop = _loop(graph, frame, nodes, merges, switch_of, exits, contexts)
+        loop = _loop(graph, frame, nodes, wires, contexts[Value(nodes[0].name)])
         if loop is not None:
             yield loop
 
 
-def _loop(
-    graph: Graph,
-    frame: str,
-    enters: list[Node],
-    merges: Mapping[str, str],
-    switch_of: Mapping[str, str],
-    exits: Mapping[str, str],
-    contexts: Mapping[Value, Context],
-) -> Loop | None:
+class _Wires(NamedTuple):
+    """The nodes of loop variables that follow on each other: Enter and NextIteration → Merge → Switch → Exit."""
+
+    merges: dict[str, Node]
+    switches: dict[str, Node]
+    exits: dict[str, Node]
+
+
+def _loop(graph: Graph, frame: str, enters: list[Node], wires: _Wires, context: Context) -> Loop | None:
     carried: list[Carried] = []
     constants: dict[Value, Value] = {}
     condition: Value | None = None
     for enter in enters:
-        merge = graph.nodes.get(merges.get(enter.name, ""))
+        merge = wires.merges.get(enter.name)
         if merge is None:
             constants[Value(enter.name)] = enter.inputs[0]
             continue
         back = next(graph.nodes[v.node] for v in merge.inputs if v.node != enter.name)
-        switch = graph.nodes.get(switch_of.get(merge.name, ""))
+        switch = wires.switches.get(merge.name)
         if switch is not None and condition is None:
             condition = graph.nodes[_predicate(switch.inputs[1], graph).node].inputs[0]
-        final = exits.get(switch.name) if switch is not None else None
-        carried.append(
-            Carried(enter.inputs[0], Value(merge.name), back.inputs[0], Value(final) if final else None, enter.name)
-        )
-    if condition is None:
-        return None
-    return Loop(frame, tuple(carried), condition, constants, contexts[Value(enters[0].name)])
+        after = None if switch is None else wires.exits.get(switch.name)
+        final = None if after is None else Value(after.name)
+        carried.append(Carried(enter.inputs[0], Value(merge.name), back.inputs[0], final, enter.name))
+    return None if condition is None else Loop(frame, tuple(carried), condition, constants, context)

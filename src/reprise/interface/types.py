@@ -49,7 +49,7 @@ def _of_operator(node: Node, index: int) -> str | None:
         return "bool"
     if index and node.op.startswith("Unique"):
         return str(node.attributes.get("out_idx", "int32"))
-    if index == 1 and node.op in ("TopK", "TopKV2", "Merge", "RefMerge"):
+    if index == 1 and node.op in ("TopK", "TopKV2", "Merge"):
         return "int32"
     if node.op in _NUMBERS:
         attribute, default = _NUMBERS[node.op]

@@ -245,8 +245,7 @@ def _bounds(site: Site, loop: Loop, numbers: Sequence[Carried], condition: Value
     if node.op != "Less" or structure.source(node.inputs[0]) not in {c.entering for c in numbers}:
         return None
     bound = structure.origin(node.inputs[1])
-    depth = len(loop.context)
-    return None if structure.context(bound)[:depth] == loop.context else [bound]
+    return None if structure.is_inside(bound, loop) else [bound]
 
 
 def _body_graph(
@@ -331,8 +330,8 @@ def _condition(site: Site) -> str:
 
 
 CONTROL: dict[str, Operator] = {
-    **dict.fromkeys(("Exit", "RefExit"), Operator(_exit, lazy=(0,))),
-    **dict.fromkeys(("Merge", "RefMerge"), Operator(_loop_merge_or_branch, lazy=(0, 1))),
-    **dict.fromkeys(("Switch", "RefSwitch"), Operator(_switch, lazy=(0, 1))),
+    "Exit": Operator(_exit, lazy=(0,)),
+    "Merge": Operator(_loop_merge_or_branch, lazy=(0, 1)),
+    "Switch": Operator(_switch, lazy=(0, 1)),
     "LoopCond": Operator(_condition),
 }

@@ -178,8 +178,8 @@ ARITHMETIC: dict[str, Operator] = {
     **RANDOM,
     **dict.fromkeys(
         (
-            "Identity StopGradient PreventGradient CheckNumerics CheckNumericsV2 EnsureShape Snapshot RefIdentity "
-            "Enter RefEnter GuaranteeConst Print"
+            "Identity StopGradient PreventGradient CheckNumerics CheckNumericsV2 EnsureShape Snapshot "
+            "Enter GuaranteeConst Print"
         ).split(),
         Operator(_passed),
     ),

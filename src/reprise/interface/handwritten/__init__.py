@@ -38,7 +38,7 @@ def straighten(structure: Structure) -> Rewritten:
 
 def _rewritten(structure: Structure, facts: Facts, loop: Loop) -> Mapping[str, Node]:
     """The nodes to replace and to add, none where the loop is straight already or cannot be made so."""
-    body = [n for n in structure.graph if structure.context(Value(n.name))[: len(loop.context)] == loop.context]
+    body = structure.body(loop)
     gates = [n for n in body if n.op == "LoopCond" and n.inputs[0] == loop.condition]
     if len(gates) != 1 or any(n.op.startswith(_POPS) for n in body):
         return {}

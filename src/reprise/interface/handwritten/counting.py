@@ -79,15 +79,12 @@ class Counting:
         first, step = self.of(carried.initial, depth + 1), self.step(carried)
         return None if first is None or step is None else replace(first, each=step)
 
-    def _is_inside(self, value: Value) -> bool:
-        return self._structure.context(value)[: len(self._loop.context)] == self._loop.context
-
     def _is_fixed(self, value: Value) -> bool:
         """Whether a value is made outside the loop, or of nothing but what is: `tf.shape(x)[0]` in the condition."""
         pending, seen = [value], set[str]()
         while pending:
             at = self._structure.origin(pending.pop())
-            if at.node in seen or not self._is_inside(at):
+            if at.node in seen or not self._structure.is_inside(at, self._loop):
                 continue
             node = self._structure.graph[at.node]
             if node.op not in _FIXED or len(seen) > _DEPTH:
@@ -183,7 +180,7 @@ class Counting:
     def _hoisted(self, value: Value, scope: Scope) -> Value:
         """A fixed value outside the loop: what the body computes of it is computed there."""
         value = self._structure.origin(value)
-        if not self._is_inside(value):
+        if not self._structure.is_inside(value, self._loop):
             return value
         node = self._structure.graph[value.node]
         inputs = tuple(self._hoisted(v, scope) for v in node.inputs)

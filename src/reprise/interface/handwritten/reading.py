@@ -47,7 +47,7 @@ def found(structure: Structure, facts: Facts, loop: Loop, counting: Counting, bo
                 yield Taken(node, stacked, 0, index, keeps=False)
         elif node.op in _CUTS:
             whole = structure.origin(node.inputs[0])
-            if structure.context(whole)[: len(loop.context)] != loop.context:
+            if not structure.is_inside(whole, loop):
                 taken = _CUTS[node.op](_Part(structure, facts, counting, node, whole))
                 yield from [taken] if taken is not None else []
 

@@ -21,7 +21,7 @@ _READERS = frozenset(
     "MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 SparseMatMul Einsum Conv2D LSTMBlockCell GRUBlockCell "
     "BiasAdd Mul Add AddV2".split()
 )
-_PASS = frozenset("Identity ReadVariableOp Switch RefSwitch StopGradient".split())
+_PASS = frozenset("Identity ReadVariableOp Switch StopGradient".split())
 _FLOATS = frozenset("float32 float64 float16 bfloat16".split())
 _SEEDS = frozenset(("seed", "seed2"))
 

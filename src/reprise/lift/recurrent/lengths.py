@@ -67,5 +67,4 @@ class Lengths:
 
     def _is_outside(self, value: Value) -> bool:
         value = self._structure.source(value)
-        depth = len(self._loop.context)
-        return value in self._loop.constants or self._structure.context(value)[:depth] != self._loop.context
+        return value in self._loop.constants or not self._structure.is_inside(value, self._loop)

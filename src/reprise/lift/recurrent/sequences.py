@@ -162,8 +162,7 @@ class Walk:
         )
 
     def _is_outside(self, value: Value) -> bool:
-        depth = len(self._loop.context)
-        return value in self._loop.constants or self._structure.context(value)[:depth] != self._loop.context
+        return value in self._loop.constants or not self._structure.is_inside(value, self._loop)
 
     def _is_read(self, value: Value, node: Node) -> bool:
         """Whether it is the row of this iteration of a sequence that was there before the loop."""
