@@ -6,12 +6,11 @@ or written is a TensorArray, filled before the loop or stacked after it. One ite
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from reprise.graph import Graph, Node, Value
+from reprise.graph import Node, Value
 from reprise.tensors import Array, in_memory
 
 #: The attribute of nodes that a frame stands in for, and that only what belongs to training still reads.
@@ -139,25 +138,3 @@ def row_count(scope: str, stacked: Value) -> tuple[Value, list[Node]]:
     inputs = (Value(shape.name), *(Value(b.name) for b in bounds))
     taken = Node(f"{scope}/rows", "StridedSlice", inputs, (), {"shrink_axis_mask": 1, "T": "int32"})
     return Value(taken.name), [*bounds, shape, taken]
-
-
-#: Attributes that name the type of what an operator makes, the most telling first.
-_DTYPES = ("DstT", "dtype", "out_type", "output_type", "Tparams", "T")
-
-
-def dtype_of(nodes: Mapping[str, Node] | Graph, value: Value) -> str:
-    """The element type of a value as its producer states it; float32 where it does not."""
-    made = nodes[value.node]
-    for _ in range(len(nodes.nodes) if isinstance(nodes, Graph) else len(nodes)):
-        found = next((made.attributes[a] for a in _DTYPES if isinstance(made.attributes.get(a), str)), None)
-        if made.op in _FLAGS:
-            return "bool"
-        if found is not None or not made.inputs or made.inputs[0].node not in nodes:
-            return found or "float32"
-        made = nodes[made.inputs[0].node]
-    return "float32"
-
-
-_FLAGS = frozenset(
-    "Less LessEqual Greater GreaterEqual Equal NotEqual LogicalAnd LogicalOr LogicalNot IsFinite IsNan Any All".split()
-)

@@ -14,9 +14,9 @@ from dataclasses import replace
 import numpy as np
 
 from reprise.graph import Graph, Node, Value
-from reprise.interface import cudnn
+from reprise.interface import cudnn, types
 from reprise.interface.facts import Facts
-from reprise.interface.frame import Frame, dtype_of, row_count
+from reprise.interface.frame import Frame, row_count
 from reprise.interface.inline import RESULTS
 from reprise.interface.masked import ends, through
 from reprise.interface.rewritten import Rewritten
@@ -60,7 +60,7 @@ def unfuse(structure: Structure) -> Rewritten:
 def _rewrite(facts: Facts, node: Node, nodes: dict[str, Node]) -> dict[str, Value]:
     """Puts a frame in the place of one operator; gives the nodes that look up or hide rows of it, and what they are."""
     graph = facts.structure.graph
-    name, dtype = f"fused/{node.name}", dtype_of(graph, Value(node.name))
+    name, dtype = f"fused/{node.name}", types.dtype(facts.structure, Value(node.name))
     longest, x, cell_state, output, weights, *peepholes, bias = node.inputs
     if node.op == "BlockLSTMV2":
         weights, bias = _reordered(name, weights, 1, dtype, nodes), _reordered(name, bias, 0, dtype, nodes)

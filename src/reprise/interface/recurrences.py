@@ -15,10 +15,9 @@ from reprise.graph import Node, Value
 from reprise.interface.facts import stacked_into, written_value
 from reprise.interface.influence import DISCRETE, RANKING, SHAPE_ONLY, Influence
 from reprise.interface.structure import Carried, Loop, Structure
-from reprise.interface.types import dtype
+from reprise.interface.types import FLOATS, dtype
 from reprise.tensors import Tensor
 
-_FLOATS = frozenset({"float32", "float64", "float16", "bfloat16"})
 _POPS = ("StackPop", "TensorListPopBack")
 _READS = ("TensorArrayRead", "TensorListGetItem")
 _WRITES = ("TensorArrayWrite", "TensorListSetItem")
@@ -140,7 +139,7 @@ def constant(structure: Structure, value: Value) -> float | None:
 
 
 def _may_be_state(structure: Structure, loop: Loop, carried: Carried, soft: Influence) -> bool:
-    return _dtype(structure, carried.entering) in _FLOATS and not (
+    return dtype(structure, carried.entering) in FLOATS and not (
         structure.source(carried.leaving) == carried.entering
         or _is_array(structure, carried)
         or grows(structure, carried)
@@ -165,18 +164,6 @@ def _in_cycles(depends: Mapping[Carried, Sequence[Carried]]) -> set[Carried]:
         return False
 
     return {c for c in depends if reaches_itself(c)}
-
-
-def _dtype(structure: Structure, value: Value) -> str:
-    node = structure.graph.nodes[value.node]
-    for attribute in ("T", "dtype", "DstT", "element_dtype", "output_types"):
-        name = node.attributes.get(attribute)
-        if isinstance(name, str):
-            return name
-    return _dtype(structure, node.inputs[0]) if node.inputs and node.op in _TYPED_LIKE_INPUT else "float32"
-
-
-_TYPED_LIKE_INPUT = frozenset("Enter Merge Switch Exit NextIteration Identity _Results".split())
 
 
 def _is_array(structure: Structure, carried: Carried) -> bool:

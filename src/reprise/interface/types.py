@@ -5,6 +5,8 @@ from __future__ import annotations
 from reprise.graph import Node, Value
 from reprise.interface.structure import Structure
 
+#: The types of numbers that are no whole numbers.
+FLOATS = frozenset("float32 float64 float16 bfloat16".split())
 _FLAGS = frozenset(
     "Less LessEqual Greater GreaterEqual Equal NotEqual LogicalAnd LogicalOr LogicalNot IsFinite IsNan IsInf Any All "
     "InTopK InTopKV2 LoopCond ApproximateEqual".split()

@@ -15,6 +15,7 @@ from typing import Any
 
 from reprise.graph import VARIABLES, Graph, Node, Value
 from reprise.interface.structure import InLoop, Structure
+from reprise.interface.types import FLOATS
 from reprise.tensors import Tensor
 
 _READERS = frozenset(
@@ -22,7 +23,6 @@ _READERS = frozenset(
     "BiasAdd Mul Add AddV2".split()
 )
 _PASS = frozenset("Identity ReadVariableOp Switch StopGradient".split())
-_FLOATS = frozenset("float32 float64 float16 bfloat16".split())
 _SEEDS = frozenset(("seed", "seed2"))
 
 # Every node keeps one bit for each anchor above it; a graph that would need more than half a gigabyte is not rolled.
@@ -79,7 +79,7 @@ def weight_of(graph: Graph, value: Value) -> str | None:
     if node.op in VARIABLES:
         return node.name
     content = node.attributes.get("value") if node.op == "Const" else None
-    frozen = isinstance(content, Tensor) and content.dtype in _FLOATS and len(content.shape) > 0 and content.size > 1
+    frozen = isinstance(content, Tensor) and content.dtype in FLOATS and len(content.shape) > 0 and content.size > 1
     return node.name if frozen else None
 
 

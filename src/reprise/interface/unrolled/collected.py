@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 from reprise.graph import Node, Value
-from reprise.interface.frame import dtype_of
 from reprise.interface.influence import DISCRETE
+from reprise.interface.types import FLOATS, dtype
 from reprise.interface.unrolled.chains import weight_of
 from reprise.interface.unrolled.pieces import content_of
 from reprise.interface.unrolled.steps import Row, State, Steps, View
 
 _MEASURES = frozenset("Shape ShapeN Rank Size".split())
-_FLOATS = frozenset("float32 float64 float16 bfloat16".split())
 
 
 Rows = frozenset[Row]
@@ -109,7 +108,7 @@ def _heads(view: View, steps: Steps, used: set[str], rows: Rows, carried: Collec
         readers = [r for r, _ in view.readers.get(value, ()) if view.graph.nodes[r].op not in _MEASURES]
         scores = any(view.graph.nodes[r].op == "Softmax" for r in readers)
         leaves = not readers or scores or any(r not in steps.images[0] or scored.get(r) for r in readers)
-        if leaves and dtype_of(view.graph, value) in _FLOATS:
+        if leaves and dtype(view.structure, value) in FLOATS:
             yield value
 
 
@@ -122,7 +121,7 @@ def _drawn_from(view: View, steps: Steps, used: set[str]) -> Iterator[Value]:
 
 def _compared(view: View, steps: Steps, used: set[str], rows: Rows) -> Iterator[Value]:
     """What the recurrence makes and something else joins with rows of its own: targets."""
-    for name in (n for n in steps.order if n in used and dtype_of(view.graph, Value(n)) in _FLOATS):
+    for name in (n for n in steps.order if n in used and dtype(view.structure, Value(n)) in FLOATS):
         readers = {r for r, _ in view.readers.get(Value(name), ()) if r in steps.images[0] and r not in used}
         if any(_is_compared(view, steps, rows, r) for r in readers if view.graph.nodes[r].op not in _MEASURES):
             yield Value(name)
@@ -130,7 +129,7 @@ def _compared(view: View, steps: Steps, used: set[str], rows: Rows) -> Iterator[
 
 def _unread(view: View, steps: Steps, rows: Rows, carried: Collection[State]) -> Iterator[Value]:
     """What the last step leaves, where nothing else tells what the steps are for."""
-    for name in (n for n in steps.order if dtype_of(view.graph, Value(n)) in _FLOATS):
+    for name in (n for n in steps.order if dtype(view.structure, Value(n)) in FLOATS):
         unread = not view.readers.get(steps.image(Value(name), -1))
         if unread and _carries_only(view, steps, carried, name) and not _is_compared(view, steps, rows, name):
             yield Value(name)
@@ -167,7 +166,7 @@ def _last(view: View, steps: Steps, inside: set[str], taken: set[Value]) -> Iter
     carried = {s.next for s in steps.needed(view.graph, [Value(a) for a in steps.anchors])[1]}
     for name in steps.order:
         for value in view.read(name):
-            if value in carried or value in taken or dtype_of(view.graph, value) not in _FLOATS:
+            if value in carried or value in taken or dtype(view.structure, value) not in FLOATS:
                 continue
             if _readers(view, steps.image(value, -1), inside) - _readers(view, steps.image(value, -2), inside):
                 yield Output(value, Collected.LAST, steps.image(value, -1).node)

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from reprise.graph import Node, Value
-from reprise.interface.frame import Frame, dtype_of, row_count
+from reprise.interface.frame import Frame, row_count
 from reprise.interface.inline import RESULTS
+from reprise.interface.types import dtype
 from reprise.interface.unrolled.collected import Collected, Output
 from reprise.interface.unrolled.plans import Plan, stacked_name
 from reprise.interface.unrolled.steps import Count, Made, Row, State, View
@@ -50,14 +51,14 @@ class _Writer:
         rows = steps.rows(graph, names)
         stacked = {row: self._sequence(row, f"{self.plan.frame}/in/{k}") for k, row in enumerate(rows)}
         frame = Frame(self.plan.frame, self._row_count(stacked))
-        entering: dict[object, Value] = {s: frame.carry(s.initial, dtype_of(graph, s.next)) for s in states}
+        entering: dict[object, Value] = {s: frame.carry(s.initial, dtype(self.view.structure, s.next)) for s in states}
         for k, row in enumerate(rows):
-            entering[row] = frame.read(f"in/{k}", stacked[row], dtype_of(graph, row.first))
+            entering[row] = frame.read(f"in/{k}", stacked[row], dtype(self.view.structure, row.first))
         for name in sorted(names, key=self.view.place.__getitem__):
             frame.add(self._moved(frame, graph.nodes[name], entering))
         finals = [frame.leave(entering[s], self._inside(s.next)) for s in states]
         for value in dict.fromkeys(o.value for o in self.plan.outputs):
-            frame.write(f"out/{value.node}/{value.index}", self._inside(value), dtype_of(graph, value))
+            frame.write(f"out/{value.node}/{value.index}", self._inside(value), dtype(self.view.structure, value))
         self.nodes.update(frame.nodes)
         return finals
 
@@ -104,17 +105,17 @@ class _Writer:
 
     def _sequence(self, row: Row, scope: str) -> Value:
         """All rows with time as the first axis, in the order of the steps; the first row is read from it too."""
-        dtype = dtype_of(self.view.graph, row.first)
+        kind = dtype(self.view.structure, row.first)
         whole = self._placeholder(row) if row.source is None else self._time_first(row, row.source, scope)
         if not _is_whole(row, self.plan.count):
             first = min(row.start, row.start + row.delta * (self.plan.count - 1))
             bounds = [self._numbers(f"{scope}/{n}", [first + k]) for n, k in (("from", 0), ("to", self.plan.count))]
             one = self._numbers(f"{scope}/by", [1])
-            whole = self._make(f"{scope}/part", "StridedSlice", (whole, *bounds, one), T=dtype)
+            whole = self._make(f"{scope}/part", "StridedSlice", (whole, *bounds, one), T=kind)
         if row.delta < 0:
             whole = self._make(f"{scope}/reversed", "ReverseV2", (whole, self._numbers(f"{scope}/axis", [0])))
         if row.axis >= 0 and row.first not in self.view.stacked:
-            self._first_row(row, whole, scope, dtype)
+            self._first_row(row, whole, scope, kind)
         return whole
 
     def _time_first(self, row: Row, source: Value, scope: str) -> Value:
@@ -137,18 +138,18 @@ class _Writer:
         dims = None if shape.dims is None else (None, *shape.dims)
         members = tuple(str(v).encode() for v in self.plan.steps.members[row])
         attributes = {
-            "dtype": dtype_of(self.view.graph, row.first),
+            "dtype": dtype(self.view.structure, row.first),
             "shape": type(shape)(dims),
             "_step_tensors": members,
         }
         self.nodes[name] = Node(name, "Placeholder", (), (), attributes)
         return row.first
 
-    def _first_row(self, row: Row, stacked: Value, scope: str, dtype: str) -> None:
+    def _first_row(self, row: Row, stacked: Value, scope: str, kind: str) -> None:
         """Lets other readers of the first row (they ask for its size) find it in a sequence of any length."""
         begin, end = self._numbers(f"{scope}/begin", [0]), self._numbers(f"{scope}/end", [1])
         inputs = (stacked, begin, end, end)
-        taken = self._make(f"{scope}/first", "StridedSlice", inputs, shrink_axis_mask=1, T=dtype)
+        taken = self._make(f"{scope}/first", "StridedSlice", inputs, shrink_axis_mask=1, T=kind)
         self._firsts.add(taken.node)
         for name, _ in self.view.readers.get(row.first, ()):
             node = self.nodes[name]
@@ -204,8 +205,8 @@ class _Writer:
         self._redirect(output.node)
         images = (self.plan.steps.image(output.value, t) for t in range(self.plan.count))
         named = tuple(str(v).encode() for v in images)
-        dtype = dtype_of(self.view.graph, output.value)
-        self._make(output.node, "Identity", (stacked,), _step_tensors=named, T=dtype)
+        kind = dtype(self.view.structure, output.value)
+        self._make(output.node, "Identity", (stacked,), _step_tensors=named, T=kind)
 
     def _redirect(self, name: str) -> None:
         """Nodes of the file that read one step go on reading that step."""
@@ -230,15 +231,15 @@ class _Writer:
         scope = f"{self.plan.frame}/collect/{output.node}"
         if output.backwards:
             stacked = self._make(f"{scope}/reversed", "ReverseV2", (stacked, self._numbers(f"{scope}/first_axis", [0])))
-        dtype = dtype_of(self.view.graph, output.value)
+        kind = dtype(self.view.structure, output.value)
         if output.axis:
             order = [*range(1, output.axis + 1), 0, *range(output.axis + 1, output.rank + 1)]
             inputs = (stacked, self._numbers(f"{scope}/perm", order))
-            stacked = self._make(f"{scope}/transpose", "Transpose", inputs, T=dtype, Tperm="int32")
+            stacked = self._make(f"{scope}/transpose", "Transpose", inputs, T=kind, Tperm="int32")
         if output.kind is Collected.PACKED:
-            self._make(output.node, "Identity", (stacked,), T=dtype)
+            self._make(output.node, "Identity", (stacked,), T=kind)
         else:
-            self._make(output.node, "Reshape", (stacked, self._joined(scope, stacked, output)), T=dtype, Tshape="int32")
+            self._make(output.node, "Reshape", (stacked, self._joined(scope, stacked, output)), T=kind, Tshape="int32")
 
     def _joined(self, scope: str, stacked: Value, output: Output) -> Value:
         """The shape in which the axis of time and the one after it are one."""
