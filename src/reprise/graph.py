@@ -5,7 +5,7 @@ A value is written as TensorFlow writes it: `node:k` is output k of a node, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, NamedTuple
@@ -90,6 +90,12 @@ class Node:
         found: Tensor = self._attribute(name, None, Tensor, "a tensor")
         return found
 
+    @property
+    def constant(self) -> Tensor | None:
+        """The tensor that a constant is, None where this is another operator."""
+        tensor = self.attributes.get("value") if self.op == "Const" else None
+        return tensor if isinstance(tensor, Tensor) else None
+
     def _list(self, name: str, default: Any, kind: type, expected: str) -> Any:
         found = self._attribute(name, default, tuple, expected)
         return found if all(isinstance(one, kind) for one in found) else self._refuse(name, expected)
@@ -156,6 +162,12 @@ class Graph:
     def producer(self, value: Value) -> Node:
         """The node that makes `value`."""
         return self.nodes[value.node]
+
+    def through(self, value: Value, operators: Collection[str]) -> Value:
+        """Where `value` comes from, beyond operators that only pass on or lay out their first input."""
+        while (node := self.nodes.get(value.node)) is not None and node.op in operators and node.inputs:
+            value = node.inputs[0]
+        return value
 
     @classmethod
     def of(cls, nodes: Iterable[Node], functions: Mapping[str, Function] | None = None) -> Graph:

@@ -213,7 +213,7 @@ def test_a_step_that_waits_until_its_state_is_saved_is_like_the_others():
     saved = b("NoOp", controls=(h.node,), name="saved")
     hidden[-1] = b("Identity", h, controls=(saved.node,), T="float32")
     packed = b("Pack", *(b("MatMul", h, head, T="float32") for h in hidden), axis=1, T="float32")
-    rolled = roll(b.graph()).graph
+    rolled = roll(analyse(b.graph())).graph
     assert len(recurrences.find(analyse(rolled))) == 1
     assert rolled[packed.node].op == "Identity"  # all rows of the loop, however many there are
     fed = {**b.weights, "x": rows(4), "c": rows(1, H)[:, 0], "h": rows(1, H)[:, 0]}

@@ -11,10 +11,9 @@ from collections.abc import Collection
 import numpy as np
 
 from reprise.graph import Node, Value
-from reprise.interface.gradients import before, downstream, ones
-from reprise.interface.influence import Influence
+from reprise.interface.gradients import before, ones
+from reprise.interface.influence import Influence, descendants
 from reprise.interface.structure import Structure
-from reprise.tensors import Tensor
 
 _LAYERS = frozenset("MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Conv1D Conv2D Conv3D".split())
 _STORED = frozenset("Variable VariableV2 VarHandleOp Const".split())
@@ -29,7 +28,7 @@ def conditions(
     `reached` tells what the recurrences make, `from_sources` what the sources do; `losses` are nodes where a loss
     begins. What depends on a loss or on the beginning of a gradient is no layer of the model.
     """
-    trained = downstream(structure, {*losses, *(ones(structure) - before(structure, reached.seeds, losses))})
+    trained = descendants(structure, {*losses, *(ones(structure) - before(structure, reached.seeds, losses))})
     mask = 0
     for node in structure.graph:
         if node.op in _LAYERS and node.name not in trained and not structure.context(Value(node.name)):
@@ -48,13 +47,11 @@ def _joined(structure: Structure, layer: Node, reached: Influence, from_sources:
 
 
 def _is_weights(structure: Structure, value: Value) -> bool:
-    node = structure.graph[value.node]
-    while node.op in _READS:
-        node = structure.graph[node.inputs[0].node]
+    node = structure.graph.producer(structure.graph.through(value, _READS))
     return node.op in _STORED and not _is_even(node)
 
 
 def _is_even(node: Node) -> bool:
     """Whether a constant holds one number only, as the ones by which a cost is summed."""
-    tensor = node.attributes.get("value")
-    return isinstance(tensor, Tensor) and bool(tensor.size) and not np.ptp(tensor.load())
+    tensor = node.constant
+    return tensor is not None and bool(tensor.size) and not np.ptp(tensor.load())

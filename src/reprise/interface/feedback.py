@@ -18,7 +18,7 @@ from reprise.interface.facts import Facts
 from reprise.interface.frame import row_count
 from reprise.interface.influence import DISCRETE
 from reprise.interface.memory import remembering
-from reprise.interface.recurrences import Recurrence, Write, constant
+from reprise.interface.recurrences import Recurrence, Write
 from reprise.interface.rewritten import Rewritten
 from reprise.interface.states import through_copies
 from reprise.interface.structure import Carried, Structure
@@ -61,7 +61,7 @@ def _open(structure: Structure, recurrence: Recurrence, nodes: dict[str, Node]) 
     for write in recurrence.writes:  # the arrays that the loop writes hold as many rows as the sequence has
         _rewire(nodes, structure.origin(write.carried.initial).node, dict.fromkeys(sizes, rows))
         for limit, name in _stacked_by(structure, write):
-            if limit in sizes or constant(structure, limit) in {constant(structure, s) for s in sizes} - {None}:
+            if limit in sizes or structure.number(limit) in {structure.number(s) for s in sizes} - {None}:
                 _rewire(nodes, name, {limit: rows})
 
 

@@ -16,7 +16,7 @@ from reprise.interface.facts import Facts
 from reprise.interface.rewritten import Rewritten
 from reprise.interface.sizes import product
 from reprise.interface.structure import Structure
-from reprise.tensors import Array, Tensor, in_memory
+from reprise.tensors import Array, in_memory
 
 #: Operators that stretch an operand of one element, and which of their inputs are operands of one shape.
 _STRETCHING: Mapping[str, slice] = {
@@ -46,8 +46,8 @@ def _may_be(graph: Graph, value: Value) -> bool:
     made = graph.nodes.get(value.node)
     if made is None or made.op == "Fill":
         return made is not None
-    tensor = made.attributes.get("value")
-    return made.op == "Const" and isinstance(tensor, Tensor) and tensor.size > 1 and tensor.dtype != "string"
+    tensor = made.constant
+    return tensor is not None and tensor.size > 1 and tensor.dtype != "string"
 
 
 def _small(structure: Structure, facts: Facts, reader: Node, value: Value) -> list[Node] | None:
@@ -63,7 +63,7 @@ def _small(structure: Structure, facts: Facts, reader: Node, value: Value) -> li
         controls = structure.graph[made.inputs[0].node].controls
         sizes = Node(f"{name}/sizes", "Const", (), controls, _constant(np.asarray(ones, np.int32), "int32"))
         return [sizes, replace(made, name=name, inputs=(Value(sizes.name), made.inputs[1]))]
-    tensor = made.attributes["value"]
+    tensor = made.tensor("value")
     content = tensor.load()
     if (content != content.flat[0]).any():
         return None

@@ -18,11 +18,11 @@ from reprise.interface import cudnn, types
 from reprise.interface.facts import Facts
 from reprise.interface.frame import Frame, row_count
 from reprise.interface.inline import RESULTS
-from reprise.interface.masked import ends, through
+from reprise.interface.masked import ends
 from reprise.interface.rewritten import Rewritten
 from reprise.interface.sizes import Dim
 from reprise.interface.structure import Structure
-from reprise.tensors import Tensor, in_memory
+from reprise.tensors import in_memory
 
 FUSED = frozenset(("BlockLSTM", "BlockLSTMV2"))
 #: Every operator that runs a cell over a whole sequence.
@@ -121,26 +121,25 @@ def _reordered(scope: str, weights: Value, axis: int, dtype: str, nodes: dict[st
 def _runs_over_all_rows(facts: Facts, node: Node) -> bool:
     """Whether `seq_len_max` is the size of the first axis of x."""
     graph = facts.structure.graph
-    counted = graph[through(graph, node.inputs[0], ("Cast", "Identity")).node]
-    stated = counted.attributes.get("value")
-    if counted.op == "Const" and isinstance(stated, Tensor):
+    counted = graph[graph.through(node.inputs[0], ("Cast", "Identity")).node]
+    if counted.constant is not None:
         rows = facts.shape(node.inputs[1])
-        return rows is not None and rows[0] == Dim(int(stated.load()))
+        return rows is not None and rows[0] == Dim(int(counted.constant.load()))
     if counted.op != "StridedSlice" or not _takes(graph, counted, 0):
         return False
-    shape = graph[through(graph, counted.inputs[0], ("Identity",)).node]
+    shape = graph[graph.through(counted.inputs[0], ("Identity",)).node]
     return shape.op == "Shape" and _same(graph, shape.inputs[0], node.inputs[1])
 
 
 def _same(graph: Graph, one: Value, other: Value) -> bool:
-    return through(graph, one, ("Identity",)) == through(graph, other, ("Identity",))
+    return graph.through(one, ("Identity",)) == graph.through(other, ("Identity",))
 
 
 def _takes(graph: Graph, node: Node, row: int) -> bool:
     """Whether a StridedSlice is `x[row]`."""
-    begin = graph[node.inputs[1].node].attributes.get("value")
+    begin = graph[node.inputs[1].node].constant
     masks = [node.attributes.get(f"{m}_mask", 0) for m in ("begin", "ellipsis", "new_axis")]
-    first = isinstance(begin, Tensor) and begin.shape == (1,) and int(begin.load()[0]) == row
+    first = begin is not None and begin.shape == (1,) and int(begin.load()[0]) == row
     return first and node.attributes.get("shrink_axis_mask") == 1 and not any(masks)
 
 

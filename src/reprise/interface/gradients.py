@@ -7,17 +7,6 @@ from collections.abc import Collection
 from reprise.graph import Value
 from reprise.interface.influence import ancestors
 from reprise.interface.structure import Structure
-from reprise.tensors import Tensor
-
-
-def downstream(structure: Structure, names: Collection[str]) -> set[str]:
-    """`names` and all nodes that are computed from them, through the back edges of loops too."""
-    found, pending = set(names), list(names)
-    while pending:
-        news = [c for c in structure.consumers[pending.pop()] if c not in found]
-        found.update(news)
-        pending += news
-    return found
 
 
 def before(structure: Structure, computed: Collection[Value], losses: Collection[str]) -> set[str]:
@@ -31,15 +20,10 @@ def before(structure: Structure, computed: Collection[Value], losses: Collection
 
 def ones(structure: Structure) -> set[str]:
     """Names of `Fill(…, 1)`: every gradient begins with one, dL/dL."""
-    return {n.name for n in structure.graph if n.op == "Fill" and _is_one(structure, n.inputs[1])}
+    return {n.name for n in structure.graph if n.op == "Fill" and structure.number(n.inputs[1]) == 1}
 
 
 def ones_that_are_applied(structure: Structure) -> set[str]:
     """Those of `ones` that updates of variables are computed from."""
     updates = [n for n in structure.graph if n.op.startswith(("Apply", "ResourceApply", "SparseApply", "ScatterSub"))]
     return ones(structure) & ancestors(structure, [v for n in updates for v in n.inputs])
-
-
-def _is_one(structure: Structure, value: Value) -> bool:
-    tensor = structure.graph[structure.origin(value).node].attributes.get("value")
-    return isinstance(tensor, Tensor) and tensor.size == 1 and tensor.load().item() == 1

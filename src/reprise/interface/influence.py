@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
+from typing import TypeVar
 
 from reprise.graph import Value
 from reprise.interface.structure import Structure
@@ -25,6 +26,8 @@ RANKING = frozenset({"TopK", "TopKV2"})
 
 #: Operators that ask which of two numbers is greater.
 ORDERINGS = frozenset("Less LessEqual Greater GreaterEqual".split())
+
+_Place = TypeVar("_Place", bound=Hashable)
 
 
 class Influence:
@@ -77,6 +80,22 @@ class Influence:
         """The seeds that `value` depends on."""
         mask = self.mask(value)
         return tuple(s for i, s in enumerate(self.seeds) if mask >> i & 1)
+
+
+def descendants(structure: Structure, names: Iterable[str]) -> set[str]:
+    """`names` and all nodes that are computed from them, through the back edges of loops too."""
+    return set(reachable(names, structure.consumers.__getitem__))
+
+
+def reachable(starts: Iterable[_Place], further: Callable[[_Place], Iterable[_Place]]) -> Iterator[_Place]:
+    """`starts`, what `further` gives for each of them, what it gives for that and so on: each once, near ones first."""
+    found = dict.fromkeys(starts)
+    pending = list(found)
+    for place in pending:
+        yield place
+        news = [v for v in dict.fromkeys(further(place)) if v not in found]
+        found.update(dict.fromkeys(news))
+        pending += news
 
 
 def ancestors(structure: Structure, values: Collection[Value], stop: Mapping[Value, object] | None = None) -> set[str]:

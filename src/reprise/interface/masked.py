@@ -7,7 +7,7 @@ LSTMBlockWrapper.call (TensorFlow 1.15.5).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from reprise.graph import Graph, Node, Value
@@ -39,10 +39,10 @@ def ends(graph: Graph, node: Node, longest: Value, initial: Mapping[int, Value])
     `initial` gives the first state of each output that is a sequence of states. The end of each row is known only where
     nothing sees what the operator makes beyond it.
     """
-    counted = graph[through(graph, longest, _TYPES).node]
+    counted = graph[graph.through(longest, _TYPES).node]
     if counted.op != "Max":
         return Ends(longest)
-    lengths = through(graph, counted.inputs[0], _TYPES)
+    lengths = graph.through(counted.inputs[0], _TYPES)
     last: dict[str, int] = {}
     joined: list[str] = []
     hidden: dict[str, Value] = {}
@@ -81,19 +81,12 @@ def _is_look_up(graph: Graph, node: Node, lengths: Value) -> bool:
     if node.op != "GatherNd":
         return False
     places = graph[node.inputs[1].node]
-    return places.op == "Pack" and through(graph, places.inputs[0], _TYPES) == lengths
+    return places.op == "Pack" and graph.through(places.inputs[0], _TYPES) == lengths
 
 
 def _is_mask(graph: Graph, value: Value, lengths: Value) -> bool:
     """Whether a factor is `step < lengths`, laid out as what it is multiplied with."""
-    below = graph[through(graph, value, _LAYOUT).node]
-    if below.op != "Less" or through(graph, below.inputs[1], _LAYOUT) != lengths:
+    below = graph[graph.through(value, _LAYOUT).node]
+    if below.op != "Less" or graph.through(below.inputs[1], _LAYOUT) != lengths:
         return False
-    return graph[through(graph, below.inputs[0], _LAYOUT).node].op == "Range"
-
-
-def through(graph: Graph, value: Value, operators: Collection[str]) -> Value:
-    """Where `value` comes from, beyond operators that only pass on or lay out their first input."""
-    while graph[value.node].op in operators:
-        value = graph[value.node].inputs[0]
-    return value
+    return graph[graph.through(below.inputs[0], _LAYOUT).node].op == "Range"

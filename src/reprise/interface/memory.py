@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from reprise.graph import Node, Value
-from reprise.interface.influence import ORDERINGS, SHAPE_ONLY, Influence, ancestors
-from reprise.interface.recurrences import Read, Recurrence, constant, kept_for_the_next, stacked_by
+from reprise.graph import Value
+from reprise.interface.influence import ORDERINGS, SHAPE_ONLY, Influence, ancestors, reachable
+from reprise.interface.recurrences import Read, Recurrence, kept_for_the_next, stacked_by
 from reprise.interface.structure import Carried, Structure
 from reprise.interface.types import dtype
-from reprise.tensors import Tensor
 
 _INDEXED = ("TensorArrayRead", "TensorArrayWrite", "TensorListGet", "TensorListSet")
 
@@ -69,24 +68,18 @@ def remembering(structure: Structure, recurrence: Recurrence, aside: Collection[
 
 def _causes(structure: Structure, flag: Carried) -> Iterator[Value]:
     """What sets a flag, that it was set before aside."""
-    pending = [flag.leaving]
-    while pending:
-        value = structure.source(pending.pop())
+
+    def parts(value: Value) -> list[Value]:
         node = structure.graph[value.node]
-        if node.op == "LogicalOr":
-            pending.extend(node.inputs)
-        elif value != flag.entering:
-            yield value
+        return [structure.source(v) for v in node.inputs] if node.op == "LogicalOr" else []
+
+    every = reachable([structure.source(flag.leaving)], parts)
+    return (v for v in every if v != flag.entering and structure.graph[v.node].op != "LogicalOr")
 
 
 def _results(recurrence: Recurrence) -> list[Value]:
     """What an iteration gives: the next states, and what is written."""
     return [c.leaving for c in recurrence.states] + [w.element for w in recurrence.writes]
-
-
-def body(structure: Structure, recurrence: Recurrence) -> list[Node]:
-    """The nodes that run in the loop."""
-    return structure.body(recurrence.loop)
 
 
 def _limits(structure: Structure, recurrence: Recurrence) -> Iterator[Value]:
@@ -96,15 +89,8 @@ def _limits(structure: Structure, recurrence: Recurrence) -> Iterator[Value]:
         if node.op == "LoopCond":
             yield Value(node.name)
         elif node.op in ORDERINGS and numbers & {structure.plain(v) for v in node.inputs}:
-            others = [structure.graph[structure.origin(v).node] for v in node.inputs]
-            if not any(_is_constant(n) for n in others):
-                yield Value(node.name)
-
-
-def _is_constant(node: Node) -> bool:
-    """Whether a node is a single number that the file has: a step of its own, not the length of a row."""
-    tensor = node.attributes.get("value")
-    return node.op == "Const" and isinstance(tensor, Tensor) and tensor.size == 1
+            # A single number of the file is a step of its own, not the length of a row.
+            yield from [Value(node.name)] if all(structure.number(v) is None for v in node.inputs) else []
 
 
 def _is_lagged(structure: Structure, recurrence: Recurrence, read: Read) -> bool:
@@ -125,7 +111,7 @@ def _is_next(structure: Structure, recurrence: Recurrence, index: Value) -> bool
     node = structure.graph[index.node]
     sides = [structure.plain(v) for v in node.inputs]
     counted = [i for i, side in enumerate(sides) if side in {c.entering for c in recurrence.counters}]
-    return node.op in ("Add", "AddV2") and len(counted) == 1 and constant(structure, node.inputs[1 - counted[0]]) == 1
+    return node.op in ("Add", "AddV2") and len(counted) == 1 and structure.number(node.inputs[1 - counted[0]]) == 1
 
 
 def _indexed(structure: Structure) -> frozenset[str]:

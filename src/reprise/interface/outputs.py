@@ -15,8 +15,9 @@ from reprise.graph import Node, Value
 from reprise.interface.conditions import conditions
 from reprise.interface.facts import Facts
 from reprise.interface.frame import REPLACED
-from reprise.interface.gradients import before, downstream, ones_that_are_applied
-from reprise.interface.influence import DISCRETE, RANKING, Influence, ancestors
+from reprise.interface.gradients import before, ones_that_are_applied
+from reprise.interface.influence import DISCRETE, RANKING, Influence, ancestors, descendants
+from reprise.interface.inline import RESULTS
 from reprise.interface.noise import Noise
 from reprise.interface.recurrences import Recurrence, grows
 from reprise.interface.states import writes_state
@@ -194,7 +195,7 @@ class _Kinds:
 
     def _remove_losses(self) -> None:
         """What is computed from a loss operator is no prediction even where its targets are the inputs themselves."""
-        lost = downstream(self._structure, self._losses & self._recurrent)
+        lost = descendants(self._structure, self._losses & self._recurrent)
         self._foreign |= lost
         self.candidates -= lost
         self._lost = lost
@@ -205,8 +206,8 @@ class _Kinds:
         The second matters for losses that are linear in a prediction or target and whose shapes are all constants.
         """
         roots = ones_that_are_applied(self._structure) - self._before
-        self._gradient = downstream(self._structure, roots)
-        return downstream(self._structure, (self._foreign & self._recurrent) | roots)
+        self._gradient = descendants(self._structure, roots)
+        return descendants(self._structure, (self._foreign & self._recurrent) | roots)
 
     def outputs(self) -> list[Value]:
         """Candidates that end a branch of the computation and are no part of the gradient, in the order of the file."""
@@ -326,10 +327,7 @@ def _behind_loss(structure: Structure, value: Value) -> Value | None:
 
 def _behind_draw(structure: Structure, value: Value) -> bool:
     """Whether a draw lies behind operators that only rearrange: `tf.squeeze(tf.multinomial(tf.log(p), 1))`."""
-    node = structure.graph[value.node]
-    while node.op in _ROUNDABOUT and node.inputs:
-        node = structure.graph[node.inputs[0].node]
-    return node.op in _DECISIONS
+    return structure.graph.producer(structure.graph.through(value, _ROUNDABOUT)).op in _DECISIONS
 
 
 def _behind_cost(structure: Structure, value: Value, kinds: _Kinds) -> Iterator[Value]:
@@ -364,9 +362,7 @@ def _reduces_all(structure: Structure, node: Node) -> bool:
 
 def _logits_of(structure: Structure, value: Value) -> Value | None:
     """The input of a Softmax, seen through reshapes of its result."""
-    node = structure.graph[value.node]
-    while node.op in ("Reshape", "Identity", "_Results") and node.inputs:
-        node = structure.graph[node.inputs[0].node]
+    node = structure.graph.producer(structure.graph.through(value, ("Reshape", "Identity", RESULTS)))
     if node.op != "Softmax":
         return None
     logits = node.inputs[0]

@@ -9,7 +9,6 @@ from reprise.interface.axes import Axes
 from reprise.interface.influence import ORDERINGS
 from reprise.interface.settings import RANDOM
 from reprise.interface.structure import Structure
-from reprise.tensors import Tensor
 
 _REPEATING = frozenset("Fill ZerosLike OnesLike Tile BroadcastTo".split())
 
@@ -44,8 +43,7 @@ def _is_repeated(axes: Axes, node: Node) -> bool:
     """Whether a node makes rows that are all alike, or that tell only which rows of the batch have ended."""
     if node.op in ORDERINGS:
         return all(axes.facts.content(v) is None for v in node.inputs)
-    tensor = node.attributes.get("value") if node.op == "Const" else None
-    if isinstance(tensor, Tensor):
-        content = tensor.load()
+    if node.constant is not None:
+        content = node.constant.load()
         return content.size == 0 or bool((content == content.flat[0]).all())
     return node.op in _REPEATING or node.op.startswith(RANDOM)

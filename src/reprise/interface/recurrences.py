@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 from reprise.graph import Node, Value
 from reprise.interface.facts import stacked_into, written_value
-from reprise.interface.influence import DISCRETE, RANKING, SHAPE_ONLY, Influence
+from reprise.interface.influence import DISCRETE, RANKING, SHAPE_ONLY, Influence, reachable
 from reprise.interface.structure import Carried, Loop, Structure
 from reprise.interface.types import FLOATS, dtype
-from reprise.tensors import Tensor
 
 _POPS = ("StackPop", "TensorListPopBack")
 _READS = ("TensorArrayRead", "TensorListGetItem")
@@ -128,14 +127,7 @@ def is_counter(structure: Structure, carried: Carried) -> bool:
     if carried.entering not in sides:
         return False
     other = made.inputs[1 - sides.index(carried.entering)]
-    return constant(structure, other) == 1
-
-
-def constant(structure: Structure, value: Value) -> float | None:
-    """The number that the file has for `value`, None where it is not a single constant."""
-    node = structure.graph.nodes.get(structure.origin(value).node)
-    tensor = node.attributes.get("value") if node is not None and node.op == "Const" else None
-    return tensor.load().item() if isinstance(tensor, Tensor) and tensor.size == 1 else None
+    return structure.number(other) == 1
 
 
 def _may_be_state(structure: Structure, loop: Loop, carried: Carried, soft: Influence) -> bool:
@@ -150,20 +142,7 @@ def _may_be_state(structure: Structure, loop: Loop, carried: Carried, soft: Infl
 
 def _in_cycles(depends: Mapping[Carried, Sequence[Carried]]) -> set[Carried]:
     """Those that, over some iterations, depend on themselves."""
-
-    def reaches_itself(start: Carried) -> bool:
-        seen: set[Carried] = set()
-        pending = list(depends[start])
-        while pending:
-            at = pending.pop()
-            if at == start:
-                return True
-            if at not in seen:
-                seen.add(at)
-                pending.extend(depends[at])
-        return False
-
-    return {c for c in depends if reaches_itself(c)}
+    return {c for c in depends if c in reachable(depends[c], depends.__getitem__)}
 
 
 def _is_array(structure: Structure, carried: Carried) -> bool:
@@ -194,27 +173,25 @@ def _is_sum(structure: Structure, loop: Loop, carried: Carried, soft: Influence)
     return not others and not any(soft.mask(v) & own for v in addends)
 
 
-_LOOKED_UP = frozenset("Cast Reshape Squeeze StridedSlice Gather GatherV2 ResourceGather OneHot Merge".split())
+#: What may lie between a draw and the next input: which of their inputs is the symbol or what is looked up with it.
+_LOOKED_UP = {
+    **dict.fromkeys(
+        "Cast Reshape Squeeze StridedSlice Gather GatherV2 ResourceGather OneHot Merge".split(), slice(None)
+    ),
+    **dict.fromkeys(("Select", "SelectV2"), slice(1, None)),
+    "Switch": slice(1),
+}
 
 
 def _is_fed_back(structure: Structure, carried: Carried) -> bool:
     """Whether a variable's next value is drawn by a discrete choice (perhaps looked up in an embedding)."""
-    pending, seen = [carried.leaving], set()
-    while pending:
-        value = structure.source(pending.pop())
-        node = structure.graph.nodes.get(value.node)
-        if node is None or value in seen:
-            continue
-        seen.add(value)
-        if node.op in DISCRETE | RANKING:
-            return True
-        if node.op == "Switch":
-            pending.append(node.inputs[0])
-        elif node.op in ("Select", "SelectV2"):
-            pending.extend(node.inputs[1:])
-        elif node.op in _LOOKED_UP:
-            pending.extend(node.inputs)
-    return False
+
+    def further(value: Value) -> list[Value]:
+        node = structure.graph.nodes[value.node]
+        return [structure.source(v) for v in node.inputs[_LOOKED_UP.get(node.op, slice(0))]]
+
+    drawn = reachable([structure.source(carried.leaving)], further)
+    return any(structure.graph[v.node].op in DISCRETE | RANKING for v in drawn)
 
 
 def _reads(structure: Structure, loop: Loop, body: list[Node]) -> Iterator[Read]:

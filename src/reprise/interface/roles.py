@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from reprise.graph import Value
 from reprise.interface.axes import Axes
-from reprise.interface.influence import ancestors
+from reprise.interface.influence import ancestors, reachable
+from reprise.interface.inline import RESULTS
 from reprise.interface.recurrences import Recurrence
 from reprise.interface.states import writes_state
 from reprise.interface.structure import Structure
@@ -49,17 +50,11 @@ def of_input(
 
 def _users(structure: Structure, value: Value) -> set[str]:
     """Operators that use a value's numbers, seen through those that only move them."""
-    found: set[str] = set()
-    pending, seen = [value.node], set()
-    while pending:
-        name = pending.pop()
-        for consumer in structure.consumers[name]:
-            op = structure.graph[consumer].op
-            found.add(op)
-            if op in _PASSING and consumer not in seen:
-                seen.add(consumer)
-                pending.append(consumer)
-    return found
+
+    def moved(name: str) -> list[str]:
+        return [c for c in structure.consumers[name] if structure.graph[c].op in _PASSING]
+
+    return {structure.graph[c].op for name in reachable([value.node], moved) for c in structure.consumers[name]}
 
 
 def _multiplied(structure: Structure, value: Value) -> bool:
@@ -83,9 +78,7 @@ def of_output(
 def _is_hidden(structure: Structure, used: tuple[Recurrence, ...], value: Value) -> bool:
     """Whether a value is the sequence of a recurrence's own states."""
     hidden = {_flow_owner(structure, w.carried.final) for r in used for w in r.writes}
-    at = value
-    while structure.graph[at.node].op in ("Transpose", "Identity", "Reshape", "_Results"):
-        at = structure.graph[at.node].inputs[0]
+    at = structure.graph.through(value, _ARRANGED)
     return at.node in hidden and _is_state_element(structure, used, at)
 
 
@@ -120,19 +113,15 @@ def _made_by(structure: Structure, used: tuple[Recurrence, ...], value: Value) -
 
 
 def _feeds_softmax(structure: Structure, value: Value, other: Value) -> bool:
-    node = structure.graph[other.node]
-    while node.op in ("Reshape", "Identity", "_Results") and node.inputs:
-        node = structure.graph[node.inputs[0].node]
+    graph = structure.graph
+    node = graph.producer(graph.through(other, ("Reshape", "Identity", RESULTS)))
     if node.op != "Softmax":
         return False
-    at = node.inputs[0]
-    while True:
-        if at == value:
-            return True
-        above = structure.graph[at.node]
-        if above.op not in ("Reshape", "Identity") or not above.inputs:
-            return False
-        at = above.inputs[0]
+
+    def arranged(at: Value) -> tuple[Value, ...]:
+        return graph[at.node].inputs[:1] if graph[at.node].op in ("Reshape", "Identity") else ()
+
+    return value in reachable(node.inputs[:1], arranged)
 
 
 def _scored(structure: Structure, value: Value) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reprise.graph import Node, Value
+from reprise.interface.influence import reachable
 from reprise.interface.structure import InBranch, Structure
 from reprise.interface.types import dtype
-from reprise.tensors import Array, Tensor
+from reprise.tensors import Array
 
 #: How the names of operators begin that draw random numbers.
 RANDOM = ("Random", "TruncatedNormal", "Dropout", "StatelessRandom")
@@ -58,8 +59,7 @@ def _default(structure: Structure, node: Node) -> Array | None:
     if node.op != "PlaceholderWithDefault":
         return None
     made = structure.graph[structure.origin(node.inputs[0]).node]
-    tensor = made.attributes.get("value") if made.op == "Const" else None
-    return tensor.load() if isinstance(tensor, Tensor) else None
+    return None if made.constant is None else made.constant.load()
 
 
 def _flag(structure: Structure, value: Value) -> tuple[bool, str]:
@@ -87,7 +87,7 @@ def _passed_on(structure: Structure, name: str) -> dict[str, bool]:
         at = pending.pop()
         for consumer in structure.consumers[at]:
             node = structure.graph[consumer]
-            turned = node.op == "Sub" and node.inputs[1].node == at and _is_one(structure, node.inputs[0])
+            turned = node.op == "Sub" and node.inputs[1].node == at and structure.number(node.inputs[0]) == 1
             if consumer not in found and (turned or node.op in _PASSING):
                 found[consumer] = found[at] != turned
                 pending.append(consumer)
@@ -95,12 +95,6 @@ def _passed_on(structure: Structure, name: str) -> dict[str, bool]:
 
 
 _PASSING = frozenset("Identity Enter Switch Cast Merge Reshape ExpandDims Fill".split())
-
-
-def _is_one(structure: Structure, value: Value) -> bool:
-    made = structure.graph[structure.origin(value).node]
-    tensor = made.attributes.get("value") if made.op == "Const" else None
-    return isinstance(tensor, Tensor) and tensor.size == 1 and tensor.load().item() == 1
 
 
 def _keeps_probability(structure: Structure, name: str) -> bool:
@@ -128,17 +122,12 @@ _NEAR_RANDOM = frozenset("Mul Add AddV2 Sub Identity GreaterEqual Greater Cast E
 
 
 def _is_random(structure: Structure, name: str) -> bool:
-    pending, seen = [name], set()
-    while pending:
-        at = pending.pop()
+
+    def near(at: str) -> list[str]:
         node = structure.graph[at]
-        if node.op.startswith(RANDOM):
-            return True
-        if at in seen or node.op not in _NEAR_RANDOM:
-            continue
-        seen.add(at)
-        pending.extend(v.node for v in node.inputs)
-    return False
+        return [v.node for v in node.inputs] if node.op in _NEAR_RANDOM else []
+
+    return any(structure.graph[at].op.startswith(RANDOM) for at in reachable([name], near))
 
 
 def _divides(structure: Structure, name: str) -> bool:

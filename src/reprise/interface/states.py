@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from reprise.graph import Node, Value
+from reprise.interface.influence import reachable
 from reprise.interface.recurrences import Recurrence, Write
 from reprise.interface.structure import Carried, Structure
 
 _ACTIVATIONS = frozenset("Tanh Relu Relu6 Elu Selu Softsign Softplus Sigmoid Identity Minimum Maximum Cast".split())
 _AFTER_THE_GATE = _ACTIVATIONS | frozenset({"MatMul", "ConcatV2", "Concat"})  # projection, in shards, and clipping
-_COPY_THROUGH = frozenset({"Select", "SelectV2", "Merge"})
+#: Operators that give one of these inputs as it is.
+_COPY_THROUGH = {"Select": slice(1, 3), "SelectV2": slice(1, 3), "Merge": slice(None), "Switch": slice(1)}
 _SLICES = frozenset(
     "StridedSlice Slice Split SplitV Unpack Squeeze Reshape Identity Transpose Gather GatherV2 Cast".split()
 )
@@ -77,20 +79,15 @@ def _block_partner(structure: Structure, starts: list[Value], produced: dict[Val
 
 def through_copies(structure: Structure, value: Value) -> list[Value]:
     """What a next state really is, behind the selects that keep finished rows as they were."""
-    found, pending, seen = [], [value], set()
-    while pending:
-        at = structure.source(pending.pop(0))
-        node = structure.graph.nodes.get(at.node)
-        if node is None or at in seen or structure.carried_by(at) is not None:
-            continue
-        seen.add(at)
-        if node.op in _COPY_THROUGH:
-            pending.extend(node.inputs[1:] if node.op.startswith("Select") else node.inputs)
-        elif node.op == "Switch":
-            pending.append(node.inputs[0])
-        else:
-            found.append(at)
-    return found
+
+    def copied(at: Value) -> list[Value]:
+        node = structure.graph[at.node]
+        if structure.carried_by(at) is not None or node.op not in _COPY_THROUGH:
+            return []
+        return [structure.source(v) for v in node.inputs[_COPY_THROUGH[node.op]]]
+
+    every = reachable([structure.source(value)], copied)
+    return [v for v in every if structure.carried_by(v) is None and structure.graph[v.node].op not in _COPY_THROUGH]
 
 
 def writes_state(structure: Structure, recurrence: Recurrence, write: Write) -> bool:

@@ -89,7 +89,7 @@ def _rows_of_a_step(axes: Axes, value: Value) -> int:
 def _searching(structure: Structure, used: tuple[Recurrence, ...]) -> str:
     """The words for loops that go on with the best of several candidates, as a search by beams does; else none."""
     for recurrence in used:
-        body = memory.body(structure, recurrence)
+        body = structure.body(recurrence.loop)
         ranking = next((n.name for n in body if n.op in RANKING), None)
         if ranking is not None:
             return (
@@ -148,7 +148,7 @@ def _needed(structure: Structure, name: str, loops: Mapping[str, Recurrence]) ->
 
 def _deciding(structure: Structure, node: Node) -> list[Value]:
     """What decides which of its inputs a node behind a conditional takes."""
-    if node.op not in ("Merge", "RefMerge"):
+    if node.op != "Merge":
         return []
     return [e.predicate for v in node.inputs for e in structure.context(v)[-1:] if isinstance(e, InBranch)]
 

@@ -19,6 +19,7 @@ from reprise.graph import Graph, Node, Value
 from reprise.interface.inline import RESULTS
 
 _PASS = frozenset({"Identity", "StopGradient", "PreventGradient", "CheckNumerics", "EnsureShape"})
+_IDENTITY = ("Identity",)
 
 
 class InLoop(NamedTuple):
@@ -162,6 +163,12 @@ class Structure:
         carried = self.carried_by(value)
         return carried.initial if carried and self.source(carried.leaving) == carried.entering else None
 
+    def number(self, value: Value) -> float | None:
+        """The number that the file has for `value`, None where it is not a single constant."""
+        node = self.graph.nodes.get(self.origin(value).node)
+        tensor = None if node is None else node.constant
+        return tensor.load().item() if tensor is not None and tensor.size == 1 else None
+
     def carried_by(self, entering: Value) -> Carried | None:
         """The loop variable whose Merge makes `entering`."""
         for element in reversed(self.context(entering)):
@@ -242,17 +249,11 @@ def _topological(graph: Graph) -> Iterator[str]:
                 yield name
 
 
-def _predicate(value: Value, graph: Graph) -> Value:
-    while (node := graph.nodes.get(value.node)) is not None and node.op == "Identity":
-        value = node.inputs[0]
-    return value
-
-
 def _loop_switches(graph: Graph) -> Iterator[tuple[str, Value]]:
     """Switch nodes of loops → the Merge value they pass."""
     for node in graph:
         if node.op == "Switch" and len(node.inputs) == 2:
-            predicate = graph.nodes.get(_predicate(node.inputs[1], graph).node)
+            predicate = graph.nodes.get(graph.through(node.inputs[1], _IDENTITY).node)
             if predicate is not None and predicate.op == "LoopCond":
                 yield node.name, node.inputs[0]
 
@@ -295,7 +296,7 @@ def _passed_down(
         elif node.op == "Merge" and not is_loop_merge(node, graph):
             inside = _after_merge(above)
         elif node.op == "Switch" and name not in switches and len(node.inputs) == 2:
-            predicate = _predicate(node.inputs[1], graph)
+            predicate = graph.through(node.inputs[1], _IDENTITY)
             contexts[Value(name, 1)] = (*inside, InBranch(predicate, 1))
             inside = (*inside, InBranch(predicate, 0))
         contexts[Value(name)] = inside
@@ -357,7 +358,7 @@ def _loop(graph: Graph, frame: str, enters: list[Node], wires: _Wires, context: 
         back = next(graph.nodes[v.node] for v in merge.inputs if v.node != enter.name)
         switch = wires.switches.get(merge.name)
         if switch is not None and condition is None:
-            condition = graph.nodes[_predicate(switch.inputs[1], graph).node].inputs[0]
+            condition = graph.nodes[graph.through(switch.inputs[1], _IDENTITY).node].inputs[0]
         after = None if switch is None else wires.exits.get(switch.name)
         final = None if after is None else Value(after.name)
         carried.append(Carried(enter.inputs[0], Value(merge.name), back.inputs[0], final, enter.name))

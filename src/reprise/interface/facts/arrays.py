@@ -143,7 +143,7 @@ def _carried_behind(facts: Inference, flow: Value) -> Carried | None:
     """The loop variable whose last value an array is."""
     structure = facts.structure
     node = structure.graph.nodes.get(structure.source(flow).node)
-    if node is None or node.op != "Exit":
+    if node is None or node.op not in ("Exit", "RefExit"):
         return None
     switch = structure.graph.nodes.get(node.inputs[0].node)
     return None if switch is None else structure.carried_by(switch.inputs[0])
@@ -170,14 +170,14 @@ _STORING = (
     "TensorListSetItem TensorListFromTensor EmptyTensorList TensorListPushBack StackPush StackPushV2"
 )
 _PASSING = (
-    "Identity StopGradient PreventGradient CheckNumerics EnsureShape Snapshot Enter Exit "
-    "NextIteration Cast ReadVariableOp CheckNumericsV2 GuaranteeConst Print"
+    "Identity StopGradient PreventGradient CheckNumerics EnsureShape Snapshot Enter RefEnter Exit RefExit "
+    "NextIteration RefIdentity Cast ReadVariableOp CheckNumericsV2 GuaranteeConst Print"
 )
 
 ARRAYS: dict[str, Rule] = {
     **dict.fromkeys(_PASSING.split(), _same),
-    "Switch": _switch,
-    "Merge": _merge,
+    **dict.fromkeys(("Switch", "RefSwitch"), _switch),
+    **dict.fromkeys(("Merge", "RefMerge"), _merge),
     **dict.fromkeys(_STORING.split(), _nothing),
     **dict.fromkeys(("TensorArrayReadV3", "TensorArrayReadV2", "TensorArrayRead", "TensorListGetItem"), _array_read),
     **dict.fromkeys(

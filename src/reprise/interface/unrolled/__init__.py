@@ -9,7 +9,7 @@ something else reads (a gradient) are left as they were, marked as replaced.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from reprise.graph import Graph, Node, Value

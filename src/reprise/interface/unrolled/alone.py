@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from reprise.graph import Node, Value
-from reprise.interface.influence import DISCRETE
+from reprise.interface.influence import DISCRETE, ancestors, descendants, reachable
 from reprise.interface.sizes import Dim
 from reprise.interface.unrolled.chains import Chain, weight_of
 from reprise.interface.unrolled.collected import outputs_of
@@ -24,6 +24,7 @@ _SUMS = ("Add", "AddV2")
 _ACTIVATIONS = frozenset("Tanh Sigmoid Relu Relu6 Softsign Elu Selu Softplus".split())
 _CLIPS = ("Minimum", "Maximum", "ClipByValue")
 _PRODUCTS = ("MatMul", "BatchMatMul", "BatchMatMulV2")
+_BEFORE_A_GATE = frozenset(("Sigmoid", "BiasAdd", "Split", "Slice", "StridedSlice", "Unpack", *_SUMS))
 #: Operators that make the row of a step of this step's number or id alone.
 _ROW_BY_ROW = ("Gather", "GatherV2", "ResourceGather", "OneHot", "Cast", "Identity")
 _BLOCKS = {"LSTMBlockCell": ((1, 1), (2, 6)), "GRUBlockCell": ((1, 3),)}
@@ -164,15 +165,13 @@ def _recurrent(view: View, gate: Value, hidden: Value) -> tuple[str, int] | None
 
 def _products(view: View, gate: Value) -> list[str]:
     """The products with weights that a gate is the nearest made of."""
-    found: dict[str, None] = {}
-    pending = [gate]
-    while pending:
-        node = _made(view, pending.pop())
-        if node.op in _PRODUCTS:
-            found[node.name] = None
-        elif node.op in ("Sigmoid", "BiasAdd", "Split", "Slice", "StridedSlice", "Unpack", *_SUMS):
-            pending += [v for v in node.inputs if view.masks.get(v.node)]
-    return list(found)
+
+    def above(value: Value) -> list[Value]:
+        node = _made(view, value)
+        return [v for v in node.inputs if view.masks.get(v.node)] if node.op in _BEFORE_A_GATE else []
+
+    made = [_made(view, v) for v in reachable([gate], above)]
+    return list(dict.fromkeys(n.name for n in made if n.op in _PRODUCTS))
 
 
 def _operands(view: View, product: str) -> list[tuple[str, int]]:
@@ -208,23 +207,11 @@ def _connected(view: View, cells: list[Cell]) -> list[list[Cell]]:
     """Cells in groups: one that rests on another belongs to the same model."""
     groups: list[tuple[set[str], list[Cell]]] = []
     for cell in cells:
-        reached = _behind(view, [s.next for s in cell.states])
+        reached = ancestors(view.structure, [s.next for s in cell.states])
         below = [g for g in groups if any(s.next.node in reached for c in g[1] for s in c.states)]
         groups = [g for g in groups if g not in below]
         groups.append((reached.union(*(g[0] for g in below)), [*(c for g in below for c in g[1]), cell]))
     return [group for _, group in groups]
-
-
-def _behind(view: View, values: list[Value]) -> set[str]:
-    """The nodes that `values` are made of."""
-    found: set[str] = set()
-    pending = [v.node for v in values]
-    while pending:
-        name = pending.pop()
-        if name not in found:
-            found.add(name)
-            pending += [v.node for v in view.graph.nodes[name].inputs]
-    return found
 
 
 class _Step:
@@ -242,7 +229,7 @@ class _Step:
 
     def _downstream(self) -> set[str]:
         """Nodes of the step that rest on a state."""
-        behind = _behind(self._view, [s.next for s in self._states])
+        behind = ancestors(self._view.structure, [s.next for s in self._states])
         found = {name for name, _ in self._slots}
         for name in sorted(behind, key=self._view.place.__getitem__):
             values = self._view.graph.nodes[name].inputs
@@ -272,12 +259,7 @@ class _Step:
 
     def _extend(self, seen: set[str]) -> None:
         """Adds what is computed from the step with nothing but weights and constants: its scores."""
-        after = set[str]()
-        pending = [s.next.node for s in self._states]
-        while pending:
-            new = [r for r in self._view.structure.consumers[pending.pop()] if r not in after]
-            after.update(new)
-            pending += new
+        after = descendants(self._view.structure, [s.next.node for s in self._states])
         for name in sorted(after - seen, key=self._view.place.__getitem__):
             node = self._view.graph.nodes[name]
             roles = [MADE if v.node in seen else self._fixed(v) for v in node.inputs]

@@ -16,7 +16,6 @@ from typing import Any
 from reprise.graph import VARIABLES, Graph, Node, Value
 from reprise.interface.structure import InLoop, Structure
 from reprise.interface.types import FLOATS
-from reprise.tensors import Tensor
 
 _READERS = frozenset(
     "MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 SparseMatMul Einsum Conv2D LSTMBlockCell GRUBlockCell "
@@ -71,15 +70,11 @@ def attributes_of(node: Node) -> dict[str, Any]:
 
 def weight_of(graph: Graph, value: Value) -> str | None:
     """The variable (or frozen constant) behind a value that only passes it on, None for anything else."""
-    node = graph.nodes.get(value.node)
-    while node is not None and node.op in _PASS and node.inputs:
-        node = graph.nodes.get(node.inputs[0].node)
-    if node is None:
-        return None
-    if node.op in VARIABLES:
-        return node.name
-    content = node.attributes.get("value") if node.op == "Const" else None
-    frozen = isinstance(content, Tensor) and content.dtype in FLOATS and len(content.shape) > 0 and content.size > 1
+    node = graph.nodes.get(graph.through(value, _PASS).node)
+    if node is None or node.op in VARIABLES:
+        return None if node is None else node.name
+    content = node.constant
+    frozen = content is not None and content.dtype in FLOATS and len(content.shape) > 0 and content.size > 1
     return node.name if frozen else None
 
 

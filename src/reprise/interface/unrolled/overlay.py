@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from reprise.graph import Value
-from reprise.interface.influence import DISCRETE
+from reprise.interface.influence import DISCRETE, reachable
 from reprise.interface.unrolled.chains import Chain, attributes_of, weight_of
 from reprise.interface.unrolled.pieces import Piece, alike, content_of, piece_of
 from reprise.interface.unrolled.steps import IMPURE, MADE, RANDOM, SAME, Count, Made, Role, Row, State, Steps, View
@@ -84,14 +84,8 @@ class _Overlay:
 
     def _region(self) -> list[str]:
         """Nodes that depend on the first step and no later one, inputs first."""
-        found = set(self.seeds)
-        pending = list(self.seeds)
-        while pending:
-            name = pending.pop()
-            for reader in self.view.structure.consumers[name]:
-                if reader not in found and not self.view.masks[reader] & self._all & ~self._first:
-                    found.add(reader)
-                    pending.append(reader)
+        later, consumers = self._all & ~self._first, self.view.structure.consumers
+        found = reachable(self.seeds, lambda name: (r for r in consumers[name] if not self.view.masks[r] & later))
         return sorted(found, key=self.view.place.__getitem__)
 
     def derive(self) -> bool:

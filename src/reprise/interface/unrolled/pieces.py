@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reprise.graph import Graph, Node, ShapeAttribute, Value
-from reprise.tensors import Array, Tensor
+from reprise.tensors import Array
 
 # Contents of constants are compared and read up to this many elements.
 SMALL = 4096
@@ -36,9 +36,8 @@ class Piece:
 def content_of(graph: Graph, value: Value) -> Array | None:
     """The numbers of a small constant."""
     node = graph.nodes.get(value.node)
-    tensor = node.attributes.get("value") if node is not None and node.op == "Const" else None
-    small = isinstance(tensor, Tensor) and tensor.size <= SMALL and tensor.dtype != "string"
-    return tensor.load() if small and isinstance(tensor, Tensor) else None
+    tensor = None if node is None else node.constant
+    return tensor.load() if tensor is not None and tensor.size <= SMALL and tensor.dtype != "string" else None
 
 
 def piece_of(graph: Graph, value: Value) -> Piece | None:
