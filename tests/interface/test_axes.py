@@ -104,3 +104,18 @@ def test_a_picture_that_is_pooled_to_one_row_takes_no_part_in_the_number_of_step
     found = interface_of(graph)
     assert [(p.shape, p.time_axis, p.batch_axis) for p in found.inputs] == [((None, None, 3), 1, 0)]
     assert found.steppable
+
+
+def test_a_variable_of_any_shape_has_the_one_that_is_set_where_it_is_read():
+    def graph():
+        x = v1.placeholder(tf.float32, [None, None, D], "x")
+        held = [v1.Variable(tf.zeros([3, H]), validate_shape=False, use_resource=False) for _ in "ch"]
+        first = [tf.identity(v) for v in held]
+        for value in first:
+            value.set_shape([None, H])
+        made, _ = rolled(lstm, tf.transpose(x, [1, 0, 2]), first)
+        tf.identity(made, "logits")
+
+    found = interface_of(graph)
+    assert [(s.shape, s.batch_axis) for s in found.states] == [((None, H), 0)] * 2
+    assert [(p.shape, p.time_axis, p.batch_axis) for p in found.inputs] == [((None, None, D), 1, 0)]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reprise.graph import Graph, Value
+from reprise.graph import Graph, ShapeAttribute, Value
 from reprise.interface import recurrences
 from reprise.interface.structure import analyse
 from reprise.interface.unrolled import roll
@@ -467,6 +467,14 @@ def test_the_scores_of_a_step_alone_are_a_sequence_and_what_is_drawn_from_them_i
     made = evaluate(rolled, str(scores), fed)
     assert made.shape == (3, N, V)
     np.testing.assert_allclose(evaluate(rolled, "drawn:0", fed), made[-1].argmax(1))
+
+
+def test_what_keeps_the_state_of_a_step_alone_is_no_part_of_it():
+    b, (h,) = alone("gru")
+    kept = b("VariableV2", name="kept", dtype="float32", shape=ShapeAttribute((N, H)))
+    b("Assign", kept, Value.parse(h), T="float32", name="keep")
+    (found,) = recurrences.find(analyse(roll(analyse(b.graph())).graph))
+    assert [w.element.node for w in found.writes] == []
 
 
 def test_a_long_way_from_the_input_to_the_cell_is_left_alone():

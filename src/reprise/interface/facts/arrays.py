@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reprise.graph import Node, Value
+from reprise.graph import VARIABLES, Node, Value
 from reprise.interface.facts.inference import UNKNOWN, Dims, Fact, Inference, Rule
 from reprise.interface.sizes import Dim, dim
 from reprise.interface.structure import Carried, Structure, is_loop_merge
@@ -12,6 +12,13 @@ from reprise.interface.structure import Carried, Structure, is_loop_merge
 
 def _same(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     return [inputs[0]] if inputs else [UNKNOWN]
+
+
+def _identity(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """A variable of any shape has the one that the program set where it is read, as the file remembers."""
+    held = facts.structure.graph.nodes.get(facts.structure.origin(node.inputs[0]).node) if node.inputs else None
+    unknown = held is not None and held.op in VARIABLES and inputs[0].shape is None
+    return [facts.declared(node)] if unknown else _same(facts, node, inputs)
 
 
 def _merge(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
@@ -170,12 +177,13 @@ _STORING = (
     "TensorListSetItem TensorListFromTensor EmptyTensorList TensorListPushBack StackPush StackPushV2"
 )
 _PASSING = (
-    "Identity StopGradient PreventGradient CheckNumerics EnsureShape Snapshot Enter RefEnter Exit RefExit "
+    "StopGradient PreventGradient CheckNumerics EnsureShape Snapshot Enter RefEnter Exit RefExit "
     "NextIteration RefIdentity Cast ReadVariableOp CheckNumericsV2 GuaranteeConst Print"
 )
 
 ARRAYS: dict[str, Rule] = {
     **dict.fromkeys(_PASSING.split(), _same),
+    "Identity": _identity,
     **dict.fromkeys(("Switch", "RefSwitch"), _switch),
     **dict.fromkeys(("Merge", "RefMerge"), _merge),
     **dict.fromkeys(_STORING.split(), _nothing),

@@ -12,7 +12,7 @@ from reprise.interface.structure import Structure
 from reprise.interface.unrolled.pieces import Piece
 
 RANDOM = ("Random", "TruncatedNormal", "Multinomial", "StatelessRandom")
-IMPURE = ("Queue", "Iterator", "Reader", "Stack", "TensorArray", "TensorList", "Barrier", "Placeholder", "Variable")
+IMPURE = tuple("Queue Iterator Reader Stack TensorArray TensorList Barrier Placeholder Variable Assign".split())
 
 
 @dataclass(frozen=True, slots=True)
