@@ -198,6 +198,7 @@ FOLDABLE: dict[str, Callable[[Node, list[Array]], Any]] = {
     "Dequantize": _dequantize,
     "Rank": lambda node, inputs: np.asarray(inputs[0].ndim, np.int32),
     "Pack": lambda node, inputs: np.stack(inputs, node.integer("axis", 0)),
+    "BroadcastArgs": lambda node, inputs: np.asarray(np.broadcast_shapes(*map(tuple, inputs)), inputs[0].dtype),
     "Range": _range,
     "Fill": lambda node, inputs: np.full(_small(inputs[0]), inputs[1]),
     "Cast": _cast,

@@ -440,6 +440,7 @@ ELSEWHERE = (
     # other names of what is tested here, which TensorFlow 2 cannot build any more, and what a graph begins with
     "Variable RefIdentity CheckNumerics CheckNumericsV2 EnsureShape GuaranteeConst VariableShape "
     "Placeholder PlaceholderV2 Const Stack TopK PlaceholderWithDefault "
+    "LookupTableFind LookupTableSize StringSplit StringToHashBucketStrong "
     # what the functions of `tf` are made of
     "IdentityN Print Pack Cast ExpandDims Fill Tile OneHot Pad Range ConcatV2 Reshape ReverseSequence ReverseV2 Slice "
     "Split Squeeze StridedSlice Transpose GatherNd GatherV2 InvertPermutation DynamicPartition DynamicStitch"
@@ -460,6 +461,10 @@ def test_quantized_weights_are_the_numbers_that_they_stand_for():
     with tf.Graph().as_default(), v1.Session() as session:
         held = session.run(tf.bitcast(tf.constant([[0, 9, 255], [7, 8, 130]], tf.uint8), tf.quint8))
     check(lambda x: tf.matmul(x, stood_for(tf.constant(held, tf.quint8))), normal(4, 2), free=True)
+
+
+def test_numbers_at_equal_distances_as_later_programs_write_them():
+    check(lambda x: tf.linspace(x[0], x[1], 5), normal(2))  # BroadcastArgs of shapes that the graph knows
 
 
 def test_numbers_that_are_quantized_at_run_time_are_refused():

@@ -52,7 +52,7 @@ def expected(build, arrays, free):
         fed = [v1.placeholder(a.dtype, _declared(a, free, i), f"x{i}") for i, a in enumerate(arrays)]
         made = tf.nest.flatten(build(*fed))
         with v1.Session() as session:
-            session.run(v1.global_variables_initializer())
+            session.run([v1.global_variables_initializer(), v1.tables_initializer()])
             held = {v.op.name: in_memory(session.run(v)) for v in v1.global_variables()}
             results = session.run(made, dict(zip(fed, arrays, strict=True)))
         return graph.as_graph_def(), [t.name for t in made], held, results

@@ -28,7 +28,8 @@ _KEEP_ROWS = ELEMENTWISE | frozenset(
     "Cast BiasAdd Select SelectV2 OneHot ExpandDims Squeeze "
     "Transpose Concat ConcatV2 Pack Unpack Split SplitV Sum Mean Max Min Prod All Any ArgMax ArgMin Fill Tile "
     "Merge Switch FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 DynamicPartition DynamicStitch "
-    "ParallelDynamicStitch PlaceholderWithDefault ReadVariableOp Pad PadV2 MirrorPad".split()
+    "ParallelDynamicStitch PlaceholderWithDefault ReadVariableOp Pad PadV2 MirrorPad LookupTableFind "
+    "LookupTableFindV2".split()
 )
 _PASS = frozenset(
     "Identity StopGradient PreventGradient CheckNumerics CheckNumericsV2 Enter _Results Snapshot EnsureShape Print "

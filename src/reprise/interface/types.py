@@ -25,6 +25,7 @@ _NUMBERS: dict[str, tuple[str, str]] = {
     "RandomUniformInt": ("Tout", "int32"),
     "BatchMatMulV3": ("Tout", "float32"),
     **dict.fromkeys(("LookupTableFind", "LookupTableFindV2"), ("Tout", "int64")),
+    **dict.fromkeys("StringToHashBucketFast StringToHashBucket StringToHashBucketStrong".split(), ("", "int64")),
     **dict.fromkeys(("LookupTableSize", "LookupTableSizeV2"), ("", "int64")),
 }
 

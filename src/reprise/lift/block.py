@@ -16,6 +16,8 @@ from reprise.wire import onnx
 #: Written everywhere, because every ONNX Runtime of the last years loads it, browsers included.
 OPSET = 17
 IR_VERSION = 10
+#: The version of `ai.onnx.ml`, of which models with a table of symbols need one operator.
+TABLES_OPSET = 3
 
 #: Smaller initializers stand in the graph itself, where ONNX Runtime can fold them.
 INLINE = 1024

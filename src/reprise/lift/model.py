@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reprise.interface import Interface
-from reprise.lift.block import INLINE, IR_VERSION, OPSET, Block, Weights, onnx_type
+from reprise.lift.block import INLINE, IR_VERSION, OPSET, TABLES_OPSET, Block, Weights, onnx_type
 from reprise.tensors import Array, Shape
 from reprise.wire import onnx
 
@@ -117,15 +117,19 @@ def _info(name: str, dtype: str, shape: Shape) -> onnx.Message:
 
 def _used(nodes: Sequence[onnx.Message]) -> set[str]:
     names: set[str] = set()
+    for node in _every(nodes):
+        names.update(node.input)
+        names.update(o.name for a in node.attribute if a.type == onnx.GRAPH for o in a.g.output)
+    return names
+
+
+def _every(nodes: Sequence[onnx.Message]) -> Iterator[onnx.Message]:
+    """The nodes, and those of loops and branches within them."""
     pending = list(nodes)
     while pending:
         node = pending.pop()
-        names.update(node.input)
-        for attribute in node.attribute:
-            if attribute.type == onnx.GRAPH:
-                pending.extend(attribute.g.node)
-                names.update(o.name for o in attribute.g.output)
-    return names
+        pending.extend(n for a in node.attribute if a.type == onnx.GRAPH for n in a.g.node)
+        yield node
 
 
 def standalone(lifted_graph: onnx.Message, weights: Mapping[str, Array], metadata: Mapping[str, str]) -> onnx.Message:
@@ -156,6 +160,8 @@ def _model(graph: onnx.Message, metadata: Mapping[str, str]) -> onnx.Message:
     model.ir_version = IR_VERSION
     model.producer_name = "reprise"
     model.opset_import.add(domain="", version=OPSET)
+    for domain in sorted({n.domain for n in _every(graph.node) if n.domain}):
+        model.opset_import.add(domain=domain, version=TABLES_OPSET)
     model.graph.CopyFrom(graph)
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)

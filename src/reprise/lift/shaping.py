@@ -9,6 +9,7 @@ from reprise.lift.block import onnx_type
 from reprise.lift.emitter import Operator, Site
 from reprise.lift.lookups import LOOKUPS
 from reprise.lift.scattering import SCATTERING
+from reprise.lift.tables import TABLES
 from reprise.tensors import Array
 
 
@@ -240,6 +241,7 @@ def _invert(site: Site) -> str:
 
 SHAPING: dict[str, Operator] = {
     **LOOKUPS,
+    **TABLES,
     **SCATTERING,
     **dict.fromkeys(("Shape", "ShapeN", "VariableShape"), Operator(_shape)),
     "Rank": Operator(_rank),

@@ -132,9 +132,9 @@ def empty(name: str) -> Message:
     return SCHEMA.message(name)()
 
 
-def node(op: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: object) -> Message:
-    """A node."""
-    made = SCHEMA.message("NodeProto")(op_type=op, input=inputs, output=outputs)
+def node(op: str, inputs: Sequence[str], outputs: Sequence[str], domain: str = "", **attributes: object) -> Message:
+    """A node; operators that every runtime has are of no domain."""
+    made = SCHEMA.message("NodeProto")(op_type=op, input=inputs, output=outputs, domain=domain)
     for name, value in attributes.items():
         _set(made.attribute.add(name=name), value)
     return made

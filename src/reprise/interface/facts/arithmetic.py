@@ -124,7 +124,7 @@ _OF_ONE = (
     "Sigmoid Tanh Relu Relu6 Elu Selu LeakyRelu Softplus Softsign Exp Expm1 Log Log1p Sqrt Rsqrt Square Neg Abs Sign "
     "Floor Ceil Round Rint Reciprocal Inv Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh LogicalNot "
     "ZerosLike OnesLike IsFinite IsNan IsInf ClipByValue Bucketize FakeQuantWithMinMaxArgs FakeQuantWithMinMaxVars "
-    "FakeQuantWithMinMaxVarsPerChannel"
+    "FakeQuantWithMinMaxVarsPerChannel StringToHashBucketFast StringToHashBucket StringToHashBucketStrong StringLower"
 )
 _OF_TWO = (
     "Add AddV2 Sub Mul Div RealDiv DivNoNan FloorDiv FloorMod Mod Maximum Minimum Pow SquaredDifference TruncateDiv "

@@ -141,6 +141,15 @@ def _segments(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     return [Fact((facts.fresh(node, 0) if asked is None else dim(asked.item()), *inner))]
 
 
+def _found(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """What a table of symbols has for each key."""
+    return [Fact(inputs[1].shape)]
+
+
+def _one_number(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
+    return [Fact(())]
+
+
 _SEGMENTS = (
     "SegmentSum SegmentMean SegmentProd UnsortedSegmentSum UnsortedSegmentProd SparseSegmentSum SparseSegmentMean "
     "SparseSegmentSqrtN"
@@ -155,6 +164,8 @@ LOOKUPS: dict[str, Rule] = {
     **dict.fromkeys(("Unique", "UniqueWithCounts"), _unique),
     **dict.fromkeys(("InTopK", "InTopKV2"), _in_top),
     **dict.fromkeys(("TopK", "TopKV2"), _top),
+    **dict.fromkeys(("LookupTableFind", "LookupTableFindV2"), _found),
+    **dict.fromkeys(("LookupTableSize", "LookupTableSizeV2"), _one_number),
     "DynamicPartition": _partition,
     **dict.fromkeys(("DynamicStitch", "ParallelDynamicStitch"), _stitch),
     "ScatterNd": _of_sizes(2),
