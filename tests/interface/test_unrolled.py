@@ -26,6 +26,9 @@ def pieces(b, x, steps, style):
         return b.parts("Unpack", x, steps, 1)
     if style == "split":
         return [b("Squeeze", p, squeeze_dims=(1,), T="float32") for p in b.parts("Split", x, steps, 1)]
+    if style == "rows of all steps split":
+        turned = b("Transpose", x, b.const([1, 0, 2]), T="float32")
+        return b.parts("Split", b("Reshape", turned, b.const([-1, D]), T="float32"), steps, 0)
     bounds = ([[0, t, 0] for t in range(steps)], [[0, t + 1, 0] for t in range(steps)])
     masks = {"begin_mask": 5, "end_mask": 5, "shrink_axis_mask": 2}
     return [
@@ -72,7 +75,7 @@ def same(one: Graph, other: Graph, names, fed):
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(2, 7), st.integers(1, 3), st.sampled_from(["unstack", "split", "slice"]))
+@given(st.integers(2, 7), st.integers(1, 3), st.sampled_from(["unstack", "split", "slice", "rows of all steps split"]))
 def test_any_number_of_steps_is_one_loop_that_computes_the_same(steps, layers, style):
     b = Builder()
     names, _ = language_model(b, steps, layers, style)

@@ -17,7 +17,7 @@ import numpy as np
 from reprise.graph import Value
 from reprise.interface.influence import DISCRETE, reachable
 from reprise.interface.unrolled.chains import Chain, attributes_of, weight_of
-from reprise.interface.unrolled.pieces import Piece, alike, content_of, piece_of
+from reprise.interface.unrolled.pieces import Piece, alike, content_of, holds_batches, piece_of
 from reprise.interface.unrolled.steps import IMPURE, MADE, RANDOM, SAME, Count, Made, Role, Row, State, Steps, View
 
 # Nodes between a row of the input and the cell; the walk is recursive.
@@ -201,7 +201,7 @@ class _Overlay:
         rows = shape[piece.axis].scale if shape[piece.axis].known else None
         if piece.of is None:
             return replace(piece, of=rows)
-        return None if piece.kept and rows != piece.of else piece
+        return None if piece.kept and rows != piece.of and not holds_batches(shape, piece.axis, piece.of) else piece
 
     def _below(self, u: Value, v: Value, depth: int) -> _Match | None:
         """Whether two nodes before the cell do the same to corresponding values."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reprise.graph import Graph, Node, ShapeAttribute, Value
+from reprise.interface.sizes import Dim
 from reprise.tensors import Array
 
 # Contents of constants are compared and read up to this many elements.
@@ -22,7 +23,7 @@ class Piece:
         source: The whole sequence.
         axis: Which axis the rows lie along.
         index: Which row.
-        kept: Whether the row still has that axis, of size one.
+        kept: Whether the row still has that axis: of size one, or of the batch where the rows of all steps lie along it.
         of: How many rows the sequence is known to have, None where the operator does not say.
     """
 
@@ -31,6 +32,13 @@ class Piece:
     index: int
     kept: bool
     of: int | None
+
+
+def holds_batches(shape: Sequence[Dim], axis: int, count: int | None) -> bool:
+    """Whether `count` parts of an axis are several rows each, and the shape is known well enough to say which."""
+    if axis or count is None or shape[0] == Dim(count) or (shape[0].known and shape[0].scale % count):
+        return False
+    return all(size.known for size in shape[1:])
 
 
 def content_of(graph: Graph, value: Value) -> Array | None:

@@ -12,6 +12,7 @@ from reprise.interface.frame import Frame, row_count
 from reprise.interface.inline import RESULTS
 from reprise.interface.types import dtype
 from reprise.interface.unrolled.collected import Collected, Output
+from reprise.interface.unrolled.pieces import holds_batches
 from reprise.interface.unrolled.plans import Plan, stacked_name
 from reprise.interface.unrolled.steps import Count, Made, Row, State, View
 from reprise.tensors import in_memory
@@ -123,6 +124,9 @@ class _Writer:
             return self._make(f"{scope}/expand", "ExpandDims", (source, self._numbers(f"{scope}/dim", 0)))
         shape = self.view.facts.shape(source)
         axis = row.axis
+        if row.kept and shape is not None and holds_batches(shape, axis, row.of):
+            sizes = self._numbers(f"{scope}/sizes", [row.of, -1, *(size.scale for size in shape[1:])])
+            return self._make(f"{scope}/apart", "Reshape", (source, sizes), T=dtype(self.view.structure, source))
         if row.kept:
             source = self._make(f"{scope}/expand", "ExpandDims", (source, self._numbers(f"{scope}/dim", axis + 1)))
         if axis == 0:
