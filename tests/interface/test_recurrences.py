@@ -3,7 +3,7 @@
 import pytest
 
 from reprise.interface import recurrences
-from reprise.interface.frame import Frame, row_count
+from reprise.interface.frame import Frame, Scope
 from reprise.interface.structure import InLoop, analyse
 from tests.interface.building import Builder
 
@@ -16,9 +16,7 @@ class Loop:
     def __init__(self):
         self.b = Builder()
         x = self.b.placeholder("x", None, None, H)
-        rows, nodes = row_count("count", x)
-        self.b.nodes |= {n.name: n for n in nodes}
-        self.frame = Frame("while", rows)
+        self.frame = Frame("while", Scope("count", self.b.nodes).rows(x))
         self.x = self.frame.read("x", x, "float32")
         self.finals = {}
 

@@ -7,7 +7,7 @@ import numpy as np
 from reprise import interface, lift
 from reprise.formats import StoredModel
 from reprise.graph import Graph, Node, ShapeAttribute, Value
-from reprise.interface.frame import Frame, row_count
+from reprise.interface.frame import Frame, Scope
 from reprise.lift import Lifted
 from reprise.model import RecurrentModel
 from reprise.tensors import in_memory
@@ -24,9 +24,7 @@ class Loop:
         self.before = {}
         self.count = 0
         x = self._outside("x", "Placeholder", dtype="float32", shape=ShapeAttribute((None, None, D)))
-        rows, nodes = row_count("count", x)
-        self.before |= {n.name: n for n in nodes}
-        self.frame = Frame("while", rows)
+        self.frame = Frame("while", Scope("count", self.before).rows(x))
         self.x = self.frame.read("x", x, "float32")
         self.ends = []
         self.fed = []

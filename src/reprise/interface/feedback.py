@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-
-import numpy as np
+from typing import Any
 
 from reprise.graph import Graph, Node, ShapeAttribute, Value
 from reprise.interface.axes import array_sizes
 from reprise.interface.facts import Facts
-from reprise.interface.frame import row_count
+from reprise.interface.frame import Scope
 from reprise.interface.influence import DISCRETE
 from reprise.interface.memory import remembering
 from reprise.interface.recurrences import Recurrence, Write
@@ -23,7 +22,6 @@ from reprise.interface.rewritten import Rewritten
 from reprise.interface.states import through_copies
 from reprise.interface.structure import Carried, Structure
 from reprise.interface.types import dtype
-from reprise.tensors import in_memory
 
 _LOOKUPS = ("Gather", "GatherV2", "ResourceGather")
 _PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
@@ -49,13 +47,14 @@ def open_feedback(structure: Structure, found: tuple[Recurrence, ...]) -> Rewrit
 
 
 def _open(structure: Structure, recurrence: Recurrence, nodes: dict[str, Node]) -> None:
-    scope = f"{recurrence.loop.name}/opened"
+    scope = Scope(f"{recurrence.loop.name}/opened", nodes)
     sequences = [_sequence(structure, c, nodes) for c in recurrence.fed_back]
-    rows, made = row_count(scope, sequences[0])
-    nodes.update((n.name, n) for n in made)
+    rows = scope.rows(sequences[0])
     for k, (carried, sequence) in enumerate(zip(recurrence.fed_back, sequences, strict=True)):
-        _read_instead(structure, recurrence, carried, sequence, rows, f"{scope}/{k}", nodes)
-    _run_for(recurrence, rows, scope, nodes)
+        own = Scope(f"{scope.name}/{k}", nodes)
+        filled = own.filled("array", rows, own.range("places", rows), sequence, dtype(structure, carried.entering))
+        _read_instead(structure, recurrence, carried, filled, own)
+    _run_for(structure, recurrence, rows, scope)
     _forget_ends(structure, recurrence, nodes)
     sizes = array_sizes(structure, recurrence)
     for write in recurrence.writes:  # the arrays that the loop writes hold as many rows as the sequence has
@@ -81,9 +80,8 @@ def _sequence(structure: Structure, carried: Carried, nodes: dict[str, Node]) ->
         return _symbols(structure, carried, carried.initial, nodes)
     symbols = _symbols(structure, carried, lookup.inputs[1], nodes)
     table = structure.origin(lookup.inputs[0])
-    name = f"{carried.enter}/looked_up"
-    nodes[name] = Node(name, lookup.op, (table, symbols, *lookup.inputs[2:]), (), lookup.attributes)
-    return Value(name)
+    inputs = (table, symbols, *lookup.inputs[2:])
+    return Scope(carried.enter, nodes).make("looked_up", lookup.op, inputs, **lookup.attributes)
 
 
 def _lookup(structure: Structure, carried: Carried) -> Node | None:
@@ -102,24 +100,19 @@ def _symbols(structure: Structure, carried: Carried, entering: Value, nodes: dic
     node = structure.graph[first.node]
     shape = Facts(structure).shape(first)
     sizes = None if shape is None else (None, *(d.scale if d.known else None for d in shape))
-    attributes = {"dtype": dtype(structure, first), "shape": ShapeAttribute(sizes)}
+    attributes: dict[str, Any] = {"dtype": dtype(structure, first), "shape": ShapeAttribute(sizes)}
     if node.op in _PLACEHOLDERS and set(structure.consumers[node.name]) <= _entrances(structure, carried, first):
         nodes[node.name] = Node(node.name, "Placeholder", (), (), attributes)
-        _first_alone(structure, first, f"{carried.enter}/first", nodes)
+        _first_alone(structure, first, Scope(carried.enter, nodes))
         return first
-    name = f"{carried.enter}/symbols"
-    nodes[name] = Node(name, "Placeholder", (), (), attributes)
-    return Value(name)
+    return Scope(carried.enter, nodes).make("symbols", "Placeholder", **attributes)
 
 
-def _first_alone(structure: Structure, symbols: Value, scope: str, nodes: dict[str, Node]) -> None:
+def _first_alone(structure: Structure, symbols: Value, scope: Scope) -> None:
     """What read the first symbol reads that of a sequence: how many rows there are may be asked of it."""
-    bounds = {n: Node(f"{scope}/{n}", "Const", (), (), _int([k])) for n, k in (("begin", 0), ("end", 1), ("by", 1))}
-    taken = (symbols, *(Value(b.name) for b in bounds.values()))
-    first = Node(f"{scope}/row", "StridedSlice", taken, (), {"T": dtype(structure, symbols), "shrink_axis_mask": 1})
-    nodes.update((n.name, n) for n in (*bounds.values(), first))
+    first = scope.part("first/row", symbols, [0], [1], T=dtype(structure, symbols), shrink_axis_mask=1)
     for consumer in structure.consumers[symbols.node]:
-        _rewire(nodes, consumer, {symbols: Value(first.name)})
+        _rewire(scope.nodes, consumer, {symbols: first})
 
 
 def _entrances(structure: Structure, carried: Carried, first: Value) -> set[str]:
@@ -133,48 +126,28 @@ def _entrances(structure: Structure, carried: Carried, first: Value) -> set[str]
 
 
 def _read_instead(
-    structure: Structure,
-    recurrence: Recurrence,
-    carried: Carried,
-    sequence: Value,
-    rows: Value,
-    scope: str,
-    nodes: dict[str, Node],
+    structure: Structure, recurrence: Recurrence, carried: Carried, filled: tuple[Value, Value], scope: Scope
 ) -> None:
-    """Inside the loop the variable's Identity becomes a read of this step's row."""
-    kind = dtype(structure, carried.entering)
-    frame = {"frame_name": _frame_name(structure, carried), "is_constant": True}
-    numbers = {n: Node(f"{scope}/{n}", "Const", (), (), _int(k)) for n, k in (("zero", 0), ("one", 1))}
-    array = Node(f"{scope}/array", "TensorArrayV3", (rows,), (), {"dtype": kind})
-    places = Node(
-        f"{scope}/places",
-        "Range",
-        (Value(numbers["zero"].name), rows, Value(numbers["one"].name)),
-        (),
-        {"Tidx": "int32"},
-    )
-    filled = Node(
-        f"{scope}/filled",
-        "TensorArrayScatterV3",
-        (Value(array.name), Value(places.name), sequence, Value(array.name, 1)),
-        (),
-        {"T": kind},
-    )
-    handle = Node(f"{scope}/handle", "Enter", (Value(array.name),), (), frame)
-    flow = Node(f"{scope}/flow", "Enter", (Value(filled.name),), (), frame)
-    read = Node(
-        f"{scope}/read",
-        "TensorArrayReadV3",
-        (Value(handle.name), _inside(structure, recurrence.counters[0]), Value(flow.name)),
-        (),
-        {"dtype": kind},
-    )
-    nodes.update((n.name, n) for n in (*numbers.values(), array, places, filled, handle, flow, read))
+    """Inside the loop the variable's Identity becomes a read of this step's row of an array that is `filled`."""
+    array, flow = (_brought_in(structure, carried, v, f"held/{k}", scope) for k, v in enumerate(filled))
+    inputs = (array, _inside(structure, recurrence.counters[0]), flow)
+    read = scope.make("read", "TensorArrayReadV3", inputs, dtype=dtype(structure, carried.entering))
+    _instead(structure, carried, read, scope.nodes)
+    for name in (carried.enter, carried.entering.node):
+        scope.nodes.pop(name, None)
+
+
+def _brought_in(structure: Structure, carried: Carried, value: Value, name: str, scope: Scope) -> Value:
+    """A value from outside as the body of the loop of `carried` sees it."""
+    frame = structure.graph[carried.enter].attributes["frame_name"]
+    return scope.make(name, "Enter", (value,), frame_name=frame, is_constant=True)
+
+
+def _instead(structure: Structure, carried: Carried, value: Value, nodes: dict[str, Node]) -> None:
+    """What reads a variable in the body reads `value`."""
     for name in _switches(structure, carried):
         for consumer in structure.consumers[name]:
-            _rewire(nodes, consumer, {Value(name, 1): Value(read.name)})
-    for name in (carried.enter, carried.entering.node):
-        nodes.pop(name, None)
+            _rewire(nodes, consumer, {Value(name, 1): value})
 
 
 def _switches(structure: Structure, carried: Carried) -> list[str]:
@@ -186,20 +159,14 @@ def _inside(structure: Structure, counter: Carried) -> Value:
     return Value(_switches(structure, counter)[0], 1)
 
 
-def _frame_name(structure: Structure, carried: Carried) -> object:
-    return structure.graph[carried.enter].attributes["frame_name"]
-
-
-def _run_for(recurrence: Recurrence, rows: Value, scope: str, nodes: dict[str, Node]) -> None:
+def _run_for(structure: Structure, recurrence: Recurrence, rows: Value, scope: Scope) -> None:
     """The loop's condition becomes: as long as there is a row."""
     counter = recurrence.counters[0]
-    frame = {"frame_name": nodes[counter.enter].attributes["frame_name"], "is_constant": True}
-    bound = Node(f"{scope}/bound", "Enter", (rows,), (), frame)
-    below = Node(f"{scope}/below", "Less", (counter.entering, Value(bound.name)), (), {"T": "int32"})
-    nodes.update({bound.name: bound, below.name: below})
-    for node in list(nodes.values()):
+    bound = _brought_in(structure, counter, rows, "bound", scope)
+    below = scope.make("below", "Less", (counter.entering, bound), T="int32")
+    for node in list(scope.nodes.values()):
         if node.op == "LoopCond" and node.inputs[0] == recurrence.loop.condition:
-            nodes[node.name] = replace(node, inputs=(Value(below.name),))
+            scope.add(replace(node, inputs=(below,)))
 
 
 def _forget_ends(structure: Structure, recurrence: Recurrence, nodes: dict[str, Node]) -> None:
@@ -207,19 +174,11 @@ def _forget_ends(structure: Structure, recurrence: Recurrence, nodes: dict[str, 
     kept = remembering(structure, recurrence, aside=DISCRETE)
     for carried in recurrence.loop.carried:
         if dtype(structure, carried.entering) == "bool" and carried not in kept:
-            name = f"{carried.enter}/kept"
-            frame = {"frame_name": _frame_name(structure, carried), "is_constant": True}
-            nodes[name] = Node(name, "Enter", (carried.initial,), (), frame)
-            for switch in _switches(structure, carried):
-                for consumer in structure.consumers[switch]:
-                    _rewire(nodes, consumer, {Value(switch, 1): Value(name)})
+            first = _brought_in(structure, carried, carried.initial, "kept", Scope(carried.enter, nodes))
+            _instead(structure, carried, first, nodes)
 
 
 def _rewire(nodes: dict[str, Node], name: str, replaced: Mapping[Value, Value]) -> None:
     node = nodes.get(name)
     if node is not None:
         nodes[name] = replace(node, inputs=tuple(replaced.get(v, v) for v in node.inputs))
-
-
-def _int(number: object) -> dict[str, object]:
-    return {"dtype": "int32", "value": in_memory(np.asarray(number, np.int32))}

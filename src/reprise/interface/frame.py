@@ -6,6 +6,7 @@ or written is a TensorArray, filled before the loop or stacked after it. One ite
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,12 @@ class Scope:
 
     Attributes:
         name: What all their names begin with.
-        nodes: Made so far.
+        nodes: Where they go, by name.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, nodes: dict[str, Node] | None = None) -> None:
         self.name = name
-        self.nodes: dict[str, Node] = {}
+        self.nodes: dict[str, Node] = {} if nodes is None else nodes
 
     def make(self, name: str, op: str, inputs: tuple[Value, ...] = (), **attributes: Any) -> Value:
         """Adds a node under the scope; gives its first output."""
@@ -47,6 +48,28 @@ class Scope:
         """An int32 constant outside of all loops."""
         return self.array(name, np.asarray(content, np.int32))
 
+    def part(self, name: str, whole: Value, begin: Sequence[int], end: Sequence[int], **attributes: Any) -> Value:
+        """What lies between two places, one after the other."""
+        places = (("begin", begin), ("end", end), ("strides", [1] * len(begin)))
+        bounds = (self.number(f"{name}/{word}", content) for word, content in places)
+        return self.make(name, "StridedSlice", (whole, *bounds), **attributes)
+
+    def rows(self, stacked: Value, name: str = "rows") -> Value:
+        """The size of the first axis."""
+        shape = self.make(f"{name}/Shape", "Shape", (stacked,), out_type="int32")
+        return self.part(name, shape, [0], [1], shrink_axis_mask=1, T="int32")
+
+    def range(self, name: str, count: Value) -> Value:
+        """The numbers of `count` rows."""
+        zero, one = self.number(f"{name}/zero", 0), self.number(f"{name}/one", 1)
+        return self.make(name, "Range", (zero, count, one), Tidx="int32")
+
+    def filled(self, name: str, rows: Value, places: Value, stacked: Value, dtype: str) -> tuple[Value, Value]:
+        """An array of so many `rows` with those of a sequence at their `places`: its handle, and what it holds."""
+        array = self.make(f"{name}/TensorArray", "TensorArrayV3", (rows,), dtype=dtype)
+        held = (array, places, stacked, Value(array.node, 1))
+        return array, self.make(f"{name}/scatter", "TensorArrayScatterV3", held, T=dtype)
+
 
 class Frame(Scope):
     """A frame under construction; its nodes are those before and after the loop too.
@@ -56,19 +79,21 @@ class Frame(Scope):
         below: Whether it is below the number of iterations.
     """
 
-    def __init__(self, name: str, rows: Value, loop: str = "", condition: str = "") -> None:
+    def __init__(
+        self, name: str, rows: Value, nodes: dict[str, Node] | None = None, loop: str = "", condition: str = ""
+    ) -> None:
         """`rows`, an int32 scalar outside the loop, is the number of iterations.
 
         With `loop` the frame of that name gets further variables; its `LoopCond` is the node `condition`.
         """
-        super().__init__(name)
+        super().__init__(name, nodes)
         self._loop = loop or name
         self._condition = Value(condition or f"{name}/LoopCond")
         self._constants: dict[Value, Value] = {}
         self._variables: dict[Value, int] = {}
         self._rows = rows
+        self._range = self.range("range", rows)
         zero, one = self.number("zero", 0), self.number("one", 1)
-        self._range = self.make("range", "Range", (zero, rows, one), Tidx="int32")
         self.counter = self.carry(zero, "int32")
         self.below = self.make("Less", "Less", (Value(f"{name}/Merge_0"), self.constant(rows)), T="int32")
         if not condition:
@@ -112,10 +137,7 @@ class Frame(Scope):
 
     def read(self, name: str, stacked: Value, dtype: str) -> Value:
         """The row of this iteration, of a sequence with time as its first axis."""
-        array = self.make(f"{name}/TensorArray", "TensorArrayV3", (self._rows,), dtype=dtype)
-        filled = self.make(
-            f"{name}/scatter", "TensorArrayScatterV3", (array, self._range, stacked, Value(array.node, 1)), T=dtype
-        )
+        array, filled = self.filled(name, self._rows, self._range, stacked, dtype)
         held = (self.constant(array), self.counter, self.constant(filled))
         return self.make(f"{name}/read", "TensorArrayReadV3", held, dtype=dtype)
 
@@ -126,15 +148,3 @@ class Frame(Scope):
         held = (self.constant(array), self.counter, element, flow)
         done = self.leave(flow, self.make(f"{name}/write", "TensorArrayWriteV3", held, T=dtype))
         return self.make(f"{name}/stack", "TensorArrayGatherV3", (array, self._range, done), dtype=dtype)
-
-
-def row_count(scope: str, stacked: Value) -> tuple[Value, list[Node]]:
-    """The size of the first axis, and the nodes that compute it."""
-    bounds = [
-        Node(f"{scope}/rows/{name}", "Const", (), (), {"dtype": "int32", "value": in_memory(np.asarray([n], np.int32))})
-        for name, n in (("begin", 0), ("end", 1), ("strides", 1))
-    ]
-    shape = Node(f"{scope}/rows/Shape", "Shape", (stacked,), (), {"out_type": "int32"})
-    inputs = (Value(shape.name), *(Value(b.name) for b in bounds))
-    taken = Node(f"{scope}/rows", "StridedSlice", inputs, (), {"shrink_axis_mask": 1, "T": "int32"})
-    return Value(taken.name), [*bounds, shape, taken]

@@ -11,18 +11,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from reprise.graph import Graph, Node, Value
 from reprise.interface import cudnn, types
 from reprise.interface.facts import Facts
-from reprise.interface.frame import Frame, row_count
+from reprise.interface.frame import Frame, Scope
 from reprise.interface.inline import RESULTS
 from reprise.interface.masked import ends
 from reprise.interface.rewritten import Rewritten
 from reprise.interface.sizes import Dim
 from reprise.interface.structure import Structure
-from reprise.tensors import in_memory
 
 FUSED = frozenset(("BlockLSTM", "BlockLSTMV2"))
 #: Every operator that runs a cell over a whole sequence.
@@ -64,9 +61,7 @@ def _rewrite(facts: Facts, node: Node, nodes: dict[str, Node]) -> dict[str, Valu
     longest, x, cell_state, output, weights, *peepholes, bias = node.inputs
     if node.op == "BlockLSTMV2":
         weights, bias = _reordered(name, weights, 1, dtype, nodes), _reordered(name, bias, 0, dtype, nodes)
-    rows, made = row_count(name, x)
-    nodes.update((n.name, n) for n in made)
-    frame = Frame(name, rows)
+    frame = Frame(name, Scope(name, nodes).rows(x), nodes)
     states = {_CELL_STATE: cell_state, _OUTPUT: output}
     entering = {i: frame.carry(state, dtype) for i, state in states.items()}
     held = tuple(frame.constant(v) for v in (weights, *peepholes, bias))
@@ -87,7 +82,6 @@ def _rewrite(facts: Facts, node: Node, nodes: dict[str, Node]) -> dict[str, Valu
         else Value(old.name, i)
         for i in range(_OUTPUTS)
     )
-    nodes.update(frame.nodes)
     nodes[old.name], nodes[node.name] = old, Node(node.name, RESULTS, stacked)
     for name in end.joined if end is not None else ():
         del nodes[name]  # nothing reads it any more, and beyond the end of a row it would hold other numbers
@@ -109,13 +103,11 @@ def _settings(node: Node, dtype: str) -> dict[str, object]:
 
 def _reordered(scope: str, weights: Value, axis: int, dtype: str, nodes: dict[str, Node]) -> Value:
     """Gates i, f, c, o in the order i, c, f, o of the cell."""
-    scope = f"{scope}/gates_{axis}"
-    along = Node(f"{scope}/axis", "Const", (), (), {"dtype": "int32", "value": in_memory(np.asarray(axis, np.int32))})
-    parts = Node(f"{scope}/split", "Split", (Value(along.name), weights), (), {"num_split": 4, "T": dtype})
-    order = tuple(Value(parts.name, i) for i in (0, 2, 1, 3))
-    joined = Node(f"{scope}/concat", "ConcatV2", (*order, Value(along.name)), (), {"N": 4, "T": dtype})
-    nodes.update((n.name, n) for n in (along, parts, joined))
-    return Value(joined.name)
+    new = Scope(f"{scope}/gates_{axis}", nodes)
+    along = new.number("axis", axis)
+    parts = new.make("split", "Split", (along, weights), num_split=4, T=dtype)
+    order = (Value(parts.node, i) for i in (0, 2, 1, 3))
+    return new.make("concat", "ConcatV2", (*order, along), N=4, T=dtype)
 
 
 def _runs_over_all_rows(facts: Facts, node: Node) -> bool:

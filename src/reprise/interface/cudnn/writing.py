@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from reprise.graph import Node, Value
 from reprise.interface.cudnn.cells import Cell
 from reprise.interface.cudnn.parameters import Weights, divide
 from reprise.interface.cudnn.reading import Stack
-from reprise.interface.frame import Frame, Scope, row_count
+from reprise.interface.frame import Frame, Scope
 from reprise.interface.inline import RESULTS
 
 _H, _C = 1, 2  # which input, and which output, of the operator the states are
@@ -20,7 +18,7 @@ _HELD_BACK = "_CudnnRNNReserve"  # makes what only gradients read, which nothing
 
 def write(stack: Stack, nodes: dict[str, Node]) -> None:
     """Puts the frames of a stack in the place of its operator, whose name passes on what they make."""
-    nodes.update(_Writer(stack).written())
+    _Writer(stack, nodes).write()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +31,14 @@ class _Ran:
 
 
 class _Writer:
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, nodes: dict[str, Node]) -> None:
         self._stack = stack
-        self._scope = Scope(f"fused/{stack.node.name}")
+        self._scope = Scope(f"fused/{stack.node.name}", nodes)
         self._x = self._turned("x", stack.node.inputs[0])
-        self._rows, made = row_count(self._scope.name, self._x)
-        self._scope.nodes.update((n.name, n) for n in made)
+        self._rows = self._scope.rows(self._x)
 
-    def written(self) -> dict[str, Node]:
-        """All nodes, that of the operator's name with them."""
+    def write(self) -> None:
+        """Adds all nodes, that of the operator's name with them."""
         stack, x = self._stack, self._x
         weights = divide(stack, self._scope)
         ran: list[_Ran] = []
@@ -53,11 +50,11 @@ class _Writer:
         results = (self._turned("output", x), self._packed(_H, [r.h for r in ran]), last_c)
         held_back = self._scope.make("held_back", _HELD_BACK)
         gradients = (Value(held_back.node, i) for i in range(len(results), _OUTPUTS))
-        return {**self._scope.nodes, stack.node.name: Node(stack.node.name, RESULTS, (*results, *gradients))}
+        self._scope.add(Node(stack.node.name, RESULTS, (*results, *gradients)))
 
     def _layer(self, place: int, x: Value, weights: Weights, *, backwards: bool) -> _Ran:
         stack, dtype = self._stack, self._stack.dtype
-        frame = Frame(f"{self._scope.name}/{place}", self._rows)
+        frame = Frame(f"{self._scope.name}/{place}", self._rows, self._scope.nodes)
         first_h = self._initial(place, _H)
         h = frame.carry(first_h, dtype)
         c = frame.carry(self._initial(place, _C), dtype) if stack.mode == b"lstm" else None
@@ -70,7 +67,6 @@ class _Writer:
         last_c = None
         if c is not None and next_c is not None:
             last_c = frame.leave(c, frame.until(over, next_c, c, "c_last", dtype))
-        self._scope.nodes.update(frame.nodes)
         return _Ran(self._reversed(f"{place}/out/reversed", output) if backwards else output, last_h, last_c)
 
     def _op(self, name: str, op: str, *inputs: Value, **attributes: object) -> Value:
@@ -79,11 +75,9 @@ class _Writer:
     def _initial(self, place: int, which: int) -> Value:
         """The first state of one layer and direction: a row of what the operator is given for all of them."""
         name, axis, whole = f"initial{which}/{place}", self._stack.time, self._stack.node.inputs[which]
-        bounds = np.array([[0] * axis + [place], [0] * axis + [place + 1], [1] * (axis + 1)])
-        begin, end, strides = (self._scope.number(f"{name}/{k}", row) for k, row in enumerate(bounds))
-        everything = (1 << axis) - 1
+        begin, end, everything = [0] * axis + [place], [0] * axis + [place + 1], (1 << axis) - 1
         masks = {"begin_mask": everything, "end_mask": everything, "shrink_axis_mask": 1 << axis}
-        return self._op(name, "StridedSlice", whole, begin, end, strides, **masks, _whole=whole)
+        return self._scope.part(name, whole, begin, end, **masks, T=self._stack.dtype, _whole=whole)
 
     def _packed(self, which: int, states: list[Value]) -> Value:
         whole = Value(self._stack.node.name, which)

@@ -71,8 +71,7 @@ def _site(structure: Structure, facts: Facts, loop: Loop, counting: Counting, li
     first, *rest = [counting.emit(n, before, str(k)) for k, n in enumerate(limits)]
     for k, other in enumerate(rest):
         first = before.make(f"least_{k}", "Minimum", (first, other), T="int32")
-    frame = Frame(f"{loop.name}/straight", first, loop.name, gate.name)
-    frame.nodes.update(before.nodes)
+    frame = Frame(f"{loop.name}/straight", first, before.nodes, loop.name, gate.name)
     return Site(structure, facts, loop, counting, None if rest else limits[0], frame)
 
 

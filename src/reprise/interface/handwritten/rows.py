@@ -59,8 +59,3 @@ class Site:
         return self.frame.make(
             f"{name}/transpose", "Transpose", (value, self.frame.number(f"{name}/perm", order)), T=dtype
         )
-
-    def places(self, name: str, count: Value) -> Value:
-        """The numbers of `count` rows."""
-        zero, one = self.frame.number(f"{name}/zero", 0), self.frame.number(f"{name}/one", 1)
-        return self.frame.make(f"{name}/range", "Range", (zero, count, one), Tidx="int32")

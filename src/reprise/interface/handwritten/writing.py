@@ -141,7 +141,7 @@ def refill(site: Site, what: Written) -> dict[str, Node]:
     if what.made.op == "TensorListReserve":
         filled = Node(final.node, "TensorListFromTensor", (rows, what.made.inputs[0]), (), {"element_dtype": kind})
     else:
-        places = site.places(f"{name}/places", what.made.inputs[0])
+        places = frame.range(f"{name}/places", what.made.inputs[0])
         inputs = (Value(what.made.name), places, rows, Value(what.made.name, 1))
         filled = Node(final.node, "TensorArrayScatterV3", inputs, (), {"T": kind})
     return {final.node: filled, **still(site, what.carried)}

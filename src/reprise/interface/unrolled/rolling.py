@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
-
 from reprise.graph import Node, Value
-from reprise.interface.frame import Frame, row_count
+from reprise.interface.frame import Frame, Scope
 from reprise.interface.inline import RESULTS
 from reprise.interface.types import dtype
 from reprise.interface.unrolled.collected import Collected, Output
 from reprise.interface.unrolled.pieces import holds_batches
 from reprise.interface.unrolled.plans import Plan, stacked_name
 from reprise.interface.unrolled.steps import Count, Made, Row, State, View
-from reprise.tensors import in_memory
 
 
 def rewrite(view: View, plan: Plan, nodes: dict[str, Node]) -> set[str]:
@@ -35,9 +32,10 @@ def rewrite(view: View, plan: Plan, nodes: dict[str, Node]) -> set[str]:
     return writer.idle()
 
 
-class _Writer:
+class _Writer(Scope):
     def __init__(self, view: View, plan: Plan, nodes: dict[str, Node]) -> None:
-        self.view, self.plan, self.nodes = view, plan, nodes
+        super().__init__(plan.frame, nodes)
+        self.view, self.plan = view, plan
         self._renamed: dict[str, str] = {}
         self._firsts: set[str] = set()
 
@@ -50,8 +48,8 @@ class _Writer:
         """Writes the frame; gives the last value of every state."""
         graph, steps = self.view.graph, self.plan.steps
         rows = steps.rows(graph, names)
-        stacked = {row: self._sequence(row, f"{self.plan.frame}/in/{k}") for k, row in enumerate(rows)}
-        frame = Frame(self.plan.frame, self._row_count(stacked))
+        stacked = {row: self._sequence(row, f"in/{k}") for k, row in enumerate(rows)}
+        frame = Frame(self.name, self._row_count(stacked), self.nodes)
         entering: dict[object, Value] = {s: frame.carry(s.initial, dtype(self.view.structure, s.next)) for s in states}
         for k, row in enumerate(rows):
             entering[row] = frame.read(f"in/{k}", stacked[row], dtype(self.view.structure, row.first))
@@ -60,7 +58,6 @@ class _Writer:
         finals = [frame.leave(entering[s], self._inside(s.next)) for s in states]
         for value in dict.fromkeys(o.value for o in self.plan.outputs):
             frame.write(f"out/{value.node}/{value.index}", self._inside(value), dtype(self.view.structure, value))
-        self.nodes.update(frame.nodes)
         return finals
 
     def _inside(self, value: Value) -> Value:
@@ -85,24 +82,13 @@ class _Writer:
         node = self.view.graph.nodes[value.node]
         if node.op != "Const" or not node.controls:
             return value
-        name = self._inside(value).node
-        self.nodes[name] = replace(node, name=name, controls=())
-        return Value(name)
-
-    def _make(self, name: str, op: str, inputs: tuple[Value, ...], **attributes: object) -> Value:
-        self.nodes[name] = Node(name, op, inputs, (), attributes)
-        return Value(name)
-
-    def _numbers(self, name: str, content: object) -> Value:
-        return self._make(name, "Const", (), dtype="int32", value=in_memory(np.asarray(content, np.int32)))
+        return self.add(replace(node, name=self._inside(value).node, controls=()))
 
     def _row_count(self, stacked: Mapping[Row, Value]) -> Value:
         if not stacked:
-            return self._numbers(f"{self.plan.frame}/rows", self.plan.count)
+            return self.number("rows", self.plan.count)
         leading = min(stacked, key=lambda row: not _is_whole(row, self.plan.count))
-        rows, made = row_count(self.plan.frame, stacked[leading])
-        self.nodes.update((n.name, n) for n in made)
-        return rows
+        return self.rows(stacked[leading])
 
     def _sequence(self, row: Row, scope: str) -> Value:
         """All rows with time as the first axis, in the order of the steps; the first row is read from it too."""
@@ -110,30 +96,28 @@ class _Writer:
         whole = self._placeholder(row) if row.source is None else self._time_first(row, row.source, scope)
         if not _is_whole(row, self.plan.count):
             first = min(row.start, row.start + row.delta * (self.plan.count - 1))
-            bounds = [self._numbers(f"{scope}/{n}", [first + k]) for n, k in (("from", 0), ("to", self.plan.count))]
-            one = self._numbers(f"{scope}/by", [1])
-            whole = self._make(f"{scope}/part", "StridedSlice", (whole, *bounds, one), T=kind)
+            whole = self.part(f"{scope}/part", whole, [first], [first + self.plan.count], T=kind)
         if row.delta < 0:
-            whole = self._make(f"{scope}/reversed", "ReverseV2", (whole, self._numbers(f"{scope}/axis", [0])))
+            whole = self.make(f"{scope}/reversed", "ReverseV2", (whole, self.number(f"{scope}/axis", [0])))
         if row.axis >= 0 and row.first not in self.view.stacked:
             self._first_row(row, whole, scope, kind)
         return whole
 
     def _time_first(self, row: Row, source: Value, scope: str) -> Value:
         if row.axis < 0:
-            return self._make(f"{scope}/expand", "ExpandDims", (source, self._numbers(f"{scope}/dim", 0)))
+            return self.make(f"{scope}/expand", "ExpandDims", (source, self.number(f"{scope}/dim", 0)))
         shape = self.view.facts.shape(source)
         axis = row.axis
         if row.kept and shape is not None and holds_batches(shape, axis, row.of):
             sizes = self._numbers(f"{scope}/sizes", [row.of, -1, *(size.scale for size in shape[1:])])
             return self._make(f"{scope}/apart", "Reshape", (source, sizes), T=dtype(self.view.structure, source))
         if row.kept:
-            source = self._make(f"{scope}/expand", "ExpandDims", (source, self._numbers(f"{scope}/dim", axis + 1)))
+            source = self.make(f"{scope}/expand", "ExpandDims", (source, self.number(f"{scope}/dim", axis + 1)))
         if axis == 0:
             return source
         rank = (len(shape) if shape is not None else axis + 2) + row.kept
         order = [axis, *(i for i in range(rank) if i != axis)]
-        return self._make(f"{scope}/transpose", "Transpose", (source, self._numbers(f"{scope}/perm", order)))
+        return self.make(f"{scope}/transpose", "Transpose", (source, self.number(f"{scope}/perm", order)))
 
     def _placeholder(self, row: Row) -> Value:
         """One placeholder for all steps, called like the first."""
@@ -151,9 +135,7 @@ class _Writer:
 
     def _first_row(self, row: Row, stacked: Value, scope: str, kind: str) -> None:
         """Lets other readers of the first row (they ask for its size) find it in a sequence of any length."""
-        begin, end = self._numbers(f"{scope}/begin", [0]), self._numbers(f"{scope}/end", [1])
-        inputs = (stacked, begin, end, end)
-        taken = self._make(f"{scope}/first", "StridedSlice", inputs, shrink_axis_mask=1, T=kind)
+        taken = self.part(f"{scope}/first", stacked, [0], [1], shrink_axis_mask=1, T=kind)
         self._firsts.add(taken.node)
         for name, _ in self.view.readers.get(row.first, ()):
             node = self.nodes[name]
@@ -169,7 +151,7 @@ class _Writer:
             every = [Value(name, i) for i in range(max([outputs, *read]))]
             final = next(last[v] for v in every if v in last)
             inputs = tuple(last.get(v, self._old(v) if v in self.view.readers else final) for v in every)
-            self._make(name, RESULTS, inputs)
+            self.add(Node(name, RESULTS, inputs))
 
     def _old(self, value: Value) -> Value:
         return Value(f"{self.plan.frame}/file/{value.node}", value.index)
@@ -210,7 +192,7 @@ class _Writer:
         images = (self.plan.steps.image(output.value, t) for t in range(self.plan.count))
         named = tuple(str(v).encode() for v in images)
         kind = dtype(self.view.structure, output.value)
-        self._make(output.node, "Identity", (stacked,), _step_tensors=named, T=kind)
+        self.add(Node(output.node, "Identity", (stacked,), (), {"_step_tensors": named, "T": kind}))
 
     def _redirect(self, name: str) -> None:
         """Nodes of the file that read one step go on reading that step."""
@@ -221,42 +203,38 @@ class _Writer:
                 self.nodes[reader] = replace(node, inputs=moved)
 
     def _last_row(self, output: Output, stacked: Value) -> None:
-        scope = f"{self.plan.frame}/last/{output.node}"
-        begin, end = self._numbers(f"{scope}/begin", [-1]), self._numbers(f"{scope}/end", [0])
-        inputs = (stacked, begin, end, self._numbers(f"{scope}/strides", [1]))
-        row = self._make(f"{scope}/row", "StridedSlice", inputs, shrink_axis_mask=1, end_mask=1)
+        row = self.part(f"last/{output.node}", stacked, [-1], [0], shrink_axis_mask=1, end_mask=1)
         self._rename(output.node)
         count = max(v.index for v in [output.value, *self.view.readers] if v.node == output.node) + 1
         every = (row if i == output.value.index else self._old(Value(output.node, i)) for i in range(count))
-        self._make(output.node, RESULTS, tuple(every))
+        self.add(Node(output.node, RESULTS, tuple(every)))
 
     def _collect(self, output: Output, stacked: Value) -> None:
         """What was put together from every step, in the same layout, for any number of steps."""
-        scope = f"{self.plan.frame}/collect/{output.node}"
+        scope = f"collect/{output.node}"
         if output.backwards:
-            stacked = self._make(f"{scope}/reversed", "ReverseV2", (stacked, self._numbers(f"{scope}/first_axis", [0])))
+            stacked = self.make(f"{scope}/reversed", "ReverseV2", (stacked, self.number(f"{scope}/first_axis", [0])))
         kind = dtype(self.view.structure, output.value)
         if output.axis:
             order = [*range(1, output.axis + 1), 0, *range(output.axis + 1, output.rank + 1)]
-            inputs = (stacked, self._numbers(f"{scope}/perm", order))
-            stacked = self._make(f"{scope}/transpose", "Transpose", inputs, T=kind, Tperm="int32")
+            inputs = (stacked, self.number(f"{scope}/perm", order))
+            stacked = self.make(f"{scope}/transpose", "Transpose", inputs, T=kind, Tperm="int32")
         if output.kind is Collected.PACKED:
-            self._make(output.node, "Identity", (stacked,), T=kind)
+            self.add(Node(output.node, "Identity", (stacked,), (), {"T": kind}))
         else:
-            self._make(output.node, "Reshape", (stacked, self._joined(scope, stacked, output)), T=kind, Tshape="int32")
+            inputs = (stacked, self._joined(scope, stacked, output))
+            self.add(Node(output.node, "Reshape", inputs, (), {"T": kind, "Tshape": "int32"}))
 
     def _joined(self, scope: str, stacked: Value, output: Output) -> Value:
         """The shape in which the axis of time and the one after it are one."""
-        shape = self._make(f"{scope}/Shape", "Shape", (stacked,), out_type="int32")
-        one = self._numbers(f"{scope}/by", [1])
+        shape = self.make(f"{scope}/Shape", "Shape", (stacked,), out_type="int32")
         parts: list[Value] = []
         for name, first, end in (("before", 0, output.axis), ("after", output.axis + 2, output.rank + 1)):
             if end > first:
-                bounds = (self._numbers(f"{scope}/{name}/from", [first]), self._numbers(f"{scope}/{name}/to", [end]))
-                parts.append(self._make(f"{scope}/{name}", "StridedSlice", (shape, *bounds, one), T="int32"))
-        parts.insert(output.axis > 0, self._numbers(f"{scope}/open", [-1]))
-        return self._make(
-            f"{scope}/target", "ConcatV2", (*parts, self._numbers(f"{scope}/zero", 0)), N=len(parts), T="int32"
+                parts.append(self.part(f"{scope}/{name}", shape, [first], [end], T="int32"))
+        parts.insert(output.axis > 0, self.number(f"{scope}/open", [-1]))
+        return self.make(
+            f"{scope}/target", "ConcatV2", (*parts, self.number(f"{scope}/zero", 0)), N=len(parts), T="int32"
         )
 
 

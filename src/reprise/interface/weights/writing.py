@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from reprise.graph import Graph, Node, ShapeAttribute, Value
-from reprise.interface.frame import Frame, row_count
+from reprise.interface.frame import Frame, Scope
 from reprise.interface.weights.candidates import Cell
 from reprise.interface.weights.reading import Dense, Reading
 from reprise.interface.weights.unstored import ACTIVATIONS, Unstored
@@ -33,53 +33,42 @@ def written(reading: Reading, cell: Unstored, weights: Mapping[str, Tensor], *, 
     return Graph(writer.nodes)
 
 
-class _Writer:
+class _Writer(Scope):
     """A graph under construction."""
 
     def __init__(self, scope: str, weights: Mapping[str, Tensor], dtype: str) -> None:
-        self.nodes: dict[str, Node] = {}
-        self._scope, self._weights, self._dtype = scope, weights, dtype
+        super().__init__(scope)
+        self._weights, self._dtype = weights, dtype
 
-    def _make(self, name: str, op: str, *inputs: Value, **attributes: Any) -> Value:
-        node = Node(f"{self._scope}/{name}", op, inputs, (), attributes)
-        self.nodes[node.name] = node
-        return Value(node.name)
-
-    def _constant(self, name: str, content: Any, dtype: str) -> Value:
-        return self._make(name, "Const", dtype=dtype, value=in_memory(np.asarray(content, DTYPES[dtype])))
+    def _op(self, name: str, op: str, *inputs: Value, **attributes: Any) -> Value:
+        return self.make(name, op, inputs, T=self._dtype, **attributes)
 
     def _variable(self, name: str) -> Value:
         tensor = self._weights[name]
         attributes = {"dtype": tensor.dtype, "shape": ShapeAttribute(tensor.shape)}
-        self.nodes[name] = Node(name, "VariableV2", (), (), attributes)
-        return Value(name)
+        return self.add(Node(name, "VariableV2", (), (), attributes))
 
     def _turned(self, name: str, value: Value) -> Value:
-        order = self._constant(f"{name}/perm", (1, 0, 2), "int32")
-        return self._make(name, "Transpose", value, order, T=self._dtype, Tperm="int32")
+        return self._op(name, "Transpose", value, self.number(f"{name}/perm", (1, 0, 2)), Tperm="int32")
 
     def inputs(self, reading: Reading) -> Value:
         """What the first cell reads, [N, T, D]."""
         if reading.table is None:
             shape = ShapeAttribute((None, None, reading.cells[0].inputs))
-            return self._make("inputs", "Placeholder", dtype=self._dtype, shape=shape)
-        ids = self._make("inputs", "Placeholder", dtype="int32", shape=ShapeAttribute((None, None)))
-        axis = self._constant("lookup/axis", 0, "int32")
-        kinds = {"Tparams": self._dtype, "Tindices": "int32", "Taxis": "int32"}
-        return self._make("lookup", "GatherV2", self._variable(reading.table), ids, axis, **kinds)
+            return self.make("inputs", "Placeholder", dtype=self._dtype, shape=shape)
+        ids = self.make("inputs", "Placeholder", dtype="int32", shape=ShapeAttribute((None, None)))
+        held = (self._variable(reading.table), ids, self.number("lookup/axis", 0))
+        return self.make("lookup", "GatherV2", held, Tparams=self._dtype, Tindices="int32", Taxis="int32")
 
     def loop(self, inputs: Value, reading: Reading, cell: Unstored) -> Value:
         """The outputs of the last cell, [N, T, H]."""
-        batch, made = row_count(f"{self._scope}/batch", inputs)
-        stacked = self._turned("rows", inputs)
-        rows, more = row_count(f"{self._scope}/time", stacked)
-        self.nodes.update((node.name, node) for node in (*made, *more))
-        frame = Frame(f"{self._scope}/loop", rows)
+        batch = self.rows(inputs, "batch")
+        stacked = self._turned("turned", inputs)
+        frame = Frame(f"{self.name}/loop", self.rows(stacked, "time"), self.nodes)
         x = frame.read("x", stacked, self._dtype)
         for number, one in enumerate(reading.cells):
             x = self._step(frame, number, one, cell, x, batch)
         outputs = frame.write("outputs", x, self._dtype)
-        self.nodes.update(frame.nodes)
         return self._turned("hidden", outputs)
 
     def _step(self, frame: Frame, number: int, one: Cell, cell: Unstored, x: Value, batch: Value) -> Value:
@@ -99,23 +88,19 @@ class _Writer:
         return after[-1]
 
     def _zeros(self, name: str, batch: Value, width: int) -> Value:
-        shape = self._make(
-            f"{name}/shape", "Pack", batch, self._constant(f"{name}/width", width, "int32"), N=2, T="int32"
-        )
-        return self._make(name, "Fill", shape, self._constant(f"{name}/zero", 0, self._dtype), T=self._dtype)
+        shape = self.make(f"{name}/shape", "Pack", (batch, self.number(f"{name}/width", width)), N=2, T="int32")
+        return self._op(name, "Fill", shape, self.array(f"{name}/zero", np.zeros((), DTYPES[self._dtype])))
 
     def head(self, head: Dense, hidden: Value) -> Value:
         """A dense layer over every row, [N, T, V]."""
-        value = self._make(
-            f"{head.kernel}/product", "BatchMatMulV2", hidden, self._variable(head.kernel), T=self._dtype
-        )
+        value = self._op(f"{head.kernel}/product", "BatchMatMulV2", hidden, self._variable(head.kernel))
         if head.bias is not None:
-            value = self._make(head.kernel, "AddV2", value, self._variable(head.bias), T=self._dtype)
+            value = self._op(head.kernel, "AddV2", value, self._variable(head.bias))
         return value
 
     def probabilities(self, head: Dense, value: Value) -> None:
         """Those of the scores that a dense layer gives."""
-        self._make(f"{head.kernel}/probabilities", "Softmax", value, T=self._dtype)
+        self._op(f"{head.kernel}/probabilities", "Softmax", value)
 
 
 class _Step:
