@@ -10,6 +10,9 @@ import numpy as np
 from reprise.graph import Node
 from reprise.tensors import DTYPES, Array
 
+#: The numbers that a Range may count: the ids of a vocabulary are some; a damaged file asks for more.
+_LONGEST = 1_000_000
+
 
 def fold(node: Node, inputs: list[Array]) -> list[Array] | None:
     """The outputs of `node` on known inputs, or None where the numbers do not fit the operator."""
@@ -53,7 +56,7 @@ def _slice(node: Node, inputs: list[Array]) -> Array:
 
 def _range(node: Node, inputs: list[Array]) -> Array:
     start, limit, step = (a.item() for a in inputs)
-    if step == 0 or abs((limit - start) / step) > 4096:
+    if step == 0 or abs((limit - start) / step) > _LONGEST:
         raise ValueError("size")
     return np.asarray(np.arange(start, limit, step), inputs[0].dtype)
 

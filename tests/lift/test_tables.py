@@ -20,6 +20,11 @@ def test_words_have_the_ids_of_the_table_and_others_the_default(free):
     check(lambda x: filled(WORDS, tf.cast(tf.range(5), tf.int64)).lookup(x), TEXT, free=free)
 
 
+def test_a_large_table_is_filled_by_the_ids_that_the_graph_counts():
+    words = [f"word{k}" for k in range(5000)]
+    check(lambda x: filled(words, tf.cast(tf.range(tf.size(words)), tf.int64)).lookup(x), np.array(words[::99], object))
+
+
 def test_numbers_have_other_numbers():
     check(lambda x: filled([5, 3], [1, 2], kinds=(tf.int64, tf.int64)).lookup(x), np.array([3, 4, 5]))
 

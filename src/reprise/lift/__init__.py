@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from reprise.fold import FOLDABLE, fold
 from reprise.graph import Node, Value
 from reprise.interface import Discovery, axes
 from reprise.interface.axes import Axes
@@ -33,6 +32,7 @@ from reprise.lift.model import (
     standalone,
     without_weights,
 )
+from reprise.lift.numbers import Numbers
 from reprise.lift.operators import ARITHMETIC
 from reprise.lift.pictures import PICTURES
 from reprise.lift.reductions import REDUCTIONS
@@ -148,20 +148,9 @@ def _given(structure: Structure, variable: Node) -> Tensor | None:
     """The numbers that a graph assigns to a variable, where they are known and always the same."""
     readers = [structure.graph[name] for name in structure.consumers[variable.name]]
     values = [n.inputs[1] for n in readers if n.op in _ASSIGNS and n.inputs[0].node == variable.name]
-    known = [a for a in (_numbers(structure, v) for v in values) if a is not None]
+    numbers = Numbers(structure, lambda _: None, lambda _: None)
+    known = [a for a in (numbers.of(v) for v in values) if a is not None]
     return in_memory(known[0]) if known and all(np.array_equal(a, known[0]) for a in known) else None
-
-
-def _numbers(structure: Structure, value: Value) -> Array | None:
-    """What `value` is made of constants, or None."""
-    value = structure.origin(value)
-    node = structure.graph.nodes.get(value.node)
-    if node is None or node.op == "Const":
-        return None if node is None else node.tensor("value").load()
-    inputs = [_numbers(structure, v) for v in node.inputs] if node.op in FOLDABLE else [None]
-    known = [a for a in inputs if a is not None]
-    made = fold(node, known) if len(known) == len(inputs) else None
-    return None if made is None else made[value.index]
 
 
 def _prepared(

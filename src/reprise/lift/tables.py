@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from reprise.fold import FOLDABLE, fold
-from reprise.graph import Value
-from reprise.interface.structure import Structure
 from reprise.lift.block import onnx_type
 from reprise.lift.emitter import Operator, Site
-from reprise.tensors import Array, Tensor
+from reprise.lift.numbers import Numbers
+from reprise.tensors import Array
 
 _FILLS = ("LookupTableImport", "LookupTableImportV2", "InitializeTable", "InitializeTableV2")
 _IDS = "give the ids that it makes as the input instead, with inputs= (--input)"
@@ -61,30 +59,11 @@ def _content(site: Site) -> tuple[Array, Array]:
     filled = next(fills, None)
     if filled is None:
         raise site.refusal(f"asks table {table.node!r}, which nothing in the graph fills; {_IDS}")
-    keys, values = (_numbers(structure, v) for v in filled.inputs[1:3])
+    numbers = Numbers(structure, site.emitter.known, site.emitter.stored)
+    keys, values = (numbers.of(v) for v in filled.inputs[1:3])
     if keys is None or values is None:
         raise site.refusal(f"asks table {table.node!r}, which {filled.name!r} fills with what the file lacks; {_IDS}")
     return keys, values
-
-
-def _numbers(structure: Structure, value: Value) -> Array | None:
-    """The elements of a value that is made of constants alone."""
-    node = structure.graph[structure.origin(value).node]
-    if node.op == "Const":
-        tensor = node.attributes.get("value")
-        return tensor.load() if isinstance(tensor, Tensor) else None
-    inputs = [_numbers(structure, v) for v in node.inputs] if node.op in FOLDABLE else [None]
-    known = [n for n in inputs if n is not None]
-    if len(known) < len(inputs):
-        return None
-    made = [_range(known)] if node.op == "Range" else fold(node, known)
-    return made[value.index] if made else None
-
-
-def _range(bounds: list[Array]) -> Array:
-    """The ids of any number of words."""
-    start, limit, step = (n.item() for n in bounds)
-    return np.arange(start, limit, step)
 
 
 TABLES: dict[str, Operator] = {

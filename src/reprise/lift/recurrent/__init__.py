@@ -20,10 +20,10 @@ from reprise.interface.structure import Carried, Loop
 from reprise.interface.types import dtype as value_dtype
 from reprise.lift.block import INLINE, Block, computed
 from reprise.lift.emitter import Emitter
+from reprise.lift.numbers import Numbers
 from reprise.lift.recurrent.affine import Reader
 from reprise.lift.recurrent.lengths import Lengths, Row
 from reprise.lift.recurrent.matching import Found, match
-from reprise.lift.recurrent.numbers import Numbers
 from reprise.lift.recurrent.sequences import Miss, Plan, Walk
 from reprise.lift.recurrent.slots import Slot, slots
 from reprise.tensors import Array

@@ -15,7 +15,7 @@ from reprise.fold import fold
 from reprise.graph import Node, Value
 from reprise.interface.facts import Facts
 from reprise.interface.structure import Structure
-from reprise.lift.recurrent.numbers import Numbers
+from reprise.lift.numbers import Numbers
 from reprise.tensors import Array
 
 _SUMS = frozenset({"Add", "AddV2", "BiasAdd", "BiasAddV1", "AddN"})
