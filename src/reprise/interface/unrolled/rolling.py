@@ -109,8 +109,8 @@ class _Writer(Scope):
         shape = self.view.facts.shape(source)
         axis = row.axis
         if row.kept and shape is not None and holds_batches(shape, axis, row.of):
-            sizes = self._numbers(f"{scope}/sizes", [row.of, -1, *(size.scale for size in shape[1:])])
-            return self._make(f"{scope}/apart", "Reshape", (source, sizes), T=dtype(self.view.structure, source))
+            sizes = self.number(f"{scope}/sizes", [row.of, -1, *(size.scale for size in shape[1:])])
+            return self.make(f"{scope}/apart", "Reshape", (source, sizes), T=dtype(self.view.structure, source))
         if row.kept:
             source = self.make(f"{scope}/expand", "ExpandDims", (source, self.number(f"{scope}/dim", axis + 1)))
         if axis == 0:
