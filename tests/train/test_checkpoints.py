@@ -1,3 +1,5 @@
+import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -5,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reprise.errors import DamagedFile, MissingFile, ReadError, SaveError
+from reprise.errors import DamagedFile, MissingFile, ReadError, SaveError, UnknownFormat
 from reprise.train import checkpoints
 from reprise.train.model import Architecture
 from reprise.train.saved_graph import meta_graph
@@ -90,6 +92,23 @@ def test_a_damaged_file_is_noticed_and_the_checkpoint_before_taken(run, ending, 
     step, _, wrong = checkpoints.newest(run)
     assert step == 3
     assert "model.ckpt-6" in wrong[0]
+
+
+@pytest.mark.parametrize("ending", ["data-00000-of-00001", "index", "meta"])
+def test_a_file_that_is_gone_is_noticed_and_the_checkpoint_before_taken(run, ending):
+    (run / f"model.ckpt-6.{ending}").unlink()
+    step, _, wrong = checkpoints.newest(run)
+    assert (step, len(wrong)) == (3, 1)
+    assert f"model.ckpt-6.{ending}: no such file" in wrong[0]
+
+
+def test_a_checkpoint_of_a_newer_version_is_not_passed_over(run):
+    meta = tf.compat.v1.MetaGraphDef.FromString((run / "model.ckpt-6.meta").read_bytes())
+    about = json.dumps({"version": 2}).encode()
+    meta.collection_def["reprise"].bytes_list.value[:] = [about, hashlib.sha256(about).hexdigest().encode()]
+    (run / "model.ckpt-6.meta").write_bytes(meta.SerializeToString())
+    with pytest.raises(UnknownFormat, match=r"model.ckpt-6.meta: written by another version \(2, expected 1\)"):
+        checkpoints.newest(run)
 
 
 def test_without_a_whole_checkpoint_the_reasons_are_told(run, tmp_path_factory):

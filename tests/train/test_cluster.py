@@ -188,6 +188,16 @@ def test_workers_end_with_the_process_that_launched_them_even_if_it_was_killed(t
     assert not any(map(lives, workers))
 
 
+def test_a_worker_that_is_lost_at_the_start_takes_the_others_with_it(tmp_path):
+    launcher = two_workers(tmp_path, str(corpus(tmp_path)), *SMALL, "--num-epochs", "1000000")
+    while launcher.poll() is None and len(children(launcher)) < 2:
+        time.sleep(0.01)
+    os.kill(children(launcher)[1], signal.SIGKILL)
+    _, errors = launcher.communicate(timeout=30)
+    assert launcher.returncode == 1
+    assert "worker 1 was lost (signal 9) and the run ended. It came to no checkpoint: start it again." in errors
+
+
 @pytest.mark.slow
 def test_a_signal_reaches_all_workers_and_the_run_is_saved(tmp_path):
     process = two_workers(tmp_path, str(corpus(tmp_path)), *SMALL, "--num-epochs", "1000000", "--checkpoint-every", "9")

@@ -1,3 +1,5 @@
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -62,6 +64,16 @@ def test_a_lock_that_was_removed_before_it_was_taken_holds_nothing(tmp_path, mon
     monkeypatch.setattr(lock.fcntl, "flock", lambda file, _: Path(file.name).unlink())
     with pytest.raises(CallError, match=r"another trainer works in this folder \(it has just begun\)"):
         lock.held(tmp_path).__enter__()
+
+
+def test_a_file_system_without_locks_is_told_of_and_used(tmp_path, monkeypatch, capsys):
+    def without(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(lock.fcntl, "flock", without)
+    with lock.held(tmp_path):
+        said = capsys.readouterr().err
+    assert f"{tmp_path}/.lock: this file system has no locks (No locks available). Nothing keeps a second" in said
 
 
 def test_without_locks_training_is_refused_in_words():

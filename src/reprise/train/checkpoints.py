@@ -18,7 +18,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from reprise.errors import DamagedFile, MissingFile, ReadError, SaveError
+from reprise.errors import DamagedFile, MissingFile, ReadError, SaveError, UnknownFormat
 from reprise.files import force
 from reprise.tensors import Array
 from reprise.train.model import Architecture
@@ -26,6 +26,7 @@ from reprise.train.saved_graph import COLLECTION
 from reprise.vocabulary import Vocabulary
 
 _NAME = re.compile(r"model\.ckpt-(\d+)\.(meta|index|data-00000-of-00001)")
+_NAMES = "checkpoint"
 _ORDER = ("data-00000-of-00001", "index", "meta")
 
 
@@ -98,7 +99,8 @@ def announce(folder: Path, steps: Collection[int]) -> None:
     names = [prefix_of(folder, step).name for step in sorted(steps)]
     lines = [f'model_checkpoint_path: "{names[-1]}"', *(f'all_model_checkpoint_paths: "{name}"' for name in names)]
     try:
-        write_text(folder / "checkpoint", "\n".join(lines) + "\n")
+        write_text(folder / _NAMES, "\n".join(lines) + "\n")
+        force(folder)  # or, after a power cut, it might name what was removed
         for file in folder.iterdir():
             found = _NAME.fullmatch(file.name)
             if found and int(found[1]) not in steps:
@@ -141,14 +143,24 @@ def newest(folder: Path) -> tuple[int, Checkpoint, list[str]]:
     Raises:
         MissingFile: The folder holds no complete checkpoint.
         DamagedFile: All are damaged.
+        UnknownFormat: A later one is of another version; nothing is wrong with it.
     """
     wrong: list[str] = []
-    for step in reversed(present(folder)):
+    for step in sorted({*present(folder), *_announced(folder)}, reverse=True):
         try:
             return step, read(prefix_of(folder, step)), wrong
+        except UnknownFormat:
+            raise
         except ReadError as error:
             wrong.append(str(error))
     raise DamagedFile(f"{folder}: no checkpoint can be read; begin anew with another --out. {' '.join(wrong)}")
+
+
+def _announced(folder: Path) -> list[int]:
+    """The steps that the file `checkpoint` names: each was complete once."""
+    path = folder / _NAMES
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    return [int(step) for step in re.findall(r'"model\.ckpt-(\d+)"', text)]
 
 
 def read(prefix: Path) -> Checkpoint:
@@ -157,6 +169,7 @@ def read(prefix: Path) -> Checkpoint:
     Raises:
         MissingFile: One of the three files is not there.
         DamagedFile: The files contradict themselves.
+        UnknownFormat: It is whole, but another version wrote it.
         ReadError: It is whole, but another program wrote it.
     """
     for ending in _ORDER:
@@ -197,7 +210,8 @@ def _about(prefix: Path) -> dict[str, Any]:
     if [hashlib.sha256(entries[0]).hexdigest().encode()] != list(entries[1:]):
         raise DamagedFile(f"{path}: the collection {COLLECTION!r} contradicts its checksum; the file is damaged.")
     if about.get("version") != 1:
-        raise ReadError(f"{path}: written by another version ({about.get('version')!r}, expected 1). Update reprise.")
+        found = about.get("version")
+        raise UnknownFormat(f"{path}: written by another version ({found!r}, expected 1). Update reprise.")
     return about
 
 

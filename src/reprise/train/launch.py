@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Thread
@@ -24,6 +24,8 @@ from reprise.train.meeting import SHARES_PORT
 
 #: Seconds that the other workers have to save and leave when one has left.
 _GRACE_S = 60.0
+#: Seconds between two looks at whether one has.
+_LOOK_S = 0.05
 #: Where a worker finds its end of a pipe that nobody writes to: it closes with the process that launched the worker.
 _LIFELINE = "REPRISE_LIFELINE"
 
@@ -101,36 +103,44 @@ def _log(folder: Path, worker: int) -> Iterator[IO[str]]:
     path = folder / f"worker-{worker}.log"
     with path.open("w") as file:
         yield file
-    if not path.stat().st_size or not any(folder.glob("model.ckpt-*.meta")):
+    if not path.stat().st_size or not _has_checkpoint(folder):
         path.unlink()
 
 
-def _ended(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
-    """Waits for all; the first to leave takes the others with it. Their exit codes."""
+def _ended(processes: Sequence[subprocess.Popen[bytes]]) -> dict[int, int]:
+    """Waits for all; one that leaves takes the others with it. Worker → exit code, in the order in which they left."""
+    codes: dict[int, int] = {}
+    end = math.inf
     try:
-        _wait(lambda: any(process.poll() is not None for process in processes), math.inf)
-        _wait(lambda: all(process.poll() is not None for process in processes), _GRACE_S)
+        while len(codes) < len(processes) and time.monotonic() < end:
+            time.sleep(_LOOK_S)
+            codes |= {k: p.returncode for k, p in enumerate(processes) if k not in codes and p.poll() is not None}
+            if codes and end == math.inf:
+                end = time.monotonic() + _GRACE_S
+                for process in processes if any(codes.values()) else ():
+                    process.terminate()
     finally:
         for process in processes:
             process.kill()
-    return [process.wait() for process in processes]
+    return codes | {k: process.wait() for k, process in enumerate(processes) if k not in codes}
 
 
-def _wait(until: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not until() and time.monotonic() < end:
-        time.sleep(0.05)
-
-
-def _judged(codes: Sequence[int], passed: Sequence[int], folder: Path) -> int:
+def _judged(codes: Mapping[int, int], passed: Sequence[int], folder: Path) -> int:
     """The exit code of the first worker, unless one was lost by another signal than those that were passed on."""
-    lost = [worker for worker, code in enumerate(codes) if code < 0 and -code not in passed]
+    lost = [worker for worker, code in codes.items() if code < 0 and -code not in passed]
     if not lost:
         return codes[0] if codes[0] >= 0 else 128 - codes[0]
+    advice = "It came to no checkpoint: start it again."
+    if _has_checkpoint(folder):
+        advice = "Its last checkpoint is whole: go on by --resume, with the same --workers or another."
     raise TrainingError(
-        f"worker {lost[0]} was lost (signal {-codes[lost[0]]}) and the run ended. Its last checkpoint is whole: go on "
-        f"by --resume, with the same --workers or another. What the workers said is in {folder}/worker-*.log."
+        f"worker {lost[0]} was lost (signal {-codes[lost[0]]}) and the run ended. {advice} "
+        f"What the workers said is in {folder}/worker-*.log."
     )
+
+
+def _has_checkpoint(folder: Path) -> bool:
+    return any(folder.glob("model.ckpt-*.meta"))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -46,7 +47,7 @@ def made(folder: Path) -> Iterator[None]:
 def held(folder: Path) -> Iterator[None]:
     """The folder is this process's own while this lasts, cleared of what a killed trainer left unfinished.
 
-    Where the file system knows no locks there is none.
+    Where the file system knows no locks there is none, and standard error says so.
 
     Raises:
         CallError: A living process holds it; the message names the process.
@@ -70,7 +71,11 @@ def _locked(file: IO[str]) -> bool:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:
+    except OSError as error:
+        sys.stderr.write(
+            f"{file.name}: this file system has no locks ({error.strerror}). Nothing keeps a second trainer out of the "
+            "folder: take care that none is started.\n"
+        )
         return True
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(file.name))
