@@ -222,6 +222,12 @@ def test_a_forecast_trains_on_numbers(tmp_path):
     assert len(resumed(tmp_path, max_steps=152).losses()) == 2
 
 
+def test_numbers_that_never_change_are_learned_without_alarm(tmp_path):
+    np.save(tmp_path / "flat.npy", np.full(100, 7.5))
+    events = trained(tmp_path, data=(str(tmp_path / "flat.npy"),), level="values", val_frac=0.2)
+    assert events.losses().tolist() == [0.0] * 6
+
+
 TRAINER = """
 import sys
 from reprise.train import TrainConfig, resume, train

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from reprise.train import checkpoints
-from reprise.train.data import load_corpus
+from reprise.train.data import load_text
 from reprise.train.learner import Learner
 from tests.train.small import resumed, trained
 
@@ -68,7 +68,7 @@ def meta(run):
 def test_plain_tensorflow_steps_and_goes_on_training_as_we_do(run, tmp_path):
     shutil.copytree(run / "run", tmp_path / "run")
     step, checkpoint, _ = checkpoints.newest(tmp_path / "run")
-    streams, _ = load_corpus(tmp_path / "run").streams(3, 6)
+    streams, _ = load_text(tmp_path / "run").streams(3, 6)
     chunks = [streams.chunk(step + k) for k in range(3)]
     tokens = chunks[0][0]
 

@@ -113,7 +113,8 @@ class Run:
         """The most that a model which knows nothing loses on a chunk, by a uniform guess or by forecasting the mean."""
         if self.vocabulary is not None:
             return math.log(max(2, len(self.vocabulary)))
-        return max(streams.largest for streams in (self.training, self.validation) if streams) ** 2
+        largest = (streams.largest for streams in (self.training, self.validation) if streams)
+        return max(1.0, *largest) ** 2  # at least what is usual, as numbers that never change are all 0
 
     def learning_rate(self, position: int) -> np.float32:
         """The learning rate of the step at a position."""

@@ -17,16 +17,14 @@ from reprise.tensors import Array
 from reprise.train import checkpoints, cudnn, loop, transfer
 from reprise.train.cluster import Cluster, part_of
 from reprise.train.config import TrainConfig
-from reprise.train.data import Corpus, NumericCorpus, load_corpus, read_corpus, read_numeric
-from reprise.train.data.corpus import FACTS_FILE, TOKENS_FILE
+from reprise.train.data import Corpus, load_text, read_numeric, read_text
+from reprise.train.data.cache import FACTS_FILE, TOKENS_FILE
 from reprise.train.events import Finished, Observer, Started
 from reprise.train.learner import Learner
 from reprise.train.lock import LOCK, held, made
 from reprise.train.model import Architecture, parameter_shapes
 from reprise.train.records import EVENTS, HISTORY, README, History, TensorBoard, write_readme
 from reprise.vocabulary import Vocabulary
-
-AnyCorpus = Corpus | NumericCorpus
 
 #: What a run puts into its folder before its first checkpoint.
 _BEGINNINGS = (LOCK, TOKENS_FILE, FACTS_FILE, HISTORY, EVENTS, README)
@@ -71,7 +69,7 @@ def _new(folder: Path, cluster: Cluster) -> Iterator[None]:
 
 
 def _begun(config: TrainConfig, cluster: Cluster, observers: tuple[Observer, ...]) -> Finished:
-    given = transfer.source(config.init_from) if config.init_from else None
+    given = transfer.source(config.init_from) if config.init_from is not None else None
     config = transfer.shaped(config, given) if given else config
     corpus = _read(config, given.vocabulary if given else None, config.out, extend=given is not None)
     learner, about = _learner(config, corpus, cluster)
@@ -140,7 +138,7 @@ def _how_exact(step: int, before: TrainConfig, now: TrainConfig) -> str:
 
 def _go(
     config: TrainConfig,
-    corpus: AnyCorpus,
+    corpus: Corpus,
     learner: Learner,
     place: loop.Place,
     observers: tuple[Observer, ...],
@@ -161,8 +159,8 @@ def _go(
         learner=learner,
         training=training.part(cluster.worker, cluster.workers),
         validation=validation.part(cluster.worker, cluster.workers) if validation else None,
-        vocabulary=_vocabulary(corpus),
-        about={**config.to_json(), "corpus": corpus.fingerprint},
+        vocabulary=corpus.vocabulary,
+        about={**config.to_json(), "corpus": corpus.fingerprint, **_columns(corpus)},
         constants=_constants(corpus),
         observers=records,
         cluster=cluster,
@@ -172,7 +170,7 @@ def _go(
     return loop.train(run, place, saved=saved)
 
 
-def _check_same(run: loop.Run, corpus: AnyCorpus) -> None:
+def _check_same(run: loop.Run, corpus: Corpus) -> None:
     """Workers that differ here would each train another model, and none would notice."""
     if run.cluster.workers == 1:
         return
@@ -183,7 +181,7 @@ def _check_same(run: loop.Run, corpus: AnyCorpus) -> None:
         run.cluster.check_same(what, fact)
 
 
-def _started(run: loop.Run, corpus: AnyCorpus, place: loop.Place) -> Started:
+def _started(run: loop.Run, corpus: Corpus, place: loop.Place) -> Started:
     shapes = parameter_shapes(run.learner.model).values()
     return Started(
         folder=run.folder,
@@ -192,40 +190,37 @@ def _started(run: loop.Run, corpus: AnyCorpus, place: loop.Place) -> Started:
         step=place.position,
         total_steps=run.total_steps,
         steps_per_epoch=run.training.chunks_per_epoch,
-        tokens=len(corpus.ids) if isinstance(corpus, Corpus) else sum(map(len, corpus.series)),
+        tokens=corpus.steps,
         parameters=sum(int(np.prod(shape)) for shape in shapes),
     )
 
 
-def _learner(config: TrainConfig, corpus: AnyCorpus, cluster: Cluster) -> tuple[Learner, tuple[str, ...]]:
+def _learner(config: TrainConfig, corpus: Corpus, cluster: Cluster) -> tuple[Learner, tuple[str, ...]]:
     """What learns, and what there is to tell about how this machine computes it."""
-    symbols = _vocabulary(corpus)
     model = Architecture(
         cell=config.model,
         num_layers=config.num_layers,
         rnn_size=config.rnn_size,
         embedding_size=config.embedding_size,
-        input_size=len(corpus.normalisation.columns) if isinstance(corpus, NumericCorpus) else len(corpus.vocabulary),
-        task="forecast" if symbols is None else "text",
+        input_size=corpus.width,
+        task="text" if corpus.vocabulary else "forecast",
     )
     layer, notes = cudnn.chosen(model.cell)
     rates = {"grad_clip": config.grad_clip, "dropout": config.dropout}
     return Learner(model, seed=config.seed, **rates, cluster=cluster, layer=layer), notes
 
 
-def _vocabulary(corpus: AnyCorpus) -> Vocabulary | None:
-    return corpus.vocabulary if isinstance(corpus, Corpus) else None
+def _columns(corpus: Corpus) -> dict[str, Any]:
+    return {"column_names": list(corpus.normalisation.columns)} if corpus.normalisation else {}
 
 
-def _constants(corpus: AnyCorpus) -> dict[str, Array]:
+def _constants(corpus: Corpus) -> dict[str, Array]:
     """What the saved graph holds beside trained numbers: from the units of the source to those of the model."""
-    if isinstance(corpus, Corpus):
-        return {}
-    found = corpus.normalisation
-    return {f"normalisation/{name}": np.array(getattr(found, name), np.float32) for name in ("mean", "std")}
+    known = corpus.normalisation
+    return {f"normalisation/{name}": np.array(getattr(known, name), np.float32) for name in ("mean", "std") if known}
 
 
-def _read(config: TrainConfig, vocabulary: Vocabulary | None, cache: str | None, *, extend: bool = False) -> AnyCorpus:
+def _read(config: TrainConfig, vocabulary: Vocabulary | None, cache: str | None, *, extend: bool = False) -> Corpus:
     if config.level == "values":
         return read_numeric(
             config.data,
@@ -234,7 +229,7 @@ def _read(config: TrainConfig, vocabulary: Vocabulary | None, cache: str | None,
             encoding=config.encoding,
             val_frac=config.val_frac,
         )
-    return read_corpus(
+    return read_text(
         config.data,
         level=config.level,
         encoding=config.encoding,
@@ -247,7 +242,7 @@ def _read(config: TrainConfig, vocabulary: Vocabulary | None, cache: str | None,
     )
 
 
-def _same(config: TrainConfig, checkpoint: checkpoints.Checkpoint, *, anew: bool) -> AnyCorpus:
+def _same(config: TrainConfig, checkpoint: checkpoints.Checkpoint, *, anew: bool) -> Corpus:
     """The corpus of a run: as it lies in the run folder, unless the data was given anew, or read again.
 
     Raises:
@@ -277,6 +272,6 @@ def _same(config: TrainConfig, checkpoint: checkpoints.Checkpoint, *, anew: bool
 def _cached(config: TrainConfig, wanted: str) -> Corpus | None:
     """The corpus in the run folder, if it is whole and the one that is wanted."""
     with suppress(ReadError):
-        corpus = load_corpus(config.out, config.val_frac)
+        corpus = load_text(config.out, config.val_frac)
         return corpus if corpus.fingerprint == wanted else None
     return None

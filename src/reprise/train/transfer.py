@@ -14,7 +14,7 @@ from reprise.tensors import Array
 from reprise.train import checkpoints
 from reprise.train.checkpoints import Checkpoint
 from reprise.train.config import TrainConfig, flag
-from reprise.train.data import Corpus, NumericCorpus
+from reprise.train.data import Corpus
 from reprise.train.learner import Learner
 from reprise.train.loop import Place
 from reprise.train.model import parameter_shapes
@@ -61,20 +61,20 @@ def shaped(config: TrainConfig, given: Checkpoint) -> TrainConfig:
     return replace(config, **sizes)
 
 
-def load(learner: Learner, given: Checkpoint, corpus: Corpus | NumericCorpus) -> tuple[str, ...]:
+def load(learner: Learner, given: Checkpoint, corpus: Corpus) -> tuple[str, ...]:
     """Gives the learner the weights, and says what was reused and what is new."""
     before = given.model.input_size
     added = learner.model.input_size - before
-    if isinstance(corpus, NumericCorpus) and added:
+    if corpus.normalisation and added:
         raise CallError(f"{given.prefix}: its model takes {before} columns, the data has {before + added}")
     for name in parameter_shapes(learner.model):
         fresh = learner.variables[name].numpy()
         learner.assign({name: _grown(name, given.values[name], fresh, before)})
     note = f"weights of {given.prefix}; the optimizer, the carried state and the step count begin anew"
-    if not isinstance(corpus, Corpus):
+    if corpus.normalisation:
         columns = ", ".join(corpus.normalisation.columns)
         return note, f"{before} columns reused, in order for {columns}; this data's own mean and deviation scale them"
-    new = corpus.vocabulary.symbols[before:]
+    new = corpus.vocabulary.symbols[before:] if corpus.vocabulary else ()
     shown = " ".join(map(repr, new[:20])) + (" …" if added > 20 else "")
     return note, f"{before} symbols reused, {added} new" + (f": {shown}" if new else "")
 

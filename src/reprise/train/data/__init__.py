@@ -1,7 +1,10 @@
 """Data for training: corpora of symbols or numbers, and batches of parallel streams over them."""
 
-from reprise.train.data.corpus import Corpus, load_corpus, read_corpus
-from reprise.train.data.numeric import Normalisation, NumericCorpus, read_numeric
+from reprise.train.data.cache import load_text
+from reprise.train.data.corpus import Corpus
+from reprise.train.data.normalisation import Normalisation
+from reprise.train.data.numeric import read_numeric
 from reprise.train.data.streams import Streams
+from reprise.train.data.text import read_text
 
-__all__ = ["Corpus", "Normalisation", "NumericCorpus", "Streams", "load_corpus", "read_corpus", "read_numeric"]
+__all__ = ["Corpus", "Normalisation", "Streams", "load_text", "read_numeric", "read_text"]

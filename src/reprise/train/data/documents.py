@@ -149,7 +149,7 @@ def _undecodable(name: str, read: int, error: UnicodeError, mark: bytes, encodin
     else:
         likely, why = (marked, "it begins with the mark of that encoding") if marked else _LIKELY
         advice = f"Say how it was written with --encoding, such as {likely} ({why})"
-    return f"{name} at byte {offset}: {found}. {advice}, or train on it with --level bytes."
+    return f"{name} at byte {offset}: {found}. {advice}; what is no text can be read as bytes only."
 
 
 def text_encoding(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Numeric sequences for forecasting: CSV and `.npy` files as normalised series, and streams over them."""
+"""Numeric sequences for forecasting: CSV and `.npy` files as normalised series."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from itertools import accumulate, chain
+from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from tokenize import TokenError
 
@@ -15,85 +15,15 @@ import numpy as np
 
 from reprise.errors import CallError, DamagedFile
 from reprise.tensors import Array
+from reprise.train.data.corpus import Corpus, check_val_frac, split
 from reprise.train.data.documents import Document, Source, find_documents, text_encoding
-from reprise.train.data.streams import Streams, training_and_validation
+from reprise.train.data.normalisation import Normalisation
 from reprise.train.data.table import indices, numbered, read_table
 
 NPY_MAGIC = b"\x93NUMPY"
 
 #: What NumPy raises for a damaged header, which it reads as a Python literal, or a file that is too short.
 NPY_ERRORS = (ValueError, OSError, TypeError, OverflowError, SyntaxError, TokenError, RecursionError, MemoryError)
-
-
-@dataclass(frozen=True, slots=True)
-class Normalisation:
-    """What makes each column one of mean 0 and standard deviation 1.
-
-    Attributes:
-        columns: Names of the D columns; a column without a name has its number, from 1.
-        mean: Of each column over the training part.
-        std: Of each column over the training part; 1 for a column that never changes there.
-    """
-
-    columns: tuple[str, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    @classmethod
-    def of(cls, columns: tuple[str, ...], rows: Array) -> Normalisation:
-        """The statistics of `rows`, float64 [M, D]."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            mean, std = rows.mean(axis=0), rows.std(axis=0)
-        # Rounding gives a constant column a standard deviation of about 1e-17, which would blow up what follows it.
-        changes = (rows.max(axis=0) > rows.min(axis=0)) & (std > 0)
-        return cls(columns, tuple(mean.tolist()), tuple(np.where(changes, std, 1.0).tolist()))
-
-    def apply(self, values: Array) -> Array:
-        """Numbers in the units of the source, [..., D], as a model takes them, float32.
-
-        Raises:
-            CallError: They overflow.
-        """
-        with np.errstate(over="ignore", invalid="ignore"):
-            normal = ((values - np.array(self.mean)) / np.array(self.std)).astype(np.float32)
-        if not np.isfinite(normal).all() or not np.isfinite(self.std).all():
-            raise CallError(f"corpus: numbers too large to normalise (mean {self.mean}, standard deviation {self.std})")
-        return normal
-
-
-@dataclass(frozen=True, slots=True)
-class NumericCorpus:
-    """Numeric series, normalised and split in two; they are held in memory.
-
-    Attributes:
-        series: Independent sequences, each float32 [M, D].
-        normalisation: From the units of the source to these numbers, and back.
-        val_frac: The share of all steps, at the end, that is for validation only.
-        fingerprint: SHA-256 of the normalisation and the numbers.
-    """
-
-    series: tuple[Array, ...]
-    normalisation: Normalisation
-    val_frac: float
-    fingerprint: str
-
-    @property
-    def train(self) -> tuple[Array, ...]:
-        """The series to train on."""
-        return _split(self.series, self.val_frac)[0]
-
-    @property
-    def validation(self) -> tuple[Array, ...]:
-        """The series to validate on: the rest, which may be empty. The cut may go through a series."""
-        return _split(self.series, self.val_frac)[1]
-
-    def streams(self, batch: int, seq_length: int) -> tuple[Streams, Streams | None]:
-        """The streams of the training part and, if there is one, of the validation part.
-
-        Raises:
-            CallError: A part is too short for one chunk; the message names the options that change it.
-        """
-        return training_and_validation(self.train, self.validation, batch, seq_length)
 
 
 def read_series(
@@ -121,8 +51,8 @@ def read_numeric(
     header: bool | None = None,
     encoding: str = "utf-8",
     val_frac: float = 0.05,
-) -> NumericCorpus:
-    """The series of one or more files, folders or `-` for standard input.
+) -> Corpus:
+    """The series of one or more files, folders or `-` for standard input; they are held in memory.
 
     Args:
         sources: CSV with commas, semicolons or tabs, one time step a line; or `.npy` of [M], [M, D] or, several
@@ -140,24 +70,14 @@ def read_numeric(
         ReadError: A source is not text in `encoding`.
         DamagedFile: An `.npy` file is not one, or cut short.
     """
-    if not 0 <= val_frac < 1:
-        raise CallError(f"corpus: --val-frac {val_frac} must be 0 or more and below 1")
+    check_val_frac(val_frac)
     names, raw = read_series(sources, columns=columns, header=header, encoding=encoding)
-    rows = np.concatenate(_split(raw, val_frac)[0] or raw)
+    rows = np.concatenate(split(raw, val_frac)[0] or raw)
     if not len(rows):
         raise CallError("corpus: it holds no time step")
     normalisation = Normalisation.of(names, rows)
     series = tuple(normalisation.apply(values) for values in raw)
-    return NumericCorpus(series, normalisation, val_frac, _fingerprint(normalisation, series))
-
-
-def _split(series: tuple[Array, ...], val_frac: float) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
-    """Everything before and after the step where, over all series in order, the validation part begins."""
-    ends = list(accumulate(map(len, series), initial=0))
-    cut = ends[-1] - int(ends[-1] * val_frac)
-    before = (values[: max(cut - start, 0)] for values, start in zip(series, ends, strict=False))
-    after = (values[max(cut - start, 0) :] for values, start in zip(series, ends, strict=False))
-    return tuple(part for part in before if len(part)), tuple(part for part in after if len(part))
+    return Corpus(series, val_frac, _fingerprint(normalisation, series), normalisation=normalisation)
 
 
 def _read(

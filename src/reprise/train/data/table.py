@@ -52,7 +52,8 @@ def indices(name: str, names: tuple[str, ...], wanted: Sequence[str] | None) -> 
     for column in wanted or ():
         if names.count(column) != 1:
             raise CallError(
-                f"{name}: {names.count(column)} columns are called {column!r}; the columns are {list(names)}"
+                f"{name}: {names.count(column)} columns are called {column!r}; the columns are {list(names)}. "
+                "Choose among them with --columns."
             )
     return [names.index(column) for column in wanted] if wanted else list(range(len(names)))
 
