@@ -23,6 +23,11 @@ def test_bytes_come_back(text):
     assert BYTES.decode(BYTES.encode(text)) == text
 
 
+def test_any_bytes_can_be_given_as_the_text_that_stands_for_them():
+    every = bytes(range(256))
+    assert BYTES.encode(every.decode("utf-8", "surrogateescape")).tolist() == list(every)
+
+
 @given(st.lists(st.from_regex(r"[a-z]{1,3}", fullmatch=True), min_size=1))
 def test_words_come_back_with_single_spaces(words):
     vocabulary = Vocabulary(tuple(sorted(set(words))), "words")

@@ -79,7 +79,7 @@ class Vocabulary:
 
     def _cut(self, text: str) -> Sequence[str]:
         if self.kind == "bytes":
-            return text.encode("utf-8").decode("latin-1")
+            return text.encode("utf-8", "surrogateescape").decode("latin-1")  # so any bytes can be given as text
         return text.split() if self.kind == "words" else text
 
     def to_json(self) -> dict[str, Any]:

@@ -88,6 +88,11 @@ def test_a_reader_that_leaves_ends_the_program_without_a_word():
     assert (done.returncode, done.stderr) == (1, b"")
 
 
+def test_closed_outputs_are_as_if_nobody_listened():
+    done = subprocess.run(["/bin/sh", "-c", f"exec {sys.executable} -m reprise formats <&- >&- 2>&-"], check=False)
+    assert done.returncode == 0
+
+
 def test_formats_says_where_each_is_written_down(reprise):
     result = reprise("formats")
     assert result.code == 0

@@ -50,4 +50,11 @@ def test_text_in_another_encoding_is_refused_with_the_place(reprise, tmp_path):
     (tmp_path / "text").write_bytes(b"caf\xe9 bad")
     result = reprise("score", "m", tmp_path / "text")
     assert result.code == 1
-    assert "text: expected UTF-8, found other bytes at offset 3; convert it first" in result.err
+    assert "text at byte 3: 0xe9 is not utf-8" in result.err
+    assert "--encoding" in result.err
+    (tmp_path / "utf-16").write_text(TEXT, encoding="utf-16")
+    (tmp_path / "signed").write_text(TEXT, encoding="utf-8-sig")
+    (tmp_path / "text").write_text(TEXT)
+    plain = reprise("score", "m", tmp_path / "text")
+    assert reprise("score", "m", tmp_path / "utf-16", "--encoding", "utf-16") == plain
+    assert reprise("score", "m", tmp_path / "signed") == plain, "the mark before UTF-8 is no text, as in training"

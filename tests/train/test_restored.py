@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -44,3 +47,30 @@ def test_a_forecast_is_restored_with_its_state(tmp_path):
     for name, value in states.items():
         np.testing.assert_allclose(state[name], value, atol=1e-5)
     assert model.vocabulary is None
+    assert model.stored.metadata["columns"] == ("a", "b")
+
+
+def scored(*arguments):
+    command = [sys.executable, "-m", "reprise", "score", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout or done.stderr
+
+
+def test_a_forecast_is_scored_by_the_names_of_its_columns_whatever_their_order(tmp_path):
+    rows = np.sin(np.arange(400) / 7)[:, None] * [1.0, 200.0]
+    np.savetxt(tmp_path / "waves.csv", rows, delimiter=",", header="a,b", comments="")
+    np.savetxt(tmp_path / "turned.csv", rows[:, ::-1], delimiter=",", header="b,a", comments="")
+    np.savetxt(tmp_path / "others.csv", rows, delimiter=",", header="c,d", comments="")
+    trained(tmp_path, data=(str(tmp_path / "waves.csv"),), level="values", max_steps=3)
+    plain = scored(tmp_path / "run", tmp_path / "waves.csv")
+    assert plain.startswith("column a: root mean squared error")
+    assert scored(tmp_path / "run", tmp_path / "turned.csv") == plain
+    refusal = scored(tmp_path / "run", tmp_path / "others.csv")
+    assert "0 columns are called 'a'; the columns are ['c', 'd']. Choose among them with --columns." in refusal
+    assert scored(tmp_path / "run", tmp_path / "others.csv", "--columns", "c, d").startswith("column c: ")
+
+
+def test_a_model_of_bytes_scores_what_is_no_text(tmp_path):
+    (tmp_path / "corpus.txt").write_bytes(bytes(range(256)) * 9)
+    trained(tmp_path, level="bytes", max_steps=3)
+    assert scored(tmp_path / "run", tmp_path / "corpus.txt").endswith(" 2303 symbols predicted\n")

@@ -10,10 +10,12 @@ refused (one line says why) or nobody reads the output, 2 the command line was n
 from __future__ import annotations
 
 import io
+import os
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
@@ -30,6 +32,9 @@ ABOUT = "Brings saved RNN, LSTM and GRU models back, from their files alone, and
 
 def main() -> NoReturn:
     """Does what the arguments say, and ends the process."""
+    for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
+        if getattr(sys, name) is None:  # it was closed, and the next file opened would take its number
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - until the program ends
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A pipe on Windows would have another encoding; a name of a file may be bytes that are no text.

@@ -28,25 +28,31 @@ def add_options(parser: ArgumentParser) -> None:
         "text",
         metavar="DATA",
         type=Path,
-        help="text in UTF-8, or CSV or .npy for a model of numbers; - is standard input",
+        help="text, or CSV or .npy for a model of numbers; - is standard input",
     )
+    parser.add_argument("--encoding", default="utf-8", help="of the text [utf-8]; a model of bytes takes any")
     parser.add_argument("--json", dest="as_json", action="store_true", help="print data")
-    parser.add_argument("--columns", default="", help="of numbers, with commas between them [all]")
+    about = "of numbers, with commas between them, in the order of the model's [those of its names]"
+    parser.add_argument("--columns", default="", help=about)
     parser.add_argument(
         "--header", action=BooleanOptionalAction, help="whether the first line of CSV has names [told by the lines]"
     )
 
 
-def score(text: Path, as_json: bool, columns: str, header: bool | None, **options: Any) -> None:
+def score(text: Path, encoding: str, as_json: bool, columns: str, header: bool | None, **options: Any) -> None:
     """Measure how well a saved model predicts a text, in bits per symbol, or a series, by its errors one step ahead."""
     model = restored(**options)
     reads_symbols = any(p.role in ("tokens", "one-hot") for p in model.interface.inputs)
-    facts, words = _of_text(model, text) if reads_symbols else _of_series(model, text, columns, header)
+    if reads_symbols:
+        facts, words = _of_text(model, text, encoding)
+    else:
+        chosen = [name.strip() for name in columns.split(",")] if columns else _named_columns(model)
+        facts, words = _of_series(model, text, columns=chosen, header=header, encoding=encoding)
     print(json.dumps(facts) if as_json else words)
 
 
-def _of_text(model: RecurrentModel, path: Path) -> tuple[dict[str, Any], str]:
-    content = _read(path)
+def _of_text(model: RecurrentModel, path: Path, encoding: str) -> tuple[dict[str, Any], str]:
+    content = _read(path, encoding, of_bytes=model.vocabulary is not None and model.vocabulary.kind == "bytes")
     note_unknown(model.vocabulary, content)
     result = model.score(content)
     facts = {"bits_per_symbol": result.bits_per_symbol, "perplexity": result.perplexity, "symbols": result.symbols}
@@ -56,10 +62,16 @@ def _of_text(model: RecurrentModel, path: Path) -> tuple[dict[str, Any], str]:
     )
 
 
-def _of_series(model: RecurrentModel, path: Path, columns: str, header: bool | None) -> tuple[dict[str, Any], str]:
+def _named_columns(model: RecurrentModel) -> list[str] | None:
+    """The columns that the model was trained on, if they had names: data in another order would be another's."""
+    names = model.stored.metadata.get("columns", ())
+    return list(names) if any(not name.isdecimal() for name in names) else None
+
+
+def _of_series(model: RecurrentModel, path: Path, **reading: Any) -> tuple[dict[str, Any], str]:
     from reprise.train.data.numeric import read_series
 
-    names, series = read_series(str(path), columns=columns.split(",") if columns else None, header=header)
+    names, series = read_series(str(path), **reading)
     if len(series) != 1:
         raise CallError(f"{path}: it holds {len(series)} series; give one, [steps, columns]")
     result = model.score_forecast(series[0])
@@ -73,11 +85,10 @@ def _of_series(model: RecurrentModel, path: Path, columns: str, header: bool | N
     return {"columns": table, "steps": result.steps}, "\n".join([*lines, f"{result.steps} steps forecast"])
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, encoding: str, *, of_bytes: bool) -> str:
+    from reprise.train.data.documents import decoded, text_encoding
+
     data = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CallError(
-            f"{path}: expected UTF-8, found other bytes at offset {error.start}; convert it first"
-        ) from error
+    if of_bytes:
+        return data.decode("utf-8", "surrogateescape")
+    return "".join(decoded([data], str(path), text_encoding(encoding)))

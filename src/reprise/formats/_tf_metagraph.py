@@ -12,6 +12,7 @@ from typing import Any
 from reprise.errors import DamagedFile, VocabularyError
 from reprise.formats import _sidecars, _tf_graphdef
 from reprise.formats._base import Signature, StoredModel
+from reprise.formats._tf_tables import filled
 from reprise.formats._tf_variables import Binding, averages, bind
 from reprise.graph import Graph
 from reprise.tensors import Tensor
@@ -71,16 +72,17 @@ def content(proto: Any, tensors: Mapping[str, Tensor], path: Path) -> Content:
     Raises:
         DamagedFile: It contradicts itself.
     """
-    graph = _tf_graphdef.graph(proto.graph_def, path)
+    graph = filled(_tf_graphdef.graph(proto.graph_def, path), path.parent)
     binding = bind(graph, tensors, proto.saver_def.restore_op_name)
     shadows = averages(binding.names, tensors)
+    vocabulary, columns = _meaning(proto, path)
     return Content(
         graph=graph,
         weights={**tensors, **binding.parts},
         variable_names=binding.names,
         signatures=tuple(_signature(name, proto.signature_def[name]) for name in sorted(proto.signature_def)),
-        vocabulary=_vocabulary(proto, path),
-        metadata=_metadata(proto, shadows),
+        vocabulary=vocabulary,
+        metadata=_metadata(proto, shadows, columns),
         notes=tuple(_notes(binding, shadows)),
     )
 
@@ -114,22 +116,27 @@ def _signature(name: str, proto: Any) -> Signature:
     return Signature(name, inputs, outputs, proto.method_name)
 
 
-def _vocabulary(proto: Any, path: Path) -> Vocabulary | None:
-    """The vocabulary in the collection `reprise`, whose first value is JSON: `{"version": 1, "vocabulary": …}`."""
+def _meaning(proto: Any, path: Path) -> tuple[Vocabulary | None, tuple[str, ...]]:
+    """What the ids, or the columns of a forecast, are called in the collection `reprise`.
+
+    Its first value is JSON: `{"version": 1, "vocabulary": …, "config": {"column_names": …}}`.
+    """
     if _COLLECTION not in proto.collection_def or not proto.collection_def[_COLLECTION].bytes_list.value:
-        return None
+        return None, ()
     try:
         said = json.loads(proto.collection_def[_COLLECTION].bytes_list.value[0])
-        return Vocabulary.from_json(said["vocabulary"]) if "vocabulary" in said else None  # a forecast has no symbols
-    except (ValueError, KeyError, TypeError, RecursionError, VocabularyError) as error:
+        vocabulary = Vocabulary.from_json(said["vocabulary"]) if "vocabulary" in said else None
+        return vocabulary, tuple(map(str, said.get("config", {}).get("column_names", ())))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, VocabularyError) as error:
         raise DamagedFile(f"{path}: the vocabulary inside cannot be read ({error}). Copy the file again.") from error
 
 
-def _metadata(proto: Any, moving_averages: Mapping[str, str]) -> dict[str, Any]:
+def _metadata(proto: Any, moving_averages: Mapping[str, str], columns: tuple[str, ...]) -> dict[str, Any]:
     info = proto.meta_info_def
     found = {
         "tensorflow_version": info.tensorflow_version,
         "tags": tuple(info.tags),
         "moving_averages": moving_averages,
+        "columns": columns,
     }
     return {key: value for key, value in found.items() if value}
