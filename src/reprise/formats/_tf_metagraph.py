@@ -12,7 +12,6 @@ from typing import Any
 from reprise.errors import DamagedFile, VocabularyError
 from reprise.formats import _sidecars, _tf_graphdef
 from reprise.formats._base import Signature, StoredModel
-from reprise.formats._tf_tables import filled
 from reprise.formats._tf_variables import Binding, averages, bind
 from reprise.graph import Graph
 from reprise.tensors import Tensor
@@ -72,7 +71,7 @@ def content(proto: Any, tensors: Mapping[str, Tensor], path: Path) -> Content:
     Raises:
         DamagedFile: It contradicts itself.
     """
-    graph = filled(_tf_graphdef.graph(proto.graph_def, path), path.parent)
+    graph = _tf_graphdef.graph(proto.graph_def, path)
     binding = bind(graph, tensors, proto.saver_def.restore_op_name)
     shadows = averages(binding.names, tensors)
     vocabulary, columns = _meaning(proto, path)
