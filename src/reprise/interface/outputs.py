@@ -28,7 +28,7 @@ from reprise.interface.types import dtype
 SOURCES = frozenset(
     "Placeholder PlaceholderV2 PlaceholderWithDefault QueueDequeue QueueDequeueV2 QueueDequeueMany QueueDequeueManyV2 "
     "QueueDequeueUpTo QueueDequeueUpToV2 IteratorGetNext ReaderRead ReaderReadV2 ParseExample Unstage _Arg "
-    "ParseSingleExample FakeQueue".split()
+    "ParseSingleExample ParseExampleV2 FakeQueue".split()
 )
 
 _SIDE_EFFECTS = frozenset(

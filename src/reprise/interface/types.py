@@ -45,7 +45,7 @@ def dtype(structure: Structure, value: Value) -> str:
 
 def _of_operator(node: Node, index: int) -> str | None:
     """The type that the operator itself decides, whatever it is given."""
-    types = node.attributes.get("output_types") or node.attributes.get("component_types")
+    types = node.attributes.get("output_types") or node.attributes.get("component_types") or _parsed(node)
     if isinstance(types, tuple) and index < len(types):
         return str(types[index])
     if node.op in _FLAGS:
@@ -58,3 +58,14 @@ def _of_operator(node: Node, index: int) -> str | None:
         attribute, default = _NUMBERS[node.op]
         return str(node.attributes.get(attribute, default))
     return None
+
+
+def _parsed(node: Node) -> tuple[str, ...]:
+    """The types of what ParseExample and its like give: places, values and shapes of sparse features, then dense ones.
+
+    Source: tensorflow/core/ops/parsing_ops.cc (TensorFlow 1.15.5).
+    """
+    if not node.op.startswith("Parse"):
+        return ()
+    sparse, dense = (tuple(node.attributes.get(name, ())) for name in ("sparse_types", "Tdense"))
+    return (*["int64"] * len(sparse), *map(str, sparse), *["int64"] * len(sparse), *map(str, dense))
