@@ -12,6 +12,7 @@ from typing import Any
 from reprise.errors import DamagedFile, VocabularyError
 from reprise.formats import _sidecars, _tf_graphdef
 from reprise.formats._base import Signature, StoredModel
+from reprise.formats._tf_tables import filled
 from reprise.formats._tf_variables import Binding, averages, bind
 from reprise.graph import Graph
 from reprise.tensors import Tensor
@@ -71,7 +72,7 @@ def content(proto: Any, tensors: Mapping[str, Tensor], path: Path) -> Content:
     Raises:
         DamagedFile: It contradicts itself.
     """
-    graph = _tf_graphdef.graph(proto.graph_def, path)
+    graph = filled(_tf_graphdef.graph(proto.graph_def, path), path.parent)
     binding = bind(graph, tensors, proto.saver_def.restore_op_name)
     shadows = averages(binding.names, tensors)
     vocabulary, columns = _meaning(proto, path)
