@@ -51,9 +51,9 @@ def test_tensorboard_reads_what_is_written_for_it(tmp_path):
     assert read.Tensors("sample")[0].tensor_proto.string_val == [b"```\nsome *text*\n```"]
 
 
-def shown(events, **console):
+def shown(events, width=100, **console):
     stream = io.StringIO()
-    with Display(Console(file=stream, width=100, **console)) as display:
+    with Display(Console(file=stream, width=width, **console)) as display:
         for event in events:
             display(event)
     return stream.getvalue()
@@ -130,3 +130,14 @@ def test_a_display_that_nobody_watches_asks_the_run_to_end_where_the_system_does
         for event in story():
             display(event)
     assert received == asked
+
+
+@pytest.mark.parametrize(
+    ("width", "facts"), [(70, "loss 2.0000  4,000 chars/s  0:"), (40, "loss 2.0000"), (38, "loss 2.0000")]
+)
+def test_a_narrow_terminal_shows_what_is_needed_most_whole(width, facts):
+    text = shown(story()[:3], width=width, force_terminal=True)
+    assert "step 4/100" in text
+    assert facts in text
+    assert "…" not in text
+    assert "bits" not in text

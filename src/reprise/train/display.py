@@ -17,6 +17,8 @@ from reprise.train.records import best_prefix, commands, describe
 
 #: Where no terminal shows the live line, one is printed this often.
 _LINE_EVERY_S = 10.0
+#: The least width of what stands in the live line beside its texts: spinner, bar and spaces.
+_BESIDE = 8
 #: How much of the shown loss and speed the past makes up, per step and per look.
 _LOSS_MEMORY, _SPEED_MEMORY = 0.95, 0.7
 #: What would move a terminal's cursor or worse, as it is written in a program.
@@ -105,9 +107,11 @@ class Display:
 
     def _live(self, step: int, meter: _Meter) -> None:
         done = f"step {step:,}/{meter.started.total_steps:,}"
-        self._bar.update(self._task, description=done, facts=meter.facts(), total=1.0, completed=meter.share_done())
+        room = self._console.width - len(done) - _BESIDE
+        facts, share = meter.facts(room), meter.share_done()
+        self._bar.update(self._task, description=done, facts=facts, total=1.0, completed=share)
         if not self._console.is_terminal and time.monotonic() - self._said > _LINE_EVERY_S:
-            self._say(f"{done}  {meter.facts()}")
+            self._say(f"{done}  {meter.facts(math.inf)}")
 
     def _measured(self, event: Validated, meter: _Meter) -> None:
         if event.loss is not None:
@@ -170,12 +174,14 @@ class _Meter:
         """Tokens a second over all steps but the first, if there are any."""
         return f", {self._tokens / self._seconds:,.0f} {self.unit}/s while training" if self._seconds else ""
 
-    def facts(self) -> str:
-        """Loss, speed and time left."""
+    def facts(self, room: float) -> str:
+        """Loss, speed and time left; what is least needed is left out until the rest has room."""
         left = self._left()
         ending = "" if left is None else f"  {_clock(left)} left"
         speed = f"  {self._speed:,.0f} {self.unit}/s" if self._speed else ""
-        return f"{self.loss(self._loss)}{speed}{ending}"
+        loss = f"loss {self._loss:.4f}"
+        wordings = self.loss(self._loss) + speed + ending, loss + speed + ending, loss + ending, loss
+        return next((words for words in wordings if len(words) <= room), loss)
 
     def share_done(self) -> float:
         """How much of the run is done, by steps or by time, whichever ends it first."""
