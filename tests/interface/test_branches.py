@@ -40,7 +40,11 @@ def by_default():
     return v1.placeholder_with_default(True, [], "training")
 
 
-@pytest.mark.parametrize("training", [fed, by_default])
+def held():
+    return v1.get_variable("training", initializer=True, trainable=False)
+
+
+@pytest.mark.parametrize("training", [fed, by_default, held])
 def test_the_side_without_random_numbers_is_the_model(tmp_path, training):
     (tmp_path / "two").mkdir()
     both = reprise.restore(saved(tmp_path / "two", lambda: two_ways(training)))
@@ -52,13 +56,13 @@ def test_the_side_without_random_numbers_is_the_model(tmp_path, training):
 
 
 def test_what_was_decided_is_said():
-    said = "training:0 decides about a recurrence; read for False: a flag: its other side draws random numbers"
+    said = "training:0 decides what is computed; read for False: a flag: its other side draws random numbers"
     assert said in interface_of(lambda: two_ways(fed)).evidence
 
 
 def test_without_random_numbers_the_default_of_the_file_decides():
     evidence = interface_of(lambda: two_ways(by_default, dropped=False)).evidence
-    assert "training:0 decides about a recurrence; read for True: the default in the file" in evidence
+    assert "training:0 decides what is computed; read for True: the default in the file" in evidence
 
 
 def test_a_flag_that_the_graph_computes_is_not_decided():
@@ -91,4 +95,4 @@ def test_steps_written_out_in_both_branches_are_those_of_the_branch_taken(tmp_pa
         truth = opened.run("y:0", {"given:0": symbols})
     model = reprise.restore(tmp_path / "model")
     np.testing.assert_allclose(model.run(symbols)[0]["logits"], truth, rtol=1e-4, atol=1e-5)
-    assert "training:0 decides about a recurrence; read for True: the default in the file" in model.interface.evidence
+    assert "training:0 decides what is computed; read for True: the default in the file" in model.interface.evidence

@@ -375,6 +375,24 @@ def test_what_each_step_leaves_or_compares_with_a_target_is_a_sequence(compared)
     np.testing.assert_allclose(ours, truth, rtol=1e-5, atol=1e-6)
 
 
+def test_a_stack_that_begins_with_zeros_for_the_rows_of_the_stack_below_is_one_loop_with_it():
+    b, steps = Builder(), 4
+    outputs = pieces(b, b.placeholder("x", None, steps, D), steps, "unstack")
+    for k, width in enumerate((D, H)):
+        weights = b.variable(f"kernel_{k}", width + H, 4 * H), b.variable(f"bias_{k}", 4 * H)
+        bounds = (b.const([n]) for n in (0, 1, 1))
+        count = b("StridedSlice", b("Shape", outputs[0], out_type="int32"), *bounds, shrink_axis_mask=1, T="int32")
+        zeros = b("Fill", b("Pack", count, b.const(H), axis=0, N=2, T="int32"), b.const(0.0, "float32"), T="float32")
+        c, h, made = zeros, zeros, []
+        for row in outputs:
+            c, h = b.lstm(row, c, h, *weights)
+            made.append(h)
+        outputs = made
+    rolled = roll(analyse(b.graph()))
+    assert counts(rolled.notes) == [steps]
+    same(b.graph(), rolled.graph, [str(c), str(h)], {**b.weights, "x": rows(steps)})
+
+
 def test_an_unrolled_encoder_hands_its_state_to_an_unrolled_decoder():
     b = Builder()
     cells = {

@@ -2,7 +2,8 @@
 
 `tf.cond(is_training, lambda: dynamic_rnn(dropout(cell), x), lambda: dynamic_rnn(cell, x))` holds the model twice. Where
 a flag that callers feed decides about a loop, about steps written out one after the other, or about an operator that
-runs a cell over a whole sequence, the graph is that of the flag's value for inference.
+runs a cell over a whole sequence, the graph is that of the flag's value for inference. So it is where a flag in a
+variable decides about random numbers: a file that was saved while training holds the value of training.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from reprise.graph import Graph, Node, Value
+from reprise.graph import VARIABLES, Graph, Node, Value
 from reprise.interface import settings
 from reprise.interface.fused import WHOLE
 from reprise.interface.inline import RESULTS
@@ -28,12 +29,21 @@ def decide(structure: Structure) -> Rewritten:
     contexts += [structure.context(Value(n.name)) for n in graph if n.op in WHOLE]
     contexts += [structure.context(Value(a)) for cluster in chains.find(structure).clusters for a in cluster[0].anchors]
     around = (e for context in contexts for e in context)
-    flags = dict.fromkeys(structure.origin(e.predicate) for e in around if isinstance(e, InBranch))
-    taken = {f: settings.inference_value(structure, f, set()) for f in flags if settings.is_setting(structure, f)}
+    flags = dict.fromkeys(structure.decider(e.predicate) for e in around if isinstance(e, InBranch))
+    decided = [*(f for f in flags if settings.is_setting(structure, f)), *_held(structure)]
+    taken = {f: settings.inference_value(structure, f, set()) for f in decided}
     if not taken:
         return Rewritten(graph)
-    notes = tuple(f"{f} decides about a recurrence; read for {value}: {why}" for f, (value, why) in taken.items())
+    notes = tuple(f"{f} decides what is computed; read for {value}: {why}" for f, (value, why) in taken.items())
     return Rewritten(_without(structure, {f: int(bool(value)) for f, (value, _) in taken.items()}), notes)
+
+
+def _held(structure: Structure) -> tuple[Value, ...]:
+    """Flags in variables that decide whether random numbers are drawn."""
+    drawn = (n.name for n in structure.graph if n.op.startswith(settings.RANDOM))
+    branches = (e for name in drawn for e in structure.context(Value(name)) if isinstance(e, InBranch))
+    flags = dict.fromkeys(structure.decider(e.predicate) for e in branches)
+    return tuple(f for f in flags if structure.graph[f.node].op in VARIABLES)
 
 
 def _without(structure: Structure, sides: Mapping[Value, int]) -> Graph:
@@ -41,7 +51,7 @@ def _without(structure: Structure, sides: Mapping[Value, int]) -> Graph:
 
     def dead(context: Context) -> bool:
         return any(
-            isinstance(e, InBranch) and sides.get(structure.origin(e.predicate), e.side) != e.side for e in context
+            isinstance(e, InBranch) and sides.get(structure.decider(e.predicate), e.side) != e.side for e in context
         )
 
     def entering(value: Value) -> Value:
@@ -69,5 +79,5 @@ def _is_decided(structure: Structure, node: Node, sides: Mapping[Value, int]) ->
         node.op == "Switch"
         and not structure.is_loop_switch(node.name)
         and len(node.inputs) == 2
-        and structure.origin(node.inputs[1]) in sides
+        and structure.decider(node.inputs[1]) in sides
     )

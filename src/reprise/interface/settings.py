@@ -68,7 +68,7 @@ def _flag(structure: Structure, value: Value) -> tuple[bool, str]:
     for name in structure.order:
         if structure.graph[name].op.startswith(RANDOM):
             for element in structure.context(Value(name)):
-                if isinstance(element, InBranch) and structure.origin(element.predicate) == value:
+                if isinstance(element, InBranch) and structure.decider(element.predicate) == value:
                     random[element.side] = True
     if random[0] and not random[1]:
         return True, "a flag: its other side draws random numbers"

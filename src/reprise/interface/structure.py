@@ -155,6 +155,12 @@ class Structure:
                 return value
             value = kept
 
+    def decider(self, predicate: Value) -> Value:
+        """What decides about a branch: `origin`, and of what reads a variable that variable."""
+        value = self.origin(predicate)
+        node = self.graph.nodes.get(value.node)
+        return self.origin(node.inputs[0]) if node is not None and node.op == "ReadVariableOp" else value
+
     def unchanged(self, value: Value) -> Value | None:
         """The initial value of a loop variable that every iteration hands on as it was, else None."""
         node = self.graph.nodes.get(value.node)

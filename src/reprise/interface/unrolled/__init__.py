@@ -24,6 +24,7 @@ from reprise.interface.unrolled.overlay import correspond
 from reprise.interface.unrolled.pieces import Piece
 from reprise.interface.unrolled.plans import Plan, frame_name, stacked_name
 from reprise.interface.unrolled.rolling import rewrite
+from reprise.interface.unrolled.sized import asked_of_inputs
 from reprise.interface.unrolled.steps import Row, Steps, View
 
 __all__ = ["roll"]
@@ -36,6 +37,10 @@ def roll(structure: Structure) -> Rewritten:
     found = chains.find(structure)
     if not found.masks:
         return Rewritten(given)
+    sized = asked_of_inputs(structure, found.masks)
+    if sized is not graph:
+        graph, structure = sized, analyse(sized)
+        found = chains.find(structure)
     view = _view(structure, found)
     plans = _plans(view, found)
     if not plans:

@@ -23,7 +23,7 @@ class Piece:
         source: The whole sequence.
         axis: Which axis the rows lie along.
         index: Which row.
-        kept: Whether the row still has that axis: of size one, or of the batch where the rows of all steps lie along it.
+        kept: Whether the row still has that axis: of size one, or of the batch where all steps lie along it.
         of: How many rows the sequence is known to have, None where the operator does not say.
     """
 
