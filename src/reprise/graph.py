@@ -96,6 +96,21 @@ class Node:
         tensor = self.attributes.get("value") if self.op == "Const" else None
         return tensor if isinstance(tensor, Tensor) else None
 
+    def declared(self, output: int = 0) -> tuple[int | None, ...] | None:
+        """The sizes that the file states for an output, None for a free one; None where it does not know how many.
+
+        TensorFlow before 1.0 wrote [] for an unknown shape; the true one stands in `_output_shapes`.
+        """
+        stated = self.attributes.get("shape")
+        dims = stated.dims if isinstance(stated, ShapeAttribute) else None
+        if dims is None or (not dims and "_output_shapes" in self.attributes):
+            given = (self.attributes.get(name) for name in ("_output_shapes", "output_shapes", "shapes"))
+            listed = next(
+                (s for s in given if isinstance(s, tuple) and all(isinstance(d, ShapeAttribute) for d in s)), ()
+            )
+            return listed[output].dims if output < len(listed) else dims
+        return dims
+
     def _list(self, name: str, default: Any, kind: type, expected: str) -> Any:
         found = self._attribute(name, default, tuple, expected)
         return found if all(isinstance(one, kind) for one in found) else self._refuse(name, expected)

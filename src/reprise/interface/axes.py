@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from reprise.graph import Node, ShapeAttribute, Value
+from reprise.graph import Value
 from reprise.interface.facts import Dims, Facts, grown_size
 from reprise.interface.recurrences import Recurrence
 from reprise.interface.sizes import Dim
@@ -32,6 +32,11 @@ class Axes:
     times: frozenset[str]
     batch: str | None
     fixed: Fixed | None = None
+
+    @property
+    def structure(self) -> Structure:
+        """The graph."""
+        return self.facts.structure
 
     def named(self, value: Value) -> tuple[int | None, int | None]:
         """The axes of time and of the batch of `value`, those too that can have one size alone."""
@@ -124,7 +129,7 @@ def read(
     only those, so that every other size is the number in the file.
     """
     wanted, loops = list(wanted), (*recurrences, *before)
-    every = {v: tuple(range(len(_declared(structure, v) or ()))) for v in inputs}
+    every = {v: tuple(range(len(structure.graph[v.node].declared(v.index) or ()))) for v in inputs}
     facts = first = _facts(structure, loops, every, None, wanted, settings)
     times, batch = _times(structure, facts, loops), _batch(facts, loops)
     free = {
@@ -166,7 +171,7 @@ def _facts(
         static.know(value, number)
         facts.know(value, number)
     for value, free in inputs.items():
-        facts.give(value, facts.symbols(value.node, _declared(structure, value), free))
+        facts.give(value, facts.symbols(value.node, structure.graph[value.node].declared(value.index), free))
     for carried in (c for r in recurrences for c in r.states):
         shape = static.shape(carried.initial)
         if shape is not None:
@@ -255,25 +260,6 @@ def _taken_counts(structure: Structure, recurrence: Recurrence) -> Iterator[Valu
             places = structure.graph[structure.origin(node.inputs[1]).node] if len(node.inputs) > 1 else node
             if node.op.startswith("TensorArrayGather") and places.op == "Range":
                 yield structure.origin(places.inputs[1])
-
-
-def _declared(structure: Structure, value: Value) -> tuple[int | None, ...] | None:
-    """The shape that the file gives a source."""
-    node = structure.graph[value.node]
-    shape = node.attributes.get("shape")
-    dims = shape.dims if isinstance(shape, ShapeAttribute) else None
-    if dims is None or (dims == () and "_output_shapes" in node.attributes):
-        listed = _listed(node)
-        dims = listed[value.index] if value.index < len(listed) else dims
-    return dims
-
-
-def _listed(node: Node) -> list[tuple[int | None, ...] | None]:
-    for name in ("_output_shapes", "output_shapes", "shapes"):
-        shapes = node.attributes.get(name)
-        if isinstance(shapes, tuple) and all(isinstance(s, ShapeAttribute) for s in shapes):
-            return [s.dims for s in shapes]
-    return []
 
 
 def _times(structure: Structure, facts: Facts, recurrences: Collection[Recurrence]) -> frozenset[str]:

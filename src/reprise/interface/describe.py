@@ -60,12 +60,12 @@ def describe(
     if inner:
         steps, before = tuple(r for r in steps if r not in inner), (*before, *inner)
         found = _read(structure, steps, before, wanted, choices)
-    why_not = stepping.obstacle(structure, steps, found.axes, found.entries, wanted, before)
+    why_not = stepping.obstacle(steps, found.axes, found.entries, wanted, before)
     taken = {p.name for p in found.settings}
     interface = Interface(
-        _input_ports(structure, steps, found.axes, found.entries, wanted, taken),
-        _output_ports(structure, found.axes, wanted, steps),
-        _state_ports(structure, steps, found.axes, found.started),
+        _input_ports(steps, found.axes, found.entries, wanted, taken),
+        _output_ports(found.axes, wanted, steps),
+        _state_ports(steps, found.axes, found.started),
         found.settings,
         not why_not,
         why_not,
@@ -110,7 +110,7 @@ def _read(
         v: np.asarray(p.value, DTYPES[p.dtype]) for p, v in zip(ports, scalars, strict=True) if p.value is not None
     }
     axes = axes_of.read(structure, steps, entries, wanted, fixed, before)
-    started = {c: _sized(structure, axes, c, start) for c, start in started.items()}
+    started = {c: _sized(axes, c, start) for c, start in started.items()}
     return _Reading(axes, entries, scalars, ports, started)
 
 
@@ -145,9 +145,9 @@ def _start(structure: Structure, carried: Carried) -> Initial:
     return "zeros" if zero else "file"
 
 
-def _sized(structure: Structure, axes: Axes, carried: Carried, start: Initial) -> Initial:
+def _sized(axes: Axes, carried: Carried, start: Initial) -> Initial:
     """Numbers come from the inputs where one of these decides how many: a weight for each word of the source."""
-    if start == "inputs" or states.fed_through(structure, carried) or axes.batch_axis(carried.entering) is None:
+    if start == "inputs" or states.fed_through(axes.structure, carried) or axes.batch_axis(carried.entering) is None:
         return start
     return "inputs" if axes.sizes(carried.entering).count(None) > 1 else start
 
@@ -190,53 +190,47 @@ def _is_zero_or_shape(node: Node) -> bool:
 
 
 def _input_ports(
-    structure: Structure,
     used: tuple[Recurrence, ...],
     axes: Axes,
     entries: Sequence[Value],
     wanted: Sequence[Value],
     taken: Collection[str],
 ) -> tuple[Port, ...]:
-    kinds = {v: roles.of_input(structure, used, axes, v, wanted) for v in entries}
+    kinds = {v: roles.of_input(axes, v, wanted) for v in entries}
     called = names.unique([names.of_input(v, kinds[v]) for v in entries], taken)
     read = [r.stacked for recurrence in used for r in recurrence.reads]
     ports = []
     for name, value in zip(called, entries, strict=True):
         fewest, more = axes.missing(value, read)
-        port = _port(structure, axes, name, value, kinds[value])
+        port = _port(axes, name, value, kinds[value])
         ports.append(replace(port, least=max(1, fewest, *(1 + n for n in more)), even=not any(more)))
     return tuple(ports)
 
 
-def _port(structure: Structure, axes: Axes, name: str, value: Value, role: str) -> Port:
-    dtype = types.dtype(structure, value)
+def _port(axes: Axes, name: str, value: Value, role: str) -> Port:
+    dtype = types.dtype(axes.structure, value)
     return Port(name, str(value), dtype, axes.sizes(value), *axes.named(value), role)
 
 
-def _output_ports(
-    structure: Structure, axes: Axes, wanted: Sequence[Value], used: tuple[Recurrence, ...]
-) -> tuple[Port, ...]:
-    kinds = {v: roles.of_output(structure, axes, v, wanted, used) for v in wanted}
+def _output_ports(axes: Axes, wanted: Sequence[Value], used: tuple[Recurrence, ...]) -> tuple[Port, ...]:
+    kinds = {v: roles.of_output(axes, v, wanted, used) for v in wanted}
     called = names.unique([names.of_output(v, kinds[v]) for v in wanted])
     return tuple(
-        replace(_port(structure, axes, name, v, kinds[v]), rows=axes.rows(v))
-        for name, v in zip(called, wanted, strict=True)
+        replace(_port(axes, name, v, kinds[v]), rows=axes.rows(v)) for name, v in zip(called, wanted, strict=True)
     )
 
 
-def _state_ports(
-    structure: Structure, used: tuple[Recurrence, ...], axes: Axes, started: Mapping[Carried, Initial]
-) -> tuple[StatePort, ...]:
-    called = states.names(structure, used)
+def _state_ports(used: tuple[Recurrence, ...], axes: Axes, started: Mapping[Carried, Initial]) -> tuple[StatePort, ...]:
+    called = states.names(axes.structure, used)
     ports = []
     for name, carried in zip(called, (c for r in used for c in r.states), strict=True):
         ports.append(
             StatePort(
                 name,
-                names.of_initial(structure, carried),
-                names.of_final(structure, carried),
-                states.fed_through(structure, carried),
-                types.dtype(structure, carried.entering),
+                names.of_initial(axes.structure, carried),
+                names.of_final(axes.structure, carried),
+                states.fed_through(axes.structure, carried),
+                types.dtype(axes.structure, carried.entering),
                 axes.sizes(carried.entering),
                 axes.named(carried.entering)[1],
                 started[carried],

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from reprise.graph import Value
+from reprise.interface.facts import stacked_by
 from reprise.interface.influence import ORDERINGS, SHAPE_ONLY, Influence, ancestors, reachable
-from reprise.interface.recurrences import Read, Recurrence, kept_for_the_next, stacked_by
+from reprise.interface.recurrences import READS, Read, Recurrence, kept_for_the_next
 from reprise.interface.structure import Carried, Structure
 from reprise.interface.types import dtype
 
@@ -101,7 +102,7 @@ def _is_lagged(structure: Structure, recurrence: Recurrence, read: Read) -> bool
         n
         for c in recurrence.loop.carried
         for n in ancestors(structure, [c.initial])
-        if structure.graph[n].op.startswith(("TensorArrayRead", "TensorListGetItem"))
+        if structure.graph[n].op.startswith(READS)
     ]
     return any(stacked_by(structure, structure.graph[n]) == read.stacked for n in firsts)
 

@@ -156,14 +156,7 @@ def _wanted(
 
 
 def _is_scalar(node: Node) -> bool:
-    shape = node.attributes.get("shape")
-    if node.op == "PlaceholderWithDefault" and shape is None:
-        return False
-    dims = getattr(shape, "dims", None)
-    if dims == () and "_output_shapes" in node.attributes:
-        declared = node.attributes["_output_shapes"]
-        dims = declared[0].dims if declared else None
-    return dims == ()
+    return "shape" in node.attributes and node.declared() == ()
 
 
 def _may_be_output(structure: Structure, name: str) -> bool:

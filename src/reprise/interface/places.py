@@ -8,26 +8,25 @@ from reprise.graph import Node, Value
 from reprise.interface.axes import Axes
 from reprise.interface.influence import ORDERINGS
 from reprise.interface.settings import RANDOM
-from reprise.interface.structure import Structure
 
 _REPEATING = frozenset("Fill ZerosLike OnesLike Tile BroadcastTo".split())
 
 
-def differ(structure: Structure, axes: Axes, value: Value, is_sequence: Callable[[str], bool]) -> bool:
+def differ(axes: Axes, value: Value, is_sequence: Callable[[str], bool]) -> bool:
     """Whether `value` is made of fixed numbers that are not one row over and over along the axis of time.
 
     `is_sequence` tells of a node whether it is made of the steps of an input.
     """
-    pending, seen = [structure.result(value)], set[Value]()
+    pending, seen = [axes.structure.result(value)], set[Value]()
     while pending:
         at = pending.pop()
-        node = structure.graph[at.node]
+        node = axes.structure.graph[at.node]
         if at in seen or _is_repeated(axes, node):
             continue
         if is_sequence(at.node):
             return False
         seen.add(at)
-        timed = [structure.result(v) for v in node.inputs if has_time(axes, v)]
+        timed = [axes.structure.result(v) for v in node.inputs if has_time(axes, v)]
         if not timed:
             return True
         pending.extend(timed)

@@ -8,18 +8,19 @@ Loops of the gradient are no candidates: they pop the stacks that the forward lo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reprise.graph import Node, Value
-from reprise.interface.facts import stacked_into, written_value
+from reprise.interface.facts import stacked_by, written_value
 from reprise.interface.influence import DISCRETE, RANKING, SHAPE_ONLY, Influence, reachable
 from reprise.interface.structure import Carried, Loop, Structure
 from reprise.interface.types import FLOATS, dtype
 
 _POPS = ("StackPop", "TensorListPopBack")
-_READS = ("TensorArrayRead", "TensorListGetItem")
-_WRITES = ("TensorArrayWrite", "TensorListSetItem")
+_WRITES = ("TensorArrayWrite", "TensorListSetItem", "TensorListPushBack", "TensorListPopBack")
+#: How the names of operators begin that take one row out of an array.
+READS = ("TensorArrayRead", "TensorListGetItem")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def find(structure: Structure) -> tuple[Recurrence, ...]:
 def recurrence(structure: Structure, loop: Loop) -> Recurrence | None:
     """What `loop` carries, or None where it carries no state or belongs to a gradient."""
     body = structure.body(loop)
-    if any(n.op.startswith(_POPS) for n in body):
+    if is_of_gradient(body):
         return None
     soft = Influence(structure, [c.entering for c in loop.carried], SHAPE_ONLY | DISCRETE, within=loop.name)
     numeric = [c for c in loop.carried if _may_be_state(structure, loop, c, soft)]
@@ -103,6 +104,11 @@ def recurrence(structure: Structure, loop: Loop) -> Recurrence | None:
         reads,
         tuple(_writes(structure, loop, body)),
     )
+
+
+def is_of_gradient(body: Iterable[Node]) -> bool:
+    """Whether nodes take back what a loop before them has put aside, last step first."""
+    return any(n.op.startswith(_POPS) for n in body)
 
 
 def kept_for_the_next(
@@ -148,9 +154,7 @@ def _in_cycles(depends: Mapping[Carried, Sequence[Carried]]) -> set[Carried]:
 def _is_array(structure: Structure, carried: Carried) -> bool:
     """A TensorArray's flow, or a list: its next value is made by writing an element."""
     made = structure.graph.nodes.get(structure.source(carried.leaving).node)
-    return made is not None and (
-        made.op.startswith(_WRITES) or made.op in ("TensorListPushBack", "TensorListPopBack", "TensorListSetItem")
-    )
+    return made is not None and made.op.startswith(_WRITES)
 
 
 def grows(structure: Structure, carried: Carried) -> bool:
@@ -196,16 +200,9 @@ def _is_fed_back(structure: Structure, carried: Carried) -> bool:
 
 def _reads(structure: Structure, loop: Loop, body: list[Node]) -> Iterator[Read]:
     for node in body:
-        stacked = stacked_by(structure, node) if node.op.startswith(_READS) else None
+        stacked = stacked_by(structure, node) if node.op.startswith(READS) else None
         if stacked is not None and not structure.is_inside(stacked, loop):  # else a loop inside this one reads it
             yield Read(node.name, node.inputs[1], stacked)
-
-
-def stacked_by(structure: Structure, read: Node) -> Value | None:
-    """The sequence behind the array that a node reads a row of."""
-    flow = read.inputs[0] if read.op == "TensorListGetItem" else read.inputs[-1]
-    filled = structure.graph.nodes.get(structure.origin(flow).node)
-    return None if filled is None else stacked_into(filled)
 
 
 def _writes(structure: Structure, loop: Loop, body: list[Node]) -> Iterator[Write]:

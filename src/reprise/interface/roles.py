@@ -24,13 +24,11 @@ _COMPARISONS = frozenset(
 )
 
 
-def of_input(
-    structure: Structure, used: tuple[Recurrence, ...], axes: Axes, value: Value, wanted: Sequence[Value]
-) -> str:
+def of_input(axes: Axes, value: Value, wanted: Sequence[Value]) -> str:
     """`tokens`, `one-hot`, `features` or `lengths`."""
-    kind = dtype(structure, value)
+    kind = dtype(axes.structure, value)
     if kind.startswith(("int", "uint")):
-        users = _users(structure, value)
+        users = _users(axes.structure, value)
         if users & _LOOKUPS or axes.time_axis(value) is not None:
             return "tokens"
         return "lengths" if users & _COMPARISONS else "tokens"
@@ -44,7 +42,7 @@ def of_input(
         and any(s and s[-1] == width for s in scores)
         and width.scale > 1
     ):
-        return "one-hot" if _multiplied(structure, value) else "features"
+        return "one-hot" if _multiplied(axes.structure, value) else "features"
     return "features"
 
 
@@ -62,17 +60,15 @@ def _multiplied(structure: Structure, value: Value) -> bool:
     return not _users(structure, value) & {"Conv2D", "Sub", "SquaredDifference"}
 
 
-def of_output(
-    structure: Structure, axes: Axes, value: Value, wanted: Sequence[Value], used: tuple[Recurrence, ...]
-) -> str:
+def of_output(axes: Axes, value: Value, wanted: Sequence[Value], used: tuple[Recurrence, ...]) -> str:
     """`logits`, `probabilities`, `hidden` or `values`."""
-    if _made_by(structure, used, value) == "Softmax":
+    if _made_by(axes.structure, used, value) == "Softmax":
         return "probabilities"
-    if any(_feeds_softmax(structure, value, other) for other in wanted) or _scored(structure, value):
+    if any(_feeds_softmax(axes.structure, value, other) for other in wanted) or _scored(axes.structure, value):
         return "logits"
-    if _width(axes, value) in _symbols(structure, axes, used) and not _is_hidden(structure, used, value):
+    if _width(axes, value) in _symbols(axes, used) and not _is_hidden(axes.structure, used, value):
         return "logits"
-    return "hidden" if _is_hidden(structure, used, value) else "values"
+    return "hidden" if _is_hidden(axes.structure, used, value) else "values"
 
 
 def _is_hidden(structure: Structure, used: tuple[Recurrence, ...], value: Value) -> bool:
@@ -87,13 +83,13 @@ def _width(axes: Axes, value: Value) -> int | None:
     return shape[-1].scale if shape and shape[-1].known else None
 
 
-def _symbols(structure: Structure, axes: Axes, used: tuple[Recurrence, ...]) -> set[int]:
+def _symbols(axes: Axes, used: tuple[Recurrence, ...]) -> set[int]:
     """The number of symbols of each table or one-hot code that the sequences are made by."""
-    behind = ancestors(structure, [read.stacked for r in used for read in r.reads])
-    behind |= ancestors(structure, [w.element for r in used for w in r.writes])
+    behind = ancestors(axes.structure, [read.stacked for r in used for read in r.reads])
+    behind |= ancestors(axes.structure, [w.element for r in used for w in r.writes])
     sizes = set()
     for name in behind:
-        node = structure.graph[name]
+        node = axes.structure.graph[name]
         if node.op in ("Gather", "GatherV2", "ResourceGather"):
             table = axes.facts.shape(node.inputs[0])
             sizes |= {table[0].scale} if table and table[0].known else set()

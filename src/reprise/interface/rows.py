@@ -12,7 +12,6 @@ from reprise.interface import places
 from reprise.interface.axes import Axes
 from reprise.interface.facts import ELEMENTWISE
 from reprise.interface.influence import ancestors
-from reprise.interface.structure import Structure
 
 
 class Kind(NamedTuple):
@@ -40,27 +39,27 @@ _JOINS = frozenset({"Concat", "ConcatV2"})
 _SLICES = frozenset({"StridedSlice", "Slice"})
 
 
-def of_rows(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def of_rows(axes: Axes, node: Node, above: list[Kind]) -> Kind:
     """The kind of the result of a node, some of whose inputs are rows; `above` are the kinds of all its inputs."""
-    keeps = places.has_time(axes, Value(node.name)) or _is_part(structure, axes, node)
+    keeps = places.has_time(axes, Value(node.name)) or _is_part(axes, node)
     if len(axes.timed(Value(node.name))) > 1:  # each step beside each other
         return _mixed(node)
-    if node.op != "Reshape" and (other := _other_steps(structure, axes, node, above)):
+    if node.op != "Reshape" and (other := _other_steps(axes, node, above)):
         return other
     rule = _RULES.get(node.op)
     if rule is not None:
-        return rule(structure, axes, node, above)
+        return rule(axes, node, above)
     return ROWS if node.op in _PASS or (node.op in _KEEP_ROWS and keeps) else _mixed(node)
 
 
-def _other_steps(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind | None:
+def _other_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind | None:
     """The obstacle where a node makes more or fewer steps than it is given."""
     rows = [v for v, kind in zip(node.inputs, above, strict=True) if kind == ROWS]
     given = {size: v for v in rows for size in axes.facts.shape(v) or () if axes.holds_time(size)}
     made = {size for size in axes.facts.shape(Value(node.name)) or () if axes.holds_time(size)}
     if not given or made <= set(given):
         return None
-    source = structure.result(next(iter(given.values())))
+    source = axes.structure.result(next(iter(given.values())))
     instead = "; with inputs= (--input) its own rows are the steps" if node.op in _JOINS else ""
     return Kind("mixed", f"{node.op} {node.name!r} makes more or fewer steps than {source} has{instead}")
 
@@ -69,15 +68,15 @@ def _mixed(node: Node) -> Kind:
     return Kind("mixed", f"{node.op} {node.name!r} computes with several steps at once")
 
 
-def _is_part(structure: Structure, axes: Axes, node: Node) -> bool:
+def _is_part(axes: Axes, node: Node) -> bool:
     """Rows that DynamicPartition sorted, to be put back in order: the look-up in an embedding of several parts."""
     symbols = {s for d in axes.facts.shape(Value(node.name)) or () for s in d.symbols}
     makers = {s.removeprefix("?").rpartition(".")[0] for s in symbols}
-    return any((made := structure.graph.nodes.get(m)) is not None and made.op in PARTITIONS for m in makers)
+    return any((made := axes.structure.graph.nodes.get(m)) is not None and made.op in PARTITIONS for m in makers)
 
 
-def _sliced(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
-    keeps = places.has_time(axes, Value(node.name)) or _is_part(structure, axes, node)
+def _sliced(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+    keeps = places.has_time(axes, Value(node.name)) or _is_part(axes, node)
     if node.op == "Slice":
         return ROWS if keeps else _mixed(node)
     strides, timed = axes.facts.content(node.inputs[3]), axes.timed(node.inputs[0])
@@ -96,7 +95,7 @@ def _taken(axes: Axes, node: Node, timed: list[int]) -> Kind:
     return END if to_the_end >> timed[0] & 1 else _mixed(node)
 
 
-def _gathered(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _gathered(axes: Axes, node: Node, above: list[Kind]) -> Kind:
     """Rows of a table, one for each id; or, of a sequence, columns: its steps in another order are mixed."""
     if above[0] == ROWS:
         axis = axes.facts.content(node.inputs[2]) if len(node.inputs) > 2 else np.zeros(1, np.int64)
@@ -106,11 +105,11 @@ def _gathered(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -
     return ROWS if places.has_time(axes, Value(node.name)) else _mixed(node)
 
 
-def _reshaped(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _reshaped(axes: Axes, node: Node, above: list[Kind]) -> Kind:
     """Flattened and taken apart again, time stays where it was among the numbers, or rows of steps are mixed."""
     before, after = (_places(axes, v) for v in (node.inputs[0], Value(node.name)))
     kept = places.has_time(axes, Value(node.name)) and (before is None or before == after)
-    return ROWS if kept or _is_part(structure, axes, node) else _mixed(node)
+    return ROWS if kept or _is_part(axes, node) else _mixed(node)
 
 
 def _places(axes: Axes, value: Value) -> list[tuple[int, str]] | None:
@@ -125,21 +124,21 @@ def _places(axes: Axes, value: Value) -> list[tuple[int, str]] | None:
     return found
 
 
-def _matmul(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _matmul(axes: Axes, node: Node, above: list[Kind]) -> Kind:
     return ROWS if above[1] == STILL and places.has_time(axes, Value(node.name)) else _mixed(node)
 
 
-def _einsum(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _einsum(axes: Axes, node: Node, above: list[Kind]) -> Kind:
     """A letter that is in the result is the same step on both sides."""
     return ROWS if above.count(ROWS) == 1 and places.has_time(axes, Value(node.name)) else _mixed(node)
 
 
-def _softmax(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _softmax(axes: Axes, node: Node, above: list[Kind]) -> Kind:
     shape = axes.facts.shape(node.inputs[0])
     return _mixed(node) if not shape or axes.holds_time(shape[-1]) else ROWS
 
 
-def _picture(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _picture(axes: Axes, node: Node, above: list[Kind]) -> Kind:
     """A window one step wide sees each step alone; time may also be among the pictures, each seen alone too."""
     shape = axes.facts.shape(node.inputs[0])
     if not shape or STILL in above[:1] or ROWS in above[1:] or not places.has_time(axes, Value(node.name)):
@@ -162,14 +161,14 @@ def _windows(axes: Axes, node: Node, rank: int) -> list[int | None]:
     return [d.scale if d.known else None for d in kernel[:rank]]
 
 
-def _chosen(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _chosen(axes: Axes, node: Node, above: list[Kind]) -> Kind:
     """GatherNd of the last valid step of each row, when its places come from the lengths."""
-    behind = {structure.graph[n].op for n in ancestors(structure, node.inputs[1:])}
+    behind = {axes.structure.graph[n].op for n in ancestors(axes.structure, node.inputs[1:])}
     from_lengths = above[1] == STILL and bool(behind & {"Placeholder", "PlaceholderWithDefault"}) and "Sub" in behind
     return END if from_lengths and not places.has_time(axes, Value(node.name)) else _mixed(node)
 
 
-def _reversed(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _reversed(axes: Axes, node: Node, above: list[Kind]) -> Kind:
     """Turned around along an axis that is not time, as the letters of each word are."""
     turned = node.attributes.get("seq_dim") if node.op == "ReverseSequence" else axes.facts.content(node.inputs[1])
     if turned is None or axes.facts.shape(node.inputs[0]) is None:
@@ -179,7 +178,7 @@ def _reversed(structure: Structure, axes: Axes, node: Node, above: list[Kind]) -
     return _mixed(node) if places.intersection(axes.timed(node.inputs[0])) else ROWS
 
 
-_RULES: dict[str, Callable[[Structure, Axes, Node, list[Kind]], Kind]] = {
+_RULES: dict[str, Callable[[Axes, Node, list[Kind]], Kind]] = {
     **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"), _matmul),
     "Einsum": _einsum,
     **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),

@@ -41,7 +41,6 @@ _PARTS = frozenset("Sub Div RealDiv FloorDiv TruncateDiv FloorMod Mod Add AddV2"
 
 
 def obstacle(
-    structure: Structure,
     used: tuple[Recurrence, ...],
     axes: Axes,
     inputs: Sequence[Value],
@@ -50,30 +49,30 @@ def obstacle(
 ) -> str:
     """Why the model cannot be stepped, or an empty string where it can; `before` are loops that run before steps."""
     if not any(axes.time_axis(v) is not None for v in inputs):
-        return "" if _is_one_step(axes, used) else _searching(structure, used) or _without_time(structure, axes, inputs)
-    kinds = _kinds(structure, used, before, axes, inputs, outputs)
+        return "" if _is_one_step(axes, used) else _searching(axes.structure, used) or _without_time(axes, inputs)
+    kinds = _kinds(used, before, axes, inputs, outputs)
     for recurrence in used:
-        why = memory.obstacle(structure, recurrence, outputs)
+        why = memory.obstacle(axes.structure, recurrence, outputs)
         if why:
             return why
         fixed = [r.stacked for r in recurrence.reads if kinds.get(r.stacked.node, STILL) == STILL]
-        placed = next((v for v in fixed if places.differ(structure, axes, v, lambda n: kinds.get(n) == ROWS)), None)
+        placed = next((v for v in fixed if places.differ(axes, v, lambda n: kinds.get(n) == ROWS)), None)
         if placed is not None:
             return f"loop {recurrence.loop.name!r} reads {placed}, numbers of places in the sequence, beside its input"
     crowded = next((v for v in outputs if _rows_of_a_step(axes, v) > 1), None)
     if crowded is not None:
         return f"{crowded} has {_rows_of_a_step(axes, crowded)} rows for each step"
-    mixed = [k.why for v in outputs if (k := kinds.get(structure.result(v).node, STILL)).name == "mixed"]
+    mixed = [k.why for v in outputs if (k := kinds.get(axes.structure.result(v).node, STILL)).name == "mixed"]
     mixed += [k.why for r in used for read in r.reads if (k := kinds.get(read.stacked.node, STILL)).name == "mixed"]
     return mixed[0] if mixed else ""
 
 
-def _without_time(structure: Structure, axes: Axes, inputs: Sequence[Value]) -> str:
+def _without_time(axes: Axes, inputs: Sequence[Value]) -> str:
     """Why no input has a number of steps that is free."""
     for value in inputs:
         time = axes.named(value)[0]
         if time is not None:
-            node = structure.graph.nodes.get(axes.why_fixed(value))
+            node = axes.structure.graph.nodes.get(axes.why_fixed(value))
             by = "the graph holds" if node is None else f"{node.op} {node.name!r} is"
             steps = axes.sizes(value)[time]
             return f"{value} has {steps} steps, one after the other, and {by} made for so many and no other number"
@@ -107,13 +106,13 @@ def _is_one_step(axes: Axes, used: tuple[Recurrence, ...]) -> bool:
 
 
 def _kinds(
-    structure: Structure,
     used: tuple[Recurrence, ...],
     before: tuple[Recurrence, ...],
     axes: Axes,
     inputs: Sequence[Value],
     outputs: Sequence[Value],
 ) -> dict[str, Kind]:
+    structure = axes.structure
     kinds = {v.node: ROWS if axes.time_axis(v) is not None else STILL for v in inputs}
     loops = {c.final.node: r for r in (*used, *before) for c in r.loop.carried if c.final is not None}
     results = [*outputs, *(c.final for r in used for c in r.states if c.final is not None)]
@@ -126,9 +125,9 @@ def _kinds(
             if not any(v.node in unsettled for v in _needed(structure, name, loops)):
                 recurrence = loops.get(name)
                 if recurrence is None:
-                    kinds[name] = _of_node(structure, axes, structure.graph[name], kinds)
+                    kinds[name] = _of_node(axes, structure.graph[name], kinds)
                 elif name not in kinds:
-                    kinds |= _after(structure, axes, kinds, recurrence, whole=recurrence in before)
+                    kinds |= _after(axes, kinds, recurrence, whole=recurrence in before)
                 unsettled.discard(name)
         if len(unsettled) == len(pending):
             return kinds | {name: Kind("mixed", f"{name!r} is computed from itself") for name in pending}
@@ -157,11 +156,9 @@ def _is_in_a_loop(structure: Structure, name: str) -> bool:
     return any(isinstance(e, InLoop) for e in structure.context(Value(name)))
 
 
-def _after(
-    structure: Structure, axes: Axes, kinds: dict[str, Kind], recurrence: Recurrence, *, whole: bool
-) -> dict[str, Kind]:
+def _after(axes: Axes, kinds: dict[str, Kind], recurrence: Recurrence, *, whole: bool) -> dict[str, Kind]:
     """What a loop leaves behind: rows in its arrays, the end in its variables; a `whole` one runs before the steps."""
-    mixed = _to_its_end(structure, axes, kinds, recurrence) if whole else _in_loop(structure, kinds, recurrence)
+    mixed = _to_its_end(axes, kinds, recurrence) if whole else _in_loop(axes.structure, kinds, recurrence)
     written = {w.carried for w in recurrence.writes}
     return {
         c.final.node: mixed or (ROWS if c in written else END) for c in recurrence.loop.carried if c.final is not None
@@ -182,10 +179,10 @@ def _in_loop(structure: Structure, kinds: dict[str, Kind], recurrence: Recurrenc
     return None
 
 
-def _to_its_end(structure: Structure, axes: Axes, kinds: dict[str, Kind], recurrence: Recurrence) -> Kind:
+def _to_its_end(axes: Axes, kinds: dict[str, Kind], recurrence: Recurrence) -> Kind:
     """What a loop leaves that runs before the steps or within each; no iteration may look at several steps."""
     seen = [r.stacked for r in recurrence.reads] + [c.initial for c in recurrence.states]
-    fixed = [kinds.get(v.node, STILL) for v in _used_constants(structure, recurrence)]
+    fixed = [kinds.get(v.node, STILL) for v in _used_constants(axes.structure, recurrence)]
     every = [STILL if kind == COUNT else kind for kind in (*(kinds.get(v.node, STILL) for v in seen), *fixed)]
     mixed = next((k for k in every if k.name == "mixed"), None)
     if mixed is not None:
@@ -234,9 +231,9 @@ def _computes_with_the_count(structure: Structure, recurrence: Recurrence, kinds
     return bool(_used(structure, recurrence, counts, ends | ORDERINGS) or _used(structure, recurrence, parts, ends))
 
 
-def _of_node(structure: Structure, axes: Axes, node: Node, kinds: dict[str, Kind]) -> Kind:
-    above = [kinds.get(structure.result(v).node, STILL) for v in node.inputs]
-    deciding = [kinds.get(structure.result(v).node, STILL) for v in _deciding(structure, node)]
+def _of_node(axes: Axes, node: Node, kinds: dict[str, Kind]) -> Kind:
+    above = [kinds.get(axes.structure.result(v).node, STILL) for v in node.inputs]
+    deciding = [kinds.get(axes.structure.result(v).node, STILL) for v in _deciding(axes.structure, node)]
     numbers = [kind for i, kind in enumerate(above) if _NUMBERS.get(node.op, i) == i]
     counted = COUNT in (*numbers, *deciding)
     if node.op in SHAPE_ONLY or all(kind in (STILL, COUNT) for kind in (*above, *deciding)):
@@ -246,7 +243,7 @@ def _of_node(structure: Structure, axes: Axes, node: Node, kinds: dict[str, Kind
         return mixed
     if counted and node.op in _COMPUTES:
         return Kind("mixed", f"{node.op} {node.name!r} computes with the number of steps")
-    return _of_steps(structure, axes, node, [STILL if k == COUNT else k for k in above], deciding, kinds)
+    return _of_steps(axes, node, [STILL if k == COUNT else k for k in above], deciding, kinds)
 
 
 def _holds_count(axes: Axes, node: Node, *, otherwise: bool) -> bool:
@@ -260,22 +257,20 @@ def _holds_count(axes: Axes, node: Node, *, otherwise: bool) -> bool:
     return any(isinstance(size, Dim) and axes.holds_time(size) for size in content.flat)
 
 
-def _of_steps(
-    structure: Structure, axes: Axes, node: Node, above: list[Kind], deciding: list[Kind], kinds: dict[str, Kind]
-) -> Kind:
+def _of_steps(axes: Axes, node: Node, above: list[Kind], deciding: list[Kind], kinds: dict[str, Kind]) -> Kind:
     if ROWS not in (*above, *deciding):
         return END
     if node.op.startswith(_ARRAYS):
         return ROWS
     if END in (*above, *deciding):
         return Kind("mixed", f"{node.op} {node.name!r} joins every step with the last one")
-    return _placed(structure, axes, node, above, kinds) or of_rows(structure, axes, node, above)
+    return _placed(axes, node, above, kinds) or of_rows(axes, node, above)
 
 
-def _placed(structure: Structure, axes: Axes, node: Node, above: list[Kind], kinds: dict[str, Kind]) -> Kind | None:
+def _placed(axes: Axes, node: Node, above: list[Kind], kinds: dict[str, Kind]) -> Kind | None:
     """The obstacle where rows meet what no step reaches and what is not the same at every step."""
     fixed = [v for v, kind in zip(node.inputs, above, strict=True) if kind == STILL and places.has_time(axes, v)]
-    differ = (places.differ(structure, axes, v, lambda n: kinds.get(n) == ROWS) for v in fixed)
+    differ = (places.differ(axes, v, lambda n: kinds.get(n) == ROWS) for v in fixed)
     if node.op in PARTITIONS or node.op == "_Results" or not any(differ):
         return None
     return Kind("mixed", f"{node.op} {node.name!r} joins each step with numbers of its place in the sequence")

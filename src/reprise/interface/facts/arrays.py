@@ -41,13 +41,20 @@ def _switch(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
 
 
 def _array_read(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
-    flow = node.inputs[2] if node.op.startswith("TensorArray") else node.inputs[0]
-    source = facts.structure.graph.nodes.get(facts.structure.origin(flow).node)
-    if source is None:
-        return [UNKNOWN]
-    stacked = stacked_into(source)
+    stacked = stacked_by(facts.structure, node)
     shape = None if stacked is None else facts.of(stacked).shape
     return [Fact(None if shape is None else shape[1:])]
+
+
+def array_of(node: Node) -> Value:
+    """The array that a node takes rows out of: a TensorArray is what its last input holds, a list is its first."""
+    return node.inputs[-1] if node.op.startswith("TensorArray") else node.inputs[0]
+
+
+def stacked_by(structure: Structure, taking: Node) -> Value | None:
+    """The sequence behind the array that a node takes rows out of, None where it is filled in another way."""
+    filled = structure.graph.nodes.get(structure.origin(array_of(taking)).node)
+    return None if filled is None else stacked_into(filled)
 
 
 def stacked_into(node: Node) -> Value | None:
@@ -66,7 +73,7 @@ def written_value(node: Node) -> Value | None:
 
 def _array_stack(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
     """After a loop: as many rows as the array has, each like the element that the loop writes."""
-    carried = _carried_behind(facts, node.inputs[-1] if node.op.startswith("TensorArray") else node.inputs[0])
+    carried = _carried_behind(facts, array_of(node))
     if carried is None:
         return [_filled(facts, node)]
     write = facts.structure.graph.nodes.get(facts.structure.source(carried.leaving).node)
@@ -77,8 +84,7 @@ def _array_stack(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]
 
 def _filled(facts: Inference, node: Node) -> Fact:
     """All rows of an array that is filled outside of loops are the tensor that it is filled from."""
-    flow = node.inputs[-1] if node.op.startswith("TensorArray") else node.inputs[0]
-    filled = facts.structure.graph.nodes.get(facts.structure.origin(flow).node)
+    filled = facts.structure.graph.nodes.get(facts.structure.origin(array_of(node)).node)
     stacked = None if filled is None else stacked_into(filled)
     shape = None if stacked is None else facts.of(stacked).shape
     if filled is None or not shape or not filled.op.startswith("TensorArrayScatter"):
@@ -150,7 +156,7 @@ def _carried_behind(facts: Inference, flow: Value) -> Carried | None:
     """The loop variable whose last value an array is."""
     structure = facts.structure
     node = structure.graph.nodes.get(structure.source(flow).node)
-    if node is None or node.op not in ("Exit", "RefExit"):
+    if node is None or node.op != "Exit":
         return None
     switch = structure.graph.nodes.get(node.inputs[0].node)
     return None if switch is None else structure.carried_by(switch.inputs[0])
@@ -177,15 +183,15 @@ _STORING = (
     "TensorListSetItem TensorListFromTensor EmptyTensorList TensorListPushBack StackPush StackPushV2"
 )
 _PASSING = (
-    "StopGradient PreventGradient CheckNumerics EnsureShape Snapshot Enter RefEnter Exit RefExit "
-    "NextIteration RefIdentity Cast ReadVariableOp CheckNumericsV2 GuaranteeConst Print"
+    "StopGradient PreventGradient CheckNumerics EnsureShape Snapshot Enter Exit "
+    "NextIteration Cast ReadVariableOp CheckNumericsV2 GuaranteeConst Print"
 )
 
 ARRAYS: dict[str, Rule] = {
     **dict.fromkeys(_PASSING.split(), _same),
     "Identity": _identity,
-    **dict.fromkeys(("Switch", "RefSwitch"), _switch),
-    **dict.fromkeys(("Merge", "RefMerge"), _merge),
+    "Switch": _switch,
+    "Merge": _merge,
     **dict.fromkeys(_STORING.split(), _nothing),
     **dict.fromkeys(("TensorArrayReadV3", "TensorArrayReadV2", "TensorArrayRead", "TensorListGetItem"), _array_read),
     **dict.fromkeys(

@@ -19,10 +19,9 @@ from reprise.interface.handwritten import reading, writing
 from reprise.interface.handwritten.counting import Count, Counting
 from reprise.interface.handwritten.rows import Site
 from reprise.interface.influence import Influence
+from reprise.interface.recurrences import is_of_gradient
 from reprise.interface.rewritten import Rewritten
 from reprise.interface.structure import Loop, Structure
-
-_POPS = ("StackPop", "TensorListPopBack")
 
 
 def straighten(structure: Structure) -> Rewritten:
@@ -40,7 +39,7 @@ def _rewritten(structure: Structure, facts: Facts, loop: Loop) -> Mapping[str, N
     """The nodes to replace and to add, none where the loop is straight already or cannot be made so."""
     body = structure.body(loop)
     gates = [n for n in body if n.op == "LoopCond" and n.inputs[0] == loop.condition]
-    if len(gates) != 1 or any(n.op.startswith(_POPS) for n in body):
+    if len(gates) != 1 or is_of_gradient(body):
         return {}
     counting = Counting(structure, facts, loop)
     limits, others = counting.limits()

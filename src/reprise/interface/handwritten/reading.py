@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 from reprise.graph import Node, Value
 from reprise.interface import types
-from reprise.interface.facts import Facts
+from reprise.interface.facts import Facts, stacked_by
 from reprise.interface.handwritten.counting import Count, Counting
 from reprise.interface.handwritten.rows import Site
-from reprise.interface.recurrences import stacked_by
+from reprise.interface.recurrences import READS
 from reprise.interface.structure import Loop, Structure
-
-_READS = ("TensorArrayRead", "TensorListGetItem")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ def found(structure: Structure, facts: Facts, loop: Loop, counting: Counting, bo
     """The rows that a body takes by a count of its own; plain reads at the number of the iteration are left alone."""
     ahead = {structure.source(c.leaving) for c in loop.carried}
     for node in body:
-        if node.op.startswith(_READS):
+        if node.op.startswith(READS):
             stacked, index = stacked_by(structure, node), counting.of(node.inputs[1])
             plain = counting.is_number(node.inputs[1]) or structure.plain(node.inputs[1]) in ahead
             plain = plain or structure.context(Value(node.name)) != loop.context  # in a branch: there may be no row

@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from reprise.graph import Node, Value
-from reprise.interface.facts import stacked_into
+from reprise.interface.facts import array_of, stacked_into
+from reprise.interface.recurrences import READS
 from reprise.interface.structure import Loop
 from reprise.lift.emitter import Emitter
 from reprise.lift.random import certain_mask
@@ -20,7 +21,6 @@ _POINTWISE = frozenset(
     "Softmax LogSoftmax BiasAdd".split()
 )
 _LOOKUPS = {"Gather": 1, "GatherV2": 1, "ResourceGather": 1, "OneHot": 0}
-_READS = ("TensorArrayRead", "TensorListGetItem")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +166,9 @@ class Walk:
 
     def _is_read(self, value: Value, node: Node) -> bool:
         """Whether it is the row of this iteration of a sequence that was there before the loop."""
-        if not node.op.startswith(_READS):
+        if not node.op.startswith(READS):
             return False
-        flow = node.inputs[0] if node.op == "TensorListGetItem" else node.inputs[-1]
-        origin = self._structure.origin(flow)
+        origin = self._structure.origin(array_of(node))
         filled = self._structure.graph.nodes.get(origin.node)
         if (
             filled is None
