@@ -9,7 +9,6 @@ an output. What is joined with foreign values that do depend on it belongs to th
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from reprise.graph import Node, Value
 from reprise.interface.conditions import conditions
@@ -55,21 +54,6 @@ _COST_SUMS = frozenset("Add AddV2 AddN Mul".split())
 _LOSS_STEPS = frozenset("Log Log1p Sub Add AddV2 Neg Maximum Minimum ClipByValue Reshape Identity Mul".split())
 
 
-@dataclass(frozen=True, slots=True)
-class Predictions:
-    """The outputs found, in the order of the file.
-
-    Attributes:
-        values: The tensors.
-        uses: For each, the recurrences that it depends on.
-        trained: Whether the graph joins any of them with targets.
-    """
-
-    values: tuple[Value, ...]
-    uses: tuple[tuple[Recurrence, ...], ...]
-    trained: bool
-
-
 def sources(structure: Structure) -> tuple[Value, ...]:
     """All values that come from outside: placeholders, queues, iterators."""
     found = []
@@ -91,8 +75,8 @@ def predictions(
     recurrences: Collection[Recurrence],
     given: Collection[Value],
     scoring: Mapping[Value, Collection[str]] | None = None,
-) -> Predictions:
-    """The outputs of `recurrences`.
+) -> dict[Value, tuple[Recurrence, ...]]:
+    """The outputs of `recurrences`, in the order of the file, each with those that it depends on.
 
     `given` are values besides placeholders that count as wanted inputs; `scoring` holds the scores that a loss or a
     decoder reads that is no operator of its own → the nodes where it begins.
@@ -102,18 +86,22 @@ def predictions(
     leaves = {v: r for r in recurrences for v in _leaving(structure, r)}
     reached = Influence(structure, tuple(leaves))
     wanted = _wanted(structure, recurrences, from_sources, every) | {s for s in every if s in given}
-    lost = {n for names in (scoring or {}).values() for n in names} | {
-        n.name for n in structure.graph if n.op in _LOSSES
-    }
+    lost = {n.name for n in structure.graph if n.op in _LOSSES}.union(*(scoring or {}).values())
     wanted |= conditions(structure, reached, from_sources, lost)
     foreign = sum(1 << i for i, s in enumerate(every) if s not in wanted)
-    kinds = _Kinds(structure, reached, from_sources, foreign, {n for names in (scoring or {}).values() for n in names})
+    kinds = _Kinds(structure, reached, from_sources, foreign, lost)
     noise = Noise(structure, tuple(leaves))
     scores = [v for v in scoring or () if v.node in kinds.candidates]
     ends = [*scores, *(v for v in kinds.outputs() if not (scores and _only_rearranges(structure, v, scores)))]
     found = [v for end in ends for v in _presented(structure, end, kinds, noise)]
     if all(_only_rearranges(structure, v, leaves) for v in found):
         found += [v for end in ends if _is_cost(structure, end) for v in _behind_cost(structure, end, kinds)]
+    shown = _shown(structure, recurrences, found)
+    return {v: tuple(dict.fromkeys(leaves[s] for s in reached.of(v))) for v in shown}
+
+
+def _shown(structure: Structure, recurrences: Collection[Recurrence], found: Iterable[Value]) -> list[Value]:
+    """Those of the ends `found` that say something of their own; states and whole numbers where there is no other."""
     arrays = {w.carried.final for r in recurrences for w in r.writes}
     unique = [v for v in dict.fromkeys(found) if v not in arrays]
     finals = {c.final for r in recurrences for c in r.states}
@@ -121,10 +109,8 @@ def predictions(
     finals |= {w.carried.final for r in recurrences for w in r.writes if writes_state(structure, r, w)}
     unique = [v for v in unique if not _only_rearranges(structure, v, finals)] or unique
     unique = [v for v in unique if dtype(structure, v).startswith(("float", "bfloat"))] or unique
-    shown = {structure.source(v) for v in unique if not _only_lost(structure, v)}
-    unique = [v for v in unique if not (_only_lost(structure, v) and _only_rearranges(structure, v, shown))]
-    uses = tuple(tuple(dict.fromkeys(leaves[s] for s in reached.of(v))) for v in unique)
-    return Predictions(tuple(unique), uses, kinds.joined)
+    others = {structure.source(v) for v in unique if not _only_lost(structure, v)}
+    return [v for v in unique if not (_only_lost(structure, v) and _only_rearranges(structure, v, others))]
 
 
 def _only_lost(structure: Structure, value: Value) -> bool:
@@ -174,7 +160,7 @@ class _Kinds:
         self, structure: Structure, reached: Influence, from_sources: Influence, foreign: int, lost: Collection[str]
     ) -> None:
         self._structure = structure
-        self._losses = {n.name for n in structure.graph if n.op in _LOSSES} | set(lost)
+        self._losses = set(lost)
         self._reached = reached
         self._targets = tuple(s for i, s in enumerate(from_sources.seeds) if foreign >> i & 1)
         self._foreign = {n.name for n in structure.graph if from_sources.mask(Value(n.name)) & foreign}
