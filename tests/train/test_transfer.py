@@ -77,7 +77,7 @@ def test_standard_input_is_read_once(parent, tmp_path, monkeypatch):
         ({"level": "words"}, "10 symbols reused, 4 new: \"don't.\" 'newts' 'wood,' 'zebras'"),
         ({"level": "words", "vocabulary_size": 6}, "6 symbols reused, 0 new"),
         ({"level": "bytes"}, "256 symbols reused, 0 new"),
-        ({"level": "values"}, "2 columns reused, in order for 1, 2"),
+        ({"level": "values"}, "2 columns reused, in order: 1, 2;"),
         ({"model": "gru", "embedding_size": 0}, "15 symbols reused, 10 new: \"'\" ','"),
     ],
     ids=str,
@@ -95,6 +95,23 @@ def test_every_kind_of_model_gives_its_weights_and_says_what_was_reused(tmp_path
     assert any(report in note for note in events.of(Started)[0].notes), events.of(Started)[0].notes
     before, after = (checkpoints.newest(tmp_path / name / "run")[1].values["output/kernel"] for name in texts)
     np.testing.assert_array_equal(after[:, : before.shape[1]], before)
+
+
+def test_columns_are_reused_in_order_and_the_report_says_which_for_which(tmp_path):
+    for name, header in {"first": "low,high,end", "then": "high,low,end"}.items():
+        (tmp_path / name).mkdir()
+        rows = np.sin(np.arange(200)[:, None] / [3, 7, 9])
+        np.savetxt(tmp_path / name / "it.csv", rows, delimiter=",", header=header, comments="")
+    settings = {"level": "values", "val_frac": 0.2}
+    trained(tmp_path / "first", data=(str(tmp_path / "first/it.csv"),), **settings)
+    given = {"data": (str(tmp_path / "then/it.csv"),), "init_from": str(tmp_path / "first/run"), "max_steps": 1}
+    (started,) = trained(tmp_path / "then", **given, **settings).of(Started)
+    assert [note for note in started.notes if "3 columns reused, in order: low for high, high for low, end;" in note]
+
+
+def test_an_empty_name_is_no_run():
+    with pytest.raises(MissingFile, match="--init-from names nothing"):
+        transfer.source("")
 
 
 def test_a_run_that_was_never_measured_gives_its_last_weights(tmp_path):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reprise.errors import CallError
+from reprise.errors import CallError, MissingFile
 from reprise.tensors import Array
 from reprise.train import checkpoints
 from reprise.train.checkpoints import Checkpoint
@@ -30,6 +30,8 @@ def source(path: str) -> Checkpoint:
     Raises:
         ReadError: There is none, it is damaged, or another program wrote it.
     """
+    if not path:  # which a path takes for the folder at hand
+        raise MissingFile("--init-from names nothing; name a run folder or the prefix of a checkpoint")
     folder = Path(path)
     if not folder.is_dir():
         return checkpoints.read(folder)
@@ -72,8 +74,10 @@ def load(learner: Learner, given: Checkpoint, corpus: Corpus) -> tuple[str, ...]
         learner.assign({name: _grown(name, given.values[name], fresh, before)})
     note = f"weights of {given.prefix}; the optimizer, the carried state and the step count begin anew"
     if corpus.normalisation:
-        columns = ", ".join(corpus.normalisation.columns)
-        return note, f"{before} columns reused, in order for {columns}; this data's own mean and deviation scale them"
+        names = corpus.normalisation.columns
+        pairs = zip(given.config.get("column_names", names), names, strict=True)
+        columns = ", ".join(new if new == old else f"{old} for {new}" for old, new in pairs)
+        return note, f"{before} columns reused, in order: {columns}; this data's own mean and deviation scale them"
     new = corpus.vocabulary.symbols[before:] if corpus.vocabulary else ()
     shown = " ".join(map(repr, new[:20])) + (" …" if added > 20 else "")
     return note, f"{before} symbols reused, {added} new" + (f": {shown}" if new else "")
