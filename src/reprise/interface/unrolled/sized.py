@@ -43,4 +43,5 @@ def _place(graph: Graph, facts: Facts, node: Node) -> tuple[str, int] | None:
         return None
     name, _, axis = size.symbols[0].rpartition(".")
     known = graph.nodes.get(name)
-    return (name, int(axis)) if known is not None and known.op.startswith("Placeholder") else None
+    whole = known is not None and known.op.startswith("Placeholder") and axis.isdecimal()
+    return (name, int(axis)) if whole else None
