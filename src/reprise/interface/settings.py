@@ -23,11 +23,7 @@ def is_setting(structure: Structure, value: Value) -> bool:
 
 
 def _rank(node: Node, structure: Structure) -> int | None:
-    shape = node.attributes.get("shape")
-    dims = getattr(shape, "dims", None)
-    declared = node.attributes.get("_output_shapes")
-    if dims in (None, ()) and isinstance(declared, tuple) and declared:
-        dims = declared[0].dims
+    dims = node.declared()
     if dims is None and node.op == "PlaceholderWithDefault":
         default = _default(structure, node)
         return None if default is None else default.ndim
