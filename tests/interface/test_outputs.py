@@ -149,6 +149,17 @@ def two():
             model(AFTER["nothing"])()
 
 
+def test_states_that_nothing_reads_are_no_rival_of_scores():
+    def backward_direction_unused():
+        model(AFTER["nothing"])()
+        with v1.variable_scope("backward"):
+            x = v1.placeholder(tf.float32, [None, None, D], "x")
+            hidden, _ = rolled(gru, tf.reverse(x, [0]), [tf.zeros([tf.shape(x)[1], H])])
+            tf.reverse(hidden, [0], "hidden")
+
+    assert [p.role for p in interface_of(backward_direction_unused).outputs] == ["logits"]
+
+
 def test_equally_good_models_are_an_error_that_names_the_choices():
     with pytest.raises(AmbiguousInterface, match=r"2 models of this graph are equally good: left/.*; right/.*--scope"):
         interface_of(two)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reprise.errors import AmbiguousInterface, CallError, NoRecurrence
 from reprise.graph import VARIABLES, Value
-from reprise.interface import outputs, paths, settings
+from reprise.interface import outputs, paths, roles, settings
 from reprise.interface.choices import Choices, named
 from reprise.interface.facts import Facts
 from reprise.interface.influence import ancestors
@@ -121,18 +121,19 @@ def _best(structure: Structure, models: list[Model]) -> tuple[Model, tuple[str, 
     others = ", ".join(str(models[i].outputs[0]) for i in rest)
     return models[first], (
         f"{len(models)} models in the graph; chosen: the one without random numbers and with the fewest steps and "
-        f"rows baked in, not that of {others}",
+        f"rows baked in, and with more than its states, not that of {others}",
     )
 
 
-def _rank(structure: Structure, model: Model) -> tuple[int, int, int]:
-    """Lower is better: no random numbers in it, few steps baked in, few rows baked in."""
+def _rank(structure: Structure, model: Model) -> tuple[int, int, int, int]:
+    """Lower is better: no random numbers in it, few steps baked in, few rows baked in, more than its states."""
     random = any(structure.graph[n].op.startswith(settings.RANDOM) for n in ancestors(structure, model.outputs))
     static = Facts(structure)
     baked = [static.shape(read.stacked) or () for r in model.recurrences for read in r.reads]
     steps = [s[0].scale for s in baked if s and s[0].known]
     rows = [s[1].scale for s in baked if len(s) > 1 and s[1].known]
-    return int(random), max(steps, default=0), max(rows, default=0)
+    bare = all(roles.is_hidden(structure, model.recurrences, v) for v in model.outputs)
+    return int(random), max(steps, default=0), max(rows, default=0), int(bare)
 
 
 def _weights(structure: Structure, model: Model) -> set[str]:

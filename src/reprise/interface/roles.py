@@ -18,7 +18,7 @@ _PASSING = frozenset(
     "Identity Cast Reshape Transpose Squeeze ExpandDims Split Unpack StridedSlice TensorArrayScatterV3 Enter Switch "
     "Merge NextIteration TensorListFromTensor Pack ConcatV2 Concat Slice".split()
 )
-_ARRANGED = frozenset("Reshape Identity _Results Transpose".split())
+_ARRANGED = frozenset("Reshape Identity _Results Transpose ReverseSequence ReverseV2".split())
 _COMPARISONS = frozenset(
     "GreaterEqual Less Greater LessEqual Equal NotEqual Max Min Maximum Minimum ReverseSequence".split()
 )
@@ -66,12 +66,12 @@ def of_output(axes: Axes, value: Value, wanted: Sequence[Value], used: tuple[Rec
         return "probabilities"
     if any(_feeds_softmax(axes.structure, value, other) for other in wanted) or _scored(axes.structure, value):
         return "logits"
-    if _width(axes, value) in _symbols(axes, used) and not _is_hidden(axes.structure, used, value):
+    if _width(axes, value) in _symbols(axes, used) and not is_hidden(axes.structure, used, value):
         return "logits"
-    return "hidden" if _is_hidden(axes.structure, used, value) else "values"
+    return "hidden" if is_hidden(axes.structure, used, value) else "values"
 
 
-def _is_hidden(structure: Structure, used: tuple[Recurrence, ...], value: Value) -> bool:
+def is_hidden(structure: Structure, used: tuple[Recurrence, ...], value: Value) -> bool:
     """Whether a value is the sequence of a recurrence's own states."""
     hidden = {_flow_owner(structure, w.carried.final) for r in used for w in r.writes}
     at = structure.graph.through(value, _ARRANGED)
