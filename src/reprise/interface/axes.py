@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from reprise.graph import Value
-from reprise.interface.facts import Dims, Facts, grown_size
+from reprise.interface.facts import Dims, Facts, grown_size, stated
 from reprise.interface.recurrences import Recurrence
 from reprise.interface.sizes import Dim
 from reprise.interface.structure import Carried, Loop, Structure
@@ -129,7 +129,7 @@ def read(
     only those, so that every other size is the number in the file.
     """
     wanted, loops = list(wanted), (*recurrences, *before)
-    every = {v: tuple(range(len(structure.graph[v.node].declared(v.index) or ()))) for v in inputs}
+    every = {v: tuple(range(len(stated(structure, v) or ()))) for v in inputs}
     facts = first = _facts(structure, loops, every, None, wanted, settings)
     times, batch = _times(structure, facts, loops), _batch(facts, loops)
     free = {
@@ -171,7 +171,7 @@ def _facts(
         static.know(value, number)
         facts.know(value, number)
     for value, free in inputs.items():
-        facts.give(value, facts.symbols(value.node, structure.graph[value.node].declared(value.index), free))
+        facts.give(value, facts.symbols(value.node, stated(structure, value), free))
     for carried in (c for r in recurrences for c in r.states):
         shape = static.shape(carried.initial)
         if shape is not None:

@@ -158,11 +158,19 @@ def _greater_equal(site: Site) -> str:
 
 def _select(site: Site) -> str:
     flag, a, b = site.inputs()
-    # Select of TensorFlow 1 takes a vector of flags for the rows of its operands.
-    missing = max(site.rank(1) - site.rank(0), 0) if site.node.op == "Select" and site.rank(0) == 1 else 0
-    if missing:
-        flag = site.one("Unsqueeze", flag, site.block.ints(*range(1, missing + 1)))
+    if site.node.op == "Select":
+        flag = _for_rows(site, flag)
     return choice(site, flag, a, b, site.dtype(1))
+
+
+def _for_rows(site: Site, flag: str) -> str:
+    """The flags of a Select of TensorFlow 1, which takes a vector of them for rows, with the axes of its operands."""
+    rank, shape = site.rank(1), site.shape(0)
+    if shape is None:
+        sizes = site.one("Concat", site.one("Shape", flag), site.block.ints(*[1] * rank), axis=0)
+        return site.one("Reshape", flag, site.one("Slice", sizes, site.block.ints(0), site.block.ints(rank)))
+    missing = max(rank - 1, 0) if len(shape) == 1 else 0
+    return site.one("Unsqueeze", flag, site.block.ints(*range(1, missing + 1))) if missing else flag
 
 
 def choice(site: Site, flag: str, a: str, b: str, kind: str) -> str:

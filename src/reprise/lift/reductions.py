@@ -12,6 +12,8 @@ from reprise.wire import onnx
 
 def _reduced(site: Site, op: str, x: str) -> str:
     """`x`, of the shape of input 0, reduced over the axes of input 1."""
+    if site.known(1) is None and _names_every_axis(site):
+        return site.one(op, x, keepdims=int(site.node.flag("keep_dims")))
     axes = site.must_know(1, "axes")
     numbers = [int(a) for a in axes.ravel()]
     if not numbers and axes.ndim:
@@ -22,12 +24,24 @@ def _reduced(site: Site, op: str, x: str) -> str:
     return site.one(op, x, axes=numbers, keepdims=keep)
 
 
+def _names_every_axis(site: Site) -> bool:
+    """Whether the axes are `range(rank(x))`, as TensorFlow writes them where it does not know how many there are."""
+    structure = site.emitter.structure
+    axes = structure.graph[structure.source(site.node.inputs[1]).node]
+    if axes.op != "Range" or structure.number(axes.inputs[0]) != 0 or structure.number(axes.inputs[2]) != 1:
+        return False
+    rank = structure.graph[structure.source(axes.inputs[1]).node]
+    return rank.op == "Rank" and structure.source(rank.inputs[0]) == structure.source(site.node.inputs[0])
+
+
 def _reduce(op: str) -> Emit:
     return lambda site: _reduced(site, op, site.input(0))
 
 
 def _mean(site: Site) -> str:
     """The mean of no numbers is none, as in TensorFlow; ONNX Runtime makes it 0."""
+    if site.known(1) is None:
+        return _reduced(site, "ReduceMean", site.input(0))
     axes = [int(a) for a in site.must_know(1, "axes").ravel()]
     shape = site.shape(0)
     some = shape is not None and all(shape[a].known and shape[a].scale for a in axes)

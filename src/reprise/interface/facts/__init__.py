@@ -31,7 +31,7 @@ from reprise.interface.facts.matrices import MATRICES
 from reprise.interface.facts.pictures import PICTURES
 from reprise.interface.facts.reshaping import RESHAPING
 from reprise.interface.facts.slicing import SLICING
-from reprise.interface.facts.sources import SOURCES
+from reprise.interface.facts.sources import SOURCES, stated
 
 __all__ = [
     "ELEMENTWISE",
@@ -45,6 +45,7 @@ __all__ = [
     "is_in_order",
     "stacked_by",
     "stacked_into",
+    "stated",
     "takes_all",
     "written_value",
 ]

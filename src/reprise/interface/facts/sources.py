@@ -6,7 +6,9 @@ import numpy as np
 
 from reprise.graph import VARIABLES, Node, ShapeAttribute, Value
 from reprise.interface.facts.inference import SMALL, UNKNOWN, Dims, Fact, Inference, Rule
+from reprise.interface.influence import reachable
 from reprise.interface.sizes import Dim, dim, product
+from reprise.interface.structure import Structure
 from reprise.tensors import Tensor
 
 
@@ -27,7 +29,31 @@ def _placeholder(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]
         fact = facts.declared(node)
     if fact.shape == () and node.attributes.get("dtype") in ("int32", "int64"):
         return [Fact((), facts.unknown(Value(node.name)))]
-    return [fact]
+    return [Fact(facts.symbols(node.name, stated(facts.structure, Value(node.name)))) if fact.shape is None else fact]
+
+
+def stated(structure: Structure, value: Value) -> tuple[int | None, ...] | None:
+    """The sizes that the file states for a value that is given, or that what reads it asks for; None if neither."""
+    node = structure.graph[value.node]
+    dims = node.declared(value.index)
+    return (None,) if dims is None and node.op.startswith("Placeholder") and _ends_rows(structure, node) else dims
+
+
+def _ends_rows(structure: Structure, node: Node) -> bool:
+    """Whether numbers of unknown rank are the lengths of rows: compared with a loop's counter, they choose what stays.
+
+    `dynamic_rnn` takes them for a vector, whatever the file knows of them.
+    """
+
+    def passed_on(name: str) -> list[str]:
+        return [c for c in structure.consumers[name] if structure.graph[c].op in _PASSED_ON]
+
+    compared = (c for name in reachable([node.name], passed_on) for c in structure.consumers[name])
+    ends = {c for c in compared if structure.graph[c].op == "GreaterEqual" and structure.context(Value(c))}
+    return any(structure.graph[c].op in ("Select", "SelectV2") for end in ends for c in structure.consumers[end])
+
+
+_PASSED_ON = ("Identity", "Enter", "Cast")
 
 
 def _with_default(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:
