@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reprise.graph import Value
+from reprise.errors import NoRecurrence
+from reprise.graph import VARIABLES, Value
 from reprise.interface.axes import Axes
 from reprise.interface.influence import ancestors
 from reprise.interface.recurrences import Recurrence
-from reprise.interface.structure import Carried, Structure
+from reprise.interface.states import PLACEHOLDERS
+from reprise.interface.structure import Structure
 
 _ARRAYS = ("TensorArray", "TensorList")
 #: Operators on arrays that give tensors.
@@ -37,13 +39,24 @@ def within_steps(axes: Axes, used: tuple[Recurrence, ...]) -> tuple[Recurrence, 
     """Those that begin anew in each step of another: the letters of a word, the words of a sentence.
 
     Their rows are the steps of all sequences, so a length stands in the shape of their states.
+
+    Raises:
+        NoRecurrence: What has such a shape is kept from call to call, by a variable or by who feeds it: a layer of one
+            written step that reads what the layer below makes, which is no sequence to it.
     """
-
-    def holds_steps(carried: Carried) -> bool:
-        return bool(axes.timed(carried.entering))
-
-    inner = tuple(r for r in used if any(holds_steps(c) for c in r.states))
-    return inner if len(inner) < len(used) else ()
+    held = [(r, c) for r in used for c in r.states if axes.timed(c.entering)]
+    inner = tuple(r for r in used if any(r is recurrence for recurrence, _ in held))
+    if len(inner) == len(used):
+        return ()
+    for _, carried in held:
+        origin = axes.structure.graph.producer(axes.structure.origin(carried.initial))
+        if origin.op in (*VARIABLES, *PLACEHOLDERS, "ReadVariableOp"):
+            raise NoRecurrence(
+                f"state {carried.initial} is kept from call to call, but what its layer reads is no sequence of its "
+                "own: the steps of the layer below would all be its rows. If the file holds another copy of the model, "
+                "with several steps, name one of its outputs (outputs=, --output)."
+            )
+    return inner
 
 
 def still(structure: Structure, recurrence: Recurrence) -> dict[Value, Value]:

@@ -16,6 +16,8 @@ from reprise.tensors import Array, in_memory
 
 #: The attribute of nodes that a frame stands in for, and that only what belongs to training still reads.
 REPLACED = "_replaced"
+#: The tensors of the single steps for which one node stands.
+STEP_TENSORS = "_step_tensors"
 
 
 class Scope:

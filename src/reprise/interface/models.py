@@ -10,6 +10,7 @@ from reprise.graph import VARIABLES, Value
 from reprise.interface import outputs, paths, roles, settings
 from reprise.interface.choices import Choices, named
 from reprise.interface.facts import Facts
+from reprise.interface.frame import STEP_TENSORS
 from reprise.interface.influence import ancestors
 from reprise.interface.recurrences import Recurrence
 from reprise.interface.structure import Structure
@@ -128,9 +129,11 @@ def _best(structure: Structure, models: list[Model]) -> tuple[Model, tuple[str, 
 def _rank(structure: Structure, model: Model) -> tuple[int, int, int, int]:
     """Lower is better: no random numbers in it, few steps baked in, few rows baked in, more than its states."""
     random = any(structure.graph[n].op.startswith(settings.RANDOM) for n in ancestors(structure, model.outputs))
-    static = Facts(structure)
-    baked = [static.shape(read.stacked) or () for r in model.recurrences for read in r.reads]
+    static, read = Facts(structure), [read.stacked for r in model.recurrences for read in r.reads]
+    baked = [static.shape(stacked) or () for stacked in read]
     steps = [s[0].scale for s in baked if s and s[0].known]
+    origins = (structure.graph.producer(structure.origin(stacked)) for stacked in read)
+    steps += [len(origin.attributes.get(STEP_TENSORS, ())) for origin in origins]
     rows = [s[1].scale for s in baked if len(s) > 1 and s[1].known]
     bare = all(roles.is_hidden(structure, model.recurrences, v) for v in model.outputs)
     return int(random), max(steps, default=0), max(rows, default=0), int(bare)

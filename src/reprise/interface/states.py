@@ -20,7 +20,7 @@ _COPY_THROUGH = {"Select": slice(1, 3), "SelectV2": slice(1, 3), "Merge": slice(
 _SLICES = frozenset(
     "StridedSlice Slice Split SplitV Unpack Squeeze Reshape Identity Transpose Gather GatherV2 Cast".split()
 )
-_PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "_Arg")
+PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "_Arg")
 
 # Far enough to pass an output gate, a clip, a projection of several shards; not far enough to reach another layer.
 _REACH = 9
@@ -125,7 +125,7 @@ def fed_through(structure: Structure, carried: Carried) -> str | None:
         node = structure.graph.nodes.get(value.node)
         if node is None:
             return None
-        if node.op in _PLACEHOLDERS:
+        if node.op in PLACEHOLDERS:
             return str(value)
         if node.op not in _SLICES or not node.inputs:
             return None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from reprise.graph import Node, Value
-from reprise.interface.frame import Frame, Scope
+from reprise.interface.frame import STEP_TENSORS, Frame, Scope
 from reprise.interface.inline import RESULTS
 from reprise.interface.types import dtype
 from reprise.interface.unrolled.collected import Collected, Output
@@ -128,7 +128,7 @@ class _Writer(Scope):
         attributes = {
             "dtype": dtype(self.view.structure, row.first),
             "shape": type(shape)(dims),
-            "_step_tensors": members,
+            STEP_TENSORS: members,
         }
         self.nodes[name] = Node(name, "Placeholder", (), (), attributes)
         return row.first
@@ -192,7 +192,7 @@ class _Writer(Scope):
         images = (self.plan.steps.image(output.value, t) for t in range(self.plan.count))
         named = tuple(str(v).encode() for v in images)
         kind = dtype(self.view.structure, output.value)
-        self.add(Node(output.node, "Identity", (stacked,), (), {"_step_tensors": named, "T": kind}))
+        self.add(Node(output.node, "Identity", (stacked,), (), {STEP_TENSORS: named, "T": kind}))
 
     def _redirect(self, name: str) -> None:
         """Nodes of the file that read one step go on reading that step."""
