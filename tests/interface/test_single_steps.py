@@ -4,7 +4,7 @@ import numpy as np
 
 import reprise
 from tests.graphs import D, H, N, T, V, gru, interface_of, lstm, saved
-from tests.tensorflow.building import tf, v1, variable
+from tests.tensorflow.building import saved_by_tensorflow, session, tf, v1, variable
 
 
 def recommender():
@@ -80,3 +80,31 @@ def test_the_gates_of_a_fused_cell_are_no_outputs():
     found = interface_of(fused)
     assert [p.tensor for p in found.outputs] == ["scores:0"]
     assert [p.name for p in found.states] == ["layer0.c", "layer0.h", "layer1.c", "layer1.h"]
+
+
+def trained_and_sampled():
+    """Two layers with scores between them, once for three steps and once for one; each keeps its state in variables."""
+    for scope, steps in (("train", 3), ("sample", 1)):
+        rows = [v1.placeholder(tf.float32, [1, D], f"{scope}_x{t}") for t in range(steps)]
+        for k in range(2):
+            with v1.variable_scope(f"layer{k}", reuse=v1.AUTO_REUSE), tf.name_scope(f"{scope}{k}/"):
+                held = [v1.get_variable(f"{scope}_{s}", initializer=tf.zeros([1, H]), trainable=False) for s in "ch"]
+                state, made = held, []
+                for row in rows:
+                    state = lstm(row, *state)
+                    made.append(state[1])
+                with tf.control_dependencies([v1.assign(*pair) for pair in zip(held, state, strict=True)]):
+                    scores = tf.nn.softmax(tf.matmul(tf.concat(made, 0), variable("head", H, D)))
+                rows = tf.split(scores, steps, 0)
+        tf.identity(scores, f"{scope}_y")
+
+
+def test_layers_of_one_step_are_one_step_though_those_of_many_are_loops_of_their_own(tmp_path):
+    xs = np.random.default_rng(0).normal(size=(T, 1, D)).astype(np.float32)
+    with session() as opened:
+        trained_and_sampled()
+        saved_by_tensorflow(opened, tmp_path / "model")
+        truth = [opened.run("sample_y:0", {"sample_x0:0": x}) for x in xs]
+    model = reprise.restore(tmp_path / "model")
+    assert {s.name for s in model.interface.states} == {"layer0.c", "layer0.h", "layer1.c", "layer1.h"}
+    np.testing.assert_allclose(model.run(xs)[0]["probabilities"], np.stack(truth), rtol=1e-5, atol=1e-6)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from reprise.graph import Graph, Node, Value
 from reprise.interface.facts import Facts
 from reprise.interface.frame import REPLACED
+from reprise.interface.influence import ancestors
 from reprise.interface.rewritten import Rewritten
 from reprise.interface.structure import Structure, analyse
 from reprise.interface.unrolled import alone, chains, single
@@ -129,11 +130,25 @@ def _plans(view: View, found: chains.Chains) -> list[Plan]:
         if len(found.clusters) > 1:
             _remember(view, frame, steps)
         plans[frame] = Plan(frame, steps, outputs_of(view, steps, used))
-    copies = [copy for model in plans.values() for copy in single.adopt(view, model, found.single)]
+    copies = _apart(view, [copy for model in plans.values() for copy in single.adopt(view, model, found.single)])
     plans |= {copy.frame: copy for copy in sorted(copies, key=lambda c: len(c.outputs))}
     taken = {name for plan in plans.values() for images in plan.steps.images for name in images.values()}
     plans |= {plan.frame: plan for plan in alone.plans(view, found.single, taken)}
     return _linked(view, list(plans.values()))
+
+
+def _apart(view: View, copies: list[Plan]) -> list[Plan]:
+    """Copies of one step that do not rest on each other.
+
+    What one makes of its only step is no sequence to the other; layers of one step are a step only together.
+    """
+    made = {copy.frame: set(copy.steps.images[0].values()) for copy in copies}
+    read = {
+        copy.frame: ancestors(view.structure, [r.source for r in _rows(view, copy) if r.source is not None])
+        for copy in copies
+    }
+    joined = {(a, b) for a in made for b in made if a != b and not made[a].isdisjoint(read[b])}
+    return [copy for copy in copies if not any(copy.frame in pair for pair in joined)]
 
 
 def _remember(view: View, frame: str, steps: Steps) -> None:
