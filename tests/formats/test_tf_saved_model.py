@@ -77,6 +77,8 @@ def test_a_choice_that_a_format_lacks_is_an_error(written):
 def test_one_of_tensorflow_2_is_not_taken_for_one_of_tensorflow_1(written):
     with pytest.raises(UnknownFormat, match=r"seems to be a TensorFlow 2 SavedModel"):
         formats.read(written / "second")
+    with pytest.raises(UnknownFormat, match=r"saved_model\.pb: seems to be a TensorFlow 2 SavedModel"):
+        formats.read(written / "second" / "saved_model.pb")
 
 
 def test_a_folder_of_saved_models_is_explained(written, tmp_path):

@@ -51,6 +51,8 @@ def _folder(path: Path) -> str:
 
 
 def _file(path: Path) -> str:
+    if path.name == "saved_model.pb":
+        return _folder(path.parent)
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if head.startswith(b"PK\x03\x04"):
