@@ -61,6 +61,13 @@ def test_any_changed_byte_is_noticed(tmp_path, content):
             reprise.restore(tmp_path / "m")
 
 
+def test_a_key_that_is_no_text_is_damage(tmp_path, content):
+    at = content.index(b"reprise.")
+    (tmp_path / "m").write_bytes(content[:at] + b"\xff" + content[at + 1 :])
+    with pytest.raises(DamagedFile, match="is not a whole ONNX model"):
+        reprise.restore(tmp_path / "m")
+
+
 def test_the_words_of_a_damaged_file(tmp_path, content):
     (tmp_path / "m").write_bytes(content[:-30] + bytes([content[-30] ^ 1]) + content[-29:])
     with pytest.raises(DamagedFile, match="It is cut or damaged, or another program has changed it; copy it again"):

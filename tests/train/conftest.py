@@ -1,3 +1,6 @@
+import signal
+from collections.abc import Iterator
+
 import pytest
 
 from reprise.train import learner
@@ -9,3 +12,11 @@ def without_xla():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(learner, "XLA", False)
         yield
+
+
+@pytest.fixture(autouse=True)
+def a_terminal_that_may_close() -> Iterator[None]:
+    """SIGHUP is not ignored, as it is where the tests themselves run under `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

@@ -77,7 +77,7 @@ def read(path: Path) -> StoredModel:
     model = onnx.empty("ModelProto")
     try:
         model.ParseFromString(data)
-        metadata = {entry.key: entry.value for entry in model.metadata_props}
+        metadata = {_text(entry.key): _text(entry.value) for entry in model.metadata_props}
     except (DecodeError, UnicodeDecodeError) as error:
         raise DamagedFile(
             f"{path}: is not a whole ONNX model ({error}). It is cut or changed; copy it again."
@@ -100,6 +100,11 @@ def read(path: Path) -> StoredModel:
         metadata={"producer": f"{model.producer_name} {model.producer_version}".strip(), **held},
         foreign=model,
     )
+
+
+def _text(field: str | bytes) -> str:
+    """A string field, which protobuf gives as bytes where they are no UTF-8: decoding them raises the error."""
+    return field if isinstance(field, str) else field.decode()
 
 
 def _check_sum(path: Path, data: bytes, metadata: dict[str, str]) -> None:
