@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import reprise
-from tests.graphs import D, H, N, V, gru, lstm, rolled, saved
+from reprise.errors import NoRecurrence
+from tests.graphs import D, H, N, V, gru, interface_of, lstm, rolled, saved
 from tests.tensorflow.building import saved_by_tensorflow, session, tf, v1, variable
 
 SENTENCES, WORDS = 7, 4
@@ -74,6 +75,22 @@ def monotonic(x, weights, h, memory):
     weights = chosen * tf.transpose(made.stack())
     (h,) = gru(tf.concat([x, tf.reduce_sum(memory * weights[:, :, None], 1)], 1), h)
     return weights, h
+
+
+def test_a_loop_within_each_step_that_begins_with_what_is_fed_is_refused():
+    def letters_whose_state_is_fed():
+        x, kept = v1.placeholder(tf.float32, [None, None, 4, D], "x"), v1.placeholder(tf.float32, [None, H], "kept")
+        size = tf.shape(x)
+        with v1.variable_scope("letters"):
+            letters = tf.transpose(tf.reshape(x, [-1, 4, D]), [1, 0, 2])
+            _, (word,) = rolled(gru, letters, [kept])
+        words = tf.reshape(word, [size[0], size[1], H])
+        rolled(lstm, words, [tf.zeros([size[1], H])] * 2)
+
+    with pytest.raises(
+        NoRecurrence, match="state kept:0 is kept from call to call, but what its layer reads is no seq"
+    ):
+        interface_of(letters_whose_state_is_fed)
 
 
 def test_weights_that_a_loop_within_the_step_makes_of_the_last_ones_are_carried(tmp_path):
