@@ -126,7 +126,7 @@ def forward(
         final |= dict(zip(names, after, strict=True))
         if masks is not None:
             outputs *= masks(k, outputs)
-    return _projected(parameters, _time_first(outputs)), final
+    return _time_first(_projected(parameters, outputs)), final
 
 
 def loss(model: Architecture, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:

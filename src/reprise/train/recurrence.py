@@ -2,8 +2,10 @@
 
 `layer` runs a whole sequence. It multiplies all inputs before the recurrence and computes the weight gradients as one
 product after it, so that the loop over time holds one small product and element-wise work. It is made to be compiled
-with XLA (`tf.function(jit_compile=True)`), which fuses that work, and runs without. `plain.loop` is the same recurrence
-in the operators of TensorFlow 1; the tests hold one to the other.
+with XLA (`tf.function(jit_compile=True)`), which fuses that work, and runs without. Going forward, a step leaves the
+slopes that the way back multiplies with: there XLA would not vectorise an expression that uses one slice twice, as the
+derivative of a sigmoid does. `plain.loop` is the same recurrence in the operators of TensorFlow 1; the tests hold one
+to the other.
 
 Weights have the layout and the names that TensorFlow 1 gives them (H hidden, D input):
 
@@ -17,7 +19,7 @@ reader of the weights needs to know nothing more. The GRU applies the reset gate
 (`reset_after`) and PyTorch do: one product per step, and every framework can hold the weights.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -28,6 +30,7 @@ import tensorflow as tf
 Tensor: TypeAlias = Any  # TensorFlow has no type stubs
 Weights: TypeAlias = Mapping[str, Tensor]
 States: TypeAlias = tuple[Tensor, ...]
+Kept: TypeAlias = tuple[Tensor, ...]
 CellName: TypeAlias = Literal["lstm", "gru", "rnn"]
 
 _INPUT = "candidate/input_projection"
@@ -63,20 +66,24 @@ class _Cell:
     Attributes:
         states: Names of what is carried; the last is h, which is also the output.
         gates: How many blocks of width H the products have.
-        kept: How many tensors `forward` keeps for `backward`.
+        kept: How many tensors [N, H] `forward` keeps for `backward`.
+        gradients: How many `backward` gives for the two products.
         shapes: (D, H) to the shapes of the weights.
-        products: (weights to the four tensors of `Products`.
-        forward: (projected [N, G*H], recurrent product [N, G*H], states) to (states, what `backward` needs).
-        backward: (kept, gradients of the new states) to (gradients of the two products, of the old states).
+        products: The weights to the four tensors of `Products`.
+        forward: (projected [N, G*H], recurrent product [N, G*H], states) to (states, slopes [N, G*H], kept). A slope is
+            the derivative of a new state by a number of `projected`.
+        backward: (slopes, kept, gradients of the new states) to (gradients of the two products: one tensor if they are
+            the same, of the old states but for what these do through the recurrent product).
     """
 
     states: tuple[str, ...]
     gates: int
     kept: int
+    gradients: int
     shapes: Callable[[int, int], dict[str, tuple[int, ...]]]
     products: Callable[[Weights], Products]
-    forward: Callable[[Tensor, Tensor, States], tuple[States, tuple[Tensor, ...]]]
-    backward: Callable[[tuple[Tensor, ...], States], tuple[Tensor, Tensor, States]]
+    forward: Callable[[Tensor, Tensor, States], tuple[States, Tensor, Kept]]
+    backward: Callable[[Tensor, Kept, States], tuple[tuple[Tensor, ...], States]]
 
 
 def _lstm_shapes(d: int, h: int) -> dict[str, tuple[int, ...]]:
@@ -120,62 +127,57 @@ def _gru_products(weights: Weights) -> Products:
     )
 
 
-def _lstm_forward(x: Tensor, r: Tensor, states: States) -> tuple[States, tuple[Tensor, ...]]:
+def _lstm_forward(x: Tensor, r: Tensor, states: States) -> tuple[States, Tensor, Kept]:
     # sigmoid(z) = tanh(z / 2) / 2 + 1 / 2: all four gates are one element-wise expression, which XLA compiles best.
-    hidden = states[0].shape[-1]
+    c_before, hidden = states[0], states[0].shape[-1]
     scale = tf.constant(np.repeat([0.5, 1.0, 0.5, 0.5], hidden), x.dtype)
-    gates = tf.tanh((x + r) * scale) * scale + (1 - scale)
-    i, j, f, o = tf.split(gates, 4, axis=-1)
-    c = f * states[0] + i * j
+    squashed = tf.tanh((x + r) * scale)
+    i, j, f, o = tf.split(squashed * scale + (1 - scale), 4, axis=-1)
+    c = f * c_before + i * j
     tanh_c = tf.tanh(c)
-    return (c, o * tanh_c), (gates, tanh_c, states[0])
+    slopes = tf.concat([j, i, c_before, tanh_c], -1) * ((1 - squashed * squashed) * (scale * scale))
+    return (c, o * tanh_c), slopes, (o * (1 - tanh_c * tanh_c), f)
 
 
-def _lstm_backward(kept: tuple[Tensor, ...], gradients: States) -> tuple[Tensor, Tensor, States]:
-    (gates, tanh_c, c_before), (dc, dh) = kept, gradients
-    i, j, f, o = tf.split(gates, 4, axis=-1)
-    dc += dh * o * (1 - tanh_c * tanh_c)
-    dz = tf.concat(
-        [dc * j * i * (1 - i), dc * i * (1 - j * j), dc * c_before * f * (1 - f), dh * tanh_c * o * (1 - o)], -1
-    )
-    return dz, dz, (dc * f, tf.zeros_like(dh))
+def _lstm_backward(slopes: Tensor, kept: Kept, gradients: States) -> tuple[tuple[Tensor, ...], States]:
+    (h_by_c, f), (dc, dh) = kept, gradients
+    dc += dh * h_by_c
+    return (tf.concat([dc, dc, dc, dh], -1) * slopes,), (dc * f, tf.zeros_like(dh))
 
 
-def _gru_forward(x: Tensor, r: Tensor, states: States) -> tuple[States, tuple[Tensor, ...]]:
+def _gru_forward(x: Tensor, r: Tensor, states: States) -> tuple[States, Tensor, Kept]:
     (h,) = states
     x_reset, x_update, x_candidate = tf.split(x, 3, axis=-1)
     r_reset, r_update, r_candidate = tf.split(r, 3, axis=-1)
     reset, update = tf.sigmoid(x_reset + r_reset), tf.sigmoid(x_update + r_update)
     candidate = tf.tanh(x_candidate + reset * r_candidate)
-    return ((1 - update) * candidate + update * h,), (reset, update, candidate, r_candidate, h)
+    by_candidate = (1 - update) * (1 - candidate * candidate)
+    by_reset = by_candidate * r_candidate * reset * (1 - reset)
+    slopes = tf.concat([by_reset, (h - candidate) * update * (1 - update), by_candidate], -1)
+    return ((1 - update) * candidate + update * h,), slopes, (reset, update)
 
 
-def _gru_backward(kept: tuple[Tensor, ...], gradients: States) -> tuple[Tensor, Tensor, States]:
-    reset, update, candidate, r_candidate, h = kept
-    (dh,) = gradients
-    d_update = dh * (h - candidate) * update * (1 - update)
-    d_candidate = dh * (1 - update) * (1 - candidate * candidate)
-    d_reset = d_candidate * r_candidate * reset * (1 - reset)
-    dx = tf.concat([d_reset, d_update, d_candidate], -1)
-    dr = tf.concat([d_reset, d_update, d_candidate * reset], -1)
-    return dx, dr, (dh * update,)
+def _gru_backward(slopes: Tensor, kept: Kept, gradients: States) -> tuple[tuple[Tensor, ...], States]:
+    (reset, update), (dh,) = kept, gradients
+    dx = tf.concat([dh, dh, dh], -1) * slopes
+    d_reset, d_update, d_candidate = tf.split(dx, 3, axis=-1)
+    return (dx, tf.concat([d_reset, d_update, d_candidate * reset], -1)), (dh * update,)
 
 
-def _rnn_forward(x: Tensor, r: Tensor, _: States) -> tuple[States, tuple[Tensor, ...]]:
+def _rnn_forward(x: Tensor, r: Tensor, _: States) -> tuple[States, Tensor, Kept]:
     h = tf.tanh(x + r)
-    return (h,), (h,)
+    return (h,), 1 - h * h, ()
 
 
-def _rnn_backward(kept: tuple[Tensor, ...], gradients: States) -> tuple[Tensor, Tensor, States]:
-    (h,), (dh,) = kept, gradients
-    dz = dh * (1 - h * h)
-    return dz, dz, (tf.zeros_like(dh),)
+def _rnn_backward(slopes: Tensor, _: Kept, gradients: States) -> tuple[tuple[Tensor, ...], States]:
+    (dh,) = gradients
+    return (dh * slopes,), (tf.zeros_like(dh),)
 
 
 _CELLS: Mapping[str, _Cell] = {
-    "lstm": _Cell(("c", "h"), 4, 3, _lstm_shapes, _one_kernel(4), _lstm_forward, _lstm_backward),
-    "gru": _Cell(("h",), 3, 5, _gru_shapes, _gru_products, _gru_forward, _gru_backward),
-    "rnn": _Cell(("h",), 1, 1, _rnn_shapes, _one_kernel(1), _rnn_forward, _rnn_backward),
+    "lstm": _Cell(("c", "h"), 4, 2, 1, _lstm_shapes, _one_kernel(4), _lstm_forward, _lstm_backward),
+    "gru": _Cell(("h",), 3, 2, 2, _gru_shapes, _gru_products, _gru_forward, _gru_backward),
+    "rnn": _Cell(("h",), 1, 0, 1, _rnn_shapes, _one_kernel(1), _rnn_forward, _rnn_backward),
 }
 
 
@@ -271,10 +273,10 @@ def _recurrence(cell: _Cell) -> Callable[..., tuple[Tensor, ...]]:
 
     @tf.custom_gradient
     def recurrence(projected: Tensor, recurrent: Tensor, recurrent_bias: Tensor, *states: Tensor) -> Any:
-        outputs, last, kept = _forward_loop(cell, projected, recurrent, recurrent_bias, states)
+        outputs, last, slopes, kept = _forward_loop(cell, projected, recurrent, recurrent_bias, states)
 
         def gradient(d_outputs: Tensor, *d_last: Tensor) -> tuple[Tensor, ...]:
-            dx, dr, d_states = _backward_loop(cell, d_outputs, d_last, recurrent, kept)
+            dx, dr, d_states = _backward_loop(cell, d_outputs, d_last, recurrent, slopes, kept)
             before = tf.concat([states[-1][None], outputs[:-1]], 0)
             hidden, width = recurrent.shape
             flat = tf.reshape(dr, [-1, width])
@@ -288,35 +290,42 @@ def _recurrence(cell: _Cell) -> Callable[..., tuple[Tensor, ...]]:
 
 def _forward_loop(
     cell: _Cell, projected: Tensor, recurrent: Tensor, recurrent_bias: Tensor, states: States
-) -> tuple[Tensor, States, tuple[Tensor, ...]]:
-    """(outputs [T, N, H], states after the last step, what `backward` needs at each step [T, ...])."""
+) -> tuple[Tensor, States, Tensor, Kept]:
+    """(outputs [T, N, H], states after the last step, slopes [T, N, G*H], what else is kept [T, N, H])."""
     length = _length(projected)
+    # A step reads its inputs for the last time, so its slopes take their place and the memory.
+    wide = tf.TensorArray(projected.dtype, length, clear_after_read=False).unstack(projected)
     arrays = tuple(tf.TensorArray(projected.dtype, length) for _ in range(1 + cell.kept))
 
-    def body(t: Tensor, states: States, arrays: tuple[tf.TensorArray, ...]) -> tuple[Any, ...]:
-        states, kept = cell.forward(projected[t], tf.matmul(states[-1], recurrent) + recurrent_bias, states)
-        return t + 1, states, tuple(a.write(t, v) for a, v in zip(arrays, (states[-1], *kept), strict=True))
+    def body(t: Tensor, states: States, wide: tf.TensorArray, arrays: tuple[tf.TensorArray, ...]) -> tuple[Any, ...]:
+        product = tf.matmul(states[-1], recurrent) + recurrent_bias
+        states, slopes, kept = cell.forward(wide.read(t), product, states)
+        return t + 1, states, wide.write(t, slopes), _written(arrays, t, (states[-1], *kept))
 
-    _, states, arrays = tf.while_loop(lambda t, *_: t < length, body, (0, states, arrays))
+    _, states, wide, arrays = tf.while_loop(lambda t, *_: t < length, body, (0, states, wide, arrays))
     outputs, *kept = (a.stack() for a in arrays)
-    return outputs, states, tuple(kept)
+    return outputs, states, wide.stack(), tuple(kept)
 
 
 def _backward_loop(
-    cell: _Cell, d_outputs: Tensor, d_last: States, recurrent: Tensor, kept: tuple[Tensor, ...]
+    cell: _Cell, d_outputs: Tensor, d_last: States, recurrent: Tensor, slopes: Tensor, kept: Kept
 ) -> tuple[Tensor, Tensor, States]:
     """Gradients of both products at every step [T, N, G*H], and of the states before the first."""
     length, transposed = _length(d_outputs), tf.transpose(recurrent)  # once: a product with it is twice as fast
-    arrays = tuple(tf.TensorArray(d_outputs.dtype, length) for _ in range(2))
+    arrays = tuple(tf.TensorArray(d_outputs.dtype, length) for _ in range(cell.gradients))
 
     def body(t: Tensor, gradients: States, arrays: tuple[tf.TensorArray, ...]) -> tuple[Any, ...]:
         gradients = (*gradients[:-1], gradients[-1] + d_outputs[t])
-        dx, dr, (*rest, dh) = cell.backward(tuple(k[t] for k in kept), gradients)
-        dh += tf.matmul(dr, transposed)
-        return t - 1, (*rest, dh), tuple(a.write(t, v) for a, v in zip(arrays, (dx, dr), strict=True))
+        of_products, (*rest, dh) = cell.backward(slopes[t], tuple(k[t] for k in kept), gradients)
+        dh += tf.matmul(of_products[-1], transposed)
+        return t - 1, (*rest, dh), _written(arrays, t, of_products)
 
     _, gradients, arrays = tf.while_loop(lambda t, *_: t >= 0, body, (length - 1, d_last, arrays))
-    return arrays[0].stack(), arrays[1].stack(), gradients
+    return arrays[0].stack(), arrays[-1].stack(), gradients
+
+
+def _written(arrays: tuple[tf.TensorArray, ...], t: Tensor, values: Sequence[Tensor]) -> tuple[tf.TensorArray, ...]:
+    return tuple(array.write(t, value) for array, value in zip(arrays, values, strict=True))
 
 
 def _length(sequence: Tensor) -> Any:
