@@ -20,6 +20,8 @@ def test_the_defaults_are_those_of_the_char_rnn_family():
         ({"model": "transformer"}, "--model is 'transformer'; expected one of lstm, gru, rnn"),
         ({"level": "letters"}, "--level is 'letters'; expected one of characters, bytes, words, values"),
         ({"columns": ("a",)}, "--columns means nothing with --level characters, only with values"),
+        ({"forget_bias": 0.0, "model": "gru"}, "--forget-bias means nothing with --model gru, only with lstm"),
+        ({"forget_bias": 0.0, "init_from": "other"}, "--forget-bias means nothing with --init-from"),
         ({"header": False, "level": "words"}, "--header means nothing with --level words, only with values"),
         ({"vocabulary_size": 9}, "--vocabulary-size means nothing with --level characters, only with words"),
         (

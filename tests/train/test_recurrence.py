@@ -141,3 +141,7 @@ def test_an_initial_bias_is_one_where_memory_shall_last(cell):
         "rnn": {"bias": [0] * H},
     }[cell]
     assert {n: b.tolist() for n, b in biases.items()} == expected
+
+
+def test_a_forget_bias_is_where_the_forget_gate_begins():
+    assert recurrence.initial_bias("lstm", "bias", (4 * H,), -0.5).tolist() == [0] * 2 * H + [-0.5] * H + [0] * H

@@ -47,6 +47,8 @@ def _add_model(parser: ArgumentParser) -> None:
     add("--rnn-size", help="hidden units of a layer [128]")
     add("--num-layers", help="recurrent layers [2]")
     add("--embedding-size", help="width of the token embedding; 0 feeds one-hot vectors [64]")
+    about = "what the bias of an LSTM's forget gate starts from [1]"
+    group.add_argument("--forget-bias", metavar="X", type=float, help=about)
 
 
 def _add_course(parser: ArgumentParser) -> None:

@@ -28,6 +28,7 @@ class TrainConfig:
         rnn_size: Hidden units of a layer, H.
         num_layers: Recurrent layers, L.
         embedding_size: Width of the token embedding; 0 feeds one-hot vectors.
+        forget_bias: What the bias of an LSTM's forget gate starts from; None is 1.
         seq_length: Time steps of a chunk, T: gradients go back this far, the state goes further.
         batch_size: Parallel streams of a worker, N.
         workers: Processes that train together, each with streams of its own.
@@ -62,6 +63,7 @@ class TrainConfig:
     rnn_size: int = 128
     num_layers: int = 2
     embedding_size: int = 64
+    forget_bias: float | None = None
     seq_length: int = 50
     batch_size: int = 50
     workers: int = 1
@@ -94,9 +96,12 @@ class TrainConfig:
         for name, choices in (("model", get_args(Cell)), ("level", get_args(Level))):
             if getattr(self, name) not in choices:
                 raise CallError(f"{flag(name)} is {getattr(self, name)!r}; expected one of {', '.join(choices)}")
-        for name, levels in _MEANT_FOR.items():
-            if getattr(self, name) is not None and self.level not in levels:
-                raise CallError(f"{flag(name)} means nothing with --level {self.level}, only with {', '.join(levels)}")
+        for name, (other, meant) in _MEANT_FOR.items():
+            value = getattr(self, other)
+            if getattr(self, name) is not None and value not in meant:
+                raise CallError(f"{flag(name)} means nothing with {flag(other)} {value}, only with {', '.join(meant)}")
+        if self.forget_bias is not None and self.init_from is not None:
+            raise CallError("--forget-bias means nothing with --init-from, whose weights have their biases")
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as plain data."""
@@ -140,6 +145,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("rnn_size", 1, 2**16),
     ("num_layers", 1, 100),
     ("embedding_size", 0, 2**16),
+    ("forget_bias", -1e3, 1e3),
     ("seq_length", 1, 2**20),
     ("batch_size", 1, 2**20),
     ("workers", 1, 2**16),
@@ -159,12 +165,13 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
 )
 
 
-#: Options about one kind of data; where they would mean nothing, something else was meant.
-_MEANT_FOR: dict[str, tuple[Level, ...]] = {
-    "vocabulary_size": ("words",),
-    "end_of_text": ("characters", "bytes", "words"),
-    "columns": ("values",),
-    "header": ("values",),
+#: Options about one kind of data or cell; where they would mean nothing, something else was meant.
+_MEANT_FOR: dict[str, tuple[str, tuple[str, ...]]] = {
+    "forget_bias": ("model", ("lstm",)),
+    "vocabulary_size": ("level", ("words",)),
+    "end_of_text": ("level", ("characters", "bytes", "words")),
+    "columns": ("level", ("values",)),
+    "header": ("level", ("values",)),
 }
 
 

@@ -37,6 +37,7 @@ class Learner:
         seed: Of the first weights and of dropout.
         grad_clip: Largest global norm of the gradient; 0 does not clip.
         dropout: Probability to drop an output of a layer.
+        forget_bias: As `recurrence.initial_bias`.
         cluster: The workers that learn together.
         layer: How a layer runs over time; XLA compiles `recurrence.layer` alone.
 
@@ -52,6 +53,7 @@ class Learner:
         seed: int,
         grad_clip: float,
         dropout: float,
+        forget_bias: float | None = None,
         cluster: Cluster | None = None,
         layer: Layer = recurrence.layer,
     ) -> None:
@@ -60,7 +62,7 @@ class Learner:
         self._cluster = cluster or Cluster()
         self._seed, self._grad_clip, self._dropout = seed, grad_clip, dropout
         shapes = parameter_shapes(model)
-        values = {**initial_parameters(model, seed), **optimizer.initial_slots(shapes)}
+        values = {**initial_parameters(model, seed, forget_bias), **optimizer.initial_slots(shapes)}
         self.variables = {name: tf.Variable(value, name=name) for name, value in values.items()}
         self._parameters = {name: self.variables[name] for name in shapes}
         compiled = XLA and layer is recurrence.layer

@@ -74,26 +74,28 @@ def state_shapes(model: Architecture, batch: int | None) -> dict[str, tuple[int 
     return {f"layer{k}.{part}": (batch, model.rnn_size) for k in range(model.num_layers) for part in parts}
 
 
-def initial_parameters(model: Architecture, seed: int) -> dict[str, Array]:
+def initial_parameters(model: Architecture, seed: int, forget_bias: float | None = None) -> dict[str, Array]:
     """First weights, float32, the same on every machine.
 
     Kernels are uniform within Glorot's limit, recurrent biases as `recurrence.initial_bias` says, others zero. Each
     parameter has its own stream, so that one does not move another.
     """
     return {
-        name: _initial(model, name, shape, np.random.Generator(np.random.Philox(key=[seed, place])))
+        name: _initial(model, name, shape, np.random.Generator(np.random.Philox(key=[seed, place])), forget_bias)
         for place, (name, shape) in enumerate(parameter_shapes(model).items())
     }
 
 
-def _initial(model: Architecture, name: str, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+def _initial(
+    model: Architecture, name: str, shape: tuple[int, ...], random: np.random.Generator, forget_bias: float | None
+) -> Array:
     if name == "embedding":
         return random.standard_normal(shape).astype(np.float32)
     if len(shape) == 2:
         limit = np.sqrt(6.0 / sum(shape))
         return random.uniform(-limit, limit, shape).astype(np.float32)
     if name.startswith("rnn/"):
-        return recurrence.initial_bias(model.cell, name.split("/", 2)[2], shape)
+        return recurrence.initial_bias(model.cell, name.split("/", 2)[2], shape, forget_bias)
     return np.zeros(shape, np.float32)
 
 

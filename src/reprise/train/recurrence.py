@@ -14,7 +14,7 @@ Weights have the layout and the names that TensorFlow 1 gives them (H hidden, D 
                                     candidate/{input,hidden}_projection/{kernel [D or H, H], bias [H]}
     rnn    BasicRNNCell             kernel [D+H, H], bias [H]
 
-The LSTM equations add no constant to the forget gate; `initial_bias` puts the customary 1 into the bias itself, so a
+The LSTM equations add no constant to the forget gate; `initial_bias` puts a forget bias into the bias itself, so a
 reader of the weights needs to know nothing more. The GRU applies the reset gate after the product, as cuDNN, Keras
 (`reset_after`) and PyTorch do: one product per step, and every framework can hold the weights.
 """
@@ -191,14 +191,16 @@ def state_names(cell: CellName) -> tuple[str, ...]:
     return _CELLS[cell].states
 
 
-def initial_bias(cell: CellName, name: str, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """The values a bias starts from: zeros, but 1 for the LSTM's forget gate and for both gates of the GRU.
+def initial_bias(
+    cell: CellName, name: str, shape: tuple[int, ...], forget_bias: float | None = None
+) -> npt.NDArray[np.float32]:
+    """The values a bias starts from: zeros, but `forget_bias` (None is 1) for an LSTM's forget gate, 1 for a GRU's two.
 
     Source: Jozefowicz et al. 2015, section 2.2 (LSTM); TensorFlow 1's GRUCell (GRU), read 2026-10.
     """
     values = np.zeros(shape, np.float32)
     if cell == "lstm":
-        values.reshape(4, -1)[2] = 1
+        values.reshape(4, -1)[2] = 1 if forget_bias is None else forget_bias
     elif name == "gates/bias":
         values[:] = 1
     return values

@@ -206,8 +206,16 @@ def _learner(config: TrainConfig, corpus: Corpus, cluster: Cluster) -> tuple[Lea
         task="text" if corpus.vocabulary else "forecast",
     )
     layer, notes = cudnn.chosen(model.cell)
-    rates = {"grad_clip": config.grad_clip, "dropout": config.dropout}
-    return Learner(model, seed=config.seed, **rates, cluster=cluster, layer=layer), notes
+    learner = Learner(
+        model,
+        seed=config.seed,
+        forget_bias=config.forget_bias,
+        grad_clip=config.grad_clip,
+        dropout=config.dropout,
+        cluster=cluster,
+        layer=layer,
+    )
+    return learner, notes
 
 
 def _columns(corpus: Corpus) -> dict[str, Any]:
