@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import reprise
-from reprise.train import cudnn, plain, recurrence
+from reprise.train import cells, cudnn, plain, recurrence
 from reprise.train.learner import Learner
 from reprise.train.model import Architecture
 
@@ -22,11 +22,11 @@ def frozen(path, cell, weights, embedding):
     with tf.Graph().as_default() as graph:
         shape, dtype = ([None, None, D], tf.float32) if embedding is None else ([None, None], tf.int32)
         x = tf.compat.v1.placeholder(dtype, shape, "x")
-        states = tuple(tf.compat.v1.placeholder(tf.float32, [None, H], s) for s in recurrence.state_names(cell))
+        states = tuple(tf.compat.v1.placeholder(tf.float32, [None, H], s) for s in cells.state_names(cell))
         held = {name: tf.constant(value) for name, value in weights.items()}
         table = None if embedding is None else tf.constant(embedding)
         outputs, last = cudnn.layer(cell, x, held, states, embedding=table)
-        for name, value in zip(("outputs", *recurrence.state_names(cell)), (outputs, *last), strict=True):
+        for name, value in zip(("outputs", *cells.state_names(cell)), (outputs, *last), strict=True):
             tf.identity(value, f"{name}_after")
     path.write_bytes(graph.as_graph_def().SerializeToString())
     return path
@@ -35,10 +35,10 @@ def frozen(path, cell, weights, embedding):
 @pytest.mark.parametrize("entering", ["features", "rows of an embedding"])
 @pytest.mark.parametrize("cell", CELLS)
 def test_cudnn_finds_every_weight_where_it_looks_for_it(tmp_path, cell, entering):
-    weights = {name: normal(*shape) for name, shape in recurrence.weight_shapes(cell, D, H).items()}
+    weights = {name: normal(*shape) for name, shape in cells.weight_shapes(cell, D, H).items()}
     embedding = None if entering == "features" else normal(V, D)
     x = normal(T, N, D) if embedding is None else np.arange(T * N, dtype=np.int32).reshape(T, N) % V
-    names = [f"layer0.{name}" for name in recurrence.state_names(cell)]
+    names = [f"layer0.{name}" for name in cells.state_names(cell)]
     states = [normal(N, H) + k for k, _ in enumerate(names)]
     model = reprise.restore(frozen(tmp_path / "layer.pb", cell, weights, embedding))
     outputs, after = model.run(x, model.initial_state(N).replace(dict(zip(names, states, strict=True))))

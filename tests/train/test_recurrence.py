@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from reprise.train import plain, recurrence
+from reprise.train import cells, plain, recurrence
 
 CELLS = ("lstm", "gru", "rnn")
 T, N, D, H = 5, 3, 4, 6
@@ -17,8 +17,8 @@ def random_case(cell, dtype=tf.float64):
     def normal(*shape):
         return tf.constant(rng.normal(0, 0.5, shape), dtype)
 
-    weights = {name: normal(*shape) for name, shape in recurrence.weight_shapes(cell, D, H).items()}
-    return normal(T, N, D), weights, tuple(normal(N, H) for _ in recurrence.state_names(cell))
+    weights = {name: normal(*shape) for name, shape in cells.weight_shapes(cell, D, H).items()}
+    return normal(T, N, D), weights, tuple(normal(N, H) for _ in cells.state_names(cell))
 
 
 def with_gradients(run, cell, inputs, weights, states):
@@ -110,7 +110,7 @@ def test_a_graph_of_tensorflow_1_runs_and_differentiates_a_layer():
 
 def test_a_compiled_gradient_repeats_bit_for_bit():
     rng = np.random.default_rng(1)
-    shapes = recurrence.weight_shapes("lstm", 64, 64) | {"table": (30, 64), "c": (16, 64), "h": (16, 64)}
+    shapes = cells.weight_shapes("lstm", 64, 64) | {"table": (30, 64), "c": (16, 64), "h": (16, 64)}
     values = {name: tf.constant(rng.normal(0, 0.1, shape), tf.float32) for name, shape in shapes.items()}
     ids = tf.constant(rng.integers(0, 30, (20, 16)))
 
@@ -129,8 +129,8 @@ def test_a_compiled_gradient_repeats_bit_for_bit():
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_an_initial_bias_is_one_where_memory_shall_last(cell):
-    shapes = recurrence.weight_shapes(cell, D, H)
-    biases = {n: recurrence.initial_bias(cell, n, s) for n, s in shapes.items() if n.endswith("bias")}
+    shapes = cells.weight_shapes(cell, D, H)
+    biases = {n: cells.initial_bias(cell, n, s) for n, s in shapes.items() if n.endswith("bias")}
     expected = {
         "lstm": {"bias": [0] * 2 * H + [1] * H + [0] * H},
         "gru": {
@@ -144,4 +144,4 @@ def test_an_initial_bias_is_one_where_memory_shall_last(cell):
 
 
 def test_a_forget_bias_is_where_the_forget_gate_begins():
-    assert recurrence.initial_bias("lstm", "bias", (4 * H,), -0.5).tolist() == [0] * 2 * H + [-0.5] * H + [0] * H
+    assert cells.initial_bias("lstm", "bias", (4 * H,), -0.5).tolist() == [0] * 2 * H + [-0.5] * H + [0] * H

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from reprise.train import recurrence
+from reprise.train import cells, recurrence
+from reprise.train.cells import States, Tensor, Weights
 from reprise.train.config import Cell
 from reprise.train.model import Layer
-from reprise.train.recurrence import States, Tensor, Weights
 
 _MODES: Mapping[Cell, str] = {"lstm": "lstm", "gru": "gru", "rnn": "rnn_tanh"}
 #: Where each of cuDNN's gates stands among those of `recurrence`.
@@ -31,7 +31,7 @@ def layer(
     cell: Cell, inputs: Tensor, weights: Weights, states: States, *, embedding: Tensor | None = None
 ) -> tuple[Tensor, States]:
     """A whole sequence, as `recurrence.layer`; TensorFlow has the operator for GPUs alone, and XLA does not have it."""
-    p = recurrence.products(cell, weights)
+    p = cells.products(cell, weights)
     *c, h = (state[None] for state in states)
     outputs, last_h, last_c, _ = tf.raw_ops.CudnnRNN(
         input=recurrence.features(inputs, p, embedding),
@@ -43,7 +43,7 @@ def layer(
     return outputs, tuple(state[0] for state in ([last_c, last_h] if c else [last_h]))
 
 
-def _joined(cell: Cell, p: recurrence.Products) -> Tensor:
+def _joined(cell: Cell, p: cells.Products) -> Tensor:
     """The weights as cuDNN's one vector."""
     parts = [tf.transpose(gate) for matrix in (p.rows, p.recurrent) for gate in _gates(cell, matrix)]
     parts += [gate for bias in (p.bias, p.recurrent_bias) for gate in _gates(cell, bias)]
@@ -85,10 +85,10 @@ def obstacle(cell: Cell) -> str:
 def _trial(run: Any, cell: Cell) -> list[Tensor]:
     steps, batch, width, hidden = 4, 3, 5, 6
     random = np.random.Generator(np.random.Philox(key=[0, 0]))
-    shapes = [(steps, batch, width), *recurrence.weight_shapes(cell, width, hidden).values()]
-    shapes += [(batch, hidden)] * len(recurrence.state_names(cell))
+    shapes = [(steps, batch, width), *cells.weight_shapes(cell, width, hidden).values()]
+    shapes += [(batch, hidden)] * len(cells.state_names(cell))
     leaves = [tf.constant(random.normal(0, 0.5, shape), tf.float32) for shape in shapes]
-    names = list(recurrence.weight_shapes(cell, width, hidden))
+    names = list(cells.weight_shapes(cell, width, hidden))
     with tf.GradientTape() as tape:
         tape.watch(leaves)
         inputs, *rest = leaves

@@ -37,7 +37,7 @@ class Learner:
         seed: Of the first weights and of dropout.
         grad_clip: Largest global norm of the gradient; 0 does not clip.
         dropout: Probability to drop an output of a layer.
-        forget_bias: As `recurrence.initial_bias`.
+        forget_bias: As `cells.initial_bias`.
         cluster: The workers that learn together.
         layer: How a layer runs over time; XLA compiles `recurrence.layer` alone.
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from reprise.tensors import Array
-from reprise.train import recurrence
+from reprise.train import cells
 from reprise.train.config import Cell
 
 #: Parameters, states: tensors or variables by name, in a fixed order.
@@ -61,7 +61,7 @@ def parameter_shapes(model: Architecture) -> dict[str, tuple[int, ...]]:
     if model.task == "text" and model.embedding_size:
         shapes["embedding"] = (model.input_size, model.embedding_size)
     for layer in range(model.num_layers):
-        weights = recurrence.weight_shapes(model.cell, model.layer_input_size(layer), model.rnn_size)
+        weights = cells.weight_shapes(model.cell, model.layer_input_size(layer), model.rnn_size)
         shapes |= {f"rnn/layer{layer}/{name}": shape for name, shape in weights.items()}
     shapes["output/kernel"] = (model.rnn_size, model.input_size)
     shapes["output/bias"] = (model.input_size,)
@@ -70,14 +70,14 @@ def parameter_shapes(model: Architecture) -> dict[str, tuple[int, ...]]:
 
 def state_shapes(model: Architecture, batch: int | None) -> dict[str, tuple[int | None, int]]:
     """Every recurrent state: name, such as `layer0.c` → shape [N, H]."""
-    parts = recurrence.state_names(model.cell)
+    parts = cells.state_names(model.cell)
     return {f"layer{k}.{part}": (batch, model.rnn_size) for k in range(model.num_layers) for part in parts}
 
 
 def initial_parameters(model: Architecture, seed: int, forget_bias: float | None = None) -> dict[str, Array]:
     """First weights, float32, the same on every machine.
 
-    Kernels are uniform within Glorot's limit, recurrent biases as `recurrence.initial_bias` says, others zero. Each
+    Kernels are uniform within Glorot's limit, recurrent biases as `cells.initial_bias` says, others zero. Each
     parameter has its own stream, so that one does not move another.
     """
     return {
@@ -95,7 +95,7 @@ def _initial(
         limit = np.sqrt(6.0 / sum(shape))
         return random.uniform(-limit, limit, shape).astype(np.float32)
     if name.startswith("rnn/"):
-        return recurrence.initial_bias(model.cell, name.split("/", 2)[2], shape, forget_bias)
+        return cells.initial_bias(model.cell, name.split("/", 2)[2], shape, forget_bias)
     return np.zeros(shape, np.float32)
 
 
@@ -121,7 +121,7 @@ def forward(
     outputs = _time_first(inputs)
     final: dict[str, tf.Tensor] = {}
     for k in range(model.num_layers):
-        names = [f"layer{k}.{part}" for part in recurrence.state_names(model.cell)]
+        names = [f"layer{k}.{part}" for part in cells.state_names(model.cell)]
         weights = _under(parameters, f"rnn/layer{k}/")
         embedding = parameters.get("embedding") if k == 0 else None
         outputs, after = layer(model.cell, outputs, weights, tuple(states[n] for n in names), embedding=embedding)
