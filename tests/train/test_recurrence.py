@@ -128,11 +128,11 @@ def test_a_compiled_gradient_repeats_bit_for_bit():
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_an_initial_bias_is_one_where_memory_shall_last(cell):
+def test_an_initial_bias_is_one_for_the_gates_of_a_gru_and_zero_elsewhere(cell):
     shapes = cells.weight_shapes(cell, D, H)
     biases = {n: cells.initial_bias(cell, n, s) for n, s in shapes.items() if n.endswith("bias")}
     expected = {
-        "lstm": {"bias": [0] * 2 * H + [1] * H + [0] * H},
+        "lstm": {"bias": [0] * 4 * H},
         "gru": {
             "gates/bias": [1] * 2 * H,
             "candidate/input_projection/bias": [0] * H,

@@ -47,7 +47,7 @@ def _add_model(parser: ArgumentParser) -> None:
     add("--rnn-size", help="hidden units of a layer [128]")
     add("--num-layers", help="recurrent layers [2]")
     add("--embedding-size", help="width of the token embedding; 0 feeds one-hot vectors [64]")
-    about = "what the bias of an LSTM's forget gate starts from [1]"
+    about = "what the bias of an LSTM's forget gate starts from; 1 where memory must last long [0]"
     group.add_argument("--forget-bias", metavar="X", type=float, help=about)
 
 

@@ -181,16 +181,14 @@ def state_names(cell: Cell) -> tuple[str, ...]:
     return EQUATIONS[cell].states
 
 
-def initial_bias(
-    cell: Cell, name: str, shape: tuple[int, ...], forget_bias: float | None = None
-) -> npt.NDArray[np.float32]:
-    """The values a bias starts from: zeros, but `forget_bias` (None is 1) for an LSTM's forget gate, 1 for a GRU's two.
+def initial_bias(cell: Cell, name: str, shape: tuple[int, ...], forget_bias: float = 0) -> npt.NDArray[np.float32]:
+    """The values a bias starts from: zeros, but `forget_bias` for an LSTM's forget gate, and 1 for the GRU's two.
 
-    Source: Jozefowicz et al. 2015, section 2.2 (LSTM); TensorFlow 1's GRUCell (GRU), read 2026-10.
+    Source of the latter: TensorFlow 1's GRUCell, read 2026-10.
     """
     values = np.zeros(shape, np.float32)
     if cell == "lstm":
-        values.reshape(4, -1)[2] = 1 if forget_bias is None else forget_bias
+        values.reshape(4, -1)[2] = forget_bias
     elif name == "gates/bias":
         values[:] = 1
     return values

@@ -53,7 +53,7 @@ class Learner:
         seed: int,
         grad_clip: float,
         dropout: float,
-        forget_bias: float | None = None,
+        forget_bias: float = 0,
         cluster: Cluster | None = None,
         layer: Layer = recurrence.layer,
     ) -> None:

@@ -74,7 +74,7 @@ def state_shapes(model: Architecture, batch: int | None) -> dict[str, tuple[int 
     return {f"layer{k}.{part}": (batch, model.rnn_size) for k in range(model.num_layers) for part in parts}
 
 
-def initial_parameters(model: Architecture, seed: int, forget_bias: float | None = None) -> dict[str, Array]:
+def initial_parameters(model: Architecture, seed: int, forget_bias: float = 0) -> dict[str, Array]:
     """First weights, float32, the same on every machine.
 
     Kernels are uniform within Glorot's limit, recurrent biases as `cells.initial_bias` says, others zero. Each
@@ -87,7 +87,7 @@ def initial_parameters(model: Architecture, seed: int, forget_bias: float | None
 
 
 def _initial(
-    model: Architecture, name: str, shape: tuple[int, ...], random: np.random.Generator, forget_bias: float | None
+    model: Architecture, name: str, shape: tuple[int, ...], random: np.random.Generator, forget_bias: float
 ) -> Array:
     if name == "embedding":
         return random.standard_normal(shape).astype(np.float32)

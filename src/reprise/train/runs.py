@@ -209,7 +209,7 @@ def _learner(config: TrainConfig, corpus: Corpus, cluster: Cluster) -> tuple[Lea
     learner = Learner(
         model,
         seed=config.seed,
-        forget_bias=config.forget_bias,
+        forget_bias=config.forget_bias or 0,
         grad_clip=config.grad_clip,
         dropout=config.dropout,
         cluster=cluster,
