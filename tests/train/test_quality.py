@@ -12,7 +12,7 @@ from tests.train.small import corpus, trained
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_model_of_128_units_reaches_the_loss_that_was_measured(tmp_path, monkeypatch):
-    """Measured: 1.279 as it is, 1.432 with the state not carried on, 1.392 with dropout left on while validating."""
+    """Measured: 1.267 as it is, 1.418 with the state not carried on, 1.369 with dropout left on while validating."""
     monkeypatch.setattr(learner, "XLA", True)
     corpus(tmp_path, "".join(pydoc_data.topics.topics.values()))
     (finished,) = trained(
@@ -27,4 +27,4 @@ def test_a_model_of_128_units_reaches_the_loss_that_was_measured(tmp_path, monke
         max_steps=1500,
         checkpoint_every=500,
     ).of(Finished)
-    assert finished.best_loss < 1.33
+    assert finished.best_loss < 1.32
