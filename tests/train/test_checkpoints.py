@@ -128,11 +128,17 @@ def test_a_checkpoint_of_another_program_is_not_taken_for_a_run(run):
         checkpoints.read(run / "model.ckpt-6")
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_the_others(run):
+def test_a_checkpoint_that_cannot_be_written_leaves_the_others(run, tmp_path):
     run.joinpath(".writing-9").write_text("in the way of the folder")
-    with pytest.raises(SaveError, match=r"model.ckpt-9.*The checkpoints before it are untouched"):
+    with pytest.raises(
+        SaveError, match=r"model.ckpt-9: it cannot be written \(File exists\)\. The .* before it are whole"
+    ):
         save(run, 9, 1.0)
     assert checkpoints.newest(run)[0] == 6
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new/.writing-0").write_text("in the way of the folder")
+    with pytest.raises(SaveError, match=r"It is the first one: make room, and start again\."):
+        checkpoints.write(tmp_path / "new", 0, {}, b"")
 
 
 def test_values_and_facts_come_back(tmp_path):

@@ -198,12 +198,36 @@ def test_a_worker_that_is_lost_at_the_start_takes_the_others_with_it(tmp_path):
     assert "worker 1 was lost (signal 9) and the run ended. It came to no checkpoint: start it again." in errors
 
 
-@pytest.mark.slow
-def test_a_signal_reaches_all_workers_and_the_run_is_saved(tmp_path):
-    process = two_workers(tmp_path, str(corpus(tmp_path)), *SMALL, "--num-epochs", "1000000", "--checkpoint-every", "9")
-    while process.poll() is None and len(checkpoints.complete(tmp_path / "run")) < 2:
+def state(process):
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def saves_more(launcher, folder):
+    before = len(losses(folder))
+    while launcher.poll() is None and len(losses(folder)) <= before:
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 128 + signal.SIGTERM, errors
-    assert "SIGTERM was received" in errors
+    return launcher.poll() is None
+
+
+def stopped_and_gone_on(launcher, folder, seconds):
+    """Whether a launcher and its workers stop by Ctrl-Z, and go on after so many seconds."""
+    assert saves_more(launcher, folder)
+    launcher.send_signal(signal.SIGTSTP)
+    while {state(process) for process in (launcher.pid, *children(launcher))} != {"T"}:
+        time.sleep(0.01)
+    before = len(losses(folder))
+    time.sleep(seconds)
+    assert len(losses(folder)) == before
+    launcher.send_signal(signal.SIGCONT)
+    return saves_more(launcher, folder)
+
+
+@pytest.mark.parametrize("seconds", [0.5, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(300)])])
+def test_all_workers_stop_and_go_on_with_the_launcher_and_are_saved_by_a_signal(tmp_path, seconds):
+    launcher = two_workers(tmp_path, str(corpus(tmp_path)), *SMALL, "--num-epochs", "1000000")
+    assert stopped_and_gone_on(launcher, tmp_path, seconds)
+    launcher.send_signal(signal.SIGINT)
+    _, errors = launcher.communicate(timeout=120)
+    assert launcher.returncode == 128 + signal.SIGINT, errors
+    assert "SIGINT was received" in errors
+    assert checkpoints.newest(tmp_path / "run")[0] == len(losses(tmp_path))

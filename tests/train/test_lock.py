@@ -60,6 +60,12 @@ def test_a_place_where_no_folder_can_be_made_is_named(tmp_path):
             lock.made(place).__enter__()
 
 
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path):
+    (tmp_path / lock.LOCK).mkdir()  # which root cannot write to either
+    with pytest.raises(SaveError, match=rf"{tmp_path}: nothing can be written in this folder .*copy its folder first"):
+        lock.held(tmp_path).__enter__()
+
+
 def test_a_lock_that_was_removed_before_it_was_taken_holds_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(lock.fcntl, "flock", lambda file, _: Path(file.name).unlink())
     with pytest.raises(CallError, match=r"another trainer works in this folder \(it has just begun\)"):

@@ -74,10 +74,18 @@ def write(folder: Path, step: int, values: Mapping[str, Any], meta: bytes) -> Pa
         (work / f"{prefix.name}.meta").write_bytes(meta)
         _publish(work, folder, prefix.name)
     except (OSError, tf.errors.OpError) as error:
-        raise SaveError(f"{prefix}: {_first_line(error)}. The checkpoints before it are untouched.") from error
+        raise _unsaved(prefix, error) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return prefix
+
+
+def _unsaved(path: Path, error: Exception) -> SaveError:
+    why = getattr(error, "strerror", None) or _first_line(error)
+    advice = "It is the first one: make room, and start again."
+    if complete(path.parent):
+        advice = "The checkpoints before it are whole: make room, and go on by --resume."
+    return SaveError(f"{path}: it cannot be written ({why}). {advice}")
 
 
 def _publish(work: Path, folder: Path, name: str) -> None:
@@ -106,7 +114,7 @@ def announce(folder: Path, steps: Collection[int]) -> None:
             if found and int(found[1]) not in steps:
                 file.unlink()
     except OSError as error:
-        raise SaveError(f"{folder}: {error}") from error
+        raise _unsaved(folder / _NAMES, error) from error
 
 
 def write_text(path: Path, text: str) -> None:

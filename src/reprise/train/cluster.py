@@ -4,7 +4,8 @@ Every worker holds all variables and its own part of the streams. Gradients are 
 stay the same everywhere; the first worker writes. `TF_CONFIG` says who they are, as for all of TensorFlow.
 
 A worker that dies ends the others at their next step; one that hangs, or whose machine is gone, ends them when it has
-missed its heartbeats, within half a minute.
+missed its heartbeats, within about a minute. Of workers that were launched on this machine the launcher sees which one
+ends, so none need hurry: all may be stopped together, by Ctrl-Z or a machine that sleeps, and go on.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ from tensorflow.python.eager import context
 
 from reprise.errors import CallError, TrainingError
 from reprise.tensors import Array
+from reprise.train.launch import LIFELINE
 from reprise.train.meeting import meet
 
 v1 = tf.compat.v1
 
 #: Seconds until a worker that met the others, and then does not connect to them, is lost.
 CONNECTING_S = 60.0
+#: Seconds that a worker whose end the launcher would see may be silent; otherwise it is TensorFlow's own number.
+_STOPPED_S = 30 * 24 * 3600
 #: What the survivors' operators raise.
 _CONNECTION = (
     tf.errors.UnavailableError,
@@ -187,6 +191,7 @@ def _connected(tasks: Sequence[_Task]) -> Any:
         service_leader=f"/job:{tasks[0].job}/replica:0/task:0",
         coordinated_jobs=[job(name=name, num_tasks=n) for name, n in Counter(task.job for task in tasks).items()],
         cluster_register_timeout_in_ms=int(1000 * CONNECTING_S),
+        heartbeat_timeout_in_ms=1000 * _STOPPED_S if LIFELINE in os.environ else 0,
     )
     settings.coordination_service.cluster_register_with_barrier = True
     try:

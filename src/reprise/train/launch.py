@@ -27,7 +27,7 @@ _GRACE_S = 60.0
 #: Seconds between two looks at whether one has.
 _LOOK_S = 0.05
 #: Where a worker finds its end of a pipe that nobody writes to: it closes with the process that launched the worker.
-_LIFELINE = "REPRISE_LIFELINE"
+LIFELINE = "REPRISE_LIFELINE"
 
 
 def launch(arguments: Sequence[str], workers: int, folder: Path) -> int:
@@ -43,7 +43,7 @@ def launch(arguments: Sequence[str], workers: int, folder: Path) -> int:
     with made(folder), _passing_on(processes) as passed, ExitStack() as stack:
         lifeline = stack.enter_context(_pipe())
         addresses = [f"127.0.0.1:{port}" for port in stack.enter_context(held_ports(workers))]
-        shared = {**os.environ, SHARES_PORT: "1", _LIFELINE: str(lifeline)}
+        shared = {**os.environ, SHARES_PORT: "1", LIFELINE: str(lifeline)}
         for worker in range(workers):
             errors = None if worker == 0 else stack.enter_context(_log(folder, worker))
             task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": worker}}
@@ -57,12 +57,12 @@ def launch(arguments: Sequence[str], workers: int, folder: Path) -> int:
             )
             _share(process.pid, worker, workers)
             processes.append(process)
-        return _judged(_ended(processes), passed, folder)
+        return _judged(_ended(processes, passed), passed, folder)
 
 
 def follow() -> None:
     """Has this process end, by SIGTERM, when the one that launched it is gone, even if that was killed."""
-    if lifeline := os.environ.pop(_LIFELINE, None):
+    if lifeline := os.environ.get(LIFELINE):
         Thread(target=_end_after, args=(int(lifeline),), daemon=True).start()
 
 
@@ -84,17 +84,29 @@ def _pipe() -> Iterator[int]:
 
 @contextmanager
 def _passing_on(processes: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[int]]:
-    """The signals that came while this lasts; all living processes get them."""
+    """The signals that came while this lasts and asked to end. Living processes get them, and stop as this one does."""
     passed: list[int] = []
 
-    def pass_on(number: int, _frame: FrameType | None) -> None:
-        passed.append(number)
+    def send(number: int) -> None:
         for process in processes:
             if process.poll() is None:
                 process.send_signal(number)
 
-    with caught(pass_on):
-        yield passed
+    def pass_on(number: int, _frame: FrameType | None) -> None:
+        passed.append(number)
+        send(number)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        send(signal.SIGSTOP)
+        signal.raise_signal(signal.SIGSTOP)
+        send(signal.SIGCONT)  # as this one, which goes on here
+
+    before = signal.signal(signal.SIGTSTP, stop)
+    try:
+        with caught(pass_on):
+            yield passed
+    finally:
+        signal.signal(signal.SIGTSTP, before)
 
 
 @contextmanager
@@ -107,8 +119,11 @@ def _log(folder: Path, worker: int) -> Iterator[IO[str]]:
         path.unlink()
 
 
-def _ended(processes: Sequence[subprocess.Popen[bytes]]) -> dict[int, int]:
-    """Waits for all; one that leaves takes the others with it. Worker → exit code, in the order in which they left."""
+def _ended(processes: Sequence[subprocess.Popen[bytes]], passed: list[int]) -> dict[int, int]:
+    """Waits for all; one that leaves takes the others with it. Worker → exit code, in the order in which they left.
+
+    Those that were asked to end by `passed` leave by themselves; a signal that is sent from here is added to it.
+    """
     codes: dict[int, int] = {}
     end = math.inf
     try:
@@ -117,8 +132,10 @@ def _ended(processes: Sequence[subprocess.Popen[bytes]]) -> dict[int, int]:
             codes |= {k: p.returncode for k, p in enumerate(processes) if k not in codes and p.poll() is not None}
             if codes and end == math.inf:
                 end = time.monotonic() + _GRACE_S
-                for process in processes if any(codes.values()) else ():
-                    process.terminate()
+                if any(codes.values()) and not passed:
+                    passed.append(signal.SIGTERM)
+                    for process in processes:
+                        process.terminate()
     finally:
         for process in processes:
             process.kill()
@@ -126,16 +143,18 @@ def _ended(processes: Sequence[subprocess.Popen[bytes]]) -> dict[int, int]:
 
 
 def _judged(codes: Mapping[int, int], passed: Sequence[int], folder: Path) -> int:
-    """The exit code of the first worker, unless one was lost by another signal than those that were passed on."""
-    lost = [worker for worker, code in codes.items() if code < 0 and -code not in passed]
+    """The exit code of the first worker, unless another one was lost, by a signal not of `passed`, or ended it."""
+    lost = {worker: f"was lost (signal {-code})" for worker, code in codes.items() if code < 0 and -code not in passed}
+    if codes[0] < 0:  # it was ended, and had nothing to say
+        lost |= {worker: f"ended with an error (exit code {code})" for worker, code in codes.items() if 0 < code < 128}
     if not lost:
         return codes[0] if codes[0] >= 0 else 128 - codes[0]
     advice = "It came to no checkpoint: start it again."
     if _has_checkpoint(folder):
         advice = "Its last checkpoint is whole: go on by --resume, with the same --workers or another."
+    worker, how = next(iter(lost.items()))
     raise TrainingError(
-        f"worker {lost[0]} was lost (signal {-codes[lost[0]]}) and the run ended. {advice} "
-        f"What the workers said is in {folder}/worker-*.log."
+        f"worker {worker} {how} and the run ended. {advice} What the workers said is in {folder}/worker-*.log."
     )
 
 

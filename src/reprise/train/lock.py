@@ -51,8 +51,9 @@ def held(folder: Path) -> Iterator[None]:
 
     Raises:
         CallError: A living process holds it; the message names the process.
+        SaveError: The folder cannot be written to.
     """
-    with (folder / LOCK).open("a+", encoding="utf-8") as file:
+    with _opened(folder) as file:
         if not _locked(file):
             raise CallError(
                 f"{folder}: another trainer works in this folder ({_holder(file)}). Wait until it ends, or give "
@@ -63,6 +64,16 @@ def held(folder: Path) -> Iterator[None]:
             os.write(file.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
         _clear(folder)
         yield
+
+
+def _opened(folder: Path) -> IO[str]:
+    try:
+        return (folder / LOCK).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise SaveError(
+            f"{folder}: nothing can be written in this folder ({error.strerror}). Give another --out; to go on with a "
+            "run, copy its folder first."
+        ) from error
 
 
 def _locked(file: IO[str]) -> bool:
