@@ -101,3 +101,10 @@ def test_lacking_variables_are_an_error(written, tmp_path):
     (tmp_path / "saved_model.pb").write_bytes((written / "one" / "saved_model.pb").read_bytes())
     with pytest.raises(MissingFile, match=r"variables\.index: cannot be read"):
         formats.read(tmp_path)
+
+
+def test_a_graph_in_a_file_of_this_name_is_read_as_a_graph(tmp_path):
+    with tf.Graph().as_default() as graph:
+        v1.placeholder(tf.float32, [None, 2], "x")
+    (tmp_path / "saved_model.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    assert formats.read(tmp_path / "saved_model.pb").format == "TensorFlow graph"

@@ -66,12 +66,18 @@ def named(logits, targets):
     tf.identity(tf.lookup.StaticHashTable(words, "?").lookup(tf.argmax(logits, 1)), "names")
 
 
+def coded(logits, targets):
+    """A sampler feeds the code of the best symbol back."""
+    tf.one_hot(tf.argmax(logits, 1), V, name="next")
+
+
 AFTER = {
     "nothing": lambda logits, targets: None,
     "training and measuring": measured,
     "a linear loss": linear,
     "sampling": sampled,
     "sampling by noise": gumbel,
+    "coding": coded,
     "printing": lambda logits, targets: tf.print("scores", logits),
     "naming": named,
 }
@@ -123,6 +129,69 @@ def test_what_is_compared_with_the_inputs_themselves_is_the_output():
     found = interface_of(graph)
     assert [p.tensor for p in found.outputs] == ["y:0"]
     assert [(p.tensor, p.time_axis) for p in found.inputs] == [("x:0", 1)]
+
+
+@pytest.mark.parametrize("shifted", [False, True])
+def test_scores_that_only_a_loss_wants_flat_or_without_the_last_are_given_by_step(shifted):
+    """`tf.losses.softmax_cross_entropy` makes rows [N·T, V] of the scores; the loss and its gradient alone read these.
+
+    Where the next input is what is wanted, the last step has no target.
+    """
+
+    def graph():
+        x, wanted = (v1.placeholder(tf.float32, [None, None, V], name) for name in ("x", "wanted"))
+        hidden, _ = rolled(lstm, tf.transpose(x, [1, 0, 2]), [tf.zeros([tf.shape(x)[0], H])] * 2)
+        scores = tf.tensordot(tf.transpose(hidden, [1, 0, 2]), variable("output", H, V), 1)
+        scores = tf.identity(scores, "scores")
+        pair = (x[:, 1:], scores[:, :-1]) if shifted else (wanted, scores)
+        minimised(v1.losses.softmax_cross_entropy(*pair))
+
+    (port,) = interface_of(graph).outputs
+    assert (port.tensor, port.role, port.time_axis) == ("scores:0", "logits", 1)
+
+
+def test_of_one_number_nothing_is_chosen():
+    def forecast():
+        x, wanted = (v1.placeholder(tf.float32, [None, None, size], name) for name, size in (("x", D), ("wanted", 1)))
+        hidden, _ = rolled(lstm, tf.transpose(x, [1, 0, 2]), [tf.zeros([tf.shape(x)[0], H])] * 2)
+        value = tf.identity(dense("output", hidden[-1], 1), "value")
+        minimised(tf.reduce_mean(tf.square(value - wanted[:, -1])))
+        tf.equal(tf.argmax(value, 1), tf.argmax(wanted[:, -1], 1), name="right")
+
+    assert [(p.tensor, p.role) for p in interface_of(forecast).outputs] == [("value:0", "values")]
+
+
+def dropped(x, number):
+    return x / number * tf.floor(number + tf.random.uniform(tf.shape(x)))
+
+
+def branched(x, flag):
+    return v1.cond(tf.logical_not(flag), lambda: x, lambda: dropped(x, 0.5))
+
+
+@pytest.mark.parametrize(("use", "kind", "value"), [(dropped, tf.float32, 1.0), (branched, tf.bool, False)])
+def test_a_number_without_a_shape_that_only_one_number_can_be_is_a_setting(use, kind, value):
+    """`tf.placeholder(tf.float32)`: the sizes of what it is joined with stay known, and T remains free."""
+
+    def graph():
+        x = v1.placeholder(tf.float32, [None, 4, D], "x")
+        hidden, _ = rolled(lstm, tf.transpose(x, [1, 0, 2]), [tf.zeros([tf.shape(x)[0], H])] * 2)
+        given = use(hidden, v1.placeholder(kind, name="number"))
+        tf.identity(dense("output", tf.reshape(given, [-1, H]), V), "scores")
+
+    found = interface_of(graph)
+    assert [(s.tensor, s.value) for s in found.settings] == [("number:0", value)]
+    assert [(p.tensor, p.shape) for p in found.inputs] == [("x:0", (None, None, D))]
+    assert [p.rows for p in found.outputs] == ["time-major"]
+
+
+def test_a_temperature_without_a_shape_is_a_setting():
+    def tempered(logits, targets):
+        tf.nn.softmax(logits / v1.placeholder(tf.float32, name="heat"), name="chances")
+
+    found = interface_of(model(tempered))
+    assert [(s.tensor, s.value) for s in found.settings] == [("heat:0", 1.0)]
+    assert "chances:0" in [p.tensor for p in found.outputs]
 
 
 def test_names_decide_nothing():

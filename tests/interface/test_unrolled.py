@@ -165,6 +165,22 @@ def test_scores_that_a_loss_compares_at_every_step_are_those_of_every_step():
     np.testing.assert_allclose(ours, truth, rtol=1e-5, atol=1e-6)
 
 
+def test_losses_that_are_packed_stay_outside_of_the_loop_with_their_targets():
+    b = Builder()
+    kernel, bias, head = b.variable("k", D + H, H), b.variable("kb", H), (b.variable("w", H, V), b.variable("wb", V))
+    h, targets, losses = b.placeholder("h", None, H), b.placeholder("targets", None, 3, dtype="int32"), []
+    read = pieces(b, b.placeholder("x", None, 3, D), 3, "unstack")
+    for row, target in zip(read, b.parts("Unpack", targets, 3, 1), strict=True):
+        h = b.unary("Tanh", b.linear(b.concat(row, h, axis=1), kernel, bias))
+        scores = b.linear(h, *head)
+        losses.append(b("SparseSoftmaxCrossEntropyWithLogits", scores, target, T="float32", Tlabels="int32"))
+    b("Pack", *losses, N=3, axis=0, T="float32")
+    structure = analyse(roll(analyse(b.graph())).graph)
+    (recurrence,) = recurrences.find(structure)
+    assert [structure.graph[read.stacked.node].inputs[0] for read in recurrence.reads] == [Value("x")]
+    assert [structure.graph[write.element.node].op for write in recurrence.writes] == ["BiasAdd"]
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_packed_outputs_keep_their_axis(axis):
     b = Builder()

@@ -17,6 +17,7 @@ from reprise.wire.varint import Cut
 _BINARY, _TEXT = "saved_model.pb", "saved_model.pbtxt"
 _TEXT_START = b"saved_model_schema_version"
 _META_GRAPH, _OBJECT_GRAPH = 2, 7
+_NODE = 1
 _SERVE = frozenset({"serve"})
 
 
@@ -26,11 +27,17 @@ def sniff(path: Path) -> str | None:
     if file is None:
         return None
     try:
-        if has_object_graph(file):
+        if has_object_graph(file) or _begins_with_a_node(file):
             return None
     except (OSError, ValueError, Cut):
         pass  # a damaged one is claimed, so that the reader can say so
     return f"{file.name} is a SavedModel without an object graph"
+
+
+def _begins_with_a_node(file: Path) -> bool:
+    """Whether a file of this name is a GraphDef: its first field is a message, where a SavedModel has a number."""
+    with file.open("rb") as stream:
+        return stream.read(1) == bytes([_NODE << 3 | LENGTH_DELIMITED])
 
 
 def has_object_graph(file: Path) -> bool:

@@ -8,6 +8,11 @@ from reprise.graph import Value
 from reprise.interface.influence import ancestors
 from reprise.interface.structure import Structure
 
+#: Operators that compare scores with what is wanted, or measure weights.
+LOSSES = frozenset(
+    "SparseSoftmaxCrossEntropyWithLogits SoftmaxCrossEntropyWithLogits L2Loss CTCLoss InTopK InTopKV2".split()
+)
+
 
 def before(structure: Structure, computed: Collection[Value], losses: Collection[str]) -> set[str]:
     """Names of what `computed` is made of, and what the nodes where a loss begins look at: no gradient is among it.

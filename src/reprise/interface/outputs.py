@@ -14,11 +14,12 @@ from reprise.graph import Node, Value
 from reprise.interface.conditions import conditions
 from reprise.interface.facts import Facts
 from reprise.interface.frame import REPLACED
-from reprise.interface.gradients import before, ones_that_are_applied
+from reprise.interface.gradients import LOSSES, before, ones_that_are_applied
 from reprise.interface.influence import DISCRETE, RANKING, Influence, ancestors, descendants
 from reprise.interface.inline import RESULTS
 from reprise.interface.noise import Noise
 from reprise.interface.recurrences import Recurrence, grows
+from reprise.interface.settings import is_setting
 from reprise.interface.states import writes_state
 from reprise.interface.structure import Structure
 from reprise.interface.types import dtype
@@ -35,12 +36,9 @@ _SIDE_EFFECTS = frozenset(
     "NoOp SaveV2 Save SaveSlices WriteSummary WriteScalarSummary WriteHistogramSummary ControlTrigger StackPush "
     "StackPushV2 TensorListPushBack Abort StringFormat PrintV2".split()
 )
-_LOSSES = frozenset(
-    "SparseSoftmaxCrossEntropyWithLogits SoftmaxCrossEntropyWithLogits L2Loss CTCLoss InTopK InTopKV2".split()
-)
 _JOINS = frozenset("Pack ConcatV2 Concat".split())
 _MOVES = frozenset("Reshape ExpandDims Squeeze Transpose StridedSlice Slice GatherNd TensorListStack".split())
-_ROUNDABOUT = frozenset("Identity Cast Squeeze Reshape Log LogSoftmax Transpose StridedSlice Max Min".split())
+_ROUNDABOUT = frozenset("Identity Cast Squeeze Reshape Log LogSoftmax OneHot Transpose StridedSlice Max Min".split())
 
 
 #: What turns scores into a decision, and a decision into its name.
@@ -85,8 +83,8 @@ def predictions(
     from_sources = Influence(structure, every)
     leaves = {v: r for r in recurrences for v in _leaving(structure, r)}
     reached = Influence(structure, tuple(leaves))
-    wanted = _wanted(structure, recurrences, from_sources, every) | {s for s in every if s in given}
-    lost = {n.name for n in structure.graph if n.op in _LOSSES}.union(*(scoring or {}).values())
+    lost = {n.name for n in structure.graph if n.op in LOSSES}.union(*(scoring or {}).values())
+    wanted = _wanted(structure, recurrences, from_sources, lost) | {s for s in every if s in given}
     wanted |= conditions(structure, reached, from_sources, lost)
     foreign = sum(1 << i for i, s in enumerate(every) if s not in wanted)
     kinds = _Kinds(structure, reached, from_sources, foreign, lost)
@@ -96,11 +94,13 @@ def predictions(
     found = [v for end in ends for v in _presented(structure, end, kinds, noise)]
     if all(_only_rearranges(structure, v, leaves) for v in found):
         found += [v for end in ends if _is_cost(structure, end) for v in _behind_cost(structure, end, kinds)]
-    shown = _shown(structure, recurrences, found)
+    shown = _shown(structure, recurrences, [_as_given(structure, v, kinds) for v in found], kinds)
     return {v: tuple(dict.fromkeys(leaves[s] for s in reached.of(v))) for v in shown}
 
 
-def _shown(structure: Structure, recurrences: Collection[Recurrence], found: Iterable[Value]) -> list[Value]:
+def _shown(
+    structure: Structure, recurrences: Collection[Recurrence], found: Iterable[Value], kinds: _Kinds
+) -> list[Value]:
     """Those of the ends `found` that say something of their own; states and whole numbers where there is no other."""
     arrays = {w.carried.final for r in recurrences for w in r.writes}
     unique = [v for v in dict.fromkeys(found) if v not in arrays]
@@ -109,14 +109,29 @@ def _shown(structure: Structure, recurrences: Collection[Recurrence], found: Ite
     finals |= {w.carried.final for r in recurrences for w in r.writes if writes_state(structure, r, w)}
     unique = [v for v in unique if not _only_rearranges(structure, v, finals)] or unique
     unique = [v for v in unique if dtype(structure, v).startswith(("float", "bfloat"))] or unique
-    others = {structure.source(v) for v in unique if not _only_lost(structure, v)}
-    return [v for v in unique if not (_only_lost(structure, v) and _only_rearranges(structure, v, others))]
+    others = {structure.source(v) for v in unique if not kinds.only_lost(v)}
+    return [v for v in unique if not (kinds.only_lost(v) and _only_rearranges(structure, v, others))]
 
 
-def _only_lost(structure: Structure, value: Value) -> bool:
-    """Whether losses alone read `value`: another output in the layout that a loss wants is no output of its own."""
-    consumers = structure.consumers[value.node]
-    return bool(consumers) and all(structure.graph[c].op in _LOSSES for c in consumers)
+def _as_given(structure: Structure, value: Value, kinds: _Kinds) -> Value:
+    """`value` before it was flattened to the rows that a loss operator wants, or lost the steps without a target."""
+    if not kinds.only_lost(value):
+        return value
+    facts = Facts(structure)
+    while (given := _whole(structure, facts, value)) is not None and given.node in kinds.candidates:
+        value = given
+    return value
+
+
+def _whole(structure: Structure, facts: Facts, value: Value) -> Value | None:
+    """The steps [N, T, V] that `value` holds as rows [N·T, V], or some of; None if it does not."""
+    node = structure.graph[value.node]
+    if node.op not in ("Reshape", "StridedSlice", "Slice"):
+        return None
+    made, given = facts.shape(value), facts.shape(node.inputs[0])
+    if not made or not given or len(given) < 3 or made[-1] != given[-1]:
+        return None
+    return node.inputs[0] if len(made) == (2 if node.op == "Reshape" else len(given)) else None
 
 
 def _leaving(structure: Structure, recurrence: Recurrence) -> Iterator[Value]:
@@ -128,16 +143,16 @@ def _leaving(structure: Structure, recurrence: Recurrence) -> Iterator[Value]:
 
 
 def _wanted(
-    structure: Structure, recurrences: Collection[Recurrence], influence: Influence, every: tuple[Value, ...]
+    structure: Structure, recurrences: Collection[Recurrence], influence: Influence, losses: Collection[str]
 ) -> set[Value]:
-    """Sources whose numbers a recurrence depends on, and scalars (they are settings)."""
-    mask = 0
+    """Sources whose numbers a recurrence depends on, its losses aside, and scalars (they are settings)."""
+    mask, every, lost = 0, influence.seeds, descendants(structure, losses)
     for recurrence in recurrences:
-        for carried in recurrence.loop.carried:
+        for carried in (c for c in recurrence.loop.carried if c.leaving.node not in lost):
             mask |= influence.mask(carried.initial) | influence.mask(carried.leaving)
         for value in recurrence.loop.constants.values():
             mask |= influence.mask(value)
-    scalars = {s for s in every if _is_scalar(structure.graph[s.node])}
+    scalars = {s for s in every if _is_scalar(structure.graph[s.node]) or is_setting(structure, s)}
     return {s for i, s in enumerate(every) if mask >> i & 1} | scalars
 
 
@@ -150,7 +165,7 @@ def _may_be_output(structure: Structure, name: str) -> bool:
     op = node.op
     if REPLACED in node.attributes:
         return False
-    return op not in _SIDE_EFFECTS | _LOSSES and not op.startswith(_STORES) and not structure.context(Value(name))
+    return op not in _SIDE_EFFECTS | LOSSES and not op.startswith(_STORES) and not structure.context(Value(name))
 
 
 class _Kinds:
@@ -190,7 +205,8 @@ class _Kinds:
 
     def outputs(self) -> list[Value]:
         """Candidates that end a branch of the computation and are no part of the gradient, in the order of the file."""
-        ends = self._ends(set(), self._is_end)
+        self._live: set[str] = set()
+        ends = self._ends(self._live, self._is_end)
         if self.joined:
             ends += self._late_ends(ancestors(self._structure, ends))
         places = {n: i for i, n in enumerate(self._structure.graph.nodes)}
@@ -237,6 +253,11 @@ class _Kinds:
     def is_joined(self, value: Value, readers: Iterable[str]) -> bool:
         """Whether any of `readers` joins a value with targets."""
         return any(self._joins_targets(c, value.node) for c in readers)
+
+    def only_lost(self, value: Value) -> bool:
+        """Whether losses alone read `value`: an output in the layout that a loss wants is no output of its own."""
+        readers = self._structure.consumers[value.node]
+        return bool(self._losses.intersection(readers)) and not self._live.intersection(readers)
 
     def _is_lossy(self, readers: Iterable[str]) -> bool:
         """Whether any of `readers` is a part of the loss, and not of its gradient."""

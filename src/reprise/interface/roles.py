@@ -64,7 +64,8 @@ def of_output(axes: Axes, value: Value, wanted: Sequence[Value], used: tuple[Rec
     """`logits`, `probabilities`, `hidden` or `values`."""
     if _made_by(axes.structure, used, value) == "Softmax":
         return "probabilities"
-    if any(_feeds_softmax(axes.structure, value, other) for other in wanted) or _scored(axes.structure, value):
+    scored = any(_feeds_softmax(axes.structure, value, other) for other in wanted) or _scored(axes.structure, value)
+    if scored and _width(axes, value) != 1:  # of one number nothing can be chosen
         return "logits"
     if _width(axes, value) in _symbols(axes, used) and not is_hidden(axes.structure, used, value):
         return "logits"

@@ -27,7 +27,7 @@ def _rank(node: Node, structure: Structure) -> int | None:
     if dims is None and node.op == "PlaceholderWithDefault":
         default = _default(structure, node)
         return None if default is None else default.ndim
-    if dims is None and (_keeps_probability(structure, node.name) or _drops_probability(structure, node.name)):
+    if dims is None and any(used(structure, node.name) for used in _AS_ONE_NUMBER):
         return 0
     return None if dims is None else len(dims)
 
@@ -127,9 +127,37 @@ def _is_random(structure: Structure, name: str) -> bool:
 
 
 def _divides(structure: Structure, name: str) -> bool:
-    for passed in _passed_on(structure, name):
-        for consumer in structure.consumers[passed]:
-            node = structure.graph[consumer]
-            if node.op in ("Div", "RealDiv") and node.inputs[1].node == passed:
-                return True
-    return False
+    return bool(_quotients(structure, name))
+
+
+def _quotients(structure: Structure, name: str) -> list[str]:
+    """The nodes that divide by a value."""
+    read = ((passed, c) for passed in _passed_on(structure, name) for c in structure.consumers[passed])
+    return [c for passed, c in read if (n := structure.graph[c]).op in _DIVISIONS and n.inputs[1].node == passed]
+
+
+def _tempers(structure: Structure, name: str) -> bool:
+    """Whether scores are divided by a value before they are turned into probabilities or drawn from."""
+
+    def moved(at: str) -> list[str]:
+        return [c for c in structure.consumers[at] if structure.graph[c].op in ("Identity", "Reshape", "Squeeze")]
+
+    quotients = reachable(_quotients(structure, name), moved)
+    return any(structure.graph[c].op in _CHOICES for q in quotients for c in structure.consumers[q])
+
+
+def _decides(structure: Structure, name: str) -> bool:
+    """Whether a flag chooses a branch, alone or with others."""
+
+    def passed_on(at: str) -> list[str]:
+        return [c for c in structure.consumers[at] if structure.graph[c].op in _PASSING_FLAGS]
+
+    read = ((at, structure.graph[c]) for at in reachable([name], passed_on) for c in structure.consumers[at])
+    return any(node.op == "Switch" and node.inputs[1].node == at for at, node in read)
+
+
+_DIVISIONS = ("Div", "RealDiv")
+_CHOICES = frozenset("Softmax LogSoftmax Multinomial ArgMax Exp".split())
+_PASSING_FLAGS = frozenset("Identity Enter Squeeze LogicalNot LogicalAnd LogicalOr".split())
+#: What is done with one number alone, where a file does not tell the shape.
+_AS_ONE_NUMBER = (_keeps_probability, _drops_probability, _decides, _tempers)

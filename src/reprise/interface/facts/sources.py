@@ -7,6 +7,7 @@ import numpy as np
 from reprise.graph import VARIABLES, Node, ShapeAttribute, Value
 from reprise.interface.facts.inference import SMALL, UNKNOWN, Dims, Fact, Inference, Rule
 from reprise.interface.influence import reachable
+from reprise.interface.settings import is_setting
 from reprise.interface.sizes import Dim, dim, product
 from reprise.interface.structure import Structure
 from reprise.tensors import Tensor
@@ -36,7 +37,11 @@ def stated(structure: Structure, value: Value) -> tuple[int | None, ...] | None:
     """The sizes that the file states for a value that is given, or that what reads it asks for; None if neither."""
     node = structure.graph[value.node]
     dims = node.declared(value.index)
-    return (None,) if dims is None and node.op.startswith("Placeholder") and _ends_rows(structure, node) else dims
+    if dims is not None or not node.op.startswith("Placeholder"):
+        return dims
+    if is_setting(structure, value):
+        return ()
+    return (None,) if _ends_rows(structure, node) else None
 
 
 def _ends_rows(structure: Structure, node: Node) -> bool:

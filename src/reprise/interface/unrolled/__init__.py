@@ -15,7 +15,8 @@ from dataclasses import replace
 from reprise.graph import Graph, Node, Value
 from reprise.interface.facts import Facts
 from reprise.interface.frame import REPLACED
-from reprise.interface.influence import ancestors
+from reprise.interface.gradients import ones_that_are_applied
+from reprise.interface.influence import ancestors, descendants
 from reprise.interface.rewritten import Rewritten
 from reprise.interface.structure import Structure, analyse
 from reprise.interface.unrolled import alone, chains, single
@@ -111,7 +112,8 @@ def _view(structure: Structure, found: chains.Chains) -> View:
             readers.setdefault(value, []).append((node.name, slot))
             outputs.setdefault(value.node, {})[value.index] = None
     place = {name: i for i, name in enumerate(structure.order)}
-    return View(structure, Facts(structure), found.masks, readers, outputs, place)
+    trained = descendants(structure, ones_that_are_applied(structure))
+    return View(structure, Facts(structure), found.masks, readers, outputs, place, trained)
 
 
 def _plans(view: View, found: chains.Chains) -> list[Plan]:

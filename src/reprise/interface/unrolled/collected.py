@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from reprise.graph import Node, Value
+from reprise.interface.gradients import LOSSES
 from reprise.interface.influence import DISCRETE
 from reprise.interface.types import FLOATS, dtype
 from reprise.interface.unrolled.chains import weight_of
@@ -55,12 +56,13 @@ def outputs_of(view: View, steps: Steps, used: set[str]) -> tuple[Output, ...]:
     """The outputs of `steps`, whose recurrence needs the nodes `used`."""
     inside = {name for images in steps.images for name in images.values()}
     found: list[Output] = []
-    for name in steps.order:
-        for value in view.read(name):
-            found += _together(view, steps, value, inside)
+    lost = _losses(view, steps)
+    for value in (v for name in steps.order if name not in lost for v in view.read(name)):
+        found += _together(view, steps, value, inside)
     carried = steps.needed(view.graph, [Value(a) for a in steps.anchors])[1]
     rows = frozenset(steps.rows(view.graph, used))
-    singly = list(_heads(view, steps, used, rows, carried))
+    behind, _ = steps.needed(view.graph, [o.value for o in found])
+    singly = list(_heads(view, steps, behind, _scored(view, steps, used, rows, carried)))
     singly += [*_drawn_from(view, steps, used), *_compared(view, steps, used, rows)]
     if not (found or singly) and len(steps.images) > 1:
         singly = list(_unread(view, steps, rows, carried))
@@ -71,6 +73,16 @@ def outputs_of(view: View, steps: Steps, used: set[str]) -> tuple[Output, ...]:
         last = _last(view, steps, inside, taken)
         found += [o for o in last if not _is_compared(view, steps, rows, o.value.node)]
     return tuple(found)
+
+
+def _losses(view: View, steps: Steps) -> set[str]:
+    """What each step loses, and what it makes of that."""
+    lost: set[str] = set()
+    for name in steps.order:
+        node = view.graph.nodes[name]
+        if node.op in LOSSES or any(v.node in lost for v in node.inputs):
+            lost.add(name)
+    return lost
 
 
 def _together(view: View, steps: Steps, value: Value, inside: set[str]) -> Iterator[Output]:
@@ -100,12 +112,16 @@ def _parts(view: View, node: Node) -> tuple[tuple[Value, ...], Collected, int | 
     return parts, Collected.JOINED, None if axis is None else int(axis)
 
 
-def _heads(view: View, steps: Steps, used: set[str], rows: Rows, carried: Collection[State]) -> Iterator[Value]:
-    """Scores that every step computes for itself, and nothing but a loss puts together."""
-    scored = _scored(view, steps, used, rows, carried)
+def _heads(view: View, steps: Steps, behind: Collection[str], scored: Mapping[str, bool]) -> Iterator[Value]:
+    """Scores that every step computes for itself, and nothing but a loss puts together.
+
+    Of what lies `behind` values that are put together, a gradient reads each step's.
+    """
     for name in (n for n, is_loss in scored.items() if not is_loss):
         value = Value(name)
         readers = [r for r, _ in view.readers.get(value, ()) if view.graph.nodes[r].op not in _MEASURES]
+        if name in behind and not (readers := [r for r in readers if r in steps.images[0] or r not in view.trained]):
+            continue
         scores = any(view.graph.nodes[r].op == "Softmax" for r in readers)
         leaves = not readers or scores or any(r not in steps.images[0] or scored.get(r) for r in readers)
         if leaves and dtype(view.structure, value) in FLOATS:

@@ -134,6 +134,7 @@ class View:
         readers: Value → (node, slot) that read it.
         outputs: Node name → which of its outputs are read.
         place: Node name → its position, inputs first.
+        trained: What is computed from the beginning of a gradient.
         stacked: Values of steps that are rolled already → the row they are of the sequence that the loop stacks.
     """
 
@@ -143,6 +144,7 @@ class View:
     readers: Mapping[Value, list[tuple[str, int]]]
     outputs: Mapping[str, Collection[int]]
     place: Mapping[str, int]
+    trained: Collection[str]
     stacked: dict[Value, Piece] = field(default_factory=dict)
 
     @property
