@@ -179,6 +179,15 @@ def test_numbers_too_large_to_normalise_are_refused(saved):
         read_numeric(saved(np.array([1e300, -1e300, 0])), val_frac=0)
 
 
+@pytest.mark.parametrize("size", [2**30, 2**60, -(2**60)])
+def test_changes_that_are_lost_at_the_size_of_their_numbers_are_refused(saved, size):
+    numbers = size + np.arange(40) % 17
+    with pytest.raises(CallError, match=r"column '1': numbers up to 1\..* too little to be told apart .*Subtract"):
+        read_numeric(saved(numbers))
+    assert read_numeric(saved(numbers - size)).steps == 40
+    assert read_numeric(saved(2**30 + 1000 * np.arange(40))).steps == 40
+
+
 @given(hnp.arrays(np.float64, st.tuples(st.integers(1, 9), st.just(2)), elements=st.floats(-1e6, 1e6, width=32)))
 def test_normalisation_can_be_undone(rows):
     normalisation = Normalisation.of(("a", "b"), rows)

@@ -9,6 +9,11 @@ import numpy as np
 from reprise.errors import CallError
 from reprise.tensors import Array
 
+#: The least relative difference of numbers in float32; whole numbers from this size on may be one number in float64.
+_SINGLE, _WHOLE = float(np.finfo(np.float32).eps), 2.0**53
+#: How much of a standard deviation may be lost between two such numbers.
+_COARSE = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
@@ -32,6 +37,22 @@ class Normalisation:
         # Rounding gives a constant column a standard deviation of about 1e-17, which would blow up what follows it.
         changes = (rows.max(axis=0) > rows.min(axis=0)) & (std > 0)
         return cls(columns, tuple(mean.tolist()), tuple(np.where(changes, std, 1.0).tolist()))
+
+    def check_resolved(self, rows: Array) -> None:
+        """Refuses columns whose changes are lost at their size: a saved model takes them as they are, in float32.
+
+        Raises:
+            CallError: There is one; the message names it.
+        """
+        largest, changes = np.abs(rows).max(axis=0), rows.max(axis=0) > rows.min(axis=0)
+        with np.errstate(over="ignore"):
+            coarse = np.where(changes, _SINGLE * largest > _COARSE * np.array(self.std), largest >= _WHOLE)
+        for name, number in zip(self.columns, np.where(coarse, largest, 0.0).tolist(), strict=True):
+            if number:
+                raise CallError(
+                    f"column {name!r}: numbers up to {number:.6g} that differ by too little to be told apart at that "
+                    "size. Subtract what they have in common, or choose other columns with --columns."
+                )
 
     def apply(self, values: Array) -> Array:
         """Numbers in the units of the source, [..., D], as a model takes them, float32.

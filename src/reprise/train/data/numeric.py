@@ -77,6 +77,7 @@ def read_numeric(
         raise CallError("corpus: it holds no time step")
     normalisation = Normalisation.of(names, rows)
     series = tuple(normalisation.apply(values) for values in raw)
+    normalisation.check_resolved(rows)
     return Corpus(series, val_frac, _fingerprint(normalisation, series), normalisation=normalisation)
 
 
