@@ -9,7 +9,7 @@ from reprise.errors import CallError, MissingFile
 from reprise.train import TrainConfig, checkpoints, train, transfer
 from reprise.train.events import Started
 from reprise.train.learner import Learner
-from tests.train.small import TEXT, Events, config, corpus, trained
+from tests.train.small import TEXT, Events, config, corpus, resumed, trained
 
 OTHER = "Woodchucks chuck wood, zebras don't. " * 60
 
@@ -97,16 +97,27 @@ def test_every_kind_of_model_gives_its_weights_and_says_what_was_reused(tmp_path
     np.testing.assert_array_equal(after[:, : before.shape[1]], before)
 
 
-def test_columns_are_reused_in_order_and_the_report_says_which_for_which(tmp_path):
-    for name, header in {"first": "low,high,end", "then": "high,low,end"}.items():
+@pytest.mark.parametrize(
+    ("header", "asked", "report"),
+    [
+        ("high,low,end", None, "low, high, end;"),
+        ("high,low,end", ("high", "low", "end"), "low for high, high for low, end;"),
+        ("high,low,last", None, "low for high, high for low, end for last;"),
+    ],
+)
+def test_columns_are_reused_by_name_or_else_in_order_and_the_report_says_which_for_which(
+    tmp_path, header, asked, report
+):
+    for name, line in {"first": "low,high,end", "then": header}.items():
         (tmp_path / name).mkdir()
         rows = np.sin(np.arange(200)[:, None] / [3, 7, 9])
-        np.savetxt(tmp_path / name / "it.csv", rows, delimiter=",", header=header, comments="")
+        np.savetxt(tmp_path / name / "it.csv", rows, delimiter=",", header=line, comments="")
     settings = {"level": "values", "val_frac": 0.2}
     trained(tmp_path / "first", data=(str(tmp_path / "first/it.csv"),), **settings)
     given = {"data": (str(tmp_path / "then/it.csv"),), "init_from": str(tmp_path / "first/run"), "max_steps": 1}
-    (started,) = trained(tmp_path / "then", **given, **settings).of(Started)
-    assert [note for note in started.notes if "3 columns reused, in order: low for high, high for low, end;" in note]
+    (started,) = trained(tmp_path / "then", **given, columns=asked, **settings).of(Started)
+    assert [note for note in started.notes if f"3 columns reused, in order: {report}" in note], started.notes
+    assert len(resumed(tmp_path / "then", max_steps=2).losses()) == 1, "it finds its data in the same order again"
 
 
 def test_an_empty_name_is_no_run():

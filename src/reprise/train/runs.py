@@ -71,7 +71,10 @@ def _new(folder: Path, cluster: Cluster) -> Iterator[None]:
 def _begun(config: TrainConfig, cluster: Cluster, observers: tuple[Observer, ...]) -> Finished:
     given = transfer.source(config.init_from) if config.init_from is not None else None
     config = transfer.shaped(config, given) if given else config
-    corpus = _read(config, given.vocabulary if given else None, config.out, extend=given is not None)
+    corpus = _read(config, given.vocabulary if given else None, config.out, given=given)
+    names = corpus.normalisation.columns if given and corpus.normalisation else ()
+    if names and len({*names}) == len(names):
+        config = replace(config, columns=names)  # a resumed run reads them in this order
     learner, about = _learner(config, corpus, cluster)
     notes = (*about, *(transfer.load(learner, given, corpus) if given else ()))
     place = loop.Place(0, learner.initial_state(config.batch_size))
@@ -228,7 +231,14 @@ def _constants(corpus: Corpus) -> dict[str, Array]:
     return {f"normalisation/{name}": np.array(getattr(known, name), np.float32) for name in ("mean", "std") if known}
 
 
-def _read(config: TrainConfig, vocabulary: Vocabulary | None, cache: str | None, *, extend: bool = False) -> Corpus:
+def _read(
+    config: TrainConfig,
+    vocabulary: Vocabulary | None,
+    cache: str | None,
+    *,
+    given: checkpoints.Checkpoint | None = None,
+) -> Corpus:
+    """The corpus of a configuration; for weights that are given, what they know comes first and in their order."""
     if config.level == "values":
         return read_numeric(
             config.data,
@@ -236,14 +246,15 @@ def _read(config: TrainConfig, vocabulary: Vocabulary | None, cache: str | None,
             header=config.header,
             encoding=config.encoding,
             val_frac=config.val_frac,
+            order=given.config.get("column_names", ()) if given else (),
         )
     return read_text(
         config.data,
         level=config.level,
         encoding=config.encoding,
         vocabulary=vocabulary,
-        extend=extend,
-        vocabulary_size=config.vocabulary_size if extend or not vocabulary else None,
+        extend=given is not None,
+        vocabulary_size=config.vocabulary_size if given or not vocabulary else None,
         end_of_text=config.end_of_text,
         val_frac=config.val_frac,
         cache_dir=cache,

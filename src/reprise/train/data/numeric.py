@@ -51,6 +51,7 @@ def read_numeric(
     header: bool | None = None,
     encoding: str = "utf-8",
     val_frac: float = 0.05,
+    order: Sequence[str] = (),
 ) -> Corpus:
     """The series of one or more files, folders or `-` for standard input; they are held in memory.
 
@@ -62,6 +63,7 @@ def read_numeric(
             number.
         encoding: How the text of CSV is written.
         val_frac: The share of all steps, at the end, that is for validation, from 0 to below 1.
+        order: Names to put the columns in the order of, if those are their names and `columns` asks for no order.
 
     Raises:
         CallError: The arguments do not fit the data, or values are missing, not numbers or not finite; the message
@@ -72,6 +74,9 @@ def read_numeric(
     """
     check_val_frac(val_frac)
     names, raw = read_series(sources, columns=columns, header=header, encoding=encoding)
+    if columns is None and sorted(order) == sorted(names) and len(set(names)) == len(names):
+        places = [names.index(name) for name in order]
+        names, raw = tuple(order), tuple(np.ascontiguousarray(values[:, places]) for values in raw)
     rows = np.concatenate(split(raw, val_frac)[0] or raw)
     if not len(rows):
         raise CallError("corpus: it holds no time step")
