@@ -98,6 +98,13 @@ def test_a_quiet_run_shows_warnings_and_the_table_at_the_end():
     ]  # fmt: skip
 
 
+def test_a_run_that_measured_nothing_has_a_last_checkpoint_and_no_best_one():
+    *before, finished = story()
+    text = shown([*before, replace(finished, best_step=0, best_loss=math.inf)])
+    assert f"\nlast        runs/x/model.ckpt-{finished.step}\n" in text
+    assert "\nbest" not in text
+
+
 def test_commands_can_be_copied_into_a_shell():
     event = Finished(Path("my runs/x"), False, "it is", 0, 100, 50, 1.0, 1.0, " --workers 2")
     assert [shlex.split(command)[-1] for command in commands(event).values()] == ["0.8", "2", "onnx"]

@@ -126,7 +126,7 @@ class Display:
             "ended": f"after step {event.step:,}: {event.why}",
             "time": _clock(event.seconds) + meter.mean_speed(),
             **({"validation": meter.loss(event.best_loss)} if math.isfinite(event.best_loss) else {}),
-            "best": str(best),
+            "best" if event.best_step else "last": str(best),
             **commands(event),
         }
         for name, value in rows.items():  # in lines of any length, so that a command can be copied

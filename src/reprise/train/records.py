@@ -194,9 +194,10 @@ def best_prefix(event: Finished) -> Path:
 
 def _result(event: Finished) -> str:
     best = best_prefix(event)
+    which = "Best" if event.best_step else "Last"
     loss = "" if math.isinf(event.best_loss) else f", validation loss {event.best_loss:.4f}"
     listed = "\n".join(f"    {command}" for command in commands(event).values())
-    return f"Ended after step {event.step}: {event.why}. Best checkpoint: `{best}`{loss}.\n\n{listed}\n"
+    return f"Ended after step {event.step}: {event.why}. {which} checkpoint: `{best}`{loss}.\n\n{listed}\n"
 
 
 def _readme(event: Started) -> str:
