@@ -74,6 +74,7 @@ def describe(
             *_evidence(structure, steps),
             *_started(structure, found.started),
             *_encoded(before, inner),
+            *found.dropped,
             *_widened(structure, steps),
             *_uneven(found.axes, found.entries, wanted),
         ),
@@ -91,6 +92,7 @@ class _Reading:
     scalars: tuple[Value, ...]
     settings: tuple[Setting, ...]
     started: Mapping[Carried, Initial]
+    dropped: tuple[str, ...]
 
 
 def _read(
@@ -111,7 +113,8 @@ def _read(
     }
     axes = axes_of.read(structure, steps, entries, wanted, fixed, before)
     started = {c: _sized(axes, c, start) for c, start in started.items()}
-    return _Reading(axes, entries, scalars, ports, started)
+    dropped = settings.baked_dropouts(structure, {v.node for v in needed})
+    return _Reading(axes, entries, scalars, ports, started, dropped)
 
 
 def _widened(structure: Structure, used: tuple[Recurrence, ...]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from reprise.graph import Node, Value
 from reprise.interface.influence import reachable
@@ -112,6 +112,24 @@ def _meets_random(structure: Structure, name: str, turned_at: Mapping[str, bool]
             if turned_at.get(structure.graph[consumer].op) == turned and _is_random(structure, consumer):
                 return True
     return False
+
+
+def baked_dropouts(structure: Structure, needed: Collection[str]) -> tuple[str, ...]:
+    """What to say of dropout whose probability the file bakes in: inference cannot turn it off."""
+    kept: dict[float, list[str]] = {}
+    for name in (n for n in structure.order if n in needed):
+        node = structure.graph[name]
+        if node.op not in ("Floor", "GreaterEqual"):
+            continue
+        mixed = structure.origin(node.inputs[0]).node if node.op == "Floor" else name
+        given = [n for v in structure.graph[mixed].inputs if (n := structure.number(v)) is not None]
+        if len(given) == 1 and 0 < given[0] < 1 and _is_random(structure, mixed):
+            kept.setdefault(given[0] if node.op == "Floor" else 1 - given[0], []).append(name)
+    return tuple(
+        f"dropout {names[0]!r} keeps a share of {keep:.3g} in every call: the file bakes in what training used, so no "
+        "two calls give the same numbers"
+        for keep, names in kept.items()
+    )
 
 
 _NEAR_RANDOM = frozenset("Mul Add AddV2 Sub Identity GreaterEqual Greater Cast Enter".split())
