@@ -83,6 +83,7 @@ def test_the_words_of_a_damaged_file(tmp_path, content):
         ("settings", "[]", DamagedFile, "what it says of itself cannot be"),
         ("settings", '{"fixed": {}, "open": ["keep"]}', DamagedFile, "its graph has no input keep"),
         ("vocabulary", "{}", DamagedFile, "its vocabulary cannot be read"),
+        ("columns", "7", DamagedFile, "the names of its columns are 7, expected a list"),
     ],
 )
 def test_metadata_that_cannot_be_are_refused(tmp_path, content, key, value, error, words):

@@ -68,6 +68,8 @@ def test_a_forecast_is_scored_by_the_names_of_its_columns_whatever_their_order(t
     refusal = scored(tmp_path / "run", tmp_path / "others.csv")
     assert "0 columns are called 'a'; the columns are ['c', 'd']. Choose among them with --columns." in refusal
     assert scored(tmp_path / "run", tmp_path / "others.csv", "--columns", "c, d").startswith("column c: ")
+    reprise.export(reprise.restore(tmp_path / "run"), tmp_path / "waves.onnx")
+    assert scored(tmp_path / "waves.onnx", tmp_path / "turned.csv").startswith("column a: root mean squared error")
 
 
 def test_a_model_of_bytes_scores_what_is_no_text(tmp_path):

@@ -24,7 +24,8 @@ def write(model: RecurrentModel, path: Path) -> None:
     size = sum(array.nbytes for array in lifted.weights.values())
     if size + lifted.graph.ByteSize() >= onnx.LARGEST:
         raise SaveError(f"{size / 1e9:.1f} GB of weights do not fit into one ONNX file, which holds 2 GB at most.")
-    path.write_bytes(onnx.to_bytes(onnx_file.written(lifted, _first_states(model), model.vocabulary)))
+    columns = model.stored.metadata.get("columns", ())
+    path.write_bytes(onnx.to_bytes(onnx_file.written(lifted, _first_states(model), model.vocabulary, columns)))
 
 
 def _first_states(model: RecurrentModel) -> dict[str, Array]:

@@ -24,6 +24,7 @@ SETTINGS = "reprise.settings"
 FIRST_STATES = "reprise.first_states"
 FAST = "reprise.fast"
 VOCABULARY = "reprise.vocabulary"
+COLUMNS = "reprise.columns"
 #: The last entry: the CRC-32C of all bytes before it, since ONNX itself has no checksum.
 CHECKSUM = "reprise.crc32c"
 
@@ -97,7 +98,11 @@ def read(path: Path) -> StoredModel:
         vocabulary_source="the file itself" if vocabulary else "",
         files=(path,),
         notes=() if held else (f"not written by Reprise: {describe(model)}",),
-        metadata={"producer": f"{model.producer_name} {model.producer_version}".strip(), **held},
+        metadata={
+            "producer": f"{model.producer_name} {model.producer_version}".strip(),
+            "columns": _columns(path, held),
+            **held,
+        },
         foreign=model,
     )
 
@@ -153,6 +158,13 @@ def _vocabulary(path: Path, held: dict[str, Any]) -> Vocabulary | None:
         return Vocabulary.from_json(held[VOCABULARY])
     except VocabularyError as error:
         raise DamagedFile(f"{path}: its vocabulary cannot be read ({error}). Export the model again.") from error
+
+
+def _columns(path: Path, held: dict[str, Any]) -> tuple[str, ...]:
+    names = held.get(COLUMNS, [])
+    if not isinstance(names, list):
+        raise DamagedFile(f"{path}: the names of its columns are {names!r}, expected a list. Export the model again.")
+    return tuple(map(str, names))
 
 
 def describe(model: onnx.Message) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,13 +27,16 @@ Settings = Mapping[str, float | int | bool]
 FirstStates = tuple[onnx.Message, dict[str, Array]]
 
 
-def written(lifted: Lifted, first_states: Mapping[str, Array], vocabulary: Vocabulary | None) -> onnx.Message:
+def written(
+    lifted: Lifted, first_states: Mapping[str, Array], vocabulary: Vocabulary | None, columns: Sequence[str] = ()
+) -> onnx.Message:
     """`lifted` with its weights and everything that is known of it.
 
     Args:
         lifted: The model, for one choice of its settings.
         first_states: Where a sequence starts, for the states that do not start from zeros: one row each.
         vocabulary: Its symbols.
+        columns: What the columns of a forecast are called.
     """
     facts: dict[str, Any] = {
         file.VERSION: file.LAYOUT,
@@ -44,6 +47,8 @@ def written(lifted: Lifted, first_states: Mapping[str, Array], vocabulary: Vocab
     }
     if vocabulary is not None:
         facts[file.VOCABULARY] = vocabulary.to_json()
+    if columns:
+        facts[file.COLUMNS] = list(columns)
     return standalone(lifted.graph, lifted.weights, {k: json.dumps(v, ensure_ascii=False) for k, v in facts.items()})
 
 
