@@ -85,3 +85,12 @@ def test_a_number_of_workers_that_nobody_connects_is_refused(tmp_path):
         trained(tmp_path, workers=2)
     assert not (tmp_path / "run").exists()
     assert config(tmp_path).workers == 1
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, 0), ({"forget_bias": 1.0}, 1)])
+def test_the_forget_gates_of_a_run_begin_where_they_are_told_to(tmp_path, given, expected):
+    trained(tmp_path, max_steps=1, **given)
+    values = checkpoints.read(tmp_path / "run" / "model.ckpt-1").values
+    for layer in range(2):
+        gates = values[f"rnn/layer{layer}/bias"].reshape(4, -1)  # after one step of Adam at 0.002
+        np.testing.assert_allclose(gates, np.outer([0, 0, expected, 0], np.ones(8)), atol=0.003)
