@@ -8,8 +8,8 @@ import pytest
 from reprise.fold import fold
 from reprise.formats import _tf_graphdef
 from reprise.graph import Node, Value
-from reprise.interface.facts import Facts
-from reprise.interface.structure import analyse
+from reprise.interface.analysis.facts import Facts
+from reprise.interface.analysis.structure import analyse
 from tests.tensorflow.building import tf, v1
 
 raw = tf.raw_ops

@@ -13,7 +13,7 @@ from reprise import sampling
 from reprise.errors import CallError, StateError
 from reprise.formats import StoredModel
 from reprise.interface import Interface, Port, StatePort
-from reprise.interface.choices import setting_value
+from reprise.interface.ports.choices import setting_value
 from reprise.lift import STATE_FIRST, STATE_IN, STATE_OUT, Lifted, part
 from reprise.runtime import THREADS, Engine
 from reprise.state import State

@@ -13,11 +13,11 @@ import tensorflow as tf
 from reprise.errors import LiftError
 from reprise.formats import _tf_graphdef
 from reprise.graph import Value
-from reprise.interface.facts import Facts
-from reprise.interface.influence import ancestors
-from reprise.interface.inline import inline
-from reprise.interface.structure import analyse
-from reprise.interface.types import dtype
+from reprise.interface.analysis.facts import Facts
+from reprise.interface.analysis.influence import ancestors
+from reprise.interface.analysis.structure import analyse
+from reprise.interface.analysis.types import dtype
+from reprise.interface.normal.inline import inline
 from reprise.lift import OPERATORS
 from reprise.lift.block import Block
 from reprise.lift.emitter import Emitter

@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from reprise.graph import Node, Value
-from reprise.interface import Discovery, axes
-from reprise.interface.axes import Axes
-from reprise.interface.facts import Facts
-from reprise.interface.influence import ancestors
-from reprise.interface.sizes import Dim
-from reprise.interface.structure import Structure
+from reprise.interface import Discovery
+from reprise.interface.analysis.facts import Facts
+from reprise.interface.analysis.influence import ancestors
+from reprise.interface.analysis.sizes import Dim
+from reprise.interface.analysis.structure import Structure
+from reprise.interface.steps import axes
+from reprise.interface.steps.axes import Axes
 from reprise.lift.arrays import ARRAYS
 from reprise.lift.block import Block
 from reprise.lift.blockcells import BLOCK_CELLS

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from reprise.graph import Node, Value
-from reprise.interface.facts import SIZED, allocated_size, is_in_order, stacked_into, takes_all, written_value
-from reprise.interface.structure import Carried
-from reprise.interface.types import dtype as value_dtype
+from reprise.interface.analysis.facts import SIZED, allocated_size, is_in_order, stacked_into, takes_all, written_value
+from reprise.interface.analysis.structure import Carried
+from reprise.interface.analysis.types import dtype as value_dtype
 from reprise.lift.block import computed
 from reprise.lift.emitter import Operator, Site
 from reprise.wire import onnx

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reprise.graph import Node, Value
-from reprise.interface.facts import allocated_size
-from reprise.interface.influence import Influence
-from reprise.interface.recurrences import is_counter
-from reprise.interface.structure import Carried, InBranch, InLoop, Loop, is_loop_merge
-from reprise.interface.types import dtype as value_dtype
+from reprise.interface.analysis.facts import allocated_size
+from reprise.interface.analysis.influence import Influence
+from reprise.interface.analysis.structure import Carried, InBranch, InLoop, Loop, is_loop_merge
+from reprise.interface.analysis.types import dtype as value_dtype
+from reprise.interface.loops.recurrences import is_counter
 from reprise.lift import recurrent
 from reprise.lift.arrays import check_row, padded, written_row
 from reprise.lift.block import Block, computed, onnx_type

@@ -10,11 +10,11 @@ import numpy as np
 
 from reprise.errors import LiftError, MissingWeights
 from reprise.graph import Node, Value
-from reprise.interface import malformed
-from reprise.interface.facts import Dims, Facts
-from reprise.interface.sizes import Dim, dim
-from reprise.interface.structure import Structure
-from reprise.interface.types import dtype as value_dtype
+from reprise.interface.analysis import malformed
+from reprise.interface.analysis.facts import Dims, Facts
+from reprise.interface.analysis.sizes import Dim, dim
+from reprise.interface.analysis.structure import Structure
+from reprise.interface.analysis.types import dtype as value_dtype
 from reprise.lift.block import Block, Names, onnx_type
 from reprise.tensors import Array, Tensor
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from reprise.graph import Value
-from reprise.interface.structure import Structure
+from reprise.interface.analysis.structure import Structure
 from reprise.lift.block import computed, onnx_type
 from reprise.lift.emitter import Operator, Site
 from reprise.tensors import Array

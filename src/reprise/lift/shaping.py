@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reprise.interface.sizes import Dim, dim
+from reprise.interface.analysis.sizes import Dim, dim
 from reprise.lift.block import onnx_type
 from reprise.lift.emitter import Operator, Site
 from reprise.lift.lookups import LOOKUPS

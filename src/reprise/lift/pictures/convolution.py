@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from reprise.interface.facts import Dims
-from reprise.interface.sizes import Dim
+from reprise.interface.analysis.facts import Dims
+from reprise.interface.analysis.sizes import Dim
 from reprise.lift.emitter import Emit, Operator, Site
 
 _Size = TypeVar("_Size", int, Dim)

@@ -14,10 +14,10 @@ import numpy as np
 from reprise import cells
 from reprise.cells import joined
 from reprise.graph import Value
-from reprise.interface.facts import stacked_into
-from reprise.interface.sizes import dim
-from reprise.interface.structure import Carried, Loop
-from reprise.interface.types import dtype as value_dtype
+from reprise.interface.analysis.facts import stacked_into
+from reprise.interface.analysis.sizes import dim
+from reprise.interface.analysis.structure import Carried, Loop
+from reprise.interface.analysis.types import dtype as value_dtype
 from reprise.lift.block import INLINE, Block, computed
 from reprise.lift.emitter import Emitter
 from reprise.lift.numbers import Numbers

@@ -13,8 +13,8 @@ import numpy as np
 
 from reprise.fold import fold
 from reprise.graph import Node, Value
-from reprise.interface.facts import Facts
-from reprise.interface.structure import Structure
+from reprise.interface.analysis.facts import Facts
+from reprise.interface.analysis.structure import Structure
 from reprise.lift.numbers import Numbers
 from reprise.tensors import Array
 

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from reprise.graph import Node, Value
-from reprise.interface.facts import array_of, stacked_into
-from reprise.interface.recurrences import READS
-from reprise.interface.structure import Loop
+from reprise.interface.analysis.facts import array_of, stacked_into
+from reprise.interface.analysis.facts.arrays import READS
+from reprise.interface.analysis.structure import Loop
 from reprise.lift.emitter import Emitter
 from reprise.lift.random import certain_mask
 from reprise.lift.recurrent.lengths import Row

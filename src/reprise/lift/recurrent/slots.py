@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reprise.graph import Value
-from reprise.interface.structure import Carried
+from reprise.interface.analysis.structure import Carried
 from reprise.lift.recurrent.affine import Reader
 
 

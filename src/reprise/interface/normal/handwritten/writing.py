@@ -1,0 +1,166 @@
+"""What a loop collects: arrays that it fills in an order of its own, and tensors that it makes longer at each step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from reprise.graph import Node, Value
+from reprise.interface.analysis import types
+from reprise.interface.analysis.facts import Facts, written_value
+from reprise.interface.analysis.influence import Influence
+from reprise.interface.analysis.sizes import Dim
+from reprise.interface.analysis.structure import Carried, Loop, Structure
+from reprise.interface.normal.handwritten.counting import Count, Counting
+from reprise.interface.normal.handwritten.sequences import Site
+
+_JOINS = frozenset({"Concat", "ConcatV2"})
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """An array that a loop fills at rows of its own count.
+
+    Attributes:
+        carried: The loop variable that holds it.
+        node: The writing node.
+        index: Which row.
+        before: What is written before the loop, (row, value) each.
+        made: The node that makes the array.
+    """
+
+    carried: Carried
+    node: Node
+    index: Count
+    before: tuple[tuple[Count, Value], ...]
+    made: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """A tensor that gets longer by one at each step.
+
+    Attributes:
+        carried: The loop variable that holds it.
+        piece: What is put to it.
+        axis: Along which axis.
+        in_front: Whether the piece comes first.
+    """
+
+    carried: Carried
+    piece: Value
+    axis: int
+    in_front: bool
+
+
+def written(structure: Structure, loop: Loop, counting: Counting) -> Iterator[Written]:
+    """The arrays of a loop that it does not fill in the order of its iterations, from row 0 on."""
+    for carried in loop.carried:
+        node = structure.graph[structure.source(carried.leaving).node]
+        index = counting.of(node.inputs[1]) if written_value(node) is not None else None
+        if index is None or carried.final is None:
+            continue
+        before, made = _before(structure, counting, carried.initial)
+        if made is not None and (before or not counting.is_number(node.inputs[1])):
+            yield Written(carried, node, index, before, made)
+
+
+def _before(
+    structure: Structure, counting: Counting, flow: Value
+) -> tuple[tuple[tuple[Count, Value], ...], Node | None]:
+    """What is written into an array before the loop, the first first, and the node that made the array."""
+    found: list[tuple[Count, Value]] = []
+    node = structure.graph[structure.origin(flow).node]
+    while (value := written_value(node)) is not None:
+        row = counting.of(node.inputs[1])
+        if row is None:
+            return (), None
+        found.insert(0, (row, value))
+        node = structure.graph[structure.origin(node.inputs[0 if node.op == "TensorListSetItem" else 3]).node]
+    known = node.op.startswith("TensorArray") and bool(node.inputs)
+    return tuple(found), node if known or node.op == "TensorListReserve" else None
+
+
+def grown(structure: Structure, facts: Facts, loop: Loop) -> Iterator[Grown]:
+    """The variables of a loop that only collect: nothing else in the loop depends on them."""
+    for carried in loop.carried:
+        node = structure.graph[structure.source(carried.leaving).node]
+        if node.op not in _JOINS or len(node.inputs) != 3 or carried.final is None:
+            continue
+        *parts, axis = node.inputs if node.op == "ConcatV2" else (*node.inputs[1:], node.inputs[0])
+        own = [structure.source(v) == carried.entering for v in parts]
+        along, shape = facts.content(axis), facts.shape(parts[own.index(False)]) if False in own else None
+        if own.count(True) != 1 or along is None or shape is None:
+            continue
+        at = int(along.item()) % len(shape)
+        if shape[at].known and shape[at].scale == 1 and _is_apart(structure, loop, carried):
+            yield Grown(carried, parts[own.index(False)], at, own[1])
+
+
+def _is_apart(structure: Structure, loop: Loop, carried: Carried) -> bool:
+    """Whether nothing of the loop but a variable itself depends on it, by numbers or by shape."""
+    influence = Influence(structure, [carried.entering], (), within=loop.name)
+    node = structure.graph[structure.source(carried.leaving).node]
+    pieces = [v for v in node.inputs if structure.source(v) != carried.entering]
+    others = [c.leaving for c in loop.carried if c is not carried]
+    return not any(influence.mask(v) for v in (loop.condition, *pieces, *others))
+
+
+def collect(site: Site, what: Grown) -> dict[str, Node]:
+    """A growing tensor as the rows of all steps, put together after the loop."""
+    final = what.carried.final
+    shape, kind = site.facts.shape(what.piece), types.dtype(site.structure, what.piece)
+    start = site.facts.shape(what.carried.initial)
+    if final is None or shape is None or start is None:
+        return {}
+    name, frame = f"grown/{final.node}", site.frame
+    row = frame.make(f"{name}/row", "Squeeze", (what.piece,), T=kind, squeeze_dims=(what.axis,))
+    rows = frame.write(name, row, kind)
+    rows = site.backwards(name, rows, kind) if what.in_front else rows
+    rows = site.moved(name, rows, [*range(1, what.axis + 1), 0, *range(what.axis + 1, len(shape))], kind)
+    if start[what.axis] != Dim(0):
+        parts = (rows, what.carried.initial) if what.in_front else (what.carried.initial, rows)
+        axis = frame.number(f"{name}/along", what.axis)
+        rows = frame.make(f"{name}/whole", "ConcatV2", (*parts, axis), N=2, T=kind)
+    return {final.node: Node(final.node, "Identity", (rows,), (), {"T": kind}), **still(site, what.carried)}
+
+
+def refill(site: Site, what: Written) -> dict[str, Node]:
+    """An array as the rows of all steps, put where they belong after the loop; nothing where that is not known."""
+    final, element = what.carried.final, written_value(what.node)
+    if final is None or element is None or not _is_filled(site, what):
+        return {}
+    name, kind, frame = f"written/{what.node.name}", types.dtype(site.structure, element), site.frame
+    rows = frame.write(name, element, kind)
+    rows = site.backwards(name, rows, kind) if what.index.each < 0 else rows
+    if what.before:
+        held = [v for _, v in sorted(what.before, key=lambda pair: pair[0].constant)]
+        packed = frame.make(f"{name}/before", "Pack", tuple(held), axis=0, N=len(held), T=kind)
+        parts = (packed, rows) if what.index.each > 0 else (rows, packed)
+        rows = frame.make(f"{name}/whole", "ConcatV2", (*parts, frame.number(f"{name}/along", 0)), N=2, T=kind)
+    if what.made.op == "TensorListReserve":
+        filled = Node(final.node, "TensorListFromTensor", (rows, what.made.inputs[0]), (), {"element_dtype": kind})
+    else:
+        places = frame.range(f"{name}/places", what.made.inputs[0])
+        inputs = (Value(what.made.name), places, rows, Value(what.made.name, 1))
+        filled = Node(final.node, "TensorArrayScatterV3", inputs, (), {"T": kind})
+    return {final.node: filled, **still(site, what.carried)}
+
+
+def _is_filled(site: Site, what: Written) -> bool:
+    """Whether the rows of the loop and those before it fill the array, all up or all down."""
+    size = site.counting.of(what.made.inputs[1 if what.made.op == "TensorListReserve" else 0])
+    count = Count(constant=len(what.before))
+    if size is None or site.trips is None or site.trips.plus(count) != size or abs(what.index.each) != 1:
+        return False
+    start = Count() if what.index.each == 1 else size.plus(Count(constant=-1))
+    wanted = [start.plus(Count(constant=k), what.index.each) for k in range(len(what.before) + 1)]
+    return [*(row for row, _ in what.before), what.index.first()] == wanted
+
+
+def still(site: Site, carried: Carried) -> dict[str, Node]:
+    """A variable that no step changes any more."""
+    graph = site.structure.graph
+    back = next(v.node for v in graph[carried.entering.node].inputs if v.node != carried.enter)
+    switch = next(n for n in site.structure.consumers[carried.entering.node] if site.structure.is_loop_switch(n))
+    return {back: replace(graph[back], inputs=(Value(switch, 1),))}

@@ -1,0 +1,182 @@
+"""Functional control flow rewritten as dataflow, so that one analysis serves both of TensorFlow's generations.
+
+`While` becomes a frame (Enter, Merge, Switch, LoopCond, NextIteration, Exit), `If` becomes Switch and Merge, `Case` an
+`If` for each branch but the last, a function call becomes the nodes of its body. The replaced node stays as an operator
+`_Results` that passes its inputs through, so that every tensor name of the file keeps its meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from reprise.errors import DiscoveryError
+from reprise.graph import Function, FunctionName, Graph, Node, Value
+from reprise.interface.analysis.structure import RESULTS
+from reprise.tensors import in_memory
+
+LOOPS = frozenset({"While", "StatelessWhile"})
+BRANCHES = frozenset({"If", "StatelessIf"})
+CASES = frozenset({"Case", "StatelessCase"})
+CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+PASSED = frozenset({"IdentityN"})  # what a gradient of one's own leaves in the graph
+
+# A library may call itself, or double at every level; real files stay far below both.
+MAX_DEPTH = 40
+MAX_NODES = 500_000
+
+
+def inline(graph: Graph) -> Graph:
+    """`graph` without functional control flow.
+
+    Raises:
+        DiscoveryError: A function is missing, calls itself, or the result would be unreasonably large.
+    """
+    if not any(n.op in LOOPS | BRANCHES | CASES | CALLS | PASSED or n.op in graph.functions for n in graph):
+        return graph
+    nodes: dict[str, Node] = {}
+    pending = [(n, 0) for n in reversed(tuple(graph.nodes.values()))]
+    while pending:
+        node, depth = pending.pop()
+        made = list(_expand(node, graph.functions))
+        if made == [node]:
+            nodes[node.name] = node
+            continue
+        if depth > MAX_DEPTH or len(nodes) + len(pending) > MAX_NODES:
+            raise DiscoveryError(
+                f"node {node.name!r}: function calls nest deeper than {MAX_DEPTH} levels or unfold to more than "
+                f"{MAX_NODES} nodes; a function probably calls itself"
+            )
+        pending.extend((m, depth + 1) for m in reversed(made))
+    return Graph(nodes, graph.functions)
+
+
+def _expand(node: Node, functions: Mapping[str, Function]) -> Iterator[Node]:
+    if node.op in LOOPS:
+        yield from _loop(node, _called(node, "cond", functions), _called(node, "body", functions))
+    elif node.op in BRANCHES:
+        yield from _branch(node, _called(node, "then_branch", functions), _called(node, "else_branch", functions))
+    elif node.op in CASES:
+        yield from _case(node, functions)
+    elif node.op in CALLS:
+        yield from _call(node, _called(node, "f", functions))
+    elif node.op in PASSED:
+        yield _results(node, list(node.inputs))
+    elif node.op in functions:
+        yield from _call(node, functions[node.op])
+    else:
+        yield node
+
+
+def _called(node: Node, attribute: str, functions: Mapping[str, Function]) -> Function:
+    return _function(node, node.attributes.get(attribute), attribute, functions)
+
+
+def _function(node: Node, name: object, attribute: str, functions: Mapping[str, Function]) -> Function:
+    if not isinstance(name, FunctionName) or name.name not in functions:
+        raise DiscoveryError(f"node {node.name!r} ({node.op}): its function {attribute!r} is not in the file's library")
+    return functions[name.name]
+
+
+def _body(function: Function, prefix: str, arguments: Mapping[str, Value]) -> tuple[list[Node], list[Value]]:
+    """The nodes of `function` under `prefix`, its arguments replaced; and its results."""
+
+    def moved(value: Value) -> Value:
+        return arguments[value.node] if value.node in arguments else Value(f"{prefix}/{value.node}", value.index)
+
+    nodes = [
+        replace(
+            n,
+            name=f"{prefix}/{n.name}",
+            inputs=tuple(moved(v) for v in n.inputs),
+            controls=tuple(f"{prefix}/{c}" for c in n.controls if c not in arguments),
+        )
+        for n in function.nodes.values()
+        if n.name not in arguments
+    ]
+    return nodes, [moved(v) for v in function.results]
+
+
+def _results(node: Node, values: list[Value]) -> Node:
+    return Node(node.name, RESULTS, tuple(values), (), {})
+
+
+def _call(node: Node, function: Function) -> Iterator[Node]:
+    nodes, results = _body(function, node.name, dict(zip(function.arguments, node.inputs, strict=False)))
+    yield from nodes
+    yield _results(node, results)
+
+
+def _branch(node: Node, then: Function, otherwise: Function) -> Iterator[Node]:
+    condition, *inputs = node.inputs
+    merged = []
+    outcomes = []
+    for side, function in ((1, then), (0, otherwise)):
+        prefix = f"{node.name}/{'then' if side else 'else'}"
+        pivot = Node(f"{prefix}/pivot", "Switch", (condition, condition))
+        arguments = {}
+        for argument, value in zip(function.arguments, inputs, strict=False):
+            yield Node(f"{prefix}/Switch_{argument}", "Switch", (value, condition))
+            arguments[argument] = Value(f"{prefix}/Switch_{argument}", side)
+        yield pivot
+        yield Node(f"{prefix}/chosen", "Identity", (Value(pivot.name, side),))
+        nodes, results = _body(function, prefix, arguments)
+        # A constant of the branch reads nothing; the control edge keeps it there.
+        yield from (replace(n, controls=(*n.controls, f"{prefix}/chosen")) if not n.inputs else n for n in nodes)
+        outcomes.append(results)
+    for k, (a, b) in enumerate(zip(*outcomes, strict=False)):
+        yield Node(f"{node.name}/Merge_{k}", "Merge", (b, a))
+        merged.append(Value(f"{node.name}/Merge_{k}"))
+    yield _results(node, merged)
+
+
+def _case(node: Node, functions: Mapping[str, Function]) -> Iterator[Node]:
+    """The first branch for index 0, or the others with an index one lower; the last is also for any other index."""
+    branches = node.attributes.get("branches")
+    if not isinstance(branches, tuple) or not branches:
+        raise DiscoveryError(f"node {node.name!r} ({node.op}): it has no branches; the file is damaged")
+    first = _function(node, branches[0], "branches", functions)
+    index, *inputs = node.inputs
+    if len(branches) == 1:
+        yield from _call(replace(node, inputs=tuple(inputs)), first)
+        return
+    zero = Node(f"{node.name}/zero", "Const", (), (), {"dtype": "int32", "value": in_memory(np.asarray(0, np.int32))})
+    is_first = Node(f"{node.name}/is_first", "Equal", (index, Value(zero.name)), (), {"T": "int32"})
+    yield from (zero, is_first)
+    others = _others(node, len(inputs), len(first.results))
+    then = replace(first, arguments=("index", *first.arguments))
+    yield from _branch(replace(node, inputs=(Value(is_first.name), index, *inputs)), then, others)
+
+
+def _others(node: Node, inputs: int, results: int) -> Function:
+    """A function of the index and the inputs of a Case that does what its branches from the second on do."""
+    arguments = ("index", *(f"input_{k}" for k in range(inputs)))
+    one = Node("one", "Const", (), (), {"dtype": "int32", "value": in_memory(np.asarray(1, np.int32))})
+    lower = Node("lower", "Sub", (Value("index"), Value("one")), (), {"T": "int32"})
+    values = (Value("lower"), *(Value(a) for a in arguments[1:]))
+    rest = Node("others", node.op, values, (), {**node.attributes, "branches": node.attributes["branches"][1:]})
+    made = {n.name: n for n in (*(Node(a, "_Arg") for a in arguments), one, lower, rest)}
+    return Function(f"{node.name}/others", arguments, tuple(Value("others", k) for k in range(results)), made)
+
+
+def _loop(node: Node, condition: Function, body: Function) -> Iterator[Node]:
+    count = len(node.inputs)
+    name = node.name
+    frame = {"frame_name": name.encode(), "is_constant": False}
+    for k, value in enumerate(node.inputs):
+        yield Node(f"{name}/Enter_{k}", "Enter", (value,), (), frame)
+        yield Node(f"{name}/Merge_{k}", "Merge", (Value(f"{name}/Enter_{k}"), Value(f"{name}/NextIteration_{k}")))
+        yield Node(f"{name}/Switch_{k}", "Switch", (Value(f"{name}/Merge_{k}"), Value(f"{name}/LoopCond")))
+        yield Node(f"{name}/Exit_{k}", "Exit", (Value(f"{name}/Switch_{k}", 0),))
+    tested = {a: Value(f"{name}/Merge_{k}") for k, a in enumerate(condition.arguments)}
+    nodes, results = _body(condition, f"{name}/cond", tested)
+    yield from nodes
+    yield Node(f"{name}/LoopCond", "LoopCond", (results[0],))
+    carried = {a: Value(f"{name}/Switch_{k}", 1) for k, a in enumerate(body.arguments)}
+    nodes, results = _body(body, f"{name}/body", carried)
+    yield from nodes
+    for k, value in enumerate(results[:count]):
+        yield Node(f"{name}/NextIteration_{k}", "NextIteration", (value,))
+    yield _results(node, [Value(f"{name}/Exit_{k}") for k in range(count)])

@@ -1,0 +1,182 @@
+"""Which nodes of a graph apply the same weights step after step.
+
+An anchor is a node that reads a weight. Anchors that read the same weights in the same way, each depending on the
+one before, are a chain: one anchor for each step. The chains of all weights of a cell advance together; such chains
+are one recurrence.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from reprise.graph import VARIABLES, Graph, Node, Value
+from reprise.interface.analysis.structure import InLoop, Structure
+from reprise.interface.analysis.types import FLOATS
+
+_READERS = frozenset(
+    "MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 SparseMatMul Einsum Conv2D LSTMBlockCell GRUBlockCell "
+    "BiasAdd Mul Add AddV2".split()
+)
+_PASS = frozenset("Identity ReadVariableOp Switch StopGradient".split())
+_SEEDS = frozenset(("seed", "seed2"))
+
+# Every node keeps one bit for each anchor above it; a graph that would need more than half a gigabyte is not rolled.
+MAX_BITS = 4_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Anchors of one kind, in the order of time.
+
+    Attributes:
+        kind: Operator, attributes and weights: what all of them share.
+        anchors: Node names.
+        bits: The bit of each anchor.
+    """
+
+    kind: tuple[Any, ...]
+    anchors: tuple[str, ...]
+    bits: tuple[int, ...]
+
+    @property
+    def mask(self) -> int:
+        """All its anchors."""
+        return sum(self.bits)
+
+
+@dataclass(frozen=True, slots=True)
+class Chains:
+    """The chains of a graph.
+
+    Attributes:
+        masks: Node name → the anchors it depends on, itself included, as bits.
+        clusters: Chains of two anchors or more that advance together.
+        single: Chains of one anchor.
+    """
+
+    masks: Mapping[str, int]
+    clusters: tuple[tuple[Chain, ...], ...]
+    single: tuple[Chain, ...]
+
+
+def attributes_of(node: Node) -> dict[str, Any]:
+    """What must agree between two steps: not the seeds, nor what TensorFlow notes for itself."""
+    return {k: v for k, v in node.attributes.items() if not k.startswith("_") and k not in _SEEDS}
+
+
+def weight_of(graph: Graph, value: Value) -> str | None:
+    """The variable (or frozen constant) behind a value that only passes it on, None for anything else."""
+    node = graph.nodes.get(graph.through(value, _PASS).node)
+    if node is None or node.op in VARIABLES:
+        return None if node is None else node.name
+    content = node.constant
+    frozen = content is not None and content.dtype in FLOATS and len(content.shape) > 0 and content.size > 1
+    return node.name if frozen else None
+
+
+def find(structure: Structure) -> Chains:
+    """The chains of all weights; linear in the graph (times the anchors, as bits)."""
+    kinds = dict(_kinds(structure))
+    if len(kinds) * len(structure.order) > MAX_BITS:
+        return Chains({}, (), ())
+    bits = {name: 1 << i for i, name in enumerate(kinds)}
+    masks = _masks(structure, bits)
+    members: dict[tuple[Any, ...], list[str]] = {}
+    for name, kind in kinds.items():
+        members.setdefault(kind, []).append(name)
+    every = [c for kind, names in members.items() for c in _split(kind, names, bits, masks)]
+    forward = list(_forward(every, masks))
+    repeated = [c for c in forward if len(c.anchors) > 1]
+    return Chains(masks, tuple(_clusters(repeated, masks)), tuple(c for c in forward if len(c.anchors) == 1))
+
+
+def _kinds(structure: Structure) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    for name in structure.order:
+        node = structure.graph.nodes[name]
+        if node.op not in _READERS or any(isinstance(c, InLoop) for c in structure.context(Value(name))):
+            continue
+        weights = tuple((i, w) for i, v in enumerate(node.inputs) if (w := weight_of(structure.graph, v)) is not None)
+        if weights and len(weights) < len(node.inputs):
+            yield name, (node.op, weights, repr(sorted(attributes_of(node).items())))
+
+
+def _masks(structure: Structure, bits: Mapping[str, int]) -> dict[str, int]:
+    masks: dict[str, int] = {}
+    for name in structure.order:
+        mask = bits.get(name, 0)
+        for value in structure.graph.nodes[name].inputs:
+            mask |= masks.get(value.node, 0)
+        masks[name] = mask
+    return masks
+
+
+def _split(
+    kind: tuple[Any, ...], names: list[str], bits: Mapping[str, int], masks: Mapping[str, int]
+) -> Iterator[Chain]:
+    """The chains of one kind; where one anchor is followed by two, those after it are none."""
+    every = sum(bits[n] for n in names)
+    above = {name: masks[name] & every & ~bits[name] for name in names}
+    followers = Counter(above.values())
+    chains: dict[int, list[str]] = {}
+    for name in names:
+        chain = chains.pop(above[name], None) if above[name] else []
+        if chain is not None:
+            chains[above[name] | bits[name]] = [*chain, name]
+    for chain in chains.values():
+        rivals = [followers[above[name]] for name in chain]
+        if len(chain) > 2 and set(rivals[1:-1]) == {2} and rivals[-1] == 1:
+            chain.pop()  # two of each step, one of which the next rests on: the last step has the other alone
+        yield Chain(kind, tuple(chain), tuple(bits[n] for n in chain))
+
+
+def _forward(chains: list[Chain], masks: Mapping[str, int]) -> Iterator[Chain]:
+    """Chains whose weights nothing above them has read already: that would be a gradient, or a second use."""
+    readers: dict[str, int] = {}
+    for chain in chains:
+        for _, weight in chain.kind[1]:
+            readers[weight] = readers.get(weight, 0) | chain.mask
+    for chain in chains:
+        others = masks[chain.anchors[0]] & ~chain.mask
+        if not any(others & readers[weight] for _, weight in chain.kind[1]):
+            yield chain
+
+
+def _clusters(chains: list[Chain], masks: Mapping[str, int]) -> Iterator[tuple[Chain, ...]]:
+    """Chains that advance together and rest on the same others; a layer over both directions stands alone.
+
+    Chains of which each rests on the other, as a decoder's layers do that read what it drew, are one in any case.
+    """
+    abreast = {id(c): [d for d in chains if c is d or _aligned(c, d, masks) or _aligned(d, c, masks)] for c in chains}
+    rest = {
+        id(c): sum(d.mask for d in chains if masks[c.anchors[0]] & d.mask and d not in abreast[id(c)]) for c in chains
+    }
+    left = dict.fromkeys(range(len(chains)))
+    while left:
+        group = [chains[next(iter(left))]]
+        for member in group:
+            group += [
+                d
+                for d in abreast[id(member)]
+                if d not in group and (rest[id(d)] == rest[id(group[0])] or _in_circle(member, d, masks))
+            ]
+        left = {i: None for i in left if chains[i] not in group}
+        yield tuple(group)
+
+
+def _in_circle(one: Chain, other: Chain, masks: Mapping[str, int]) -> bool:
+    """Whether later steps of each chain rest on earlier ones of the other."""
+    return bool(masks[one.anchors[-1]] & other.mask and masks[other.anchors[-1]] & one.mask)
+
+
+def _aligned(upper: Chain, lower: Chain, masks: Mapping[str, int]) -> bool:
+    """Whether step t of `lower` rests on exactly the steps of `upper` up to t, or up to the one before."""
+    if len(upper.anchors) != len(lower.anchors):
+        return False
+    whole = upper.mask
+    seen = [masks[name] & whole for name in lower.anchors]
+    reached = [0, *accumulate(upper.bits)]
+    return seen in (reached[1:], reached[:-1])

@@ -1,0 +1,1 @@
+"""The result: which values are inputs, outputs and states, what they mean, and what they are called."""

@@ -1,0 +1,90 @@
+"""What a caller decides instead of the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from reprise.errors import CallError
+from reprise.interface.analysis.named import named
+from reprise.interface.analysis.structure import Structure
+from reprise.interface.loops.recurrences import Recurrence
+from reprise.interface.ports.interface import Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """Names of tensors and scopes that decide.
+
+    Attributes:
+        inputs: Tensor names that are the inputs, whatever the graph computes them from.
+        outputs: Tensor names that are the outputs.
+        states: Tensor names (entering or leaving) of the loop variables that are the states.
+        scope: A name scope that holds the wanted model.
+        settings: Values of settings by name, instead of those that inference uses.
+    """
+
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+    scope: str = ""
+    settings: Mapping[str, float | int | bool] = field(default_factory=dict)
+
+
+def with_chosen_states(structure: Structure, used: tuple[Recurrence, ...], choices: Choices) -> tuple[Recurrence, ...]:
+    """The recurrences with the states that the caller names, all of theirs where none is named.
+
+    Raises:
+        CallError: A named tensor neither enters nor leaves one of them.
+    """
+    if not choices.states:
+        return used
+    wanted = {named(structure, n, "states") for n in choices.states}
+    chosen = []
+    for r in used:
+        kept = tuple(
+            c for c in r.loop.carried if {c.final, structure.origin(c.initial), c.entering, c.leaving} & wanted
+        )
+        chosen.append(Recurrence(r.loop, kept, r.counters, r.fed_back, r.reads, r.writes))
+    missing = wanted - {
+        v for r in chosen for c in r.states for v in (c.final, structure.origin(c.initial), c.entering, c.leaving)
+    }
+    if missing:
+        raise CallError(f"states: {', '.join(map(str, missing))} neither enters nor leaves a recurrence of the model")
+    return tuple(chosen)
+
+
+def with_chosen_settings(found: tuple[Setting, ...], choices: Choices) -> tuple[Setting, ...]:
+    """The settings with the values that the caller gives.
+
+    Raises:
+        CallError: The model has no setting of a name, or not of the value's kind.
+    """
+    known = {s.name for s in found}
+    for name in choices.settings:
+        if name not in known:
+            raise CallError(f"settings: {name!r} is none of the model's; it has {', '.join(sorted(known)) or 'none'}")
+    return tuple(
+        replace(s, value=setting_value(s, choices.settings[s.name]), why="chosen by the caller")
+        if s.name in choices.settings
+        else s
+        for s in found
+    )
+
+
+def setting_value(setting: Setting, given: Any) -> float | int | bool:
+    """What a caller gives for a setting, as a number of its kind.
+
+    Raises:
+        CallError: It is not one number of this kind.
+    """
+    array, flag = np.asarray(given), setting.dtype == "bool"
+    whole = not setting.dtype.startswith(("float", "bfloat"))
+    number = array.item() if array.size == 1 and array.dtype.kind in "fiub" else None
+    if number is None or (flag and number not in (0, 1)) or (whole and number % 1 != 0):
+        raise CallError(f"settings: {setting.name!r} is of type {setting.dtype}, and {given!r} was given")
+    kind = bool if flag else int if whole else float
+    return kind(number)

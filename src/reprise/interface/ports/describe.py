@@ -1,0 +1,290 @@
+"""The ports of a reading that was chosen: what each value means, and where each state starts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from reprise.graph import Node, Value
+from reprise.interface.analysis import settings, types
+from reprise.interface.analysis.influence import ancestors
+from reprise.interface.analysis.sources import SOURCES
+from reprise.interface.analysis.sources import sources as every_source
+from reprise.interface.analysis.structure import Carried, Structure
+from reprise.interface.loops import states
+from reprise.interface.loops.recurrences import Recurrence
+from reprise.interface.ports import names, roles
+from reprise.interface.ports.choices import Choices, with_chosen_settings, with_chosen_states
+from reprise.interface.ports.interface import Initial, Interface, Port, Setting, StatePort
+from reprise.interface.steps import axes as axes_of
+from reprise.interface.steps import encoders, stepping
+from reprise.interface.steps.axes import Axes
+from reprise.tensors import DTYPES
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """An interface, and the places in the graph that it stands for.
+
+    Attributes:
+        interface: What users see.
+        structure: The analysed graph.
+        axes: Its shapes, and which axes are time and batch.
+        recurrences: The loops that make the steps.
+        before: The loops that run to their end before the first step.
+        inputs: The value of each input port.
+        outputs: The value of each output port.
+        states: The loop variable of each state port.
+        settings: The value of each setting.
+    """
+
+    interface: Interface
+    structure: Structure
+    axes: Axes
+    recurrences: tuple[Recurrence, ...]
+    before: tuple[Recurrence, ...]
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    states: tuple[Carried, ...]
+    settings: tuple[Value, ...]
+
+
+def describe(
+    structure: Structure,
+    used: tuple[Recurrence, ...],
+    wanted: tuple[Value, ...],
+    choices: Choices,
+    why: tuple[str, ...],
+) -> Discovery:
+    """The interface of the model that computes `wanted` by the recurrences `used`; `why` says how it was chosen."""
+    steps, before = encoders.apart(structure, with_chosen_states(structure, used, choices), wanted)
+    found = _read(structure, steps, before, wanted, choices)
+    inner = encoders.within_steps(found.axes, steps)
+    if inner:
+        steps, before = tuple(r for r in steps if r not in inner), (*before, *inner)
+        found = _read(structure, steps, before, wanted, choices)
+    why_not = stepping.obstacle(steps, found.axes, found.entries, wanted, before)
+    taken = {p.name for p in found.settings}
+    interface = Interface(
+        _input_ports(steps, found.axes, found.entries, wanted, taken),
+        _output_ports(found.axes, wanted, steps),
+        _state_ports(steps, found.axes, found.started),
+        found.settings,
+        not why_not,
+        why_not,
+        (
+            *why,
+            *_evidence(structure, steps),
+            *_started(structure, found.started),
+            *_encoded(before, inner),
+            *found.dropped,
+            *_widened(structure, steps),
+            *_uneven(found.axes, found.entries, wanted),
+        ),
+    )
+    states = tuple(found.started)
+    return Discovery(interface, structure, found.axes, steps, before, found.entries, wanted, states, found.scalars)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What the steps of a model are computed from: sequences, settings and states with where each of them starts."""
+
+    axes: Axes
+    entries: tuple[Value, ...]
+    scalars: tuple[Value, ...]
+    settings: tuple[Setting, ...]
+    started: Mapping[Carried, Initial]
+    dropped: tuple[str, ...]
+
+
+def _read(
+    structure: Structure,
+    steps: tuple[Recurrence, ...],
+    before: tuple[Recurrence, ...],
+    wanted: tuple[Value, ...],
+    choices: Choices,
+) -> _Reading:
+    started = {c: _start(structure, c) for r in steps for c in r.states}
+    needed = _needed(structure, steps, wanted, [c for c in started if started[c] != "inputs"])
+    sources = [v for v in every_source(structure) if v in needed]
+    scalars = tuple(v for v in sources if settings.is_setting(structure, v))
+    entries = tuple(v for v in sources if v not in scalars)
+    ports = with_chosen_settings(_setting_ports(structure, scalars, needed), choices)
+    fixed = {
+        v: np.asarray(p.value, DTYPES[p.dtype]) for p, v in zip(ports, scalars, strict=True) if p.value is not None
+    }
+    axes = axes_of.read(structure, steps, entries, wanted, fixed, before)
+    started = {c: _sized(axes, c, start) for c, start in started.items()}
+    dropped = settings.baked_dropouts(structure, {v.node for v in needed})
+    return _Reading(axes, entries, scalars, ports, started, dropped)
+
+
+def _widened(structure: Structure, used: tuple[Recurrence, ...]) -> list[str]:
+    """The types of states whose numbers are computed in a wider one, for which processors have arithmetic."""
+    kinds = {types.dtype(structure, c.entering) for r in used for c in r.states} & {"float16", "bfloat16"}
+    return [f"{kind} numbers are computed in float32, more exactly than TensorFlow does" for kind in sorted(kinds)]
+
+
+def _needed(
+    structure: Structure, used: tuple[Recurrence, ...], wanted: tuple[Value, ...], given: Sequence[Carried]
+) -> set[Value]:
+    """Every value whose numbers the outputs and next states need, up to the sources and the states that are given."""
+    cut = {c.initial for c in given}
+    stop = dict.fromkeys([Value(c.enter) for c in given] + [*cut, *every_source(structure)])
+    reached = ancestors(structure, [*wanted, *(c.leaving for r in used for c in r.states)], stop)
+    return {v for name in reached for v in structure.graph[name].inputs if v not in cut} | set(wanted)
+
+
+def _start(structure: Structure, carried: Carried) -> Initial:
+    """Where a state starts: decided by what its initial value is computed from."""
+    fed = states.fed_through(structure, carried)
+    if fed is not None:
+        placeholder = structure.graph[Value.parse(fed).node]
+        if placeholder.op != "PlaceholderWithDefault":
+            return "zeros"
+        carried = Carried(placeholder.inputs[0], carried.entering, carried.leaving, carried.final, carried.enter)
+    behind = _numeric_ancestors(structure, carried.initial)
+    if any(structure.graph[n].op in SOURCES for n in behind):
+        return "inputs"
+    zero = all(_is_zero_or_shape(structure.graph[n]) for n in behind)
+    return "zeros" if zero else "file"
+
+
+def _sized(axes: Axes, carried: Carried, start: Initial) -> Initial:
+    """Numbers come from the inputs where one of these decides how many: a weight for each word of the source."""
+    if start == "inputs" or states.fed_through(axes.structure, carried) or axes.batch_axis(carried.entering) is None:
+        return start
+    return "inputs" if axes.sizes(carried.entering).count(None) > 1 else start
+
+
+def _numeric_ancestors(structure: Structure, value: Value) -> set[str]:
+    """Nodes whose numbers, not only shapes, a value is made of."""
+    seen: set[str] = set()
+    pending = [value]
+    while pending:
+        at = pending.pop()
+        if at.node in seen or at.node not in structure.graph:
+            continue
+        seen.add(at.node)
+        node = structure.graph[at.node]
+        if node.op == "Fill":
+            pending.append(node.inputs[1])
+        elif node.op in ("Tile", "Reshape", "BroadcastTo", "ExpandDims", "Slice", "StridedSlice"):
+            pending.append(node.inputs[0])
+        elif node.op not in ("ZerosLike", "Shape"):
+            pending.extend(node.inputs)
+    return seen
+
+
+def _is_zero_or_shape(node: Node) -> bool:
+    if node.op == "Const":
+        value = node.attributes["value"]
+        return value.size == 0 or not value.load().any() if value.dtype != "string" else False
+    return node.op in (
+        "Fill",
+        "ZerosLike",
+        "Identity",
+        "Enter",
+        "Tile",
+        "Reshape",
+        "Pack",
+        "_Results",
+        "StridedSlice",
+        "Cast",
+    )
+
+
+def _input_ports(
+    used: tuple[Recurrence, ...],
+    axes: Axes,
+    entries: Sequence[Value],
+    wanted: Sequence[Value],
+    taken: Collection[str],
+) -> tuple[Port, ...]:
+    kinds = {v: roles.of_input(axes, v, wanted) for v in entries}
+    called = names.unique([names.of_input(v, kinds[v]) for v in entries], taken)
+    read = [r.stacked for recurrence in used for r in recurrence.reads]
+    ports = []
+    for name, value in zip(called, entries, strict=True):
+        fewest, more = axes.missing(value, read)
+        port = _port(axes, name, value, kinds[value])
+        ports.append(replace(port, least=max(1, fewest, *(1 + n for n in more)), even=not any(more)))
+    return tuple(ports)
+
+
+def _port(axes: Axes, name: str, value: Value, role: str) -> Port:
+    dtype = types.dtype(axes.structure, value)
+    return Port(name, str(value), dtype, axes.sizes(value), *axes.named(value), role)
+
+
+def _output_ports(axes: Axes, wanted: Sequence[Value], used: tuple[Recurrence, ...]) -> tuple[Port, ...]:
+    kinds = {v: roles.of_output(axes, v, wanted, used) for v in wanted}
+    called = names.unique([names.of_output(v, kinds[v]) for v in wanted])
+    return tuple(
+        replace(_port(axes, name, v, kinds[v]), rows=axes.rows(v)) for name, v in zip(called, wanted, strict=True)
+    )
+
+
+def _state_ports(used: tuple[Recurrence, ...], axes: Axes, started: Mapping[Carried, Initial]) -> tuple[StatePort, ...]:
+    called = states.names(axes.structure, used)
+    ports = []
+    for name, carried in zip(called, (c for r in used for c in r.states), strict=True):
+        ports.append(
+            StatePort(
+                name,
+                names.of_initial(axes.structure, carried),
+                names.of_final(axes.structure, carried),
+                states.fed_through(axes.structure, carried),
+                types.dtype(axes.structure, carried.entering),
+                axes.sizes(carried.entering),
+                axes.named(carried.entering)[1],
+                started[carried],
+            )
+        )
+    return tuple(ports)
+
+
+def _setting_ports(structure: Structure, scalars: Sequence[Value], needed: set[Value]) -> tuple[Setting, ...]:
+    called = names.unique([names.of_setting(v) for v in scalars])
+    return tuple(
+        Setting(name, str(v), types.dtype(structure, v), *settings.inference_value(structure, v, needed))
+        for name, v in zip(called, scalars, strict=True)
+    )
+
+
+def _started(structure: Structure, started: Mapping[Carried, Initial]) -> Iterator[str]:
+    """From which inputs each state is computed that starts from any."""
+    for carried in (c for c, start in started.items() if start == "inputs"):
+        behind = _numeric_ancestors(structure, carried.initial)
+        made = ", ".join(str(v) for v in every_source(structure) if v.node in behind)
+        yield f"the first value of {carried.final} is {structure.origin(carried.initial)}, computed from {made}"
+
+
+def _encoded(before: Sequence[Recurrence], inner: Collection[Recurrence]) -> Iterator[str]:
+    for r in before:
+        finals = ", ".join(str(c.final or c.entering) for c in r.states)
+        when = "within each step" if r in inner else "before the first step"
+        yield f"loop {r.loop.name!r} runs to its end {when}, so {finals} are carried nowhere"
+
+
+def _uneven(axes: Axes, inputs: Sequence[Value], outputs: Sequence[Value]) -> Iterator[str]:
+    """The outputs that have more or fewer steps than an input."""
+    timed = {v: axis for v in (*inputs, *outputs) if (axis := axes.time_axis(v)) is not None}
+    sizes = {v: (axes.facts.shape(v) or ())[axis] for v, axis in timed.items()}
+    for made, given in ((y, x) for y in outputs for x in inputs if {x, y} <= set(timed)):
+        more = axes.facts.sizes.apart(sizes[made], sizes[given])
+        if more:
+            yield f"{made} has {more:+d} steps, counted from those of {given}"
+
+
+def _evidence(structure: Structure, used: tuple[Recurrence, ...]) -> tuple[str, ...]:
+    said = []
+    for r in used:
+        finals = ", ".join(str(c.final) for c in r.states)
+        said.append(f"loop {r.loop.name!r}: the next values of {finals} are computed from their last")
+        said += [f"{read.stacked} is read one row at each step, by {read.node}" for read in r.reads]
+        said += [f"{w.element} is written at each step, by {w.node}" for w in r.writes]
+    return tuple(said)

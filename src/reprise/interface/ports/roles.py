@@ -1,0 +1,151 @@
+"""What an input or output means, read from the operators that use or make it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reprise.graph import Value
+from reprise.interface.analysis.influence import ancestors, reachable
+from reprise.interface.analysis.structure import RESULTS, Structure
+from reprise.interface.analysis.types import dtype
+from reprise.interface.loops.recurrences import Recurrence
+from reprise.interface.loops.states import writes_state
+from reprise.interface.steps.axes import Axes
+
+_LOOKUPS = frozenset("Gather GatherV2 ResourceGather OneHot EmbeddingLookup".split())
+_PASSING = frozenset(
+    "Identity Cast Reshape Transpose Squeeze ExpandDims Split Unpack StridedSlice TensorArrayScatterV3 Enter Switch "
+    "Merge NextIteration TensorListFromTensor Pack ConcatV2 Concat Slice".split()
+)
+_ARRANGED = frozenset("Reshape Identity _Results Transpose ReverseSequence ReverseV2".split())
+_COMPARISONS = frozenset(
+    "GreaterEqual Less Greater LessEqual Equal NotEqual Max Min Maximum Minimum ReverseSequence".split()
+)
+
+
+def of_input(axes: Axes, value: Value, wanted: Sequence[Value]) -> str:
+    """`tokens`, `one-hot`, `features` or `lengths`."""
+    kind = dtype(axes.structure, value)
+    if kind.startswith(("int", "uint")):
+        users = _users(axes.structure, value)
+        if users & _LOOKUPS or axes.time_axis(value) is not None:
+            return "tokens"
+        return "lengths" if users & _COMPARISONS else "tokens"
+    shape = axes.facts.shape(value) or ()
+    scores = [axes.facts.shape(v) or () for v in wanted]
+    width = shape[-1] if shape else None
+    if (
+        len(shape) >= 2
+        and width is not None
+        and width.known
+        and any(s and s[-1] == width for s in scores)
+        and width.scale > 1
+    ):
+        return "one-hot" if _multiplied(axes.structure, value) else "features"
+    return "features"
+
+
+def _users(structure: Structure, value: Value) -> set[str]:
+    """Operators that use a value's numbers, seen through those that only move them."""
+
+    def moved(name: str) -> list[str]:
+        return [c for c in structure.consumers[name] if structure.graph[c].op in _PASSING]
+
+    return {structure.graph[c].op for name in reachable([value.node], moved) for c in structure.consumers[name]}
+
+
+def _multiplied(structure: Structure, value: Value) -> bool:
+    """Whether the first thing done with a value is a matrix product or a recurrent step: what one-hot rows are for."""
+    return not _users(structure, value) & {"Conv2D", "Sub", "SquaredDifference"}
+
+
+def of_output(axes: Axes, value: Value, wanted: Sequence[Value], used: tuple[Recurrence, ...]) -> str:
+    """`logits`, `probabilities`, `hidden` or `values`."""
+    if _made_by(axes.structure, used, value) == "Softmax":
+        return "probabilities"
+    scored = any(_feeds_softmax(axes.structure, value, other) for other in wanted) or _scored(axes.structure, value)
+    if scored and _width(axes, value) != 1:  # of one number nothing can be chosen
+        return "logits"
+    if _width(axes, value) in _symbols(axes, used) and not is_hidden(axes.structure, used, value):
+        return "logits"
+    return "hidden" if is_hidden(axes.structure, used, value) else "values"
+
+
+def is_hidden(structure: Structure, used: tuple[Recurrence, ...], value: Value) -> bool:
+    """Whether a value is the sequence of a recurrence's own states."""
+    hidden = {_flow_owner(structure, w.carried.final) for r in used for w in r.writes}
+    at = structure.graph.through(value, _ARRANGED)
+    return at.node in hidden and _is_state_element(structure, used, at)
+
+
+def _width(axes: Axes, value: Value) -> int | None:
+    shape = axes.facts.shape(value)
+    return shape[-1].scale if shape and shape[-1].known else None
+
+
+def _symbols(axes: Axes, used: tuple[Recurrence, ...]) -> set[int]:
+    """The number of symbols of each table or one-hot code that the sequences are made by."""
+    behind = ancestors(axes.structure, [read.stacked for r in used for read in r.reads])
+    behind |= ancestors(axes.structure, [w.element for r in used for w in r.writes])
+    sizes = set()
+    for name in behind:
+        node = axes.structure.graph[name]
+        if node.op in ("Gather", "GatherV2", "ResourceGather"):
+            table = axes.facts.shape(node.inputs[0])
+            sizes |= {table[0].scale} if table and table[0].known else set()
+        elif node.op == "OneHot":
+            depth = axes.facts.content(node.inputs[1])
+            sizes |= set() if depth is None else {int(depth.item())}
+    return sizes
+
+
+def _made_by(structure: Structure, used: tuple[Recurrence, ...], value: Value) -> str:
+    """The operator that makes a value, or each row of it in a loop, seen through those that only arrange it."""
+    rows = {_flow_owner(structure, w.carried.final): w.element for r in used for w in r.writes}
+    node = structure.graph[value.node]
+    while (node.name in rows and node.op != "_Results") or (node.op in _ARRANGED and node.inputs):
+        node = structure.graph[structure.source(rows[node.name]).node if node.name in rows else node.inputs[0].node]
+    return node.op
+
+
+def _feeds_softmax(structure: Structure, value: Value, other: Value) -> bool:
+    graph = structure.graph
+    node = graph.producer(graph.through(other, ("Reshape", "Identity", RESULTS)))
+    if node.op != "Softmax":
+        return False
+
+    def arranged(at: Value) -> tuple[Value, ...]:
+        return graph[at.node].inputs[:1] if graph[at.node].op in ("Reshape", "Identity") else ()
+
+    return value in reachable(node.inputs[:1], arranged)
+
+
+def _scored(structure: Structure, value: Value) -> bool:
+    """Whether a value is the first input of a cross entropy, or a choice is made over it."""
+    scorers = {
+        "SparseSoftmaxCrossEntropyWithLogits",
+        "SoftmaxCrossEntropyWithLogits",
+        "ArgMax",
+        "Multinomial",
+        "Softmax",
+    }
+    return bool(_users(structure, value) & scorers)
+
+
+def _flow_owner(structure: Structure, final: Value | None) -> str | None:
+    """The node that stacks the array that a loop wrote."""
+    if final is None:
+        return None
+    users = structure.consumers[final.node]
+    stackers = [
+        n for n in users if structure.graph[n].op.startswith(("TensorArrayGather", "TensorListStack", "_Results"))
+    ]
+    return next(iter(stackers), None)
+
+
+def _is_state_element(structure: Structure, used: tuple[Recurrence, ...], stacked: Value) -> bool:
+    return any(
+        _flow_owner(structure, w.carried.final) == stacked.node and writes_state(structure, r, w)
+        for r in used
+        for w in r.writes
+    )
