@@ -9,7 +9,7 @@ from reprise.fold import fold
 from reprise.formats import _tf_graphdef
 from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import Facts
-from reprise.interface.analysis.structure import analyse
+from reprise.structure import analyse
 from tests.tensorflow.building import tf, v1
 
 raw = tf.raw_ops

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from reprise.errors import CallError, LiftError
-from reprise.lift.block import Block, Names
 from reprise.lift.model import assemble
+from reprise.operators.rules.block import Block, Names
 from reprise.runtime import Engine
 
 TABLE = np.random.default_rng(0).normal(size=(50, 40)).astype(np.float32)  # too large to stand in the graph itself

@@ -5,10 +5,10 @@ import pytest
 
 from reprise.errors import NoRecurrence
 from reprise.graph import Value
-from reprise.interface.analysis.structure import analyse
 from reprise.interface.discover import discover
 from reprise.interface.loops import recurrences
 from reprise.interface.normal.fused import unfuse
+from reprise.structure import analyse
 from tests.interface.building import Builder
 from tests.interface.evaluate import evaluate
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from reprise.graph import ShapeAttribute, Value
 from reprise.interface.analysis.facts import Facts
-from reprise.interface.analysis.structure import analyse
+from reprise.structure import analyse
 from tests.interface.building import Builder
 
 N, T, H = 6, 4, 5

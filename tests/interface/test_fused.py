@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from reprise.graph import Graph, Node, Value
-from reprise.interface.analysis.structure import analyse
 from reprise.interface.loops import recurrences
 from reprise.interface.normal.fused import unfuse
+from reprise.structure import analyse
 from tests.interface.building import Builder
 from tests.interface.evaluate import evaluate
 

@@ -5,9 +5,9 @@ import pytest
 
 from reprise.errors import DiscoveryError
 from reprise.graph import Function, FunctionName, Graph, Node, Value
-from reprise.interface.analysis.structure import InBranch, InLoop, analyse
 from reprise.interface.normal import inline as unfolding
 from reprise.interface.normal.inline import inline
+from reprise.structure import InBranch, InLoop, analyse
 from reprise.tensors import in_memory
 
 

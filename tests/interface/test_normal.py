@@ -1,8 +1,8 @@
 """What is brought to one form before any recurrence is looked for."""
 
 from reprise.graph import Graph, Node, Value
-from reprise.interface.analysis.structure import InBranch
 from reprise.interface.normal.order import normalise
+from reprise.structure import InBranch
 
 
 def test_operators_that_pass_a_variable_itself_on_are_those_that_pass_its_numbers_on():

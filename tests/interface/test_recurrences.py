@@ -2,9 +2,9 @@
 
 import pytest
 
-from reprise.interface.analysis.structure import InLoop, analyse
 from reprise.interface.building.frame import Frame, Scope
 from reprise.interface.loops import recurrences
+from reprise.structure import InLoop, analyse
 from tests.interface.building import Builder
 
 H = 4

@@ -5,7 +5,7 @@ import math
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from reprise.interface.analysis.sizes import Dim, Equalities, dim, product
+from reprise.operators.rules.sizes import Dim, Equalities, dim, product
 
 NAMES = st.sampled_from("NTHDV")
 DIMS = st.builds(Dim, st.integers(1, 6), st.lists(NAMES, max_size=3).map(tuple))

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reprise.graph import Graph, ShapeAttribute, Value
-from reprise.interface.analysis.structure import analyse
 from reprise.interface.loops import recurrences
 from reprise.interface.normal.unrolled import roll
+from reprise.structure import analyse
 from tests.interface.building import Builder
 from tests.interface.evaluate import evaluate
 

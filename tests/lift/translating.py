@@ -15,14 +15,14 @@ from reprise.formats import _tf_graphdef
 from reprise.graph import Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import ancestors
-from reprise.interface.analysis.structure import analyse
-from reprise.interface.analysis.types import dtype
 from reprise.interface.normal.inline import inline
 from reprise.lift import OPERATORS
-from reprise.lift.block import Block
 from reprise.lift.emitter import Emitter
 from reprise.lift.model import assemble
+from reprise.operators.rules.block import Block
+from reprise.operators.types import dtype
 from reprise.runtime import Engine
+from reprise.structure import analyse
 from reprise.tensors import in_memory
 
 v1 = tf.compat.v1

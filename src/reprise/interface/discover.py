@@ -8,13 +8,13 @@ from functools import partial
 from reprise.errors import NoRecurrence
 from reprise.graph import Graph, Value
 from reprise.interface.analysis.influence import ancestors
-from reprise.interface.analysis.structure import Structure
 from reprise.interface.loops import recurrences
 from reprise.interface.loops.feedback import open_feedback
 from reprise.interface.normal.order import normalise
 from reprise.interface.ports.choices import Choices
 from reprise.interface.ports.describe import Discovery, describe
 from reprise.interface.ports.models import choose
+from reprise.structure import Structure
 
 _PRODUCTS = frozenset("MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3".split())
 

@@ -14,12 +14,9 @@ from reprise.graph import Node, Value
 from reprise.interface import Discovery
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import ancestors
-from reprise.interface.analysis.sizes import Dim
-from reprise.interface.analysis.structure import Structure
 from reprise.interface.steps import axes
 from reprise.interface.steps.axes import Axes
 from reprise.lift.arrays import ARRAYS
-from reprise.lift.block import Block
 from reprise.lift.blockcells import BLOCK_CELLS
 from reprise.lift.control import CONTROL
 from reprise.lift.emitter import Emitter, Operator
@@ -39,6 +36,9 @@ from reprise.lift.pictures import PICTURES
 from reprise.lift.reductions import REDUCTIONS
 from reprise.lift.shaping import SHAPING
 from reprise.lift.slicing import SLICING
+from reprise.operators.rules.block import Block
+from reprise.operators.rules.sizes import Dim
+from reprise.structure import Structure
 from reprise.tensors import DTYPES, Array, Shape, Tensor, in_memory
 from reprise.wire import onnx
 

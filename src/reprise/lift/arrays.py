@@ -12,10 +12,10 @@ import numpy as np
 
 from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import SIZED, allocated_size, is_in_order, stacked_into, takes_all, written_value
-from reprise.interface.analysis.structure import Carried
-from reprise.interface.analysis.types import dtype as value_dtype
-from reprise.lift.block import computed
 from reprise.lift.emitter import Operator, Site
+from reprise.operators.rules.block import computed
+from reprise.operators.types import dtype as value_dtype
+from reprise.structure import Carried
 from reprise.wire import onnx
 
 _NO_TENSOR = "?array"

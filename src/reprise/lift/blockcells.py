@@ -5,8 +5,8 @@ Source: tensorflow/core/ops/rnn_ops.cc (LSTMBlockCell, GRUBlockCell) and contrib
 
 from __future__ import annotations
 
-from reprise.lift.block import computed
 from reprise.lift.emitter import Operator, Site
+from reprise.operators.rules.block import computed
 
 
 def _lstm_block_cell(site: Site) -> tuple[str, ...]:

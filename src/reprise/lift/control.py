@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import allocated_size
 from reprise.interface.analysis.influence import Influence
-from reprise.interface.analysis.structure import Carried, InBranch, InLoop, Loop, is_loop_merge
-from reprise.interface.analysis.types import dtype as value_dtype
 from reprise.interface.loops.recurrences import is_counter
 from reprise.lift import recurrent
 from reprise.lift.arrays import check_row, padded, written_row
-from reprise.lift.block import Block, computed, onnx_type
 from reprise.lift.emitter import Operator, Site
+from reprise.operators.rules.block import Block, computed, onnx_type
+from reprise.operators.types import dtype as value_dtype
+from reprise.structure import Carried, InBranch, InLoop, Loop, is_loop_merge
 from reprise.wire import onnx
 
 

@@ -12,10 +12,10 @@ from reprise.errors import LiftError, MissingWeights
 from reprise.graph import Node, Value
 from reprise.interface.analysis import malformed
 from reprise.interface.analysis.facts import Dims, Facts
-from reprise.interface.analysis.sizes import Dim, dim
-from reprise.interface.analysis.structure import Structure
-from reprise.interface.analysis.types import dtype as value_dtype
-from reprise.lift.block import Block, Names, onnx_type
+from reprise.operators.rules.block import Block, Names, onnx_type
+from reprise.operators.rules.sizes import Dim, dim
+from reprise.operators.types import dtype as value_dtype
+from reprise.structure import Structure
 from reprise.tensors import Array, Tensor
 
 Emit = Callable[["Site"], tuple[str | None, ...] | str]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from reprise.graph import Value
-from reprise.lift.block import computed, onnx_type
 from reprise.lift.emitter import Emit, Operator, Site
 from reprise.lift.random import certain_mask
+from reprise.operators.rules.block import computed, onnx_type
 from reprise.wire import onnx
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reprise.interface import Interface
-from reprise.lift.block import INLINE, IR_VERSION, OPSET, TABLES_OPSET, Block, Weights, onnx_type
+from reprise.operators.rules.block import INLINE, IR_VERSION, OPSET, TABLES_OPSET, Block, Weights, onnx_type
 from reprise.tensors import Array, Shape
 from reprise.wire import onnx
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from reprise.fold import FOLDABLE, fold
 from reprise.graph import VARIABLES, Node, Value
-from reprise.interface.analysis.structure import Structure
+from reprise.structure import Structure
 from reprise.tensors import Array, Tensor
 
 #: Weights are parts, joins and transpositions of variables; a longer way to them is not followed.

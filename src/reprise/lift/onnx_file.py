@@ -17,8 +17,8 @@ from reprise.errors import CallError, DamagedFile, DiscoveryError, UnknownFormat
 from reprise.formats import StoredModel
 from reprise.formats import onnx as file
 from reprise.interface import Interface
-from reprise.lift.block import INLINE, computed
 from reprise.lift.model import STATE_FIRST, STATE_IN, STATE_OUT, Lifted, standalone
+from reprise.operators.rules.block import INLINE, computed
 from reprise.tensors import DTYPES, Array
 from reprise.vocabulary import Vocabulary
 from reprise.wire import onnx

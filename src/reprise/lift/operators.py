@@ -8,11 +8,11 @@ import numpy as np
 
 from reprise.fold import fold
 from reprise.graph import VARIABLES, Value
-from reprise.lift.block import computed, onnx_type
 from reprise.lift.emitter import Emit, Operator, Site
 from reprise.lift.functions import FUNCTIONS, is_real, number, same
 from reprise.lift.matrices import MATRICES
 from reprise.lift.random import RANDOM, certain_mask
+from reprise.operators.rules.block import computed, onnx_type
 from reprise.tensors import Tensor
 
 

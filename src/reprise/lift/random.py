@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from reprise.graph import Value
-from reprise.interface.analysis.structure import Structure
-from reprise.lift.block import computed, onnx_type
 from reprise.lift.emitter import Operator, Site
+from reprise.operators.rules.block import computed, onnx_type
+from reprise.structure import Structure
 from reprise.tensors import Array
 from reprise.wire import onnx
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from reprise.lift.block import computed, onnx_type
 from reprise.lift.emitter import Emit, Operator, Site
 from reprise.lift.functions import is_real
+from reprise.operators.rules.block import computed, onnx_type
 from reprise.wire import onnx
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reprise.lift.block import computed
 from reprise.lift.emitter import Emit, Operator, Site
 from reprise.lift.lookups import from_the_front
+from reprise.operators.rules.block import computed
 
 
 def _zeros(site: Site, index: int, shape: str) -> str:

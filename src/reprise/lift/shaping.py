@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from reprise.interface.analysis.sizes import Dim, dim
-from reprise.lift.block import onnx_type
 from reprise.lift.emitter import Operator, Site
 from reprise.lift.lookups import LOOKUPS
 from reprise.lift.scattering import SCATTERING
 from reprise.lift.tables import TABLES
+from reprise.operators.rules.block import onnx_type
+from reprise.operators.rules.sizes import Dim, dim
 from reprise.tensors import Array
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from reprise.lift.block import onnx_type
 from reprise.lift.emitter import Operator, Site
 from reprise.lift.numbers import Numbers
+from reprise.operators.rules.block import onnx_type
 from reprise.tensors import Array
 
 _FILLS = ("LookupTableImport", "LookupTableImportV2", "InitializeTable", "InitializeTableV2")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 
 from reprise.graph import Node, Value
 from reprise.interface.analysis.influence import ancestors
-from reprise.interface.analysis.structure import Structure
+from reprise.structure import Structure
 
 #: Operators that compare scores with what is wanted, or measure weights.
 LOSSES = frozenset(

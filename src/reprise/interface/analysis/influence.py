@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from typing import TypeVar
 
 from reprise.graph import Value
-from reprise.interface.analysis.structure import Structure
+from reprise.structure import Structure
 
 #: Operators whose result depends on the shape of their input, not on its numbers.
 SHAPE_ONLY = frozenset(

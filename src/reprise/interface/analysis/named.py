@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reprise.errors import CallError
 from reprise.graph import Value
-from reprise.interface.analysis.structure import Structure
+from reprise.structure import Structure
 
 
 def named(structure: Structure, name: str, option: str) -> Value:

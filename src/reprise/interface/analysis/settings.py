@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 
 from reprise.graph import Node, Value
 from reprise.interface.analysis.influence import reachable
-from reprise.interface.analysis.structure import InBranch, Structure
-from reprise.interface.analysis.types import dtype
+from reprise.operators.types import dtype
+from reprise.structure import InBranch, Structure
 from reprise.tensors import Array
 
 #: How the names of operators begin that draw random numbers.

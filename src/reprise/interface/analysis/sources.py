@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reprise.graph import Value
-from reprise.interface.analysis.structure import Structure
+from reprise.structure import Structure
 
 #: Where values come from outside the graph. Each output of such a node is a source of its own.
 SOURCES = frozenset(

@@ -14,13 +14,13 @@ from typing import Any
 from reprise.graph import Graph, Node, ShapeAttribute, Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import DISCRETE
-from reprise.interface.analysis.structure import Carried, Structure
-from reprise.interface.analysis.types import dtype
 from reprise.interface.building.frame import Scope
 from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.loops.hidden_state import remembering
 from reprise.interface.loops.recurrences import Recurrence, Write, array_sizes
 from reprise.interface.loops.states import through_copies
+from reprise.operators.types import dtype
+from reprise.structure import Carried, Structure
 
 _LOOKUPS = ("Gather", "GatherV2", "ResourceGather")
 _PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")

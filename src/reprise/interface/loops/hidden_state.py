@@ -8,9 +8,9 @@ from reprise.graph import Value
 from reprise.interface.analysis.facts import stacked_by
 from reprise.interface.analysis.facts.arrays import READS
 from reprise.interface.analysis.influence import ORDERINGS, SHAPE_ONLY, Influence, ancestors, reachable
-from reprise.interface.analysis.structure import Carried, Structure
-from reprise.interface.analysis.types import dtype
 from reprise.interface.loops.recurrences import Read, Recurrence, kept_for_the_next
+from reprise.operators.types import dtype
+from reprise.structure import Carried, Structure
 
 _INDEXED = ("TensorArrayRead", "TensorArrayWrite", "TensorListGet", "TensorListSet")
 

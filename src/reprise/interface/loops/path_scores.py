@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from reprise.graph import Value
 from reprise.interface.analysis.influence import SHAPE_ONLY, Influence, ancestors
-from reprise.interface.analysis.structure import InLoop, Structure
 from reprise.interface.loops.recurrences import Recurrence, recurrence
+from reprise.structure import InLoop, Structure
 
 _SUMS = frozenset("Add AddV2 Sub Max Sum Exp Log".split())
 _MOVES = frozenset(

@@ -16,8 +16,8 @@ from reprise.interface.analysis.facts import stacked_by, written_value
 from reprise.interface.analysis.facts.arrays import READS
 from reprise.interface.analysis.gradients import is_of_gradient
 from reprise.interface.analysis.influence import DISCRETE, RANKING, SHAPE_ONLY, Influence, reachable
-from reprise.interface.analysis.structure import Carried, Loop, Structure
-from reprise.interface.analysis.types import FLOATS, dtype
+from reprise.operators.types import FLOATS, dtype
+from reprise.structure import Carried, Loop, Structure
 
 _WRITES = ("TensorArrayWrite", "TensorListSetItem", "TensorListPushBack", "TensorListPopBack")
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from reprise.graph import Node, Value
 from reprise.interface.analysis.influence import reachable
-from reprise.interface.analysis.structure import Carried, Structure
 from reprise.interface.loops.recurrences import Recurrence, Write
+from reprise.structure import Carried, Structure
 
 _ACTIVATIONS = frozenset("Tanh Relu Relu6 Elu Selu Softsign Softplus Sigmoid Identity Minimum Maximum Cast".split())
 _AFTER_THE_GATE = _ACTIVATIONS | frozenset({"MatMul", "ConcatV2", "Concat"})  # projection, in shards, and clipping

@@ -13,10 +13,10 @@ from dataclasses import replace
 
 from reprise.graph import VARIABLES, Graph, Node, Value
 from reprise.interface.analysis import settings
-from reprise.interface.analysis.structure import RESULTS, Context, InBranch, Structure, is_loop_merge
 from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.normal.fused import WHOLE
 from reprise.interface.normal.unrolled import chains
+from reprise.structure import RESULTS, Context, InBranch, Structure, is_loop_merge
 
 
 def decide(structure: Structure) -> Rewritten:

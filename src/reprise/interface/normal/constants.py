@@ -13,9 +13,9 @@ import numpy as np
 
 from reprise.graph import Graph, Node, Value
 from reprise.interface.analysis.facts import Facts
-from reprise.interface.analysis.sizes import product
-from reprise.interface.analysis.structure import Structure
 from reprise.interface.building.rewritten import Rewritten
+from reprise.operators.rules.sizes import product
+from reprise.structure import Structure
 from reprise.tensors import Array, in_memory
 
 #: Operators that stretch an operand of one element, and which of their inputs are operands of one shape.

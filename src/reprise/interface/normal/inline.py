@@ -14,7 +14,7 @@ import numpy as np
 
 from reprise.errors import DiscoveryError
 from reprise.graph import Function, FunctionName, Graph, Node, Value
-from reprise.interface.analysis.structure import RESULTS
+from reprise.structure import RESULTS
 from reprise.tensors import in_memory
 
 LOOPS = frozenset({"While", "StatelessWhile"})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reprise.graph import Graph, Value
-from reprise.interface.analysis.structure import is_loop_merge
+from reprise.structure import is_loop_merge
 
 
 def part(graph: Graph) -> Graph:

@@ -8,7 +8,6 @@ from functools import partial
 
 from reprise.graph import Graph
 from reprise.interface.analysis.malformed import check
-from reprise.interface.analysis.structure import Structure, analyse
 from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.normal.branches import decide
 from reprise.interface.normal.constants import shrink
@@ -18,6 +17,7 @@ from reprise.interface.normal.inline import inline
 from reprise.interface.normal.loop_entries import part
 from reprise.interface.normal.unrolled import roll
 from reprise.interface.normal.windows import give, open_windows
+from reprise.structure import Structure, analyse
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ import numpy as np
 
 from reprise.errors import CallError
 from reprise.interface.analysis.named import named
-from reprise.interface.analysis.structure import Structure
 from reprise.interface.loops.recurrences import Recurrence
 from reprise.interface.ports.interface import Setting
+from reprise.structure import Structure
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 from reprise.graph import Node, Value
 from reprise.interface.analysis.gradients import before, ones
 from reprise.interface.analysis.influence import Influence, descendants
-from reprise.interface.analysis.structure import Structure
+from reprise.structure import Structure
 
 _LAYERS = frozenset("MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Conv1D Conv2D Conv3D".split())
 _STORED = frozenset("Variable VariableV2 VarHandleOp Const".split())

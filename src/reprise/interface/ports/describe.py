@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reprise.graph import Node, Value
-from reprise.interface.analysis import settings, types
+from reprise.interface.analysis import settings
 from reprise.interface.analysis.influence import ancestors
 from reprise.interface.analysis.sources import SOURCES
 from reprise.interface.analysis.sources import sources as every_source
-from reprise.interface.analysis.structure import Carried, Structure
 from reprise.interface.loops import states
 from reprise.interface.loops.recurrences import Recurrence
 from reprise.interface.ports import names, roles
@@ -21,6 +20,8 @@ from reprise.interface.ports.interface import Initial, Interface, Port, Setting,
 from reprise.interface.steps import axes as axes_of
 from reprise.interface.steps import encoders, stepping
 from reprise.interface.steps.axes import Axes
+from reprise.operators import types
+from reprise.structure import Carried, Structure
 from reprise.tensors import DTYPES
 
 

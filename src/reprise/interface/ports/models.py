@@ -11,12 +11,12 @@ from reprise.interface.analysis import settings
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import ancestors
 from reprise.interface.analysis.named import named
-from reprise.interface.analysis.structure import Structure
 from reprise.interface.building.frame import STEP_TENSORS
 from reprise.interface.loops import path_scores as paths
 from reprise.interface.loops.recurrences import Recurrence
 from reprise.interface.ports import outputs, roles
 from reprise.interface.ports.choices import Choices
+from reprise.structure import Structure
 
 
 @dataclass(frozen=True, slots=True)

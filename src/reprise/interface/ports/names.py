@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from reprise.graph import Value
-from reprise.interface.analysis.structure import Carried, Structure
+from reprise.structure import Carried, Structure
 
 # What TensorFlow calls a node whose author gave no name.
 _UNNAMED = re.compile(

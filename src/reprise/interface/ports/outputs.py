@@ -16,13 +16,13 @@ from reprise.interface.analysis.gradients import LOSSES, before, ones_that_are_a
 from reprise.interface.analysis.influence import DISCRETE, RANKING, Influence, ancestors, descendants
 from reprise.interface.analysis.settings import is_setting
 from reprise.interface.analysis.sources import sources
-from reprise.interface.analysis.structure import RESULTS, Structure
-from reprise.interface.analysis.types import dtype
 from reprise.interface.building.frame import REPLACED
 from reprise.interface.loops.recurrences import Recurrence, grows
 from reprise.interface.loops.states import writes_state
 from reprise.interface.ports.conditions import conditions
 from reprise.interface.ports.random_numbers import Noise
+from reprise.operators.types import dtype
+from reprise.structure import RESULTS, Structure
 
 _SIDE_EFFECTS = frozenset(
     "ScalarSummary HistogramSummary MergeSummary TensorSummary TensorSummaryV2 ImageSummary AudioSummary Assert Print "

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from reprise.graph import Value
 from reprise.interface.analysis.influence import SHAPE_ONLY, Influence
 from reprise.interface.analysis.settings import RANDOM
-from reprise.interface.analysis.structure import Structure
+from reprise.structure import Structure
 
 #: What dropout makes of random numbers before it multiplies with them.
 _MASKS = frozenset("Floor Greater GreaterEqual Less LessEqual".split())

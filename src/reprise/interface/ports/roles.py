@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from reprise.graph import Value
 from reprise.interface.analysis.influence import ancestors, reachable
-from reprise.interface.analysis.structure import RESULTS, Structure
-from reprise.interface.analysis.types import dtype
 from reprise.interface.loops.recurrences import Recurrence
 from reprise.interface.loops.states import writes_state
 from reprise.interface.steps.axes import Axes
+from reprise.operators.types import dtype
+from reprise.structure import RESULTS, Structure
 
 _LOOKUPS = frozenset("Gather GatherV2 ResourceGather OneHot EmbeddingLookup".split())
 _PASSING = frozenset(

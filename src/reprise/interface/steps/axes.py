@@ -10,9 +10,9 @@ import numpy as np
 
 from reprise.graph import Value
 from reprise.interface.analysis.facts import Dims, Facts, grown_size, stated
-from reprise.interface.analysis.sizes import Dim
-from reprise.interface.analysis.structure import Carried, Loop, Structure
 from reprise.interface.loops.recurrences import Recurrence, array_sizes
+from reprise.operators.rules.sizes import Dim
+from reprise.structure import Carried, Loop, Structure
 from reprise.tensors import Array
 
 

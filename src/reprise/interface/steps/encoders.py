@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from reprise.errors import NoRecurrence
 from reprise.graph import VARIABLES, Value
 from reprise.interface.analysis.influence import ancestors
-from reprise.interface.analysis.structure import Structure
 from reprise.interface.loops.recurrences import Recurrence
 from reprise.interface.loops.states import PLACEHOLDERS
 from reprise.interface.steps.axes import Axes
+from reprise.structure import Structure
 
 _ARRAYS = ("TensorArray", "TensorList")
 #: Operators on arrays that give tensors.

@@ -14,14 +14,14 @@ from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import ELEMENTWISE
 from reprise.interface.analysis.influence import ORDERINGS, RANKING, SHAPE_ONLY, Influence, ancestors
 from reprise.interface.analysis.settings import RANDOM
-from reprise.interface.analysis.sizes import Dim
-from reprise.interface.analysis.structure import InBranch, InLoop, Structure
 from reprise.interface.loops import hidden_state as memory
 from reprise.interface.loops.recurrences import Recurrence
 from reprise.interface.steps import indices as places
 from reprise.interface.steps.axes import Axes
 from reprise.interface.steps.encoders import still
 from reprise.interface.steps.operators import COUNT, END, PARTITIONS, ROWS, STILL, Kind, of_rows
+from reprise.operators.rules.sizes import Dim
+from reprise.structure import InBranch, InLoop, Structure
 
 _ARRAYS = ("TensorArray", "TensorList")
 #: Operators whose results are made of the numbers of one operand; the others say how large, where, along which axis.

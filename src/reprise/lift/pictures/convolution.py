@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from reprise.interface.analysis.facts import Dims
-from reprise.interface.analysis.sizes import Dim
 from reprise.lift.emitter import Emit, Operator, Site
+from reprise.operators.rules.sizes import Dim
 
 _Size = TypeVar("_Size", int, Dim)
 _CHANNELS_FIRST = {"NHWC": False, "NDHWC": False, "NCHW": True, "NCDHW": True}

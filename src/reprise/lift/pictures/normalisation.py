@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reprise.lift.block import computed
 from reprise.lift.emitter import Operator, Site
 from reprise.lift.pictures.convolution import channels_first, channels_last, is_channels_first
+from reprise.operators.rules.block import computed
 
 
 def _batch_norm(site: Site) -> tuple[str | None, ...]:

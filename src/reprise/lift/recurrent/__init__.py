@@ -15,10 +15,6 @@ from reprise import cells
 from reprise.cells import joined
 from reprise.graph import Value
 from reprise.interface.analysis.facts import stacked_into
-from reprise.interface.analysis.sizes import dim
-from reprise.interface.analysis.structure import Carried, Loop
-from reprise.interface.analysis.types import dtype as value_dtype
-from reprise.lift.block import INLINE, Block, computed
 from reprise.lift.emitter import Emitter
 from reprise.lift.numbers import Numbers
 from reprise.lift.recurrent.affine import Reader
@@ -26,6 +22,10 @@ from reprise.lift.recurrent.lengths import Lengths, Row
 from reprise.lift.recurrent.matching import Found, match
 from reprise.lift.recurrent.sequences import Miss, Plan, Walk
 from reprise.lift.recurrent.slots import Slot, slots
+from reprise.operators.rules.block import INLINE, Block, computed
+from reprise.operators.rules.sizes import dim
+from reprise.operators.types import dtype as value_dtype
+from reprise.structure import Carried, Loop
 from reprise.tensors import Array
 from reprise.wire import onnx
 

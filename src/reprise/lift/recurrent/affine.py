@@ -14,8 +14,8 @@ import numpy as np
 from reprise.fold import fold
 from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import Facts
-from reprise.interface.analysis.structure import Structure
 from reprise.lift.numbers import Numbers
+from reprise.structure import Structure
 from reprise.tensors import Array
 
 _SUMS = frozenset({"Add", "AddV2", "BiasAdd", "BiasAddV1", "AddN"})

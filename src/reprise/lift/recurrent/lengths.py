@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from reprise.graph import Value
-from reprise.interface.analysis.structure import Carried, Loop, Structure
+from reprise.structure import Carried, Loop, Structure
 
 _SELECTS = ("Select", "SelectV2")
 

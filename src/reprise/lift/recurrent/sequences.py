@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import array_of, stacked_into
 from reprise.interface.analysis.facts.arrays import READS
-from reprise.interface.analysis.structure import Loop
 from reprise.lift.emitter import Emitter
 from reprise.lift.random import certain_mask
 from reprise.lift.recurrent.lengths import Row
 from reprise.lift.recurrent.matching import Found
+from reprise.structure import Loop
 
 #: Operators that do to [T, N, D] what they do to each [N, D]: they look at single elements, or at the last axis alone.
 _POINTWISE = frozenset(

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reprise.graph import Value
-from reprise.interface.analysis.structure import Carried
 from reprise.lift.recurrent.affine import Reader
+from reprise.structure import Carried
 
 
 @dataclass(frozen=True, slots=True)

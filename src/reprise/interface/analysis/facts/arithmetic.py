@@ -6,7 +6,7 @@ import numpy as np
 
 from reprise.graph import Node
 from reprise.interface.analysis.facts.inference import UNKNOWN, Fact, Inference, Rule, known_axis
-from reprise.interface.analysis.sizes import Dim, product
+from reprise.operators.rules.sizes import Dim, product
 from reprise.tensors import Array
 
 

@@ -6,8 +6,8 @@ import numpy as np
 
 from reprise.graph import VARIABLES, Node, Value
 from reprise.interface.analysis.facts.inference import UNKNOWN, Dims, Fact, Inference, Rule
-from reprise.interface.analysis.sizes import Dim, dim
-from reprise.interface.analysis.structure import Carried, Structure, is_loop_merge
+from reprise.operators.rules.sizes import Dim, dim
+from reprise.structure import Carried, Structure, is_loop_merge
 
 #: How the names of operators begin that take one row out of an array.
 READS = ("TensorArrayRead", "TensorListGetItem")

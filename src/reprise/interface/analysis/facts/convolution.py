@@ -6,7 +6,7 @@ import numpy as np
 
 from reprise.graph import Node
 from reprise.interface.analysis.facts.inference import UNKNOWN, Dims, Fact, Inference, Rule
-from reprise.interface.analysis.sizes import Dim, dim, product
+from reprise.operators.rules.sizes import Dim, dim, product
 
 
 def _conv(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:

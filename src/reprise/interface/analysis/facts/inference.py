@@ -11,8 +11,8 @@ import numpy as np
 from reprise.fold import FOLDABLE, fold
 from reprise.graph import Node, ShapeAttribute, Value
 from reprise.interface.analysis import malformed
-from reprise.interface.analysis.sizes import Dim, Equalities, dim
-from reprise.interface.analysis.structure import RESULTS, Structure, is_loop_merge
+from reprise.operators.rules.sizes import Dim, Equalities, dim
+from reprise.structure import RESULTS, Structure, is_loop_merge
 from reprise.tensors import Array
 
 Dims = tuple[Dim, ...]

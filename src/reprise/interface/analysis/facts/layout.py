@@ -6,8 +6,8 @@ import numpy as np
 
 from reprise.graph import Node, Value
 from reprise.interface.analysis.facts.inference import UNKNOWN, Fact, Inference, Rule, known_axis
-from reprise.interface.analysis.sizes import Dim, dim
-from reprise.interface.analysis.types import dtype
+from reprise.operators.rules.sizes import Dim, dim
+from reprise.operators.types import dtype
 from reprise.tensors import Array
 
 

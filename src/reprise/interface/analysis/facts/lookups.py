@@ -6,7 +6,7 @@ import numpy as np
 
 from reprise.graph import Node
 from reprise.interface.analysis.facts.inference import UNKNOWN, Dims, Fact, Inference, Rule, known_axis
-from reprise.interface.analysis.sizes import Dim, dim
+from reprise.operators.rules.sizes import Dim, dim
 from reprise.tensors import Array
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reprise.graph import Node
 from reprise.interface.analysis.facts.inference import UNKNOWN, Dims, Fact, Inference, Rule
-from reprise.interface.analysis.sizes import Dim
+from reprise.operators.rules.sizes import Dim
 
 
 def _matmul(facts: Inference, node: Node, inputs: list[Fact]) -> list[Fact]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from reprise.graph import Node
 from reprise.interface.analysis.facts.inference import UNKNOWN, Dims, Fact, Inference, Rule
-from reprise.interface.analysis.sizes import Dim, dim
+from reprise.operators.rules.sizes import Dim, dim
 
 _MASKS = ("begin", "end", "ellipsis", "shrink_axis", "new_axis")
 

@@ -8,8 +8,8 @@ from reprise.graph import VARIABLES, Node, ShapeAttribute, Value
 from reprise.interface.analysis.facts.inference import SMALL, UNKNOWN, Dims, Fact, Inference, Rule
 from reprise.interface.analysis.influence import reachable
 from reprise.interface.analysis.settings import is_setting
-from reprise.interface.analysis.sizes import Dim, dim, product
-from reprise.interface.analysis.structure import Structure
+from reprise.operators.rules.sizes import Dim, dim, product
+from reprise.structure import Structure
 from reprise.tensors import Tensor
 
 

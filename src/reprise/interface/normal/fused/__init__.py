@@ -12,14 +12,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reprise.graph import Graph, Node, Value
-from reprise.interface.analysis import types
 from reprise.interface.analysis.facts import Facts
-from reprise.interface.analysis.sizes import Dim
-from reprise.interface.analysis.structure import RESULTS, Structure
 from reprise.interface.building.frame import Frame, Scope
 from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.normal.fused import cudnn
 from reprise.interface.normal.fused.masked import ends
+from reprise.operators import types
+from reprise.operators.rules.sizes import Dim
+from reprise.structure import RESULTS, Structure
 
 FUSED = frozenset(("BlockLSTM", "BlockLSTMV2"))
 #: Every operator that runs a cell over a whole sequence.

@@ -16,12 +16,12 @@ from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.gradients import is_of_gradient
 from reprise.interface.analysis.influence import Influence
 from reprise.interface.analysis.sources import sources
-from reprise.interface.analysis.structure import Loop, Structure
 from reprise.interface.building.frame import Frame, Scope
 from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.normal.handwritten import reading, writing
 from reprise.interface.normal.handwritten.counting import Count, Counting
 from reprise.interface.normal.handwritten.sequences import Site
+from reprise.structure import Loop, Structure
 
 
 def straighten(structure: Structure) -> Rewritten:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from reprise.graph import Node, Value
-from reprise.interface.analysis import types
 from reprise.interface.analysis.facts import Facts
-from reprise.interface.analysis.sizes import Dim
-from reprise.interface.analysis.structure import Carried, Loop, Structure
 from reprise.interface.building.frame import Scope
+from reprise.operators import types
+from reprise.operators.rules.sizes import Dim
+from reprise.structure import Carried, Loop, Structure
 
 _SUMS = {"Add": 1, "AddV2": 1, "Sub": -1}
 #: Which side of a comparison goes up to the other, and by how much an equal pair is one iteration more.

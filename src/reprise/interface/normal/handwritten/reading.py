@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from reprise.graph import Node, Value
-from reprise.interface.analysis import types
 from reprise.interface.analysis.facts import Facts, stacked_by
 from reprise.interface.analysis.facts.arrays import READS
-from reprise.interface.analysis.structure import Loop, Structure
 from reprise.interface.normal.handwritten.counting import Count, Counting
 from reprise.interface.normal.handwritten.sequences import Site
+from reprise.operators import types
+from reprise.structure import Loop, Structure
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from reprise.graph import Value
 from reprise.interface.analysis.facts import Facts
-from reprise.interface.analysis.sizes import Dim
-from reprise.interface.analysis.structure import Loop, Structure
 from reprise.interface.building.frame import Frame
 from reprise.interface.normal.handwritten.counting import Count, Counting, of_size
+from reprise.operators.rules.sizes import Dim
+from reprise.structure import Loop, Structure
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from reprise.graph import Node, Value
-from reprise.interface.analysis import types
 from reprise.interface.analysis.facts import Facts, written_value
 from reprise.interface.analysis.influence import Influence
-from reprise.interface.analysis.sizes import Dim
-from reprise.interface.analysis.structure import Carried, Loop, Structure
 from reprise.interface.normal.handwritten.counting import Count, Counting
 from reprise.interface.normal.handwritten.sequences import Site
+from reprise.operators import types
+from reprise.operators.rules.sizes import Dim
+from reprise.structure import Carried, Loop, Structure
 
 _JOINS = frozenset({"Concat", "ConcatV2"})
 

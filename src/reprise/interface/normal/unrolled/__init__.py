@@ -16,7 +16,6 @@ from reprise.graph import Graph, Node, Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.gradients import ones_that_are_applied
 from reprise.interface.analysis.influence import ancestors, descendants
-from reprise.interface.analysis.structure import Structure, analyse
 from reprise.interface.building.frame import REPLACED
 from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.normal.unrolled import chains, lone_step, step_copies
@@ -28,6 +27,7 @@ from reprise.interface.normal.unrolled.rolling import rewrite
 from reprise.interface.normal.unrolled.sized import asked_of_inputs
 from reprise.interface.normal.unrolled.steps import Row, Steps, View
 from reprise.interface.normal.unrolled.time_slices import Piece
+from reprise.structure import Structure, analyse
 
 __all__ = ["roll"]
 

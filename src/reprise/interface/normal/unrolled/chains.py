@@ -14,8 +14,8 @@ from itertools import accumulate
 from typing import Any
 
 from reprise.graph import VARIABLES, Graph, Node, Value
-from reprise.interface.analysis.structure import InLoop, Structure
-from reprise.interface.analysis.types import FLOATS
+from reprise.operators.types import FLOATS
+from reprise.structure import InLoop, Structure
 
 _READERS = frozenset(
     "MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 SparseMatMul Einsum Conv2D LSTMBlockCell GRUBlockCell "

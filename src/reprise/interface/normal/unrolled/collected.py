@@ -9,10 +9,10 @@ from enum import Enum
 from reprise.graph import Node, Value
 from reprise.interface.analysis.gradients import LOSSES
 from reprise.interface.analysis.influence import DISCRETE
-from reprise.interface.analysis.types import FLOATS, dtype
 from reprise.interface.normal.unrolled.chains import weight_of
 from reprise.interface.normal.unrolled.steps import Row, State, Steps, View
 from reprise.interface.normal.unrolled.time_slices import content_of
+from reprise.operators.types import FLOATS, dtype
 
 _MEASURES = frozenset("Shape ShapeN Rank Size".split())
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from reprise.graph import Node, Value
 from reprise.interface.analysis.influence import DISCRETE, ancestors, descendants, reachable
-from reprise.interface.analysis.sizes import Dim
 from reprise.interface.normal.unrolled.chains import Chain, weight_of
 from reprise.interface.normal.unrolled.collected import outputs_of
 from reprise.interface.normal.unrolled.replacements import Plan, frame_name
 from reprise.interface.normal.unrolled.step_copies import row_of
 from reprise.interface.normal.unrolled.steps import IMPURE, MADE, SAME, Role, Row, State, Steps, View
 from reprise.interface.normal.unrolled.time_slices import content_of
+from reprise.operators.rules.sizes import Dim
 
 _SUMS = ("Add", "AddV2")
 _ACTIVATIONS = frozenset("Tanh Sigmoid Relu Relu6 Softsign Elu Selu Softplus".split())

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from reprise.graph import Node, Value
-from reprise.interface.analysis.structure import RESULTS
-from reprise.interface.analysis.types import dtype
 from reprise.interface.building.frame import STEP_TENSORS, Frame, Scope
 from reprise.interface.normal.unrolled.collected import Collected, Output
 from reprise.interface.normal.unrolled.replacements import Plan, stacked_name
 from reprise.interface.normal.unrolled.steps import Count, Made, Row, State, View
 from reprise.interface.normal.unrolled.time_slices import holds_batches
+from reprise.operators.types import dtype
+from reprise.structure import RESULTS
 
 
 def rewrite(view: View, plan: Plan, nodes: dict[str, Node]) -> set[str]:

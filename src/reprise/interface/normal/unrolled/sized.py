@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from reprise.graph import Graph, Node, Value
 from reprise.interface.analysis.facts import Facts
-from reprise.interface.analysis.sizes import Dim
-from reprise.interface.analysis.structure import Structure
 from reprise.interface.building.frame import Scope
+from reprise.operators.rules.sizes import Dim
+from reprise.structure import Structure
 
 
 def asked_of_inputs(structure: Structure, masks: Mapping[str, int]) -> Graph:

@@ -8,8 +8,8 @@ from typing import Any
 
 from reprise.graph import Graph, Value
 from reprise.interface.analysis.facts import Facts
-from reprise.interface.analysis.structure import Structure
 from reprise.interface.normal.unrolled.time_slices import Piece
+from reprise.structure import Structure
 
 RANDOM = ("Random", "TruncatedNormal", "Multinomial", "StatelessRandom")
 IMPURE = tuple("Queue Iterator Reader Stack TensorArray TensorList Barrier Placeholder Variable Assign".split())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reprise.graph import Graph, Node, ShapeAttribute, Value
-from reprise.interface.analysis.sizes import Dim
+from reprise.operators.rules.sizes import Dim
 from reprise.tensors import Array
 
 # Contents of constants are compared and read up to this many elements.

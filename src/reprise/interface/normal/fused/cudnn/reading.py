@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import Facts
-from reprise.interface.analysis.sizes import Dim, dim
-from reprise.interface.analysis.structure import InBranch
+from reprise.operators.rules.sizes import Dim, dim
+from reprise.structure import InBranch
 
 #: By the number of inputs: version 3 adds the lengths of the rows.
 OPERATORS = {"CudnnRNN": 4, "CudnnRNNV2": 4, "CudnnRNNV3": 5}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reprise.graph import Node, Value
-from reprise.interface.analysis.structure import RESULTS
 from reprise.interface.building.frame import Frame, Scope
 from reprise.interface.normal.fused.cudnn.cells import Cell
 from reprise.interface.normal.fused.cudnn.parameters import Weights, divide
 from reprise.interface.normal.fused.cudnn.reading import Stack
+from reprise.structure import RESULTS
 
 _H, _C = 1, 2  # which input, and which output, of the operator the states are
 _OUTPUTS = 5

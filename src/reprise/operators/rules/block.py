@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from reprise.graph import Value
-from reprise.interface.analysis.structure import Context
+from reprise.structure import Context
 from reprise.tensors import Array
 from reprise.wire import onnx
 

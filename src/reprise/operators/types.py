@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reprise.graph import Node, Value
-from reprise.interface.analysis.structure import Structure
+from reprise.structure import Structure
 
 #: The types of numbers that are no whole numbers.
 FLOATS = frozenset("float32 float64 float16 bfloat16".split())
