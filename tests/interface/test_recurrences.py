@@ -2,7 +2,7 @@
 
 import pytest
 
-from reprise.interface.building.frame import Frame, Scope
+from reprise.frame import Frame, Scope
 from reprise.interface.loops import recurrences
 from reprise.structure import InLoop, analyse
 from tests.interface.building import Builder

@@ -6,8 +6,8 @@ import numpy as np
 
 from reprise import interface, lift
 from reprise.formats import StoredModel
+from reprise.frame import Frame, Scope
 from reprise.graph import Graph, Node, ShapeAttribute, Value
-from reprise.interface.building.frame import Frame, Scope
 from reprise.lift import Lifted
 from reprise.model import RecurrentModel
 from reprise.tensors import in_memory

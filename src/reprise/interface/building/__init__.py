@@ -1,1 +1,1 @@
-"""Graphs that are made of other graphs: what a rewrite gives, and a `while` frame written node by node."""
+"""Graphs that are made of other graphs: what a rewrite gives."""

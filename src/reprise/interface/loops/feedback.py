@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from reprise.frame import Scope
 from reprise.graph import Graph, Node, ShapeAttribute, Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import DISCRETE
-from reprise.interface.building.frame import Scope
 from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.loops.hidden_state import remembering
 from reprise.interface.loops.recurrences import Recurrence, Write, array_sizes

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from reprise.errors import AmbiguousInterface, CallError, NoRecurrence
+from reprise.frame import STEP_TENSORS
 from reprise.graph import VARIABLES, Value
 from reprise.interface.analysis import settings
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import ancestors
 from reprise.interface.analysis.named import named
-from reprise.interface.building.frame import STEP_TENSORS
 from reprise.interface.loops import path_scores as paths
 from reprise.interface.loops.recurrences import Recurrence
 from reprise.interface.ports import outputs, roles

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
+from reprise.frame import REPLACED
 from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.gradients import LOSSES, before, ones_that_are_applied
 from reprise.interface.analysis.influence import DISCRETE, RANKING, Influence, ancestors, descendants
 from reprise.interface.analysis.settings import is_setting
 from reprise.interface.analysis.sources import sources
-from reprise.interface.building.frame import REPLACED
 from reprise.interface.loops.recurrences import Recurrence, grows
 from reprise.interface.loops.states import writes_state
 from reprise.interface.ports.conditions import conditions

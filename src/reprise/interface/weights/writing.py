@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from reprise.frame import Frame, Scope
 from reprise.graph import Graph, Node, ShapeAttribute, Value
-from reprise.interface.building.frame import Frame, Scope
 from reprise.interface.weights.candidates import Cell
 from reprise.interface.weights.reading import Dense, Reading
 from reprise.interface.weights.unstored import ACTIVATIONS, Unstored

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from reprise.frame import Frame, Scope
 from reprise.graph import Graph, Node, Value
 from reprise.interface.analysis.facts import Facts
-from reprise.interface.building.frame import Frame, Scope
 from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.normal.fused import cudnn
 from reprise.interface.normal.fused.masked import ends

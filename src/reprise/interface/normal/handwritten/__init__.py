@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from reprise.frame import Frame, Scope
 from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.gradients import is_of_gradient
 from reprise.interface.analysis.influence import Influence
 from reprise.interface.analysis.sources import sources
-from reprise.interface.building.frame import Frame, Scope
 from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.normal.handwritten import reading, writing
 from reprise.interface.normal.handwritten.counting import Count, Counting

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from reprise.frame import Scope
 from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import Facts
-from reprise.interface.building.frame import Scope
 from reprise.operators import types
 from reprise.operators.rules.sizes import Dim
 from reprise.structure import Carried, Loop, Structure

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reprise.frame import Frame
 from reprise.graph import Value
 from reprise.interface.analysis.facts import Facts
-from reprise.interface.building.frame import Frame
 from reprise.interface.normal.handwritten.counting import Count, Counting, of_size
 from reprise.operators.rules.sizes import Dim
 from reprise.structure import Loop, Structure

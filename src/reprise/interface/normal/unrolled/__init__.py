@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from reprise.frame import REPLACED
 from reprise.graph import Graph, Node, Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.gradients import ones_that_are_applied
 from reprise.interface.analysis.influence import ancestors, descendants
-from reprise.interface.building.frame import REPLACED
 from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.normal.unrolled import chains, lone_step, step_copies
 from reprise.interface.normal.unrolled.chains import weight_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from reprise.frame import STEP_TENSORS, Frame, Scope
 from reprise.graph import Node, Value
-from reprise.interface.building.frame import STEP_TENSORS, Frame, Scope
 from reprise.interface.normal.unrolled.collected import Collected, Output
 from reprise.interface.normal.unrolled.replacements import Plan, stacked_name
 from reprise.interface.normal.unrolled.steps import Count, Made, Row, State, View

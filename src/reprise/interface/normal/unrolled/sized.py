@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from reprise.frame import Scope
 from reprise.graph import Graph, Node, Value
 from reprise.interface.analysis.facts import Facts
-from reprise.interface.building.frame import Scope
 from reprise.operators.rules.sizes import Dim
 from reprise.structure import Structure
 

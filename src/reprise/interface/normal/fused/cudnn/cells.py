@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from reprise.frame import Frame
 from reprise.graph import Value
-from reprise.interface.building.frame import Frame
 from reprise.interface.normal.fused.cudnn.parameters import Weights
 from reprise.interface.normal.fused.cudnn.reading import GATES
 from reprise.tensors import DTYPES, in_memory

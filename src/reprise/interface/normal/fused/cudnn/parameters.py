@@ -15,8 +15,8 @@ from math import prod
 
 import numpy as np
 
+from reprise.frame import Scope
 from reprise.graph import Value
-from reprise.interface.building.frame import Scope
 from reprise.interface.normal.fused.cudnn.reading import GATES, Stack
 from reprise.tensors import DTYPES
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reprise.frame import Frame, Scope
 from reprise.graph import Node, Value
-from reprise.interface.building.frame import Frame, Scope
 from reprise.interface.normal.fused.cudnn.cells import Cell
 from reprise.interface.normal.fused.cudnn.parameters import Weights, divide
 from reprise.interface.normal.fused.cudnn.reading import Stack
