@@ -10,7 +10,7 @@ READY := .venv/.installed
 help:
 	@echo "make demo [TEXT=file]   train a small model, restore it without TensorFlow, sample from it (about three minutes)"
 	@echo "make test               every check and every test but the slow ones"
-	@echo "make test-slow          the slow tests too"
+	@echo "make test-slow          the slow tests too, and new examples for the property tests"
 	@echo "make bench              the measurements that the README reports"
 	@echo "make constraints        pin what is installed anew, from pyproject.toml"
 
@@ -25,7 +25,7 @@ test: $(READY)
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: $(READY)
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --hypothesis-profile search
 
 bench: $(READY)
 	@set -e; for each in restoring scale training starting; do echo "== $$each"; $(BIN)/python benchmarks/$$each.py; done
