@@ -11,7 +11,7 @@ from reprise import formats, interface
 from reprise.errors import RepriseError
 from reprise.formats import StoredModel
 from reprise.interface import Choices, Interface
-from reprise.model import RecurrentModel
+from reprise.model import DRAWS, RecurrentModel
 from reprise.restore import restore
 from reprise.sampling.symbols import reader
 from reprise.tensors import DTYPES, Tensor
@@ -31,6 +31,7 @@ class Examination:
         interface: Its recurrent interface, or None where that was not established.
         obstacle: Why the model cannot be run, or None where it can.
         silence: Why a model that can be run cannot be sampled, or None where it can.
+        draws: Whether a model that can be run draws random numbers in every call.
     """
 
     stored: StoredModel
@@ -38,6 +39,7 @@ class Examination:
     interface: Interface | None
     obstacle: RepriseError | None
     silence: RepriseError | None
+    draws: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The same facts as plain data."""
@@ -55,6 +57,7 @@ class Examination:
             "interface": None if self.interface is None else self.interface.to_json(),
             "obstacle": _error(self.obstacle),
             "silence": _error(self.silence),
+            "draws": self.draws,
         }
 
     def __str__(self) -> str:
@@ -63,7 +66,7 @@ class Examination:
     def _sections(self) -> Iterator[tuple[str, list[str]]]:
         stored, found = self.stored, self.interface
         yield f"{stored.format}: {stored.evidence}", [str(f) for f in stored.files]
-        yield "Notes", list(stored.notes)
+        yield "Notes", [*stored.notes, *([DRAWS] if self.draws else [])]
         yield "Interface", [] if found is None else str(found).splitlines()
         yield "Evidence", [] if found is None else list(found.evidence)
         yield "Vocabulary", _vocabulary(self.vocabulary, stored.vocabulary_source)
@@ -84,7 +87,7 @@ def examine(path: str | PathLike[str], *, vocabulary: Vocabulary | None = None, 
         model = restore(path, vocabulary=vocabulary, **choices)
     except RepriseError as obstacle:
         return Examination(stored, symbols, _interface(stored, choices), obstacle, None)
-    return Examination(model.stored, symbols, model.interface, None, _silence(model))
+    return Examination(model.stored, symbols, model.interface, None, _silence(model), model.draws)
 
 
 def _silence(model: RecurrentModel) -> RepriseError | None:

@@ -23,6 +23,9 @@ from reprise.vocabulary import Vocabulary
 Inputs = Array | Mapping[str, Array]
 Settings = Mapping[str, float | int | bool]
 
+#: What to say of a model that `draws`.
+DRAWS = "the model draws random numbers in every call, so no two calls give the same numbers"
+
 
 class RecurrentModel:
     """A recurrent model that runs.
@@ -55,6 +58,11 @@ class RecurrentModel:
 
     def __repr__(self) -> str:
         return f"<{self.stored.format} at {self.stored.path}>\n{self.interface}"
+
+    @property
+    def draws(self) -> bool:
+        """Whether it draws random numbers itself, such as by dropout that a file bakes in: no two calls agree then."""
+        return self.lifted.draws
 
     @cached_property
     def fingerprint(self) -> str:
@@ -381,11 +389,33 @@ def _fitting(port: Port, array: Array) -> Array:
     if array.dtype.kind not in _TAKEN.get(wanted.kind, "fiubV"):
         whole = "whole " if wanted.kind in "iu" else ""
         raise CallError(f"input {port.name!r}: expected {whole}numbers ({port.dtype}), found {array.dtype}")
+    if port.dtype == "string":
+        return _texts(port, array)
     fitted = array.astype(wanted, copy=False)
     if wanted.kind in "iu" and not np.can_cast(array.dtype, wanted) and (fitted != array).any():
         beyond = array[fitted != array].flat[0]
         raise CallError(f"input {port.name!r}: expected numbers in the range of {port.dtype}, found {beyond}")
     return fitted
+
+
+def _texts(port: Port, array: Array) -> Array:
+    """Strings as Python's text: bytes, as TensorFlow takes and gives them, are read as UTF-8.
+
+    Raises:
+        CallError: Bytes are not UTF-8, or there is something that is no string.
+    """
+    texts = np.empty(array.shape, object)
+    for i, value in enumerate(array.flat):
+        try:
+            text = value.decode() if isinstance(value, bytes) else value
+        except UnicodeDecodeError as error:
+            raise CallError(
+                f"input {port.name!r}: expected text or its UTF-8 bytes, found {value!r} ({error})"
+            ) from error
+        if not isinstance(text, str):
+            raise CallError(f"input {port.name!r}: expected text or its UTF-8 bytes, found {value!r}")
+        texts.flat[i] = text
+    return texts
 
 
 def _raised(port: Port, array: Array) -> Array:

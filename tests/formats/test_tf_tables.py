@@ -1,12 +1,13 @@
 """Tables of symbols whose text file is among the assets, or beside the checkpoint: programs run on words."""
 
+import re
 import shutil
 
 import numpy as np
 import pytest
 
 import reprise
-from reprise.errors import LiftError
+from reprise.errors import CallError, LiftError
 from tests.graphs import D, H, V, dense, lstm, rolled
 from tests.tensorflow.building import saved_by_tensorflow, session, tf, v1, variable
 
@@ -52,6 +53,23 @@ def test_words_are_looked_up_in_the_file_that_lies_with_the_model(tmp_path, expo
     model = reprise.restore(path)
     made, _ = model.run({model.interface.inputs[0].name: TEXT})
     np.testing.assert_allclose(made["logits"], truth, rtol=1e-4, atol=1e-5)
+
+
+def test_words_may_be_given_as_the_bytes_that_tensorflow_takes(tmp_path):
+    path, truth = saved(tmp_path, exported=True)
+    model = reprise.restore(path)
+    encoded = np.char.encode(TEXT.astype("U"), "utf-8")
+    for words in (encoded, encoded.astype(object), TEXT.astype("U")):
+        np.testing.assert_allclose(model.run({"words": words})[0]["logits"], truth, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("value", [b"\xff", 3, None])
+def test_what_is_no_text_is_refused(tmp_path, value):
+    path, _ = saved(tmp_path, exported=True)
+    with pytest.raises(
+        CallError, match=f"input 'words': expected text or its UTF-8 bytes, found {re.escape(repr(value))}"
+    ):
+        reprise.restore(path).run({"words": np.array([["cat", value]], object)})
 
 
 def test_without_the_file_the_table_is_refused_by_name(tmp_path):

@@ -185,17 +185,6 @@ def test_a_number_without_a_shape_that_only_one_number_can_be_is_a_setting(use, 
     assert [p.rows for p in found.outputs] == ["time-major"]
 
 
-@pytest.mark.parametrize("keep", [1.0, 0.75])
-def test_dropout_that_a_file_bakes_in_is_told_of(keep):
-    def graph():
-        x = v1.placeholder(tf.float32, [None, None, D], "x")
-        hidden, _ = rolled(lstm, tf.transpose(x, [1, 0, 2]), [tf.zeros([tf.shape(x)[0], H])] * 2)
-        tf.identity(dense("output", dropped(hidden[-1], tf.constant(keep)), V), "scores")
-
-    told = [line for line in interface_of(graph).evidence if "keeps a share of 0.75 in every call" in line]
-    assert len(told) == (keep < 1)
-
-
 def test_a_temperature_without_a_shape_is_a_setting():
     def tempered(logits, targets):
         tf.nn.softmax(logits / v1.placeholder(tf.float32, name="heat"), name="chances")

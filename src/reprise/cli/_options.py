@@ -43,11 +43,14 @@ def add_state(parser: ArgumentParser) -> None:
 
 def restored(**options: Any) -> RecurrentModel:
     """The model that the options of `add_model` name; what is taken for granted of weights alone, is told."""
+    from reprise.model import DRAWS
     from reprise.restore import restore
 
     model = restore(**options)
     if options.get("cell") is not None:
         sys.stderr.writelines(f"note: {note}\n" for note in model.stored.notes)
+    if model.draws:
+        sys.stderr.write(f"note: {DRAWS}; `reprise inspect` tells more\n")
     return model
 
 

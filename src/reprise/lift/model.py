@@ -46,6 +46,21 @@ class Lifted:
         """All initializers by name, large and small."""
         return {t.name: onnx.array_of(t) for t in self.graph.initializer} | dict(self.weights)
 
+    @property
+    def draws(self) -> bool:
+        """Whether random numbers are drawn in every call, in the graph or in one of those inside of it."""
+        pending = [self.graph]
+        while pending:
+            for node in pending.pop().node:
+                if node.op_type.startswith(_DRAWING):
+                    return True
+                pending += [a.g for a in node.attribute if a.HasField("g")]
+        return False
+
+
+#: How the names of the ONNX operators begin that draw random numbers.
+_DRAWING = ("Random", "Multinomial", "Bernoulli")
+
 
 def part(lifted: Lifted, outputs: Collection[str]) -> tuple[onnx.Message, dict[str, Array]]:
     """The graph that makes only `outputs`, and the weights that it uses."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+import numpy as np
+
+from reprise.fold import FOLDABLE, fold
 from reprise.graph import Node, Value
 from reprise.interface.analysis.influence import reachable
 from reprise.operators.types import dtype
@@ -122,7 +125,7 @@ def baked_dropouts(structure: Structure, needed: Collection[str]) -> tuple[str, 
         if node.op not in ("Floor", "GreaterEqual"):
             continue
         mixed = structure.origin(node.inputs[0]).node if node.op == "Floor" else name
-        given = [n for v in structure.graph[mixed].inputs if (n := structure.number(v)) is not None]
+        given = [n for v in structure.graph[mixed].inputs if (n := _folded(structure, v)) is not None]
         if len(given) == 1 and 0 < given[0] < 1 and _is_random(structure, mixed):
             kept.setdefault(given[0] if node.op == "Floor" else 1 - given[0], []).append(name)
     return tuple(
@@ -132,6 +135,21 @@ def baked_dropouts(structure: Structure, needed: Collection[str]) -> tuple[str, 
     )
 
 
+def _folded(structure: Structure, value: Value, depth: int = 0) -> float | None:
+    """The number that the file's constants make of `value`, such as what TensorFlow 1.13 keeps: `1 - rate`."""
+    known = structure.number(value)
+    node = structure.graph[structure.origin(value).node]
+    if known is not None or node.op not in FOLDABLE or depth > _DEPTH:
+        return known
+    parts = [_folded(structure, v, depth + 1) for v in node.inputs]
+    if None in parts:
+        return None
+    made = fold(node, [np.asarray(n, np.float64) for n in parts])
+    return made[0].item() if made and made[0].size == 1 else None
+
+
+#: A probability is a few operators of constants; a longer way to it is not followed.
+_DEPTH = 4
 _NEAR_RANDOM = frozenset("Mul Add AddV2 Sub Identity GreaterEqual Greater Cast Enter".split())
 
 

@@ -1,0 +1,49 @@
+"""Dropout whose probability a file bakes in: it is seen, however the program wrote it, and told of."""
+
+import numpy as np
+import pytest
+
+import reprise
+from reprise.examine import examine
+from tests.graphs import D, H, V, dense, interface_of, lstm, rolled, saved
+from tests.tensorflow.building import tf, v1
+
+
+def dropped(x, keep):
+    return x / keep * tf.floor(keep + tf.random.uniform(tf.shape(x)))
+
+
+def ends_with_dropout(keep):
+    def graph():
+        x = v1.placeholder(tf.float32, [None, None, D], "x")
+        hidden, _ = rolled(lstm, tf.transpose(x, [1, 0, 2]), [tf.zeros([tf.shape(x)[0], H])] * 2)
+        tf.identity(dense("output", dropped(hidden[-1], keep()), V), "scores")
+
+    return graph
+
+
+#: What keeps a share of 0.75, written as TensorFlow up to 1.12, 1.13, and 1.13's wrappers of cells do.
+KEEPING = {
+    "a constant": lambda: tf.constant(0.75),
+    "1 - rate": lambda: 1 - tf.constant(0.25),
+    "1 - (1 - keep)": lambda: 1 - (1 - tf.constant(0.75)),
+}
+
+
+@pytest.mark.parametrize("keep", KEEPING)
+def test_dropout_that_a_file_bakes_in_is_told_of(keep):
+    told = interface_of(ends_with_dropout(KEEPING[keep])).evidence
+    assert any("keeps a share of 0.75 in every call" in line for line in told)
+
+
+def test_dropout_that_keeps_everything_is_not_worth_a_word():
+    assert not any("dropout" in line for line in interface_of(ends_with_dropout(lambda: tf.constant(1.0))).evidence)
+
+
+@pytest.mark.parametrize(("rate", "draws"), [(0.25, True), (0.0, False)])
+def test_a_model_says_whether_it_draws_random_numbers(tmp_path, rate, draws):
+    path = saved(tmp_path, ends_with_dropout(lambda: 1 - tf.constant(rate)))
+    model, x = reprise.restore(path), np.ones((2, 3, D), np.float32)
+    assert model.draws == draws
+    assert (model.run(x)[0]["scores"] == model.run(x)[0]["scores"]).all() != draws
+    assert ("draws random numbers in every call" in str(examine(path))) == draws
