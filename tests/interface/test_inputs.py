@@ -34,3 +34,14 @@ def test_numbers_out_of_records_are_given_as_numbers(tmp_path, later):  # ParseE
     ]
     outputs, _ = model.run(np.ones((2, STEPS, D), np.float32))
     assert outputs["logits"].shape == (2, V)
+
+
+def test_an_output_that_is_called_as_an_input_has_a_number(tmp_path):
+    def graph():
+        x = v1.placeholder(tf.float32, [None, None, D], "fed/values")
+        made, _ = rolled(lstm, tf.transpose(x, [1, 0, 2]), [tf.zeros([tf.shape(x)[0], H])] * 2)
+        tf.identity(dense("scores", made[-1], V), "made/values")
+
+    model = reprise.restore(saved(tmp_path, graph))
+    assert [p.name for p in (*model.interface.inputs, *model.interface.outputs)] == ["values", "values2"]
+    assert model.run(np.ones((2, STEPS, D), np.float32))[0]["values2"].shape == (2, V)

@@ -341,15 +341,6 @@ def test_filled_repeated_and_stretched():
     check(lambda x: tf.range(1, tf.shape(x)[0], 2), normal(7, 3), free=True)
     check(lambda n: tf.range(0.0, n, 0.5), np.float32(3))
     check(lambda n: tf.sequence_mask(n), np.array([1, 3, 5], np.int32))
-    check(lambda x: tf.pad(x, [[1, 0], [2, 3]]), normal(2, 3), free=True)
-    check(lambda x: tf.pad(x, [[1, 0], [2, 3]], constant_values=7), normal(2, 3))  # PadV2
-
-
-@pytest.mark.parametrize("free", [False, True])
-def test_borders_that_mirror_what_is_beside_them(free):
-    for mode in ("REFLECT", "SYMMETRIC"):
-        check(lambda x, m=mode: raw.MirrorPad(input=x, paddings=[[2, 1], [0, 3]], mode=m), normal(3, 4), free=free)
-    check(lambda x: raw.MirrorPad(input=x, paddings=[[0, 3]], mode="SYMMETRIC"), whole(0, 9, 3), free=free)
 
 
 @pytest.mark.parametrize("free", [False, True])

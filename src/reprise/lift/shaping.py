@@ -180,28 +180,49 @@ def _range(site: Site) -> str:
 
 
 def _pad(site: Site) -> str:
-    pads = site.must_know(1, "paddings").astype(np.int64)
+    known = site.known(1)
+    pads = site.constant(known.T.ravel(), "int64") if known is not None else _computed_pads(site)
     value = [site.input(2)] if len(site.node.inputs) > 2 else []
-    return site.one("Pad", site.input(0), site.constant(pads.T.ravel(), "int64"), *value)
+    return site.one("Pad", site.input(0), pads, *value)
+
+
+def _computed_pads(site: Site) -> str:
+    """Paddings [rank, 2] that are computed at run time in the order of ONNX: all before, then all after."""
+    by_side = site.one("Transpose", _none_negative(site, site.int64(1)), perm=[1, 0])
+    return site.one("Reshape", by_side, site.block.ints(-1))
+
+
+def _none_negative(site: Site, numbers: str) -> str:
+    """The same numbers; one below zero, which ONNX would take for rows to cut off, ends the call as in TensorFlow."""
+    negative = site.one("Cast", site.one("Less", numbers, site.constant(0, "int64")), to=onnx_type("int64"))
+    return site.one("Add", numbers, site.one("Gather", site.block.ints(0), negative))  # which has no place 1
 
 
 def _mirrored(site: Site) -> str:
     """MirrorPad: the rows beside a border once more in reverse, with the last one (SYMMETRIC) or without it."""
-    x = site.input(0)
-    for axis, (before, after) in enumerate(site.must_know(1, "paddings").astype(np.int64)):
-        if before or after:
-            x = site.one("Gather", x, _reflected(site, x, axis, (before, after)), axis=axis)
+    x, known, shape = site.input(0), site.known(1), site.shape(0)
+    if known is None and shape is None:
+        raise site.refusal("mirrors at borders computed at run time, of what may have any rank")
+    pads = None if known is not None else _none_negative(site, site.int64(1))
+    for axis in range(len(known if known is not None else shape or ())):
+        if pads is not None:
+            row = site.one("Gather", pads, site.constant(axis, "int64"), axis=0)
+            border = tuple(site.one("Gather", row, site.constant(side, "int64")) for side in (0, 1))
+            x = site.one("Gather", x, _reflected(site, x, axis, *border), axis=axis)
+        elif known is not None and known[axis].any():
+            border = tuple(site.constant(int(n), "int64") for n in known[axis])
+            x = site.one("Gather", x, _reflected(site, x, axis, *border), axis=axis)
     return x
 
 
-def _reflected(site: Site, name: str, axis: int, border: tuple[int, int]) -> str:
+def _reflected(site: Site, name: str, axis: int, before: str, after: str) -> str:
     """The rows to take along an axis: there and back again, as often as the border asks."""
     shared = site.node.text("mode") == "REFLECT"
     count = _count(site, name, axis)
     there = site.one("Sub", count, site.constant(int(shared), "int64"))
     back = site.one("Mul", there, site.constant(2, "int64"))
-    stop = site.one("Add", count, site.constant(border[1], "int64"))
-    steps = site.one("Range", site.constant(-border[0], "int64"), stop, site.constant(1, "int64"))
+    stop = site.one("Add", count, after)
+    steps = site.one("Range", site.one("Neg", before), stop, site.constant(1, "int64"))
     turn = site.one("Mod", steps, back)
     last = site.one("Sub", back, site.constant(int(not shared), "int64"))
     return site.one("Where", site.one("Less", turn, count), turn, site.one("Sub", last, turn))

@@ -68,9 +68,10 @@ def describe(
         found = _read(structure, steps, before, wanted, choices)
     why_not = stepping.obstacle(steps, found.axes, found.entries, wanted, before)
     taken = {p.name for p in found.settings}
+    inputs = _input_ports(steps, found.axes, found.entries, wanted, taken)
     interface = Interface(
-        _input_ports(steps, found.axes, found.entries, wanted, taken),
-        _output_ports(found.axes, wanted, steps),
+        inputs,
+        _output_ports(found.axes, wanted, steps, {*taken, *(p.name for p in inputs)}),
         _state_ports(steps, found.axes, found.started),
         found.settings,
         not why_not,
@@ -221,9 +222,11 @@ def _port(axes: Axes, name: str, value: Value, role: str) -> Port:
     return Port(name, str(value), dtype, axes.sizes(value), *axes.named(value), role)
 
 
-def _output_ports(axes: Axes, wanted: Sequence[Value], used: tuple[Recurrence, ...]) -> tuple[Port, ...]:
+def _output_ports(
+    axes: Axes, wanted: Sequence[Value], used: tuple[Recurrence, ...], taken: Collection[str]
+) -> tuple[Port, ...]:
     kinds = {v: roles.of_output(axes, v, wanted, used) for v in wanted}
-    called = names.unique([names.of_output(v, kinds[v]) for v in wanted])
+    called = names.unique([names.of_output(v, kinds[v]) for v in wanted], taken)
     return tuple(
         replace(_port(axes, name, v, kinds[v]), rows=axes.rows(v)) for name, v in zip(called, wanted, strict=True)
     )
