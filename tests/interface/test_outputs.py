@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from reprise.errors import AmbiguousInterface, CallError, NoRecurrence
+from reprise.errors import AmbiguousInterface, CallError, DiscoveryError, NoRecurrence
+from reprise.graph import Node, Value
+from reprise.interface.ports.parts import ports
 from tests.graphs import D, H, V, dense, gru, interface_of, lstm, rolled
 from tests.tensorflow.building import tf, v1, variable
 
@@ -192,6 +194,60 @@ def test_a_temperature_without_a_shape_is_a_setting():
     found = interface_of(model(tempered))
     assert [(s.tensor, s.value) for s in found.settings] == [("heat:0", 1.0)]
     assert "chances:0" in [p.tensor for p in found.outputs]
+
+
+def stepped(after, steps=None):
+    """A model whose values [N, T, 6] `after` takes apart; its outputs, and whether it can be stepped."""
+
+    def graph():
+        x = v1.placeholder(tf.float32, [None, steps, D], "x")
+        hidden, _ = rolled(lstm, tf.transpose(x, [1, 0, 2]), [tf.zeros([tf.shape(x)[0], H])] * 2)
+        rows = tf.reshape(hidden, [tf.shape(hidden)[0], tf.shape(x)[0], H])
+        y = tf.tensordot(tf.transpose(rows, [1, 0, 2]), variable("output", H, 6), 1)
+        after(tf.identity(y, "y"))
+
+    found = interface_of(graph)
+    return [p.tensor for p in found.outputs], found.steppable
+
+
+def weighted(y):
+    weights, *_ = tf.split(y, 3, axis=2, name="parts")
+    tf.nn.softmax(weights, name="weights")
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        (lambda y: tf.split(y, 3, axis=2, name="parts"), ["parts:0", "parts:1", "parts:2"]),
+        (lambda y: tf.split(y, [1, 5], axis=2, name="parts"), ["parts:0", "parts:1"]),
+        (lambda y: tf.unstack(y, axis=2, name="parts"), [f"parts:{k}" for k in range(6)]),
+        (lambda y: tf.nn.top_k(y, 2, name="best"), ["y:0", "best:0", "best:1"]),
+        (weighted, ["parts:0", "parts:1", "parts:2", "weights:0"]),
+    ],
+)
+def test_each_part_of_a_head_that_nothing_reads_is_an_output(after, expected):
+    assert stepped(after) == (expected, True)
+
+
+def test_a_sequence_that_is_taken_apart_into_its_steps_is_the_output_as_a_whole():
+    assert stepped(lambda y: tf.unstack(y, 4, axis=1), steps=4) == (["y:0"], True)
+    assert stepped(lambda y: tf.identity(tf.unstack(y, 4, axis=1)[-1], "last"), steps=4)[0] == ["last:0"]
+
+
+def test_more_parts_than_any_model_has_are_refused():
+    whole = Node("parts", "Split", (Value("axis"), Value("x")), (), {"num_split": 1 << 40})
+    with pytest.raises(
+        DiscoveryError, match=r"operator 'Split' \(node 'parts'\): 1099511627776 outputs, more than any"
+    ):
+        ports(whole)
+
+
+def test_the_places_of_the_best_are_ids_and_no_scores():
+    def ranked(logits, targets):
+        tf.nn.top_k(tf.nn.softmax(logits), 2, name="best")
+
+    found = interface_of(model(ranked))
+    assert [p.role for p in found.outputs] == ["logits", "probabilities", "values", "ids"]
 
 
 def test_names_decide_nothing():

@@ -10,7 +10,7 @@ from reprise.errors import DamagedFile
 from reprise.tensors import DTYPES, Shape
 
 InputRole = Literal["tokens", "one-hot", "features", "lengths"]
-OutputRole = Literal["logits", "probabilities", "hidden", "values"]
+OutputRole = Literal["logits", "probabilities", "hidden", "ids", "values"]
 Initial = Literal["zeros", "file", "inputs"]
 
 _Entry = TypeVar("_Entry", "Port", "StatePort", "Setting")
@@ -28,7 +28,7 @@ class Port:
         time_axis: The axis of time, None where there is none (or where it is flattened into another, see `rows`).
         batch_axis: The axis of the batch, None where there is none.
         role: What it means. Inputs: `tokens`, `one-hot`, `features`, `lengths`. Outputs: `logits`,
-            `probabilities`, `hidden`, `values`.
+            `probabilities`, `hidden`, `ids`, `values`.
         rows: `batch-major` or `time-major` where the first axis holds N·T rows, else None.
         least: How many steps it must have at the least: one more than the model leaves out at the ends.
         even: Whether the model takes as many steps as this has, not some more or fewer.

@@ -20,6 +20,7 @@ from reprise.interface.analysis.sources import sources
 from reprise.interface.loops.recurrences import Recurrence, grows
 from reprise.interface.loops.states import writes_state
 from reprise.interface.ports.conditions import conditions
+from reprise.interface.ports.parts import Parts, whole
 from reprise.interface.ports.random_numbers import Noise
 from reprise.operators.types import dtype
 from reprise.structure import RESULTS, Structure
@@ -30,7 +31,9 @@ _SIDE_EFFECTS = frozenset(
     "StackPushV2 TensorListPushBack Abort StringFormat PrintV2".split()
 )
 _JOINS = frozenset("Pack ConcatV2 Concat".split())
-_MOVES = frozenset("Reshape ExpandDims Squeeze Transpose StridedSlice Slice GatherNd TensorListStack".split())
+_MOVES = frozenset(
+    "Reshape ExpandDims Squeeze Transpose StridedSlice Slice Split SplitV Unpack GatherNd TensorListStack".split()
+)
 _ROUNDABOUT = frozenset("Identity Cast Squeeze Reshape Log LogSoftmax OneHot Transpose StridedSlice Max Min".split())
 
 
@@ -64,14 +67,16 @@ def predictions(
     wanted = _wanted(structure, recurrences, from_sources, lost) | {s for s in every if s in given}
     wanted |= conditions(structure, reached, from_sources, lost)
     foreign = sum(1 << i for i, s in enumerate(every) if s not in wanted)
-    kinds = _Kinds(structure, reached, from_sources, foreign, lost)
+    kinds = _Kinds(structure, reached, from_sources, foreign, lost, Parts(structure, recurrences))
     noise = Noise(structure, tuple(leaves))
     scores = [v for v in scoring or () if v.node in kinds.candidates]
     ends = [*scores, *(v for v in kinds.outputs() if not (scores and _only_rearranges(structure, v, scores)))]
-    found = [v for end in ends for v in _presented(structure, end, kinds, noise)]
+    found = [v for end in ends for v in (*_presented(structure, end, kinds, noise), *_ranked(structure, end))]
     if all(_only_rearranges(structure, v, leaves) for v in found):
         found += [v for end in ends if _is_cost(structure, end) for v in _behind_cost(structure, end, kinds)]
     shown = _shown(structure, recurrences, [_as_given(structure, v, kinds) for v in found], kinds)
+    places = {name: i for i, name in enumerate(structure.graph.nodes)}
+    shown.sort(key=lambda v: (places[v.node], v.index))
     return {v: tuple(dict.fromkeys(leaves[s] for s in reached.of(v))) for v in shown}
 
 
@@ -85,9 +90,13 @@ def _shown(
     unique = [v for v in unique if not _only_rearranges(structure, v, finals)] or unique
     finals |= {w.carried.final for r in recurrences for w in r.writes if writes_state(structure, r, w)}
     unique = [v for v in unique if not _only_rearranges(structure, v, finals)] or unique
-    unique = [v for v in unique if dtype(structure, v).startswith(("float", "bfloat"))] or unique
+    unique = [v for v in unique if _is_float(structure, v) or _ranked(structure, v)] or unique
     others = {structure.source(v) for v in unique if not kinds.only_lost(v)}
     return [v for v in unique if not (kinds.only_lost(v) and _only_rearranges(structure, v, others))]
+
+
+def _is_float(structure: Structure, value: Value) -> bool:
+    return dtype(structure, value).startswith(("float", "bfloat"))
 
 
 def _as_given(structure: Structure, value: Value, kinds: _Kinds) -> Value:
@@ -149,9 +158,16 @@ class _Kinds:
     """Sorts the nodes behind the recurrences into predictions and the rest."""
 
     def __init__(
-        self, structure: Structure, reached: Influence, from_sources: Influence, foreign: int, lost: Collection[str]
+        self,
+        structure: Structure,
+        reached: Influence,
+        from_sources: Influence,
+        foreign: int,
+        lost: Collection[str],
+        parts: Parts,
     ) -> None:
         self._structure = structure
+        self.parts = parts
         self._losses = set(lost)
         self._reached = reached
         self._targets = tuple(s for i, s in enumerate(from_sources.seeds) if foreign >> i & 1)
@@ -181,33 +197,37 @@ class _Kinds:
         return descendants(self._structure, (self._foreign & self._recurrent) | roots)
 
     def outputs(self) -> list[Value]:
-        """Candidates that end a branch of the computation and are no part of the gradient, in the order of the file."""
+        """Candidates that end a branch of the computation and are no part of the gradient."""
         self._live: set[str] = set()
-        ends = self._ends(self._live, self._is_end)
+        ends = self._ends(self._live, (), self._is_end)
         if self.joined:
-            ends += self._late_ends(ancestors(self._structure, ends))
-        places = {n: i for i, n in enumerate(self._structure.graph.nodes)}
-        return sorted(ends, key=lambda v: (places[v.node], v.index))
+            ends += self._late_ends(ends)
+        return ends
 
-    def _late_ends(self, live: set[str]) -> list[Value]:
+    def _late_ends(self, ends: Collection[Value]) -> list[Value]:
         """What the loss reads but does not make of what it compares: the weights of a mixture beside its means."""
         readers = ((v, r) for name in self.candidates for v, r in self._readers(name).items())
         compared = Influence(self._structure, [v for v, r in readers if self.is_joined(v, r)])
-        late = self._ends(live, lambda value, readers: self._is_lossy(readers))
+        live = ancestors(self._structure, ends)
+        late = self._ends(live, ends, lambda value, readers: self._is_lossy(readers))
         return [v for v in late if not compared.mask(v) and Facts(self._structure).shape(v) != ()]
 
-    def _ends(self, live: set[str], is_end: Callable[[Value, list[str]], bool]) -> list[Value]:
-        """Values that no live node reads and that `is_end` takes, given their readers; what leads to them is live."""
+    def _ends(
+        self, live: set[str], known: Collection[Value], is_end: Callable[[Value, list[str]], bool]
+    ) -> list[Value]:
+        """Values that no live node reads and that `is_end` takes, given their readers; what leads to them is live.
+
+        Those that are `known` already are left out.
+        """
         found: list[Value] = []
         for name in reversed(self._structure.order):
             if name not in self.candidates:
                 continue
-            for value, readers in self._readers(name).items():
-                if any(c in live for c in readers):
-                    live.add(name)
-                elif name not in live and is_end(value, readers):
-                    found.append(value)
-            live.update(v.node for v in found[-1:] if v.node == name)
+            readers = self._readers(name)
+            read = [v for v in readers if any(c in live for c in readers[v])]
+            ends = [v for v in readers if v not in (*read, *known) and is_end(v, readers[v])]
+            found += ends
+            live.update([name] if read or ends else [])
         return found
 
     def _readers(self, name: str) -> dict[Value, list[str]]:
@@ -217,7 +237,7 @@ class _Kinds:
             for value in self._structure.graph[consumer].inputs:
                 if value.node == name:
                     readers.setdefault(value, []).append(consumer)
-        return readers or {Value(name): []}
+        return readers | {v: [] for v in self.parts.unread(self._structure.graph[name], readers)}
 
     def _is_end(self, value: Value, readers: list[str]) -> bool:
         consumers = [c for c in readers if self._counts(c)]
@@ -273,6 +293,9 @@ def _presented(structure: Structure, value: Value, kinds: _Kinds, noise: Noise) 
         for made in (v for v in node.inputs if v.node in kinds.candidates):
             yield from _presented(structure, made, kinds, noise)
         return
+    if kinds.parts.are_steps(node):
+        yield from _presented(structure, whole(node), kinds, noise)
+        return
     if _is_cost(structure, value):
         return
     scored = _behind_loss(structure, value)
@@ -286,6 +309,11 @@ def _presented(structure: Structure, value: Value, kinds: _Kinds, noise: Noise) 
     if logits is not None and logits.node in kinds.candidates:
         yield logits
     yield value
+
+
+def _ranked(structure: Structure, end: Value) -> list[Value]:
+    """The end of a branch that ranks scores: which are best is wanted beside the scores."""
+    return [end] if structure.graph[end.node].op in RANKING else []
 
 
 def _behind_loss(structure: Structure, value: Value) -> Value | None:
@@ -361,7 +389,7 @@ def _only_rearranges(structure: Structure, value: Value, finals: Collection[Valu
         if node.op in _JOINS:
             pending.extend(v for v in node.inputs if structure.graph[structure.origin(v).node].op != "Const")
         elif node.op in _MOVES:
-            pending.append(node.inputs[0])
+            pending.append(whole(node))
         elif node.op.startswith(("TensorArrayGather", "TensorArrayPack")):
             pending.append(node.inputs[-1])
         else:

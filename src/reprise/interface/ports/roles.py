@@ -51,7 +51,11 @@ def _users(structure: Structure, value: Value) -> set[str]:
     def moved(name: str) -> list[str]:
         return [c for c in structure.consumers[name] if structure.graph[c].op in _PASSING]
 
-    return {structure.graph[c].op for name in reachable([value.node], moved) for c in structure.consumers[name]}
+    readers = [c for c in structure.consumers[value.node] if value in structure.graph[c].inputs]
+    passed = reachable([c for c in readers if structure.graph[c].op in _PASSING], moved)
+    return {structure.graph[c].op for c in readers} | {
+        structure.graph[c].op for name in passed for c in structure.consumers[name]
+    }
 
 
 def _multiplied(structure: Structure, value: Value) -> bool:
@@ -60,7 +64,9 @@ def _multiplied(structure: Structure, value: Value) -> bool:
 
 
 def of_output(axes: Axes, value: Value, wanted: Sequence[Value], used: tuple[Recurrence, ...]) -> str:
-    """`logits`, `probabilities`, `hidden` or `values`."""
+    """`logits`, `probabilities`, `hidden`, `ids` or `values`."""
+    if dtype(axes.structure, value).startswith(("int", "uint")):
+        return "ids"
     if _made_by(axes.structure, used, value) == "Softmax":
         return "probabilities"
     scored = any(_feeds_softmax(axes.structure, value, other) for other in wanted) or _scored(axes.structure, value)

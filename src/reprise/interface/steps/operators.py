@@ -181,7 +181,7 @@ def _reversed(axes: Axes, node: Node, above: list[Kind]) -> Kind:
 _RULES: dict[str, Callable[[Axes, Node, list[Kind]], Kind]] = {
     **dict.fromkeys(("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"), _matmul),
     "Einsum": _einsum,
-    **dict.fromkeys(("Softmax", "LogSoftmax"), _softmax),
+    **dict.fromkeys(("Softmax", "LogSoftmax", "TopK", "TopKV2"), _softmax),
     **dict.fromkeys(
         ("Conv2D", "Conv3D", "DepthwiseConv2dNative", "MaxPool", "AvgPool", "MaxPool3D", "AvgPool3D"), _picture
     ),

@@ -1,0 +1,76 @@
+"""Operators that give several outputs of equal standing: a head that is split, unstacked or ranked.
+
+Each output that nothing reads is a result. But who takes a sequence apart into its steps wants some of the steps, and
+what is whole is the sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import cached_property
+
+from reprise.errors import DiscoveryError
+from reprise.graph import Node, Value
+from reprise.interface.analysis.influence import RANKING
+from reprise.interface.analysis.settings import is_setting
+from reprise.interface.analysis.sources import sources
+from reprise.interface.loops.recurrences import Recurrence
+from reprise.interface.steps import axes
+from reprise.structure import Structure
+
+_COUNTS = {"Split": "num_split", "SplitV": "num_split", "Unpack": "num"}
+_MOST = 1 << 20
+
+
+def ports(node: Node) -> list[Value]:
+    """The outputs of an operator that stand beside each other, none for any other operator."""
+    if node.op in RANKING:
+        return [Value(node.name), Value(node.name, 1)]
+    count = node.integer(_COUNTS[node.op]) if node.op in _COUNTS else 0
+    if count > _MOST:
+        raise DiscoveryError(f"operator {node.op!r} (node {node.name!r}): {count} outputs, more than any model has")
+    return [Value(node.name, k) for k in range(count)]
+
+
+def whole(node: Node) -> Value:
+    """What such an operator takes apart."""
+    return node.inputs[1 if node.op == "Split" else 0]
+
+
+class Parts:
+    """Tells which outputs that nothing reads are results."""
+
+    def __init__(self, structure: Structure, recurrences: Collection[Recurrence]) -> None:
+        self._structure = structure
+        self._recurrences = recurrences
+
+    def unread(self, node: Node, read: Collection[Value]) -> list[Value]:
+        """The outputs of `node` that are results although nothing reads them; `read` are its others."""
+        unread = [v for v in ports(node) if v not in read]
+        if not read:
+            return unread or [Value(node.name)]
+        return [] if node.op in RANKING or self.are_steps(node) else unread
+
+    def are_steps(self, node: Node) -> bool:
+        """Whether a node takes a sequence apart along time."""
+        return node.name in self._along_time
+
+    @cached_property
+    def _along_time(self) -> frozenset[str]:
+        apart = [n for n in self._structure.graph if n.op in _COUNTS and not self._structure.context(Value(n.name))]
+        if not apart:
+            return frozenset()
+        given = [v for v in sources(self._structure) if not is_setting(self._structure, v)]
+        known = axes.read(self._structure, self._recurrences, given, map(whole, apart), {})
+        return frozenset(
+            n.name for n in apart if (time := known.named(whole(n))[0]) is not None and time == _axis(known, n)
+        )
+
+
+def _axis(known: axes.Axes, node: Node) -> int | None:
+    """The axis along which a node takes its input apart."""
+    rank = len(known.sizes(whole(node)))
+    if node.op == "Unpack":
+        return node.integer("axis", 0) % rank
+    given = known.facts.content(node.inputs[0 if node.op == "Split" else 2])
+    return None if given is None else int(given.item()) % rank
