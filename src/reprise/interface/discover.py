@@ -9,6 +9,7 @@ from reprise.errors import NoRecurrence
 from reprise.graph import Graph, Value
 from reprise.interface.analysis.influence import ancestors
 from reprise.interface.loops import recurrences
+from reprise.interface.loops.exits import restore_exits
 from reprise.interface.loops.feedback import open_feedback
 from reprise.interface.normal.order import normalise
 from reprise.interface.ports.choices import Choices
@@ -17,6 +18,7 @@ from reprise.interface.ports.models import choose
 from reprise.structure import Structure
 
 _PRODUCTS = frozenset("MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3".split())
+_BLOCKS = frozenset(("LSTMBlockCell", "GRUBlockCell"))
 
 
 def discover(graph: Graph, choices: Choices | None = None) -> Discovery:
@@ -36,10 +38,12 @@ def discover(graph: Graph, choices: Choices | None = None) -> Discovery:
     found = recurrences.find(normal.structure)
     if not found:
         raise NoRecurrence(_without_recurrence(normal.structure, graph, normal.unread))
-    opened = normal.after(partial(open_feedback, found=found))
-    if opened.structure is not normal.structure:
-        found = recurrences.find(opened.structure)
-    structure, notes = opened.structure, opened.notes
+    for rewrite in (restore_exits, open_feedback):
+        before = normal.structure
+        normal = normal.after(partial(rewrite, found=found))
+        if normal.structure is not before:
+            found = recurrences.find(normal.structure)
+    structure, notes = normal.structure, normal.notes
     model, why = choose(structure, found, choices)
     said = (*notes, *why, *_left_written_out(structure, model.outputs))
     return describe(structure, model.recurrences, model.outputs, choices, said)
@@ -84,7 +88,8 @@ def _in_turn(structure: Structure, among: Collection[str]) -> tuple[Value, int] 
     products: dict[Value, list[Value]] = {}
     for name in (n for n in structure.order if n in among):
         node = structure.graph[name]
-        factors = [_stored(structure, v) for v in node.inputs[:2]] if node.op in _PRODUCTS else []
+        multiplied = node.inputs[:2] if node.op in _PRODUCTS else node.inputs if node.op in _BLOCKS else ()
+        factors = [_stored(structure, v) for v in multiplied]
         for factor in dict.fromkeys(factors):
             products.setdefault(factor, []).append(Value(name))
     chains = {w: made for w, made in products.items() if len(made) > 2 and _is_chain(structure, made)}

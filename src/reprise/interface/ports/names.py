@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from reprise.graph import Value
+from reprise.interface.loops.exits import NEXT_VALUE
 from reprise.structure import Carried, Structure
 
 # What TensorFlow calls a node whose author gave no name.
@@ -57,9 +58,11 @@ def of_initial(structure: Structure, carried: Carried) -> str:
 
 
 def of_final(structure: Structure, carried: Carried) -> str | None:
-    """The tensor that a TensorFlow program would fetch for the last value of a state."""
+    """The tensor that a TensorFlow program would fetch for the last value of a state; inside the loop where none is."""
     if carried.final is None:
         return None
+    if (inside := structure.graph[carried.final.node].attributes.get(NEXT_VALUE)) is not None:
+        return str(inside)
     consumers = structure.consumers[carried.final.node]
     whole = next((w for n in consumers if (w := structure.graph[n].attributes.get("_whole")) is not None), None)
     if whole is not None:

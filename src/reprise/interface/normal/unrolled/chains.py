@@ -55,7 +55,7 @@ class Chains:
     Attributes:
         masks: Node name → the anchors it depends on, itself included, as bits.
         clusters: Chains of two anchors or more that advance together.
-        single: Chains of one anchor.
+        single: Chains of one anchor, if nothing that rests on it reads its weights in the same way again.
     """
 
     masks: Mapping[str, int]
@@ -91,7 +91,7 @@ def find(structure: Structure) -> Chains:
     every = [c for kind, names in members.items() for c in _split(kind, names, bits, masks)]
     forward = list(_forward(every, masks))
     repeated = [c for c in forward if len(c.anchors) > 1]
-    return Chains(masks, tuple(_clusters(repeated, masks)), tuple(c for c in forward if len(c.anchors) == 1))
+    return Chains(masks, tuple(_clusters(repeated, masks)), tuple(_single(forward, kinds, bits, masks)))
 
 
 def _kinds(structure: Structure) -> Iterator[tuple[str, tuple[Any, ...]]]:
@@ -99,9 +99,16 @@ def _kinds(structure: Structure) -> Iterator[tuple[str, tuple[Any, ...]]]:
         node = structure.graph.nodes[name]
         if node.op not in _READERS or any(isinstance(c, InLoop) for c in structure.context(Value(name))):
             continue
-        weights = tuple((i, w) for i, v in enumerate(node.inputs) if (w := weight_of(structure.graph, v)) is not None)
-        if weights and len(weights) < len(node.inputs):
+        read = _computed_with(node)
+        weights = tuple((i, w) for i, v in read if (w := weight_of(structure.graph, v)) is not None)
+        if weights and len(weights) < len(read):
             yield name, (node.op, weights, repr(sorted(attributes_of(node).items())))
+
+
+def _computed_with(node: Node) -> list[tuple[int, Value]]:
+    """The inputs of a node by slot, those aside that it is given and leaves unread: zeros made anew for every step."""
+    without = range(4, 7) if node.op == "LSTMBlockCell" and not node.attributes.get("use_peephole") else ()
+    return [(slot, value) for slot, value in enumerate(node.inputs) if slot not in without]
 
 
 def _masks(structure: Structure, bits: Mapping[str, int]) -> dict[str, int]:
@@ -143,6 +150,23 @@ def _forward(chains: list[Chain], masks: Mapping[str, int]) -> Iterator[Chain]:
         others = masks[chain.anchors[0]] & ~chain.mask
         if not any(others & readers[weight] for _, weight in chain.kind[1]):
             yield chain
+
+
+def _single(
+    chains: list[Chain], kinds: Mapping[str, tuple[Any, ...]], bits: Mapping[str, int], masks: Mapping[str, int]
+) -> Iterator[Chain]:
+    """Chains of one anchor, those aside with which steps begin that are not alike: no one of them is a model."""
+    above: dict[tuple[Any, ...], int] = {}
+    for name, kind in kinds.items():
+        for way in _ways(kind):
+            above[way] = above.get(way, 0) | masks[name] & ~bits[name]
+    yield from (c for c in chains if len(c.anchors) == 1 and not any(above[way] & c.mask for way in _ways(c.kind)))
+
+
+def _ways(kind: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """How anchors of a kind read each of its weights."""
+    op, weights, attributes = kind
+    return [(op, attributes, *read) for read in weights]
 
 
 def _clusters(chains: list[Chain], masks: Mapping[str, int]) -> Iterator[tuple[Chain, ...]]:

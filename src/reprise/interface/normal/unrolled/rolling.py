@@ -145,13 +145,14 @@ class _Writer(Scope):
     def results(self, last: Mapping[Value, Value]) -> None:
         """The last value of a state is read from the loop, under the name that it has in the file."""
         for name in dict.fromkeys(v.node for v in last):
-            outputs = max(v.index for v in last if v.node == name) + 1
-            read = [v.index + 1 for v in self.view.readers if v.node == name] if outputs > 1 else []
+            known = [v for v in (*last, *self.view.readers) if v.node == name]
             self._rename(name)
-            every = [Value(name, i) for i in range(max([outputs, *read]))]
-            final = next(last[v] for v in every if v in last)
-            inputs = tuple(last.get(v, self._old(v) if v in self.view.readers else final) for v in every)
-            self.add(Node(name, RESULTS, inputs))
+            every = [Value(name, i) for i in range(max(v.index for v in known) + 1)]
+            self.add(Node(name, RESULTS, tuple(last.get(v) or self._other(v) for v in every)))
+
+    def _other(self, value: Value) -> Value:
+        """What is no state: as the last step of the file makes it, or, where nothing reads it, no number at all."""
+        return self._old(value) if value in self.view.readers else self.make("unread", "_Unread")
 
     def _old(self, value: Value) -> Value:
         return Value(f"{self.plan.frame}/file/{value.node}", value.index)
