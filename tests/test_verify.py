@@ -2,15 +2,16 @@ import numpy as np
 import pytest
 
 from reprise.errors import CallError, VerificationError
-from reprise.verify import compare
+from reprise.verify import check_steps, compare
 from tests.export.models import WEIGHTS, model
 
 
 def test_a_model_equals_itself_over_every_start():
     report = compare(model(), model(), steps=5)
     assert report.equal
-    assert {start: len(errors) for start, errors in report.errors.items()} == {"zero": 5, "random": 5, "whole": 1}
-    assert "equal over 5 carried steps of 2 rows (zero, random, whole)" in str(report)
+    calls = {"zero": 5, "random": 5, "whole": 1, "zero alone": 1, "random alone": 1}
+    assert {start: len(errors) for start, errors in report.errors.items()} == calls
+    assert f"the same numbers over 5 carried steps of 2 rows ({', '.join(calls)})" in str(report)
 
 
 def test_state_that_is_dropped_shows_after_the_first_step():
@@ -62,3 +63,28 @@ def test_models_of_other_ports_are_not_compared():
 def test_no_steps_compare_nothing():
     with pytest.raises(CallError, match="steps: expected at least 1, found 0"):
         compare(model(), model(), steps=0)
+
+
+def test_two_models_that_lose_the_same_state_are_not_equal():
+    """Neither differs from the other; what gives them away is that no step of theirs hands anything on."""
+    report = compare(model(drop_state=True), model(drop_state=True), steps=4)
+    assert report.errors["whole"] == (0.0,)
+    with pytest.raises(
+        VerificationError,
+        match=r"single steps and one run of the model differ first at step 4 from zero state, in 'logits': at ",
+    ):
+        report.raise_if_different()
+
+
+def test_a_state_that_no_step_moves_is_refused():
+    held = np.zeros(WEIGHTS["R"], np.float32)
+    still = model(changed={"R": held}, still=True)
+    report = check_steps(still, steps=3)
+    assert report.errors["zero alone"] == (0.0,)
+    assert "from random state, in 'h': no step changes it" in str(report)
+
+
+def test_what_cannot_be_stepped_has_no_steps_to_check():
+    report = check_steps(model(steppable=False))
+    assert report.equal
+    assert report.errors == {}

@@ -75,16 +75,21 @@ class Examination:
         yield "It can be run" if self.obstacle is None else "It cannot be run", list(_advice(self))
 
 
-def examine(path: str | PathLike[str], *, vocabulary: Vocabulary | None = None, **choices: Any) -> Examination:
+def examine(
+    path: str | PathLike[str],
+    *,
+    vocabulary: Vocabulary | str | PathLike[str] | Sequence[str] | None = None,
+    **choices: Any,
+) -> Examination:
     """Looks at the saved model at `path`, whether or not it can be run; the arguments are those of `restore`.
 
     Raises:
         ReadError: The file cannot be read at all.
     """
     stored = formats.read(path, **{k: v for k, v in choices.items() if k in _READING and v})
-    symbols = vocabulary or stored.vocabulary
+    symbols = formats.given_vocabulary(vocabulary) or stored.vocabulary
     try:
-        model = restore(path, vocabulary=vocabulary, **choices)
+        model = restore(path, vocabulary=symbols, **choices)
     except RepriseError as obstacle:
         return Examination(stored, symbols, _interface(stored, choices), obstacle, None)
     return Examination(model.stored, symbols, model.interface, None, _silence(model), model.draws)

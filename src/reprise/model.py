@@ -168,7 +168,7 @@ class RecurrentModel:
             feeds[STATE_IN + port.name] = state[port.name]
         results = engine.run(feeds, engine.outputs)
         outputs = {p.name: _as(results[p.name], p.dtype) for p in self.interface.outputs}
-        after = {p.name: _as(results.get(STATE_OUT + p.name, state[p.name]), p.dtype) for p in self.interface.states}
+        after = {p.name: _as(results[STATE_OUT + p.name], p.dtype) for p in self.interface.states}
         return outputs, State(after, self._own_fingerprint)
 
     def step(

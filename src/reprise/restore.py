@@ -33,7 +33,7 @@ def restore(
     graph: str | PathLike[str] | None = None,
     cell: Mapping[str, Any] | None = None,
     averages: bool = False,
-    vocabulary: Vocabulary | None = None,
+    vocabulary: Vocabulary | str | PathLike[str] | Sequence[str] | None = None,
     threads: int = THREADS,
 ) -> RecurrentModel:
     """The saved model at `path`, running, with its recurrent state in the caller's hands.
@@ -51,7 +51,8 @@ def restore(
         cell: What no weights say of their cells, where there is no graph at all, such as
             `{"kind": "lstm", "forget_bias": 1.0, "activation": "tanh"}`.
         averages: Use the moving averages of the weights that the file keeps beside them.
-        vocabulary: The symbols, where the file does not have them.
+        vocabulary: The symbols, where the file does not have them: a `Vocabulary`, the path of a file that holds one,
+            or the symbols themselves in the order of their ids.
         threads: How many threads one call may use; 1 is best where many models or sessions share the machine.
 
     Raises:
@@ -59,7 +60,7 @@ def restore(
     """
     reading = {"tags": tuple(tags), "graph": graph}
     stored = formats.read(path, format=format, **{name: said for name, said in reading.items() if said})
-    symbols = vocabulary or stored.vocabulary
+    symbols = formats.given_vocabulary(vocabulary) or stored.vocabulary
     choices = Choices(tuple(inputs), tuple(outputs), tuple(states), scope, settings or {})
     if stored.foreign is not None:
         _refuse(stored, chosen=choices != Choices() or cell is not None or averages)

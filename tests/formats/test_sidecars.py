@@ -6,8 +6,9 @@ import pickle
 
 import pytest
 
-from reprise.errors import DamagedFile, MissingFile, UnknownFormat
-from reprise.formats import _sidecars, read_vocabulary
+from reprise.errors import CallError, DamagedFile, MissingFile, UnknownFormat
+from reprise.formats import _sidecars, given_vocabulary, read_vocabulary
+from reprise.vocabulary import Vocabulary
 
 SYMBOLS = ("e", "\n", " ", "ñ", "a")
 IDS = {symbol: i for i, symbol in enumerate(SYMBOLS)}
@@ -132,3 +133,24 @@ def test_why_a_file_named_so_is_no_vocabulary_is_told(tmp_path):
     assert found.vocabulary is None
     assert "no vocabulary is read from" in found.notes[0]
     assert "vocab.txt: the vocabulary cannot be read ('utf-8' codec can't decode byte 0xff" in found.notes[0]
+
+
+def test_a_vocabulary_is_given_as_one_as_a_path_or_as_its_symbols(tmp_path):
+    (tmp_path / "vocab.txt").write_text("\n".join(SYMBOLS))
+    path = tmp_path / "vocab.txt"
+    for given in (Vocabulary(SYMBOLS), path, str(path), SYMBOLS, list(SYMBOLS)):
+        assert given_vocabulary(given) == Vocabulary(SYMBOLS)
+    assert given_vocabulary(["the", "cat"]) == Vocabulary(("the", "cat"), "words")
+    assert given_vocabulary(None) is None
+
+
+@pytest.mark.parametrize("given", [b"abc", {"a": 0, "b": 1}, 5, [], ["a", 1], {"a", "b"}])
+def test_what_is_no_vocabulary_is_not_taken_for_one(given):
+    expected = "vocabulary: expected a Vocabulary, the path of a file, or a sequence of symbols, each a str; found"
+    with pytest.raises(CallError, match=expected):
+        given_vocabulary(given)
+
+
+def test_text_that_names_no_file_is_no_list_of_letters():
+    with pytest.raises(UnknownFormat, match="abcdef: a vocabulary is read from"):
+        given_vocabulary("abcdef")

@@ -324,6 +324,22 @@ def test_steps_written_out_that_are_not_alike_are_refused_with_that_reason():
         interface_of(clockwork)
 
 
+def test_the_first_of_several_steps_that_are_not_alike_is_no_model_of_one_step():
+    """One block cell, its forget bias another one at each step."""
+
+    def growing():
+        x, c, h = v1.placeholder(tf.float32, [2, 3, D]), *(v1.placeholder(tf.float32, [2, H]) for _ in "ch")
+        weights = {"w": variable("kernel", D + H, 4 * H), "b": variable("bias", 4 * H)}
+        weights |= dict.fromkeys(("wci", "wcf", "wco"), tf.zeros([H]))
+        for t in range(3):
+            cell = tf.raw_ops.LSTMBlockCell(x=x[:, t], cs_prev=c, h_prev=h, forget_bias=1.0 + t, **weights)
+            c, h = cell.cs, cell.h
+        tf.identity(dense("output", h, V), "logits")
+
+    with pytest.raises(NoRecurrence, match=r"with kernel:0 3 times in turn .* so no one of them stands for the others"):
+        interface_of(growing)
+
+
 def test_a_temperature_that_fills_a_row_leaves_the_scores_as_they_are():
     def heated(logits, targets):
         tf.nn.softmax(tf.divide(logits, tf.fill([V], v1.placeholder(tf.float32, [], "temperature"))))

@@ -29,4 +29,4 @@ def export(out: Path, to: str, steps: int, **options: Any) -> None:
     from reprise.export import export as exported
 
     exported(restored(**options), out, to=to, steps=steps)
-    sys.stderr.write(f"written to {out}, and equal over {steps} carried steps\n")
+    sys.stderr.write(f"written to {out}; it carries its state, and gives what the model gives, over {steps} steps\n")

@@ -9,9 +9,9 @@ from typing import Any
 from reprise.errors import AmbiguousFormat, CallError, MissingFile, UnknownFormat
 from reprise.formats import _strangers, onnx, tf_checkpoint, tf_frozen, tf_saved_model
 from reprise.formats._base import Format, Signature, StoredModel
-from reprise.formats._sidecars import read_vocabulary
+from reprise.formats._sidecars import given_vocabulary, read_vocabulary
 
-__all__ = ["FORMATS", "Format", "Signature", "StoredModel", "identify", "read", "read_vocabulary"]
+__all__ = ["FORMATS", "Format", "Signature", "StoredModel", "given_vocabulary", "identify", "read", "read_vocabulary"]
 
 #: Every format that can be read. Their order decides nothing: two claims are an error.
 FORMATS: tuple[Format, ...] = (

@@ -6,13 +6,14 @@ import csv
 import io
 import json
 import re
+import reprlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from reprise.errors import DamagedFile, MissingFile, ReadError, UnknownFormat, VocabularyError
+from reprise.errors import CallError, DamagedFile, MissingFile, ReadError, UnknownFormat, VocabularyError
 from reprise.vocabulary import Kind, Vocabulary
 from reprise.wire import pickle
 from reprise.wire.varint import Cut
@@ -99,6 +100,28 @@ def read_vocabulary(path: str | PathLike[str]) -> Vocabulary:
         what = "holds no table of symbols and ids" if not found else f"holds {len(found)} vocabularies that differ"
         raise UnknownFormat(f'{file}: {what}. Give a file of one symbol a line, or JSON such as {{"a": 0, "b": 1}}.')
     return found.pop()
+
+
+def given_vocabulary(given: object) -> Vocabulary | None:
+    """What a caller names as a vocabulary: one, the path of a file, or its symbols in the order of their ids.
+
+    Raises:
+        CallError: It is none of these.
+        ReadError: The file holds no vocabulary.
+        VocabularyError: A symbol occurs twice.
+    """
+    if given is None or isinstance(given, Vocabulary):
+        return given
+    if isinstance(given, (str, PathLike)):
+        return read_vocabulary(given)
+    if isinstance(given, Sequence) and not isinstance(given, (bytes, bytearray)):
+        symbols = list(given)
+        if symbols and all(isinstance(symbol, str) for symbol in symbols):
+            return _vocabulary(symbols)
+    raise CallError(
+        "vocabulary: expected a Vocabulary, the path of a file, or a sequence of symbols, each a str; "
+        f"found {reprlib.repr(given)}"
+    )
 
 
 def _text(data: bytes) -> list[str]:

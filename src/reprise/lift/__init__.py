@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from reprise.errors import LiftError
 from reprise.graph import Node, Value
 from reprise.interface import Discovery
 from reprise.interface.analysis.facts import Facts
@@ -83,7 +84,7 @@ def lift(found: Discovery, variable: Variable, settings: Settings | None = None,
         fast: Whether loops of known cells become LSTM, GRU and RNN operators; without, every loop stays one.
 
     Raises:
-        LiftError: An operator that is needed has no translation.
+        LiftError: An operator that is needed has no translation, or a state has no way out of its loop.
         MissingWeights: A variable that is needed has no values.
     """
     chosen = {s.name: (settings or {}).get(s.name, s.value) for s in found.interface.settings}
@@ -100,8 +101,9 @@ def lift(found: Discovery, variable: Variable, settings: Settings | None = None,
     for port, value in zip(found.interface.outputs, found.outputs, strict=True):
         outputs.append((port.name, emitter.name(value, block), port.dtype, port.shape))
     for state, carried in zip(found.interface.states, found.states, strict=True):
-        if carried.final is not None:
-            outputs.append((STATE_OUT + state.name, emitter.name(carried.final, block), state.dtype, state.shape))
+        if carried.final is None:
+            raise LiftError(f"state {state.name!r}: nothing hands on {carried.leaving}, its next value")
+        outputs.append((STATE_OUT + state.name, emitter.name(carried.final, block), state.dtype, state.shape))
     graph, weights = assemble(block, inputs, outputs, "model")
     still_open = tuple(s.name for s in found.interface.settings if s.name not in fixed)
     fast_loops = tuple(dict.fromkeys(emitter.fast))

@@ -102,7 +102,7 @@ def _size(tensor: onnx.Message) -> int:
 
 def _check_ports(interface: Interface, graph: onnx.Message, open_settings: list[str]) -> None:
     inputs = [*(p.name for p in interface.inputs), *(STATE_IN + s.name for s in interface.states), *open_settings]
-    outputs = [p.name for p in interface.outputs]
+    outputs = [*(p.name for p in interface.outputs), *(STATE_OUT + s.name for s in interface.states)]
     outputs += [STATE_FIRST + s.name for s in interface.states if s.initial == "inputs"]
     for kind, wanted, found in (
         ("input", inputs, {i.name for i in graph.input}),

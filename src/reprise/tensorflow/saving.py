@@ -13,7 +13,7 @@ from tensorflow.core.framework.variable_pb2 import VariableDef
 
 from reprise import verify
 from reprise.errors import CallError, SaveError, VerificationError
-from reprise.formats import _tf_graphdef
+from reprise.formats import _tf_graphdef, given_vocabulary
 from reprise.interface import Choices, Interface, Port, StatePort, discover
 from reprise.restore import restore
 from reprise.tensorflow import publishing
@@ -45,7 +45,7 @@ def save(
     outputs: Sequence[str] = (),
     states: Sequence[str] = (),
     scope: str = "",
-    vocabulary: Vocabulary | None = None,
+    vocabulary: Vocabulary | str | PathLike[str] | Sequence[str] | None = None,
 ) -> Path:
     """Writes the recurrent model of a session so that every program can find its way in, and gives the prefix written.
 
@@ -63,7 +63,7 @@ def save(
         outputs: Tensor names that are the outputs.
         states: Tensor names that are the states.
         scope: The name scope of the wanted model, where the graph holds several.
-        vocabulary: The symbols of a language model; they travel in `.meta`.
+        vocabulary: The symbols of a language model, as for `reprise.restore`; they travel in `.meta`.
 
     Raises:
         DiscoveryError: The graph has no recurrence, or several readings are equally good. Nothing was written.
@@ -78,12 +78,13 @@ def save(
         raise SaveError(f"{place}: the graph has no variables: its weights are constants. Write the GraphDef itself.")
     meta = _exported(session.graph, variables, place)
     found = _discovered(meta, place, Choices(tuple(inputs), tuple(outputs), tuple(states), scope))
-    live = LiveModel(session, found, vocabulary)
+    symbols = given_vocabulary(vocabulary)
+    live = LiveModel(session, found, symbols)
     with of_session.unchanged(session, variables) as held, publishing.publication(place) as part:
         copy, written = _with_saver(meta)
-        _describe(written, live, publishing.before(place), vocabulary)
+        _describe(written, live, publishing.before(place), symbols)
         _write(part, copy, written, held)
-        saved = restore(part, inputs=inputs, outputs=outputs, states=states, scope=scope, vocabulary=vocabulary)
+        saved = restore(part, inputs=inputs, outputs=outputs, states=states, scope=scope, vocabulary=symbols)
         report = verify.compare(live, saved, steps=_STEPS, tolerance=_tolerance(found))
         if not report.equal:
             raise VerificationError(

@@ -53,7 +53,8 @@ class StatePort:
     Attributes:
         name: Such as `layer0.c`.
         source_in: The tensor that enters the recurrence.
-        source_out: The tensor that leaves it, such as `rnn/while/Exit_3:0`.
+        source_out: The tensor that leaves it, such as `rnn/while/Exit_3:0`; where the file keeps none, the one inside
+            the loop that goes to the next step.
         fed_through: The placeholder behind `source_in` that a TensorFlow program would feed, or None.
         dtype: The element type.
         shape: Its sizes, None where free.

@@ -49,6 +49,9 @@ def obstacle(
     before: tuple[Recurrence, ...] = (),
 ) -> str:
     """Why the model cannot be stepped, or an empty string where it can; `before` are loops that run before steps."""
+    still_held = next((c for r in used for c in r.states if axes.structure.source(c.leaving) == c.entering), None)
+    if still_held is not None:
+        return f"no step changes {still_held.entering}, which is a state only if some step does"
     if not any(axes.time_axis(v) is not None for v in inputs):
         return "" if _is_one_step(axes, used) else _searching(axes.structure, used) or _without_time(axes, inputs)
     kinds = _kinds(used, before, axes, inputs, outputs)

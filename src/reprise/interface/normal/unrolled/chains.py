@@ -21,6 +21,9 @@ _READERS = frozenset(
     "MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 SparseMatMul Einsum Conv2D LSTMBlockCell GRUBlockCell "
     "BiasAdd Mul Add AddV2".split()
 )
+#: The slots of the kernels, peepholes and biases of cells that are one operator.
+_BLOCKS = {"LSTMBlockCell": range(3, 8), "GRUBlockCell": range(2, 6)}
+_PEEPHOLES = range(4, 7)
 _PASS = frozenset("Identity ReadVariableOp Switch StopGradient".split())
 _SEEDS = frozenset(("seed", "seed2"))
 
@@ -99,16 +102,27 @@ def _kinds(structure: Structure) -> Iterator[tuple[str, tuple[Any, ...]]]:
         node = structure.graph.nodes[name]
         if node.op not in _READERS or any(isinstance(c, InLoop) for c in structure.context(Value(name))):
             continue
-        read = _computed_with(node)
-        weights = tuple((i, w) for i, v in read if (w := weight_of(structure.graph, v)) is not None)
-        if weights and len(weights) < len(read):
+        weights = tuple(_weights(structure.graph, node))
+        if weights and len(weights) < len(node.inputs):
             yield name, (node.op, weights, repr(sorted(attributes_of(node).items())))
 
 
-def _computed_with(node: Node) -> list[tuple[int, Value]]:
-    """The inputs of a node by slot, those aside that it is given and leaves unread: zeros made anew for every step."""
-    without = range(4, 7) if node.op == "LSTMBlockCell" and not node.attributes.get("use_peephole") else ()
-    return [(slot, value) for slot, value in enumerate(node.inputs) if slot not in without]
+def _weights(graph: Graph, node: Node) -> Iterator[tuple[int, str]]:
+    """The weights that a node reads, by slot; zeros that a state starts from and what a block cell ignores are none."""
+    found = [(i, w) for i in _slots(node) if (w := weight_of(graph, node.inputs[i])) is not None]
+    yield from found if len(found) < len(node.inputs) else (f for f in found if not _is_zero(graph.nodes[f[1]]))
+
+
+def _slots(node: Node) -> list[int]:
+    """Where a node may read weights; a block cell is given peepholes that it leaves unread."""
+    slots = list(_BLOCKS.get(node.op, range(len(node.inputs))))
+    unread = _PEEPHOLES if node.op == "LSTMBlockCell" and not node.attributes.get("use_peephole") else ()
+    return [slot for slot in slots if slot < len(node.inputs) and slot not in unread]
+
+
+def _is_zero(node: Node) -> bool:
+    tensor = node.constant
+    return tensor is not None and not tensor.load().any()
 
 
 def _masks(structure: Structure, bits: Mapping[str, int]) -> dict[str, int]:
@@ -164,9 +178,9 @@ def _single(
 
 
 def _ways(kind: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    """How anchors of a kind read each of its weights."""
+    """How anchors of a kind read each of its weights; a block cell reads them in one way, whatever its attributes."""
     op, weights, attributes = kind
-    return [(op, attributes, *read) for read in weights]
+    return [(op, "" if op in _BLOCKS else attributes, *read) for read in weights]
 
 
 def _clusters(chains: list[Chain], masks: Mapping[str, int]) -> Iterator[tuple[Chain, ...]]:
