@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reprise.graph import Graph, Node, Value
-from reprise.structure import Carried, Structure
-from reprise.interface.rewritten import Rewritten
+from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.loops.recurrences import Recurrence
+from reprise.structure import Carried, Structure
 
 #: The attribute of an Exit that the file does not have: the value inside the loop that goes to NextIteration.
 NEXT_VALUE = "_next_value"
