@@ -34,12 +34,21 @@ def test_version(reprise, arguments):
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["smaple"], "invalid choice: 'smaple'"), (["sample"], "required: MODEL"), (["score", "m", "t", "--js"], "--js")],
+    [
+        (["smaple", "m"], "reprise: there is no command 'smaple'. Did you mean sample? See reprise --help."),
+        (["gibberish"], "reprise: there is no command 'gibberish'. See reprise --help."),
+        ([os.devnull], f"To look at a file: reprise inspect {os.devnull}. See reprise --help."),
+        (["--verson"], "reprise: there is no option --verson. Did you mean --version? See reprise --help."),
+        (["sample"], "reprise sample: the following arguments are required: MODEL. See reprise sample --help."),
+        (["score", "m", "t", "--jsn"], "there is no option --jsn. Did you mean --json? See reprise score --help."),
+        (["score", "m", "t", "-x"], "reprise score: there is no option -x. See reprise score --help."),
+    ],
 )
-def test_a_command_line_that_is_not_understood_leaves_with_2(reprise, arguments, words):
+def test_a_command_line_that_is_not_understood_leaves_with_2_and_one_line(reprise, arguments, words):
     result = reprise(*arguments)
     assert result.code == 2
-    assert words in result.err
+    assert result.err.endswith(f"{words}\n")
+    assert result.err.count("\n") == 1
     assert result.out == ""
 
 
@@ -60,7 +69,8 @@ def test_an_error_is_one_line_on_standard_error_and_exit_code_1(reprise, monkeyp
 
 
 def test_an_extra_that_is_not_installed_is_named(reprise, monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "rich", None)
+    for name in {"rich", *(name for name in sys.modules if name.startswith("rich."))}:
+        monkeypatch.setitem(sys.modules, name, None)  # also what another test has loaded
     monkeypatch.delitem(sys.modules, "reprise.train.display", raising=False)
     result = reprise("train", tmp_path, "--out", tmp_path / "run")
     assert result.code == 1

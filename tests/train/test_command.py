@@ -43,3 +43,16 @@ def test_a_wrong_call_is_refused_before_tensorflow_loads(tmp_path):
     assert done.returncode == 1
     assert done.stderr == "reprise: --rnn-size is 0; expected a number from 1 to 65536\n"
     assert done.stdout == "False\n"
+
+
+def test_control_c_before_the_first_step_says_that_nothing_was_begun(tmp_path):
+    run = tmp_path / "run"
+    process = reprise("train", corpus(tmp_path), "--out", run, *SMALL)
+    while not run.exists():
+        time.sleep(0.01)
+        assert process.poll() is None, process.communicate()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert errors.endswith("interrupted before the first step: nothing was begun\n")
+    assert not run.exists()

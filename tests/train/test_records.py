@@ -118,6 +118,12 @@ def test_a_terminal_shows_loss_speed_and_time_left():
     assert "left" in text
 
 
+def test_no_bar_is_left_when_a_run_has_ended():
+    last = shown(story(), force_terminal=True).split("\x1b[2K")[-1]  # what stands when a line was last erased
+    assert "after step 100" in last
+    assert "step 4/100" not in last
+
+
 class Gone(io.StringIO):
     """What nobody reads any more."""
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 import io
 import os
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
+from reprise.cli._parsing import Parser, meant_instead
 from reprise.errors import RepriseError
 
 COMMANDS = ("train", "sample", "score", "inspect", "run", "export", "formats", "version")
@@ -71,41 +71,62 @@ def execute(arguments: Sequence[str]) -> None:
         RepriseError: The command was refused.
     """
     if not arguments or arguments[0] not in COMMANDS:
-        _program().parse_args(arguments or ["--help"])
+        _answer(arguments)
         return
     name = arguments[0]
     module = import_module(f"reprise.cli.{name}")
-    getattr(module, name)(**vars(parser(module).parse_args(arguments[1:])))
+    command = parser(module)
+    getattr(module, name)(**vars(command.parse_args(command.spelled(arguments[1:]))))
 
 
-def parser(module: ModuleType) -> ArgumentParser:
+def parser(module: ModuleType) -> Parser:
     """The options of the command that `module` is."""
     name = module.__name__.rpartition(".")[2]
-    made = ArgumentParser(
+    made = Parser(
         prog=f"reprise {name}",
         description=getattr(module, name).__doc__,
         epilog=f"examples:\n{module.EXAMPLES.rstrip()}",
-        formatter_class=_Formatter,
-        allow_abbrev=False,
+        aliases=getattr(module, "ALIASES", None),
     )
     module.add_options(made)
     return made
 
 
-def _program() -> ArgumentParser:
+def _answer(arguments: Sequence[str]) -> None:
     """What the program as a whole understands, when no command was named."""
-    made = ArgumentParser(prog="reprise", description=ABOUT, formatter_class=_Formatter, allow_abbrev=False)
+    program = _program()
+    if arguments and not arguments[0].startswith("-"):
+        program.error(f"there is no command {arguments[0]!r}. {_instead(arguments[0])}")
+    said = program.parse_args(program.spelled(arguments or ["--help"]))
+    if said.completion:
+        from reprise.cli._completion import script
+
+        sys.stdout.write(script(said.completion))
+        return
+    program.error("a command is missing")
+
+
+def _instead(word: str) -> str:
+    if Path(word).exists():
+        return f"To look at a file: reprise inspect {word}"
+    return meant_instead(word, COMMANDS)
+
+
+def _program() -> Parser:
+    made = Parser(prog="reprise", description=ABOUT)
     made.add_argument("--version", action="version", version=f"reprise {import_module('reprise').__version__}")
-    commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    about = "print what lets a shell complete commands and options: bash, zsh or fish"
+    made.add_argument("--completion", metavar="SHELL", choices=("bash", "zsh", "fish"), help=about)
+    commands = made.add_subparsers(title="commands", metavar="COMMAND")
     for name in COMMANDS:
-        about: str = getattr(import_module(f"reprise.cli.{name}"), name).__doc__
-        commands.add_parser(name, help=about.partition("\n")[0])
+        commands.add_parser(name, help=summary(name))
     return made
 
 
-class _Formatter(RawDescriptionHelpFormatter):
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30)
+def summary(command: str) -> str:
+    """What a command does, in one line."""
+    about: str = getattr(import_module(f"reprise.cli.{command}"), command).__doc__
+    return about.partition("\n")[0]
 
 
 def _line(error: Exception) -> str:

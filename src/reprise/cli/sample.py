@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from reprise.cli._family import SAMPLE
 from reprise.cli._options import add_model, add_state, note_unknown, restored, started
+
+#: Options of other programs.
+ALIASES = SAMPLE
 
 EXAMPLES = """\
   reprise sample runs/quijote --length 600 --prompt "En un lugar" --temperature 0.8

@@ -12,12 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from reprise.cli._family import TRAIN, text_in
 from reprise.errors import CallError
+
+#: Options of other programs.
+ALIASES = TRAIN
 
 EXAMPLES = """\
   reprise train corpus.txt --out runs/quijote
   reprise train texts/ --out runs/large --rnn-size 512 --dropout 0.3 --max-minutes 120
   reprise train --out runs/quijote --resume --num-epochs 80
+  reprise train --data_dir data/tiny --rnn_size 256 --save_dir runs/tiny   (char-rnn's options are understood)
 """
 
 
@@ -28,6 +33,7 @@ def add_options(parser: ArgumentParser) -> None:
     """
     parser.argument_default = SUPPRESS
     parser.add_argument("data", nargs="*", default=[], help="text files, folders, or - for standard input")
+    parser.add_argument("--data-dir", type=text_in, action="append", default=[], help=SUPPRESS)
     parser.add_argument("-o", "--out", metavar="FOLDER", help="the run folder to write")
     parser.add_argument(
         "--resume", action="store_true", default=False, help="go on exactly where the run in --out stopped"
@@ -86,7 +92,7 @@ def _add_data(parser: ArgumentParser) -> None:
 
 def train(resume: bool, quiet: bool, **given: Any) -> None:
     """Train a recurrent model on text or numbers. Ctrl-C saves and leaves; --resume goes on as if it had not."""
-    given["data"] = tuple(given["data"])
+    given["data"] = (*given["data"], *given.pop("data_dir"))
     if "columns" in given:
         given["columns"] = tuple(name.strip() for name in given["columns"].split(","))
     if not given.get("out"):
@@ -100,10 +106,25 @@ def train(resume: bool, quiet: bool, **given: Any) -> None:
         if "-" in given["data"]:
             raise CallError("standard input cannot be read by several workers: write it to a file and name that")
         raise SystemExit(launch(sys.argv[1:], workers, Path(given["out"])))
-    with _silence():
-        from reprise.train.display import Display
-    with Display(quiet=quiet) as display:
-        finished = begin((display,))
+    _go(begin, quiet=quiet)
+
+
+def _go(begin: Callable[..., Any], *, quiet: bool) -> None:
+    """Trains, with what happens on standard error.
+
+    Raises:
+        SystemExit: A signal ended it; the code is that of a program which it ends.
+    """
+    display = None
+    try:
+        with _silence():
+            from reprise.train.display import Display
+        with Display(quiet=quiet) as display:
+            finished = begin((display,))
+    except KeyboardInterrupt:
+        if display is None or not display.started:
+            sys.stderr.write("interrupted before the first step: nothing was begun\n")
+        raise
     if finished.signal:
         raise SystemExit(128 + finished.signal)
 

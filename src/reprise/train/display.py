@@ -43,12 +43,18 @@ class Display:
             TextColumn("{task.fields[facts]}"),
             console=self._console,
             expand=True,
+            transient=True,  # what a run is at when it ends is told in words
             disable=quiet,
             refresh_per_second=4,
         )
         self._task = self._bar.add_task("starting", facts="", total=None)
         self._meter: _Meter | None = None
         self._said = 0.0
+
+    @property
+    def started(self) -> bool:
+        """Whether the run has begun to train."""
+        return self._meter is not None
 
     def __enter__(self) -> Display:
         """Begins the live line."""
