@@ -222,6 +222,17 @@ def test_a_forecast_trains_on_numbers(tmp_path):
     assert len(resumed(tmp_path, max_steps=152).losses()) == 2
 
 
+def test_numbers_that_are_trained_on_as_text_are_told(tmp_path):
+    table = tmp_path / "prices.csv"
+    table.write_text("date,price\n" + "2017-01-02,5.5\n" * 99)
+    (started,) = trained(tmp_path, data=(str(table),), max_steps=1).of(Started)
+    assert started.warnings[0].endswith(
+        "holds rows of numbers (price) and is read as text; --level values forecasts them"
+    )
+    (started,) = trained(tmp_path, out=str(tmp_path / "prose"), max_steps=1).of(Started)
+    assert started.warnings == ()
+
+
 def test_numbers_that_never_change_are_learned_without_alarm(tmp_path):
     np.save(tmp_path / "flat.npy", np.full(100, 7.5))
     events = trained(tmp_path, data=(str(tmp_path / "flat.npy"),), level="values", val_frac=0.2)

@@ -19,6 +19,8 @@ from reprise.train.cluster import Cluster, part_of
 from reprise.train.config import TrainConfig
 from reprise.train.data import Corpus, load_text, read_numeric, read_text
 from reprise.train.data.cache import FACTS_FILE, TOKENS_FILE
+from reprise.train.data.documents import find_documents
+from reprise.train.data.table import read_as_text
 from reprise.train.events import Finished, Observer, Started
 from reprise.train.learner import Learner
 from reprise.train.lock import LOCK, held, made
@@ -78,7 +80,16 @@ def _begun(config: TrainConfig, cluster: Cluster, observers: tuple[Observer, ...
     learner, about = _learner(config, corpus, cluster)
     notes = (*about, *(transfer.load(learner, given, corpus) if given else ()))
     place = loop.Place(0, learner.initial_state(config.batch_size))
-    return _go(config, corpus, learner, place, observers, cluster, notes=notes)
+    return _go(config, corpus, learner, place, observers, cluster, notes=notes, warnings=_warnings(config))
+
+
+def _warnings(config: TrainConfig) -> tuple[str, ...]:
+    """What the data seems to be, where that is not what it is read as."""
+    files = [source for source in config.data if Path(source).is_file() or Path(source).is_dir()]
+    if config.level == "values" or not files:
+        return ()
+    said = read_as_text(find_documents(files, Path(config.out), without=Path(config.out)))
+    return (said,) if said else ()
 
 
 def resume(folder: Path, given: Mapping[str, Any], observers: tuple[Observer, ...] = ()) -> Finished:

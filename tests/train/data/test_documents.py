@@ -93,12 +93,28 @@ def test_the_offset_in_the_message_is_that_of_the_whole_file_whatever_the_blocks
 
 
 def test_text_that_ends_within_a_character_is_refused():
-    with pytest.raises(ReadError, match=r"it at byte 1: 0xc3 is not utf-8 .*--encoding, such as latin-1"):
-        list(decoded([b"a\xc3"], "it", text_encoding("utf-8")))
+    with pytest.raises(ReadError, match=r"it at byte 40: 0xc3 is not utf-8 .* Nearly all of it is, so it is damaged"):
+        list(decoded(["é".encode() * 20 + b"\xc3"], "it", text_encoding("utf-8")))
+
+
+def test_the_encoding_that_fits_is_proposed_with_how_the_text_reads_in_it():
+    text = "Hers and \x91his\x92: caf\xe9. ".encode("latin-1") * 9
+    with pytest.raises(
+        ReadError, match=r"at byte 9: 0x91 .* with --encoding cp1252, in which it reads “.* ‘his’: café"
+    ):
+        list(decoded([text], "it", text_encoding("utf-8")))
+
+
+def test_bytes_that_fit_no_encoding_have_some_proposed():
+    with pytest.raises(
+        ReadError,
+        match=r"with --encoding, such as cp1252 .* or gb18030 .*trains as bytes \(reprise train --level bytes",
+    ):
+        list(decoded([bytes([0xFF, 0, 0x81]) * 40], "it", text_encoding("utf-8")))
 
 
 def test_a_utf_16_file_read_as_utf_8_is_told_from_its_mark():
-    with pytest.raises(ReadError, match=r"at byte 0: 0xff is not utf-8 .*such as utf-16 \(it begins with the mark"):
+    with pytest.raises(ReadError, match=r"at byte 0: 0xff is not utf-8 .*--encoding utf-16: it begins with the mark"):
         list(decoded(["á".encode("utf-16")], "it", text_encoding("utf-8")))
 
 
@@ -114,7 +130,7 @@ def test_damaged_text_in_the_encoding_that_was_said_is_not_taken_for_another():
 
 
 def test_a_utf_32_file_is_told_from_its_mark():
-    with pytest.raises(ReadError, match=r"at byte 0: 0xff is not utf-8 .*such as utf-32 \(it begins with the mark"):
+    with pytest.raises(ReadError, match=r"at byte 0: 0xff is not utf-8 .*--encoding utf-32: it begins with the mark"):
         list(decoded(["á".encode("utf-32")], "it", text_encoding("utf-8")))
 
 

@@ -10,6 +10,8 @@ from hypothesis.extra import numpy as hnp
 
 from reprise.errors import CallError, DamagedFile, RepriseError
 from reprise.train.data import Normalisation, read_numeric
+from reprise.train.data.documents import Document
+from reprise.train.data.table import read_as_text
 
 
 @pytest.fixture
@@ -93,6 +95,42 @@ def test_a_first_line_that_may_be_names_or_values_is_decided_by_the_caller(table
 def test_what_is_not_a_number_is_named_with_line_and_column(table, text, words):
     with pytest.raises(CallError, match=words):
         read_numeric(table(text))
+
+
+def test_beside_a_column_of_dates_the_columns_of_numbers_are_named(table):
+    path = table("date,low,high price\n1949-01,1,2\n1949-02,3,5\n")
+    with pytest.raises(CallError, match=r"column 'date': '1949-01' is not .* numbers: --columns 'low,high price'$"):
+        read_numeric(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("date,price\n" + "2017-01-02,5.5\n" * 9, "price"),
+        ("1;2\n" * 9, "1, 2"),
+        ("1\n2.5\n" * 9, "1"),
+        ("1,2\n" * 9_999, "1, 2"),
+    ],
+)
+def test_a_table_that_is_read_as_text_is_told(table, text, columns):
+    said = read_as_text([Document("prices.csv", table(text))])
+    assert said == f"prices.csv holds rows of numbers ({columns}) and is read as text; --level values forecasts them"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "1,2\n" * 4,
+        "Call me Ishmael, he said,\n" * 9,
+        "year,2019\n" + "1,2\n" * 9,
+        "1,2\n" * 9 + "3\n",
+        "word,other\n" * 9,
+        'a "quote\n' * 9,
+    ],
+)
+def test_what_is_no_table_of_numbers_is_text(table, text):
+    assert read_as_text([Document("it", table(text))]) == ""
 
 
 @pytest.mark.parametrize(("text", "count"), [("a,b\n1,2\n", 0), ("c,c\n1,2\n", 2)])

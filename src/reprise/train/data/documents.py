@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from reprise.encodings import is_damaged_utf_8, likely
 from reprise.errors import CallError, MissingFile, ReadError
 
 BLOCK_BYTES = 1 << 20
@@ -24,7 +25,8 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-_LIKELY = ("latin-1", "if it is old western text")
+#: So many bytes tell an encoding without those before them.
+_ENOUGH = 1 << 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,20 +126,23 @@ def decoded(raw: Iterable[bytes], name: str, encoding: str) -> Iterator[str]:
         ReadError: Bytes are not text in `encoding`; the message has their offset.
     """
     decoder = codecs.getincrementaldecoder(encoding)()
-    offset, mark = 0, b""
+    offset, mark, before = 0, b"", b""
     for block in chain(raw, [b""]):
         mark = mark or block[:4]
         try:
             text = decoder.decode(block, not block)
         except UnicodeError as error:
-            raise ReadError(_undecodable(name, offset + len(block), error, mark, encoding)) from error
-        offset += len(block)
+            raise ReadError(_undecodable(name, offset + len(block), error, mark, encoding, before)) from error
+        offset, before = offset + len(block), block
         if text:
             yield text
 
 
-def _undecodable(name: str, read: int, error: UnicodeError, mark: bytes, encoding: str) -> str:
-    """What is wrong after so many bytes of a file that begins with `mark`, and what to do about it."""
+def _undecodable(name: str, read: int, error: UnicodeError, mark: bytes, encoding: str, before: bytes) -> str:
+    """What is wrong after so many bytes of a file that begins with `mark`, and what to do about it.
+
+    `before` is the block before the one with the error.
+    """
     if isinstance(error, UnicodeDecodeError):
         offset = read - len(error.object) + error.start
         found = f"0x{error.object[error.start]:02x} is not {encoding.removesuffix('-sig')} ({error.reason})"
@@ -146,10 +151,22 @@ def _undecodable(name: str, read: int, error: UnicodeError, mark: bytes, encodin
     marked = next((known for start, known in _MARKS.items() if mark.startswith(start)), None)
     if marked == encoding:
         advice = "It begins with the mark of that encoding and is damaged there: repair it"
+    elif marked:
+        advice = f"Say how it was written with --encoding {marked}: it begins with the mark of that encoding"
     else:
-        likely, why = (marked, "it begins with the mark of that encoding") if marked else _LIKELY
-        advice = f"Say how it was written with --encoding, such as {likely} ({why})"
-    return f"{name} at byte {offset}: {found}. {advice}; what is no text can be read as bytes only."
+        advice = _advice(error, encoding, before)
+    return f"{name} at byte {offset}: {found}. {advice}; what is no text trains as bytes (reprise train --level bytes)."
+
+
+def _advice(error: UnicodeError, encoding: str, before: bytes) -> str:
+    """What to do about a file whose encoding nothing marks."""
+    if isinstance(error, UnicodeDecodeError):
+        data = error.object if len(error.object) > _ENOUGH else before.removesuffix(error.object) + error.object
+        if encoding.startswith("utf-8") and is_damaged_utf_8(data):
+            return "Nearly all of it is, so it is damaged there: repair it"
+        if fitting := likely(data, len(data) - len(error.object) + error.start):
+            return f"Say how it was written with --encoding {fitting[0]}, in which it reads “{fitting[1]}”"
+    return "Say how it was written with --encoding, such as cp1252 (old western text) or gb18030 (Chinese)"
 
 
 def text_encoding(name: str) -> str:
@@ -164,6 +181,6 @@ def text_encoding(name: str) -> str:
         known = codecs.lookup(name).name
     except (LookupError, ValueError) as error:
         raise CallError(
-            f"--encoding {name!r}: no such text encoding. Use one such as utf-8, utf-16, latin-1 or gbk."
+            f"--encoding {name!r}: no such text encoding. Use one such as utf-8, utf-16, cp1252 or gb18030."
         ) from error
     return "utf-8-sig" if known == "utf-8" else known

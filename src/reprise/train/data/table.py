@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shlex
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -18,6 +19,10 @@ from reprise.train.data.documents import Document, blocks, decoded
 
 Line = tuple[int, list[str]]
 
+#: How much of a file tells whether it is a table, and how many lines of one it must have.
+_HEAD, _FEWEST_LINES = 1 << 16, 5
+_MOST_LOOKED_AT = 8
+
 
 def read_table(
     document: Document, columns: Sequence[str] | None, encoding: str, *, header: bool | None
@@ -27,15 +32,47 @@ def read_table(
     Raises:
         CallError: See `read_numeric`.
     """
-    lines = _lines(document, encoding)
+    lines = _lines(document.name, "".join(decoded(blocks(document), document.name, encoding)))
     first = list(islice(lines, 2))
     if not first:
         raise CallError(f"{document.name} has no lines")
     titled = _has_header(document.name, first) if header is None else header
     names = tuple(cell.strip() for cell in first[0][1]) if titled else numbered(len(first[0][1]))
     wanted = indices(document.name, names, columns)
-    rows = _numbers(document.name, names, wanted, chain(first[titled:], lines))
+    others = _columns_of_numbers(names, [cells for _, cells in first[titled:]])
+    rows = _numbers(document.name, names, wanted, others, chain(first[titled:], lines))
     return tuple(names[i] for i in wanted), rows
+
+
+def columns_in(document: Document) -> tuple[str, ...]:
+    """The names of the columns of numbers in the first lines of what looks like CSV; none where it does not."""
+    head = next(blocks(document), b"")[:_HEAD]
+    text = head.decode("utf-8", "replace")
+    whole = text if len(head) < _HEAD else text[: text.rfind("\n") + 1]
+    try:
+        rows = [cells for _, cells in _lines(document.name, whole)]
+        titled = len(rows) > 1 and _has_header(document.name, list(enumerate(rows[:2])))
+    except CallError:
+        return ()
+    if len(rows) < _FEWEST_LINES or len({len(cells) for cells in rows}) > 1:
+        return ()
+    names = tuple(cell.strip() for cell in rows[0]) if titled else numbered(len(rows[0]))
+    return _columns_of_numbers(names, rows[titled:])
+
+
+def read_as_text(documents: Sequence[Document]) -> str:
+    """What to say of tables of numbers whose characters are trained on; empty where they are text."""
+    columns = [columns_in(document) for document in documents[:_MOST_LOOKED_AT]]
+    if not columns or not all(columns):
+        return ""
+    shown = ", ".join(columns[0][:8]) + (", …" if len(columns[0]) > 8 else "")
+    return f"{documents[0].name} holds rows of numbers ({shown}) and is read as text; --level values forecasts them"
+
+
+def _columns_of_numbers(names: tuple[str, ...], rows: list[list[str]]) -> tuple[str, ...]:
+    return tuple(
+        name for i, name in enumerate(names) if all(len(r) == len(names) and _number(r[i]) is not None for r in rows)
+    )
 
 
 def numbered(count: int) -> tuple[str, ...]:
@@ -58,16 +95,16 @@ def indices(name: str, names: tuple[str, ...], wanted: Sequence[str] | None) -> 
     return [names.index(column) for column in wanted] if wanted else list(range(len(names)))
 
 
-def _lines(document: Document, encoding: str) -> Iterator[Line]:
+def _lines(name: str, content: str) -> Iterator[Line]:
     """The lines that are not blank, with their numbers."""
-    text = StringIO("".join(decoded(blocks(document), document.name, encoding)), newline="")
+    text = StringIO(content, newline="")
     bare = re.sub('"[^"]*"', "", text.readline())
     text.seek(0)
     reader = csv.reader(text, delimiter=next((mark for mark in "\t;," if mark in bare), ","), strict=True)
     try:
         yield from ((reader.line_num, cells) for cells in reader if cells)
     except csv.Error as error:
-        raise CallError(f"{document.name} line {reader.line_num}: not CSV ({error})") from error
+        raise CallError(f"{name} line {reader.line_num}: not CSV ({error})") from error
 
 
 def _has_header(name: str, lines: list[Line]) -> bool:
@@ -84,7 +121,9 @@ def _has_header(name: str, lines: list[Line]) -> bool:
     return False
 
 
-def _numbers(name: str, names: tuple[str, ...], wanted: list[int], lines: Iterable[Line]) -> Array:
+def _numbers(
+    name: str, names: tuple[str, ...], wanted: list[int], others: tuple[str, ...], lines: Iterable[Line]
+) -> Array:
     values = array("d")
     for line, cells in lines:
         if len(cells) != len(names):
@@ -92,15 +131,20 @@ def _numbers(name: str, names: tuple[str, ...], wanted: list[int], lines: Iterab
         for i in wanted:
             value = _number(cells[i])
             if value is None or not np.isfinite(value):
-                raise CallError(f"{name} line {line}, column {names[i]!r}: {_wrong(cells[i])}")
+                choice = others if names[i] not in others else ()
+                raise CallError(f"{name} line {line}, column {names[i]!r}: {_wrong(cells[i], choice)}")
             values.append(value)
     return np.array(values, np.float64).reshape(-1, len(wanted))
 
 
-def _wrong(cell: str) -> str:
+def _wrong(cell: str, others: tuple[str, ...]) -> str:
+    """What is wrong with a cell that is no number, and what to do; `others` are columns that are numbers."""
     if "," in cell and _number(cell.replace(",", "")) is not None:
         return f"{cell!r} has a comma. Write numbers with a decimal point, and nothing between thousands."
-    return f"{cell[:80]!r} is not a finite number. Fill the gap, or choose other columns with --columns."
+    found = f"{cell[:80]!r} is not a finite number."
+    if others:
+        return f"{found} Choose the columns that are numbers: --columns {shlex.quote(','.join(others))}"
+    return f"{found} Fill the gap, or choose other columns with --columns."
 
 
 def _number(cell: str) -> float | None:
