@@ -8,11 +8,11 @@ from os import PathLike
 from typing import Any
 
 from reprise import formats, interface, lift
-from reprise.errors import CallError, MissingFile
+from reprise.errors import AmbiguousInterface, CallError, MissingFile
 from reprise.formats import StoredModel
 from reprise.graph import Graph, Node
 from reprise.interface import Choices
-from reprise.interface.weights import assemble, describe
+from reprise.interface.weights import assemble, describe, ways
 from reprise.lift import Lifted, onnx_file
 from reprise.model import RecurrentModel
 from reprise.runtime import THREADS
@@ -115,10 +115,30 @@ def _with_graph(
             raise CallError(f"{stored.path}: cell is for weights without a graph, and these have theirs. Leave it out.")
         return stored, stored.graph
     if cell is None:
-        raise MissingFile(
-            f"{stored.path}: weights without the graph that computes with them; put the .meta that was saved with them "
-            f"beside them, or name a file with the graph (--graph). {describe(stored.weights)}."
-        )
-    made = assemble(stored.weights, cell, len(symbols) if symbols else 0)
+        raise MissingFile(f"{stored.path}: weights without the graph that computes with them. {_advice(stored)}")
+    try:
+        made = assemble(stored.weights, cell, len(symbols) if symbols else 0)
+    except AmbiguousInterface as error:
+        why = "cell: no weights as TensorFlow 1's cells hold them" if _by_object(stored) else error
+        raise AmbiguousInterface(f"{stored.path}: {why}. {_advice(stored)}") from error
     names = {name: name for name in stored.weights}
     return replace(stored, graph=made.graph, variable_names=names, notes=(*stored.notes, *made.notes)), made.graph
+
+
+def _advice(stored: StoredModel) -> str:
+    """What these weights without a graph seem to be, and what to do about them, as sentences."""
+    can_be = ways(stored.weights)
+    if not _by_object(stored):
+        step = "Put the .meta that was saved with them beside them, or name a file with the graph (--graph)."
+    elif can_be:
+        step = "TensorFlow 2 saved them by object, and writes no graph with them."
+    else:
+        step = (
+            "TensorFlow 2 saved them by object, and writes no graph with them; Reprise does not put the layers of such "
+            "programs together yet."
+        )
+    return " ".join(filter(None, (step, describe(stored.weights), can_be)))
+
+
+def _by_object(stored: StoredModel) -> bool:
+    return bool(stored.metadata.get("by_object"))

@@ -1,34 +1,67 @@
 """Which format a path is, and what is said of one that is none."""
 
 import os
+import re
+import shutil
 import zipfile
 
 import numpy as np
 import pytest
 
 from reprise import formats
-from reprise.errors import AmbiguousFormat, MissingFile, UnknownFormat
+from reprise.errors import AmbiguousFormat, DamagedFile, MissingFile, UnknownFormat
 from reprise.formats import FORMATS, Format
 
+NO_WAY = ". What can be read: ONNX (as `reprise export` writes it), TensorFlow checkpoint, "
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (b"\x89HDF\r\n\x1a\n" + bytes(100), "an HDF5 file, as Keras saves in .h5"),
-        (b"\x80\x04K\x01.", "a pickle"),
-        (bytes(4) + b"TFL3" + bytes(40), "a TensorFlow Lite model"),
-        (b'\x10\0\0\0\0\0\0\0{"a": 1}', "a safetensors file"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
-        (b"<html>", "HTML or XML"),
-        (b"hello there", "text"),
-        (b"\0\1\2\3", "of an unknown kind; it begins 00 01 02 03"),
-        (b"", "an empty file"),
-    ],
-)
-def test_a_strange_file_is_told_by_what_it_seems_to_be(tmp_path, content, words):
+#: What may lie at the path of a model, and what is said of it.
+STRANGERS = {
+    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "an HDF5 file, as Keras saves in .h5" + NO_WAY),
+    "pickle": (b"\x80\x04K\x01.", "a pickle, as PyTorch and scikit-learn save" + NO_WAY),
+    "tflite": (bytes(4) + b"TFL3" + bytes(40), "a TensorFlow Lite model" + NO_WAY),
+    "safetensors": (b'\x10\0\0\0\0\0\0\0{"a": 1}', "a safetensors file, which holds weights only" + NO_WAY),
+    "torch7": (b"\4\0\0\0\1\0\0\0\3\0\0\0V 1\x0f\0\0\0torch.CharTensor", "a file of Lua Torch (.t7)" + NO_WAY),
+    "text": (b"hello there", "text. Name the file or folder of a saved model."),
+    "bytes": (b"\0\1\2\3", "of an unknown kind; it begins 00 01 02 03. Name the file or folder"),
+    "events": (bytes(12) + b"\x1a\x0dbrain.Event:2", "a log for TensorBoard. Name the checkpoint"),
+}
+
+#: What lies where a file should be, and what to do.
+INSTEAD = {
+    "lfs": (
+        b"version https://git-lfs.github.com/spec/v1\n",
+        "a Git LFS pointer, not the file itself. Run `git lfs pull`",
+    ),
+    "html": (b"\n<!DOCTYPE html><html>", "HTML or XML, perhaps an error page saved by a download. Download the file"),
+    "nothing": (b"", "an empty file. Copy or download it again."),
+    "gzip": (b"\x1f\x8b\x08", "a gzip archive. Unpack it with `tar xf` or `gunzip`, and name what is inside."),
+    "tar": (b"m/".ljust(257, b"\0") + b"ustar\0", "a tar archive. Unpack it with `tar xf`, and name what is inside."),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), [*STRANGERS.values(), *INSTEAD.values()], ids=[*STRANGERS, *INSTEAD])
+def test_a_strange_file_is_told_by_what_it_seems_to_be_with_what_to_do(tmp_path, content, words):
     (tmp_path / "model.bin").write_bytes(content)
-    with pytest.raises(UnknownFormat, match=rf"model\.bin: seems to be {words}.*What can be read: .*checkpoint"):
+    with pytest.raises(UnknownFormat, match=re.escape(f"model.bin: seems to be {words}")):
         formats.identify(tmp_path / "model.bin")
+
+
+@pytest.mark.parametrize(("content", "words"), INSTEAD.values(), ids=INSTEAD)
+@pytest.mark.parametrize("part", ["index", "data-00000-of-00001", "meta"])
+def test_what_lies_in_the_place_of_a_part_is_named(saved, tmp_path, part, content, words):
+    shutil.copytree(saved[0] / "v2", tmp_path / "v2")
+    (tmp_path / "v2" / f"model.ckpt-300.{part}").write_bytes(content)
+    for path in (tmp_path / "v2", tmp_path / "v2" / "model.ckpt-300"):
+        with pytest.raises(DamagedFile, match=re.escape(f"{part}: is {words}")):
+            formats.read(path)
+
+
+def test_a_saved_model_whose_parts_are_pointers_is_named(tmp_path):
+    (tmp_path / "variables").mkdir()
+    for part in ("saved_model.pb", "variables/variables.index"):
+        (tmp_path / part).write_bytes(INSTEAD["lfs"][0])
+    with pytest.raises(DamagedFile, match=r"saved_model\.pb: is a Git LFS pointer"):
+        formats.read(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -53,9 +86,33 @@ def test_arrays_and_folders_are_told(tmp_path):
         formats.identify(tmp_path / "empty")
 
 
+def test_a_folder_one_too_high_names_those_inside(saved):
+    with pytest.raises(
+        UnknownFormat, match=r"a folder with models in it; name one of them: \S+/renamed, \S+/sharded, "
+    ):
+        formats.identify(saved[0])
+
+
 def test_a_path_without_anything_is_missing(tmp_path):
-    with pytest.raises(MissingFile, match=r"model\.ckpt: no such file or folder, and no checkpoint has this prefix"):
+    with pytest.raises(MissingFile, match=r"model\.ckpt: no such file or folder, and no checkpoint has this prefix\.$"):
         formats.read(tmp_path / "model.ckpt")
+    with pytest.raises(MissingFile, match=rf"this prefix\. There is no {tmp_path}/gone\.$"):
+        formats.read(tmp_path / "gone" / "model.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("model.ckpt", "model.ckpt-40, model.ckpt-9"),
+        ("modle.ckpt-9", "model.ckpt-9, model.ckpt-40"),
+        ("Frozen.pb", "frozen.pb"),
+    ],
+)
+def test_a_path_without_anything_is_told_what_is_there(tmp_path, wanted, found):
+    for name in ("model.ckpt-9.index", "model.ckpt-40.index", "model.ckpt-40.data-00000-of-00001", "frozen.pb", "x"):
+        (tmp_path / name).touch()
+    with pytest.raises(MissingFile, match=rf"{wanted}: no such .* The nearest in {tmp_path}: {found}\.$"):
+        formats.read(tmp_path / wanted)
 
 
 def test_a_pipe_is_refused_before_it_is_read(tmp_path):

@@ -103,5 +103,7 @@ def test_two_nodes_of_one_name_are_refused(definition, tmp_path):
 
 def test_a_saved_model_under_another_name_is_no_frozen_graph(tmp_path):
     (tmp_path / "other.pb").write_bytes(b"\x08\x01\x12\x00")
-    with pytest.raises(UnknownFormat, match=r"other\.pb: seems to be the file of a SavedModel, which must be named"):
+    with pytest.raises(
+        UnknownFormat, match=r"other\.pb: seems to be the file of a SavedModel\. Name it saved_model\.pb, with"
+    ):
         formats.read(tmp_path / "other.pb")

@@ -15,4 +15,4 @@ def formats() -> None:
 
     width = max(len(f.name) for f in FORMATS)
     for each in FORMATS:
-        print(f"{each.name:{width}}  {each.spec}")
+        print(f"{each.name:{width}}  {each.spec}" + (f" ({each.limits})" if each.limits else ""))

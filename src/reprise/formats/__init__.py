@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from reprise.errors import AmbiguousFormat, CallError, MissingFile, UnknownFormat
+from reprise.errors import AmbiguousFormat, CallError, DamagedFile, MissingFile, ReadError, UnknownFormat
 from reprise.formats import _strangers, onnx, tf_checkpoint, tf_frozen, tf_saved_model
 from reprise.formats._base import Format, Signature, StoredModel
 from reprise.formats._sidecars import given_vocabulary, read_vocabulary
@@ -20,6 +21,9 @@ FORMATS: tuple[Format, ...] = (
     tf_frozen.FORMAT,
     tf_saved_model.FORMAT,
 )
+
+#: How much of a folder is looked at for models inside, and which of its folders are parts of one.
+_MOST_INSIDE, _OF_A_MODEL = 256, ("variables", "assets", "assets.extra")
 
 
 def identify(path: str | PathLike[str], format: str = "") -> Format:
@@ -49,9 +53,24 @@ def identify(path: str | PathLike[str], format: str = "") -> Format:
             f"{path}: may be {len(claims)} things ({found}). Name one of the files, or the format (--format)."
         )
     if not place.exists():
-        raise MissingFile(f"{path}: no such file or folder, and no checkpoint has this prefix.")
-    readable = ", ".join(f.name for f in FORMATS)
-    raise UnknownFormat(f"{path}: seems to be {_strangers.describe(place)}. What can be read: {readable}.")
+        words = f"{path}: no such file or folder, and no checkpoint has this prefix. {_strangers.nearest(place)}"
+        raise MissingFile(words.rstrip())
+    inside = _inside(place)
+    if inside:
+        raise UnknownFormat(f"{path}: a folder with models in it; name one of them: {', '.join(map(str, inside))}.")
+    stranger = _strangers.describe(place)
+    readable = ", ".join(f.name + (f" ({f.limits})" if f.limits else "") for f in FORMATS)
+    step = stranger.step or f"What can be read: {readable}. Nothing turns it into one of these yet."
+    raise UnknownFormat(f"{path}: seems to be {stranger.what}. {step}")
+
+
+def _inside(folder: Path) -> list[Path]:
+    """The folders in a folder that hold a model."""
+    try:
+        inner = [c for c in islice(folder.iterdir(), _MOST_INSIDE) if c.is_dir() and c.name not in _OF_A_MODEL]
+    except OSError:
+        return []
+    return [child for child in sorted(inner) if any(f.sniff(child) for f in FORMATS)][:8]
 
 
 def _named(name: str) -> Format:
@@ -83,4 +102,11 @@ def read(path: str | PathLike[str], *, format: str = "", **choices: Any) -> Stor
     if unknown:
         known = ", ".join(chosen.choices) or "none"
         raise CallError(f"{path}: {chosen.name} has no choice {', '.join(unknown)}; it has: {known}.")
-    return chosen.read(Path(path), **choices)
+    try:
+        return chosen.read(Path(path), **choices)
+    except ReadError as error:
+        found = _strangers.instead(Path(path))
+        if found is None:
+            raise
+        file, stranger = found
+        raise DamagedFile(f"{file}: is {stranger.what}. {stranger.step}") from error

@@ -69,6 +69,7 @@ class Format:
             a few KiB, never raises for what a file contains.
         read: The stored model. Raises `ReadError` and nothing else.
         choices: Names of further arguments that `read` takes where a file holds several models.
+        limits: Which files of this format are read, where not all are.
     """
 
     name: str
@@ -76,3 +77,4 @@ class Format:
     sniff: Callable[[Path], str | None]
     read: Callable[..., StoredModel]
     choices: tuple[str, ...] = ()
+    limits: str = ""

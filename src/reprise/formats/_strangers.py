@@ -1,82 +1,172 @@
-"""What a file seems to be that no reader claims: only for messages."""
+"""What lies at a path that no reader claims, or where a part of a saved model should be: only for messages."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 _HEAD = 512
 _DIRECTORY = 2**16
+#: How many files of a folder are looked at.
+_MOST = 256
+_PART = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 
-#: First bytes of files that people save models in.
+
+class Stranger(NamedTuple):
+    """What something is, as the end of a sentence, and a sentence that says what to do, empty where nothing helps."""
+
+    what: str
+    step: str = ""
+
+
+_UNPACK = "Unpack it, and name what is inside."
+_HTML = Stranger("HTML or XML, perhaps an error page saved by a download", "Download the file itself again.")
+_MARKUP = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype|!--|html|head|body|\?xml)", re.IGNORECASE)
+
+#: First bytes of what lies where a file should be: its container, or its place-holder.
+_INSTEAD = (
+    (b"version https://git-lfs", Stranger("a Git LFS pointer, not the file itself", "Run `git lfs pull` beside it.")),
+    (b"\x1f\x8b", Stranger("a gzip archive", "Unpack it with `tar xf` or `gunzip`, and name what is inside.")),
+    (b"BZh", Stranger("a bzip2 archive", _UNPACK)),
+    (b"\xfd7zXZ\0", Stranger("an xz archive", _UNPACK)),
+    (b"\x28\xb5\x2f\xfd", Stranger("a zstd archive", _UNPACK)),
+    (b"7z\xbc\xaf\x27\x1c", Stranger("a 7z archive", _UNPACK)),
+    (b"Rar!", Stranger("a RAR archive", _UNPACK)),
+)
+_TAR = Stranger("a tar archive", "Unpack it with `tar xf`, and name what is inside.")
+_EMPTY = Stranger("an empty file", "Copy or download it again.")
+_ZIP = Stranger("a zip archive", "Unpack it, and name what is inside.")
+
+#: First bytes of other files that people save models in.
 _STARTS = (
-    (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras saves in .h5"),
-    (b"\x08\x01\x12", "the file of a SavedModel, which must be named saved_model.pb"),
-    (b"\x1f\x8b", "a gzip archive; unpack it first"),
-    (b"BZh", "a bzip2 archive; unpack it first"),
-    *((bytes([0x80, protocol]), "a pickle, as PyTorch and scikit-learn save") for protocol in (2, 3, 4, 5)),
-    (b"\x93NUMPY", "a NumPy array"),
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself; run `git lfs pull` where it comes from"),
-    (b"{", "JSON text"),
-    (b"<", "HTML or XML, perhaps an error page saved by a download"),
+    (b"\x89HDF\r\n\x1a\n", Stranger("an HDF5 file, as Keras saves in .h5")),
+    (b"\x08\x01\x12", Stranger("the file of a SavedModel", "Name it saved_model.pb, with variables/ beside it.")),
+    *((bytes([0x80, protocol]), Stranger("a pickle, as PyTorch and scikit-learn save")) for protocol in (2, 3, 4, 5)),
+    (b"\x93NUMPY", Stranger("a NumPy array")),
+    (b"{", Stranger("JSON text")),
 )
 
 #: Files in archives that people save models in.
 _MEMBERS = (
-    (b"model.weights.h5", "a Keras 3 model (.keras)"),
-    (b"data.pkl", "a PyTorch file"),
-    (b".npy", "an archive of NumPy arrays (.npz)"),
+    (b"model.weights.h5", Stranger("a Keras 3 model (.keras)")),
+    (b"data.pkl", Stranger("a PyTorch file")),
+    (b".npy", Stranger("an archive of NumPy arrays (.npz)")),
 )
+_LUA_TORCH = re.compile(rb"[\x01-\x08]\0\0\0.{0,64}(V \d|torch\.)", re.DOTALL)
 
 
-def describe(path: Path) -> str:
-    """What `path` seems to be, as the end of a sentence."""
+def describe(path: Path) -> Stranger:
+    """What `path` seems to be."""
     try:
         return _folder(path) if path.is_dir() else _file(path)
     except OSError as error:
-        return f"something that cannot be read ({error.strerror})"
+        return Stranger(f"something that cannot be read ({error.strerror})", "Check its permissions.")
 
 
-def _folder(path: Path) -> str:
+def instead(path: Path) -> tuple[Path, Stranger] | None:
+    """Of the files that make up a saved model, the first that is something else altogether."""
+    for file in islice(_parts(path), _MOST):
+        try:
+            found = _in_its_place(_head(file))
+        except OSError:
+            continue
+        if found:
+            return file, found
+    return None
+
+
+def nearest(path: Path) -> str:
+    """What is there where nothing is called `path`, as a sentence; empty where nothing is like it."""
+    folder = next((parent for parent in path.parents if parent.is_dir()), None)
+    if folder is None:
+        return ""
+    wanted = path.relative_to(folder).parts[0]
+    try:
+        there = [file.name for file in islice(folder.iterdir(), 4096)]
+    except OSError:
+        return ""
+    like = _like(wanted, there)
+    if like:
+        return f"The nearest in {folder}: {', '.join(like)}."
+    return "" if folder == path.parent else f"There is no {folder / wanted}."
+
+
+def _like(wanted: str, there: Iterable[str]) -> list[str]:
+    """Names like the wanted one: first the prefixes that only have a step more, the highest first."""
+    prefixes = {_PART.sub("", name) for name in there}
+    steps = {name: int(name[len(wanted) + 1 :]) for name in prefixes if re.fullmatch(rf"{re.escape(wanted)}-\d+", name)}
+    return sorted(steps, key=steps.__getitem__, reverse=True)[:3] or get_close_matches(wanted, sorted(prefixes), 3, 0.6)
+
+
+def _parts(path: Path) -> Iterator[Path]:
+    """The file at `path`; in a folder, or of a prefix, those that may be parts of a saved model."""
+    if path.is_file():
+        yield path
+    folders = (path, path / "variables") if path.is_dir() else (path.parent,)
+    stem = "" if path.is_dir() else _PART.sub("", path.name)
+    for folder in folders:
+        names = sorted(folder.iterdir()) if folder.is_dir() else ()
+        yield from (f for f in names if f.name.startswith(stem) and _is_part(f))
+
+
+def _is_part(file: Path) -> bool:
+    return file.is_file() and (bool(_PART.search(file.name)) or file.suffix in (".pb", ".pbtxt"))
+
+
+def _folder(path: Path) -> Stranger:
     if (path / "saved_model.pb").is_file():
-        return "a TensorFlow 2 SavedModel (it has an object graph)"
+        return Stranger("a TensorFlow 2 SavedModel (it has an object graph)")
     if (path / "keras_metadata.pb").is_file():
-        return "a Keras SavedModel without its saved_model.pb"
-    nested = [p.parent.name for p in sorted(path.glob("*/saved_model.pb*"))]
-    if nested:
-        return f"a folder with SavedModels in it: name one of {', '.join(nested[:8])}"
+        return Stranger("a Keras SavedModel without its saved_model.pb", "Copy that too.")
     names = sorted(p.name for p in path.iterdir())
     listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    return f"a folder with {listed}" if names else "an empty folder"
+    return Stranger(f"a folder with {listed}" if names else "an empty folder", "Name the folder or file of a model.")
 
 
-def _file(path: Path) -> str:
+def _file(path: Path) -> Stranger:
     if path.name == "saved_model.pb":
         return _folder(path.parent)
-    with path.open("rb") as file:
-        head = file.read(_HEAD)
+    head = _head(path)
     if head.startswith(b"PK\x03\x04"):
         return _archive(path)
-    known = next((what for start, what in _STARTS if head.startswith(start)), None)
-    return known or _by_layout(head)
+    return _in_its_place(head) or next((what for start, what in _STARTS if head.startswith(start)), _by_layout(head))
 
 
-def _by_layout(head: bytes) -> str:
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_HEAD)
+
+
+def _in_its_place(head: bytes) -> Stranger | None:
     if not head:
-        return "an empty file"
+        return _EMPTY
+    if head[257:262] == b"ustar":
+        return _TAR
+    if _MARKUP.match(head):
+        return _HTML
+    return next((what for start, what in _INSTEAD if head.startswith(start)), None)
+
+
+def _by_layout(head: bytes) -> Stranger:
     if head[4:8] == b"TFL3":
-        return "a TensorFlow Lite model"
+        return Stranger("a TensorFlow Lite model")
     if head[8:10] == b'{"' and head[4:8] == bytes(4):
-        return "a safetensors file, which holds weights only"
-    return (
-        "text"
-        if not re.search(rb"[\x00-\x08\x0e-\x1a]", head)
-        else f"of an unknown kind; it begins {head[:8].hex(' ')}"
-    )
+        return Stranger("a safetensors file, which holds weights only")
+    if _LUA_TORCH.match(head):
+        return Stranger("a file of Lua Torch (.t7)")
+    if b"brain.Event:" in head[:64]:
+        return Stranger("a log for TensorBoard", "Name the checkpoint, which lies beside it as a rule.")
+    if not re.search(rb"[\x00-\x08\x0e-\x1a]", head):
+        return Stranger("text", "Name the file or folder of a saved model.")
+    return Stranger(f"of an unknown kind; it begins {head[:8].hex(' ')}", "Name the file or folder of a saved model.")
 
 
-def _archive(path: Path) -> str:
+def _archive(path: Path) -> Stranger:
     with path.open("rb") as file:
         file.seek(max(0, file.seek(0, 2) - _DIRECTORY))
         names = file.read()  # a zip archive lists its files at its end
-    return next((what for name, what in _MEMBERS if name in names), "a zip archive; unpack it first")
+    return next((what for name, what in _MEMBERS if name in names), _ZIP)

@@ -184,4 +184,5 @@ FORMAT = Format(
     spec="onnx/onnx.proto",
     sniff=sniff,
     read=read,
+    limits="as `reprise export` writes it",
 )

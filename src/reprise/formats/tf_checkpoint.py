@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from reprise.errors import MissingFile, ReadError
 from reprise.formats import _sidecars, _tf_beside, _tf_bundle, _tf_metagraph, _tf_v1
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._tf_places import Place, locate
+
+#: How the names of variables end that TensorFlow 2 saved by object, in `tensorflow/python/trackable/base.py`.
+_BY_OBJECT = "/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 def sniff(path: Path) -> str | None:
@@ -34,6 +38,8 @@ def read(path: Path, *, graph: str | PathLike[str] | None = None) -> StoredModel
     content, file, chosen = (
         _tf_beside.read(named, bundle.tensors) if named else _tf_beside.find(place.prefix, place.others, bundle.tensors)
     )
+    if any(name.endswith(_BY_OBJECT) for name in bundle.tensors):
+        content = replace(content, metadata={**content.metadata, "by_object": True})
     found = _sidecars.Found(content.vocabulary, str(file))
     if found.vocabulary is None:
         found = _sidecars.find(place.prefix.parent)

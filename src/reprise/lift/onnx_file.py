@@ -63,7 +63,8 @@ def lifted_in(stored: StoredModel) -> tuple[Callable[[Settings], Lifted], Callab
     if file.INTERFACE not in known:
         raise DiscoveryError(
             f"{stored.path}: an ONNX model that Reprise did not write ({file.describe(stored.foreign)}). It does not "
-            "say which of these are recurrent state. Restore the file that it was made from, and export that."
+            "say which of these are recurrent state, so only what `reprise export` wrote is restored. If it was made "
+            "from a file of TensorFlow 1, restore that; for others there is no way yet."
         )
     if known.get(file.VERSION) != file.LAYOUT:
         raise UnknownFormat(

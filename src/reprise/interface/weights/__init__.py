@@ -70,8 +70,7 @@ def assemble(weights: Mapping[str, Tensor], cell: Mapping[str, Any], symbols: in
 def _why_not(kind: str, shapes: Shapes) -> str:
     left = [f"{name} {list(shapes[name])}" for name in leftover(kind, shapes)]
     placed = f"{len(left)} of {len(shapes)} tensors have no place: {listed(left)}"
-    why = placed if left else "the dense layers after the cells can stand in more than one way"
-    return f"{why}. What they do is in the graph: put the .meta that was saved with them beside them"
+    return placed if left else "the dense layers after the cells can stand in more than one way"
 
 
 def _stands_for_symbols(reading: Reading, shapes: Shapes, symbols: int) -> bool:
@@ -80,18 +79,23 @@ def _stands_for_symbols(reading: Reading, shapes: Shapes, symbols: int) -> bool:
 
 
 def describe(weights: Mapping[str, Tensor]) -> str:
-    """What these weights can be, and what a caller must say for them to run."""
+    """What these weights seem to be, as a sentence."""
+    shapes, _ = own(weights)
+    return f"They look like: {listed(list(_clauses(shapes)), '; ') or 'nothing known'}."
+
+
+def ways(weights: Mapping[str, Tensor]) -> str:
+    """What a caller must say for these weights to run, as sentences; empty where nothing that he says is enough."""
     shapes, _ = own(weights)
     possible = {kind: found for kind in unstored.REQUIRED if (found := _possible(kind, shapes))}
-    known = f"They look like: {listed(list(_clauses(shapes)), '; ') or 'nothing known'}. "
-    if not possible:
-        return known + "Activations, the bias of forget gates and what stands between the layers are in the graph"
-    ways = "; ".join(
-        f"{found} can run if you say what no file of weights holds: --cell {unstored.written(kind)}, with the values "
-        f"of the program that trained them (in Python cell={_in_python(kind)})"
+    said = " ".join(
+        f"With --cell {unstored.written(kind)} (in Python cell={_in_python(kind)}) they run as {found}."
         for kind, found in possible.items()
     )
-    return f"{known}{ways}. Then this is taken for granted: {_BETWEEN}"
+    granted = (
+        f"Give the values of the program that trained them, which no file of weights holds; {_BETWEEN} is assumed."
+    )
+    return f"{said} {granted}" if possible else ""
 
 
 def _possible(kind: str, shapes: Shapes) -> str:
