@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reprise.fold import fold
 from reprise.formats import _tf_graphdef
 from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import Facts
+from reprise.operators import fold
 from reprise.structure import analyse
 from tests.tensorflow.building import tf, v1
 

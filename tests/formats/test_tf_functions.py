@@ -8,7 +8,7 @@ from reprise import formats
 from reprise.errors import DamagedFile
 from reprise.formats._tf_functions import OUTPUTS
 from reprise.graph import FunctionName
-from reprise.lift import OPERATORS
+from reprise.operators import OPERATORS
 
 
 def build():

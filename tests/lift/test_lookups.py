@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reprise.lift import OPERATORS
+from reprise.operators import OPERATORS
 from tests.lift.translating import assert_refused, check, normal, raw, tf, v1, whole
 
 

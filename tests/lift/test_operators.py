@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reprise.lift import OPERATORS
+from reprise.operators import OPERATORS
 from tests.lift.translating import assert_refused, check, expected, normal, raw, tf, translated, v1, whole
 
 ODD = np.array([-2.5, -1.5, -0.5, -0.0, 0.5, 1.5, 2.5, np.inf, -np.inf, np.nan])  # halves, infinities, no number
@@ -441,7 +441,7 @@ ELSEWHERE = (
 def test_no_operator_is_forgotten():
     tests = Path(__file__).parent.glob("test_*.py")
     said = set(re.findall(r"\w+", "".join(t.read_text(encoding="utf-8") for t in tests)))
-    assert set(OPERATORS) - said == set()
+    assert {op for op, record in OPERATORS.items() if record.onnx} - said == set()
 
 
 def stood_for(quantized):

@@ -16,7 +16,7 @@ from reprise.graph import Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import ancestors
 from reprise.interface.normal.inline import inline
-from reprise.lift import OPERATORS
+from reprise.lift.control import leave_loop
 from reprise.lift.emitter import Emitter
 from reprise.lift.model import assemble
 from reprise.operators.rules.block import Block
@@ -70,7 +70,7 @@ def translated(definition, names, held, arrays, free):
         sizes |= {size: (value.node, axis) for axis, size in enumerate(shape) if not size.known}
     wanted = [Value.parse(name) for name in names]
     needed = frozenset(ancestors(structure, wanted))
-    emitter = Emitter(structure, facts, OPERATORS, lambda node: held.get(node.name), needed, sizes)
+    emitter = Emitter(structure, facts, leave_loop, lambda node: held.get(node.name), needed, sizes)
     block = Block(emitter.names)
     inputs = []
     for value, array in zip(given, arrays, strict=True):

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 
 from reprise.errors import DamagedFile
-from reprise.fold import FOLDABLE, fold
 from reprise.graph import Graph, Value
+from reprise.operators import fold, is_foldable
 from reprise.tensors import DTYPES, Array, Tensor, in_memory
 
 #: Gives the stored tensor that a value of the graph is restored from, None for any other value.
@@ -70,7 +70,7 @@ class _Evaluation:
         if node.op == "Const":
             tensor = node.attributes.get("value")
             return [tensor.load()] if isinstance(tensor, Tensor) else None
-        if node.op != "Identity" and node.op not in FOLDABLE:
+        if node.op != "Identity" and not is_foldable(node.op):
             return None
         inputs: list[Array] = []
         for each in node.inputs:

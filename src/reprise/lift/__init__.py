@@ -17,10 +17,8 @@ from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import ancestors
 from reprise.interface.steps import axes
 from reprise.interface.steps.axes import Axes
-from reprise.lift.arrays import ARRAYS
-from reprise.lift.blockcells import BLOCK_CELLS
-from reprise.lift.control import CONTROL
-from reprise.lift.emitter import Emitter, Operator
+from reprise.lift.control import leave_loop
+from reprise.lift.emitter import Emitter
 from reprise.lift.model import (
     STATE_FIRST,
     STATE_IN,
@@ -32,11 +30,6 @@ from reprise.lift.model import (
     without_weights,
 )
 from reprise.lift.numbers import Numbers
-from reprise.lift.operators import ARITHMETIC
-from reprise.lift.pictures import PICTURES
-from reprise.lift.reductions import REDUCTIONS
-from reprise.lift.shaping import SHAPING
-from reprise.lift.slicing import SLICING
 from reprise.operators.rules.block import Block
 from reprise.operators.rules.sizes import Dim
 from reprise.structure import Structure
@@ -44,7 +37,6 @@ from reprise.tensors import DTYPES, Array, Shape, Tensor, in_memory
 from reprise.wire import onnx
 
 __all__ = [
-    "OPERATORS",
     "STATE_FIRST",
     "STATE_IN",
     "STATE_OUT",
@@ -57,18 +49,6 @@ __all__ = [
 ]
 
 _ASSIGNS = frozenset({"Assign", "AssignVariableOp"})
-
-#: Every operator of TensorFlow that has a translation.
-OPERATORS: Mapping[str, Operator] = {
-    **ARITHMETIC,
-    **REDUCTIONS,
-    **SHAPING,
-    **SLICING,
-    **PICTURES,
-    **BLOCK_CELLS,
-    **ARRAYS,
-    **CONTROL,
-}
 
 Variable = Callable[[Node], Tensor | None]
 Settings = Mapping[str, float | int | bool]
@@ -161,7 +141,7 @@ def _prepared(
 ) -> tuple[Emitter, Block, list[tuple[str, str, Shape]]]:
     facts = _axes(found, fixed).facts
     needed = frozenset(ancestors(found.structure, [*_results(found), *(c.initial for c in found.states)]))
-    emitter = Emitter(found.structure, facts, OPERATORS, variable, needed, _sizes(found, facts, _results(found)))
+    emitter = Emitter(found.structure, facts, leave_loop, variable, needed, _sizes(found, facts, _results(found)))
     block = Block(emitter.names)
     inputs: list[tuple[str, str, Shape]] = []
     for port, value in zip(found.interface.inputs, found.inputs, strict=True):

@@ -1,4 +1,4 @@
-"""Loops and branches → ONNX Loop and If.
+"""Loops → ONNX Loop.
 
 A loop keeps its own condition, so it runs exactly as long as it did in TensorFlow; what it writes to an array at its
 own counter is a scan output.
@@ -9,24 +9,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reprise.graph import Node, Value
-from reprise.interface.analysis.facts import allocated_size
 from reprise.interface.analysis.influence import Influence
 from reprise.interface.loops.recurrences import is_counter
 from reprise.lift import recurrent
 from reprise.lift.arrays import check_row, padded, written_row
-from reprise.lift.emitter import Operator, Site
+from reprise.lift.emitter import Emitter
+from reprise.operators.arrays import allocated_size
+from reprise.operators.control import own_outputs
 from reprise.operators.rules.block import Block, computed, onnx_type
+from reprise.operators.rules.site import Site
 from reprise.operators.types import dtype as value_dtype
-from reprise.structure import Carried, InBranch, InLoop, Loop, is_loop_merge
+from reprise.structure import Carried, InLoop, Loop
 from reprise.wire import onnx
 
 
-def _exit(site: Site) -> tuple[str | None, ...]:
-    """The first Exit of a loop that is asked for emits the whole loop; the others find their values made."""
-    switch = site.emitter.structure.graph[site.node.inputs[0].node]
-    loop = _loop_of(site, switch.inputs[0])
-    emit_loop(site, loop)
-    return ()
+def leave_loop(emitter: Emitter, site: Site) -> None:
+    """Emits the loop that the Exit at `site` leaves; its other Exits find their values made."""
+    switch = emitter.structure.graph[site.node.inputs[0].node]
+    emit_loop(emitter, site, _loop_of(site, switch.inputs[0]))
 
 
 def _loop_of(site: Site, inside: Value) -> Loop:
@@ -37,26 +37,22 @@ def _loop_of(site: Site, inside: Value) -> Loop:
     raise site.refusal("belongs to no loop that was recognised")
 
 
-def emit_loop(site: Site, loop: Loop) -> None:
+def emit_loop(emitter: Emitter, site: Site, loop: Loop) -> None:
     """Emits `loop` as one ONNX Loop into the block of `site`, and names its final values there."""
-    plan = _Plan(site, loop)
-    cells = (
-        recurrent.emit(site.emitter, site.block, plan.body())
-        if site.emitter.fast_path
-        else recurrent.Miss("not wanted")
-    )
+    plan = _Plan(emitter, site, loop)
+    cells = recurrent.emit(emitter, site.block, plan.body()) if emitter.fast_path else recurrent.Miss("not wanted")
     if not isinstance(cells, recurrent.Miss):
         plan.leave(cells)
         return
-    site.emitter.misses.append(f"loop {loop.name!r}: {cells.reason}")
+    emitter.misses.append(f"loop {loop.name!r}: {cells.reason}")
     outer = site.block
     trips, first = plan.trips(), ""
     body = Block(outer.names, loop.context, outer)
     counter = body.names.fresh(f"{loop.name}/i")
     going = body.names.fresh(f"{loop.name}/going")
     plan.enter(body, counter)
-    results = [site.emitter.name(c.leaving, body) for c in plan.carried]
-    rows = [site.emitter.name(row.element, body) for row in plan.arrays.values()]
+    results = [emitter.name(c.leaving, body) for c in plan.carried]
+    rows = [emitter.name(row.element, body) for row in plan.arrays.values()]
     if trips is None:
         first = plan.condition_before(outer)
         again = plan.condition_after(body, results)
@@ -76,10 +72,11 @@ def emit_loop(site: Site, loop: Loop) -> None:
 class _Plan:
     """Which variables of a loop are carried, which are arrays it writes, which are its iteration number."""
 
-    def __init__(self, site: Site, loop: Loop) -> None:
+    def __init__(self, emitter: Emitter, site: Site, loop: Loop) -> None:
         self.site = site
         self.loop = loop
-        live = _live(site, loop)
+        self.needed = emitter.needed
+        live = _live(site, loop, emitter.needed)
         self.numbers = [c for c in live if _is_iteration_number(site, c)]
         self.arrays = {c: row for c in live if (row := written_row(site, c)) is not None}
         self.carried = [
@@ -95,7 +92,7 @@ class _Plan:
         self.initial = [self._initial(c) for c in self.carried]
 
     def _is_asked_for(self, carried: Carried) -> bool:
-        return carried.final is not None and carried.final.node in self.site.emitter.needed
+        return carried.final is not None and carried.final.node in self.needed
 
     def _initial(self, carried: Carried) -> str:
         given = self.site.block.lookup(Value(carried.enter)) or self._stretched(carried)
@@ -201,12 +198,12 @@ class _Plan:
         return padded(self.site, rows, size, self.arrays[carried])
 
 
-def _live(site: Site, loop: Loop) -> list[Carried]:
+def _live(site: Site, loop: Loop, needed: frozenset[str]) -> list[Carried]:
     """Variables that the wanted final values and the condition depend on."""
     structure = site.emitter.structure
     influence = Influence(structure, [c.entering for c in loop.carried], (), within=loop.name)
     wanted = influence.mask(loop.condition)
-    live = [c for c in loop.carried if c.final is not None and c.final.node in site.emitter.needed]
+    live = [c for c in loop.carried if c.final is not None and c.final.node in needed]
     chosen: set[Carried] = set()
     pending = [*live, *(c for i, c in enumerate(loop.carried) if wanted >> i & 1)]
     while pending:
@@ -259,79 +256,6 @@ def _body_graph(
     for carried in plan.carried:
         kind = onnx_type(value_dtype(structure, carried.entering))
         inputs.append(onnx.value_info(body.values[carried.entering], kind, None))
-    own = _own_outputs(body, outputs)
+    own = own_outputs(body, outputs)
     infos = [onnx.value_info(name) for name in own]
     return onnx.graph(body.nodes, loop.name, inputs, infos)
-
-
-def _own_outputs(block: Block, names: Sequence[str]) -> list[str]:
-    """Outputs of a subgraph must be made in it, each once: what comes from outside passes an Identity."""
-    made = {output for node in block.nodes for output in node.output}
-    own: list[str] = []
-    for name in names:
-        own.append(name if name in made and name not in own else block.one("Identity", name))
-    return own
-
-
-def _loop_merge_or_branch(site: Site) -> str:
-    if is_loop_merge(site.node, site.emitter.structure.graph):
-        raise site.refusal("is a loop variable outside of its loop")
-    return _merged(site)
-
-
-def _merged(site: Site) -> str:
-    """Where two branches meet: ONNX If, each branch with its own nodes."""
-    structure = site.emitter.structure
-    depth = len(structure.context(Value(site.node.name)))
-    sides: dict[int, Value] = {}
-    predicate: Value | None = None
-    for value in site.node.inputs:
-        beyond = structure.context(value)[depth:]
-        if beyond and isinstance(beyond[0], InBranch):
-            sides[beyond[0].side] = value
-            predicate = beyond[0].predicate
-    rest = [v for v in site.node.inputs if v not in sides.values()]
-    for value in rest:
-        sides.setdefault(1 if 1 not in sides else 0, value)
-    if predicate is None or len(sides) != 2:
-        raise site.refusal("joins branches that could not be told apart")
-    known = site.emitter.known(predicate)
-    if known is not None:
-        return _taken(site, predicate, sides[int(bool(known.item()))], int(bool(known.item())))
-    branches = {side: _branch_graph(site, predicate, side, value) for side, value in sides.items()}
-    condition = site.emitter.name(predicate, site.block)
-    return site.one("If", condition, then_branch=branches[1], else_branch=branches[0])
-
-
-def _taken(site: Site, predicate: Value, value: Value, side: int) -> str:
-    """The branch that a setting chooses, emitted in place."""
-    block = Block(site.block.names, (*site.block.context, InBranch(predicate, side)), site.block)
-    block.nodes = site.block.nodes
-    return site.emitter.name(value, block)
-
-
-def _branch_graph(site: Site, predicate: Value, side: int, value: Value) -> onnx.Message:
-    block = Block(site.block.names, (*site.block.context, InBranch(predicate, side)), site.block)
-    result = _own_outputs(block, [site.emitter.name(value, block)])
-    return onnx.graph(block.nodes, f"{site.node.name}/{side}", [], [onnx.value_info(n) for n in result])
-
-
-def _switch(site: Site) -> tuple[str | None, ...]:
-    """Inside a loop the variable itself; inside a branch its input."""
-    structure = site.emitter.structure
-    if structure.is_loop_switch(site.node.name):
-        return (None, site.emitter.name(site.node.inputs[0], site.block))
-    name = site.emitter.name(site.node.inputs[0], site.block)
-    return (name, name)
-
-
-def _condition(site: Site) -> str:
-    return site.input(0)
-
-
-CONTROL: dict[str, Operator] = {
-    "Exit": Operator(_exit, lazy=(0,)),
-    "Merge": Operator(_loop_merge_or_branch, lazy=(0, 1)),
-    "Switch": Operator(_switch, lazy=(0, 1)),
-    "LoopCond": Operator(_condition),
-}

@@ -4,37 +4,22 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-
-import numpy as np
 
 from reprise.errors import LiftError, MissingWeights
 from reprise.graph import Node, Value
 from reprise.interface.analysis import malformed
-from reprise.interface.analysis.facts import Dims, Facts
+from reprise.interface.analysis.facts import Facts
+from reprise.lift.numbers import Numbers
+from reprise.operators import OPERATORS
 from reprise.operators.rules.block import Block, Names, onnx_type
+from reprise.operators.rules.site import Site
 from reprise.operators.rules.sizes import Dim, dim
 from reprise.operators.types import dtype as value_dtype
 from reprise.structure import Structure
 from reprise.tensors import Array, Tensor
 
-Emit = Callable[["Site"], tuple[str | None, ...] | str]
-
 #: More than any graph has: values that wait for each other, in a damaged file, would wait for ever.
 _MOST_WAITING = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """How one source operator is translated.
-
-    Attributes:
-        emit: Emits it; gives the ONNX name of each output (None for outputs that have no translation).
-        lazy: Inputs that are not emitted before the operator is: it takes their numbers, or asks for them itself.
-    """
-
-    emit: Emit
-    lazy: tuple[int, ...] = ()
 
 
 class Emitter:
@@ -53,21 +38,21 @@ class Emitter:
         self,
         structure: Structure,
         facts: Facts,
-        operators: Mapping[str, Operator],
+        leave_loop: Callable[[Emitter, Site], None],
         variable: Callable[[Node], Tensor | None],
         needed: frozenset[str],
         sizes: Mapping[Dim, tuple[str, int]],
     ) -> None:
-        """`variable` gives the stored tensor of a variable node; `needed` names the nodes that the outputs rest on.
+        """`leave_loop` emits the loop that an Exit leaves, `variable` gives the stored tensor of a variable node.
 
-        `sizes` says which axis of which input of the model a free size is.
+        `needed` names the nodes that the outputs rest on, `sizes` which axis of which input a free size is.
         """
         self.structure = structure
         self.facts = facts
         self.names = Names()
         self.needed = needed
         self._sizes = sizes
-        self._operators = operators
+        self._leave_loop = leave_loop
         self._variable = variable
         self._weights: dict[str, str] = {}
         self.fast_path = True
@@ -128,6 +113,14 @@ class Emitter:
         """The stored tensor of a variable node, None where the files have none."""
         return self._variable(node)
 
+    def numbers(self, value: Value) -> Array | None:
+        """The numbers of `value` where they follow from the file and the stored weights."""
+        return Numbers(self.structure, self.known, self._variable).of(value)
+
+    def loop(self, site: Site) -> None:
+        """Emits the loop that an Exit leaves, and names its final values."""
+        self._leave_loop(self, site)
+
     def variable(self, node: Node) -> str:
         """The initializer of a variable node."""
         if node.name not in self._weights:
@@ -150,14 +143,10 @@ class Emitter:
             raise LiftError(f"node {value.node!r} is not in the graph; the file is incomplete")
         if self.known(value) is not None or self._free_size(value) is not None:
             return []
-        operator = self._operator(node)
-        return [self.structure.result(v) for i, v in enumerate(node.inputs) if i not in operator.lazy]
-
-    def _operator(self, node: Node) -> Operator:
-        operator = self._operators.get(node.op)
-        if operator is None:
+        record = OPERATORS.get(node.op)
+        if record is None or record.onnx is None:
             raise self.refusal(node)
-        return operator
+        return [self.structure.result(v) for i, v in enumerate(node.inputs) if i not in record.lazy]
 
     def _emit(self, value: Value, block: Block) -> None:
         node = self.structure.graph[value.node]
@@ -173,9 +162,12 @@ class Emitter:
             scalar = outermost.one("Squeeze", read, outermost.ints(0))
             outermost.values[value] = outermost.one("Cast", scalar, to=kind, hint=value.node)
             return
+        rule = OPERATORS[node.op].onnx
+        if rule is None:
+            raise self.refusal(node)
         home = block.home(self.structure.context(value))
         try:
-            made = self._operator(node).emit(Site(self, node, home))
+            made = rule(Site(self, node, home))
         except malformed.FAULTS as fault:
             raise malformed.refusal(node, fault) from fault
         made = (made,) if isinstance(made, str) else made
@@ -212,83 +204,3 @@ def _product(block: Block, names: list[str]) -> str:
     for name in names[1:]:
         total = block.one("Mul", total, name)
     return total
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """One source node, and the block that it is emitted into: what an operator's function works with."""
-
-    emitter: Emitter
-    node: Node
-    block: Block
-
-    def refusal(self, why: str = "") -> LiftError:
-        """The error for a node that has no translation."""
-        return self.emitter.refusal(self.node, why)
-
-    def input(self, index: int) -> str:
-        """The ONNX name of an input."""
-        return self.emitter.name(self.node.inputs[index], self.block)
-
-    def inputs(self) -> list[str]:
-        """The ONNX names of all inputs."""
-        return [self.emitter.name(v, self.block) for v in self.node.inputs]
-
-    def known(self, index: int) -> Array | None:
-        """The numbers of an input where they follow from the file."""
-        return self.emitter.known(self.node.inputs[index])
-
-    def must_know(self, index: int, what: str) -> Array:
-        """The numbers of an input.
-
-        Raises:
-            LiftError: They are computed at run time.
-        """
-        numbers = self.known(index)
-        if numbers is None:
-            raise self.refusal(f"computes its {what} at run time, which has no translation")
-        return numbers
-
-    def shape(self, index: int) -> Dims | None:
-        """The sizes of an input, as far as they are known."""
-        return self.emitter.facts.shape(self.node.inputs[index])
-
-    def made(self) -> Dims | None:
-        """The sizes of the first output, as far as they are known."""
-        return self.emitter.facts.shape(Value(self.node.name))
-
-    def rank(self, index: int) -> int:
-        """The number of axes of an input.
-
-        Raises:
-            LiftError: It is not known.
-        """
-        shape = self.shape(index)
-        if shape is None:
-            raise self.refusal(f"reads {self.node.inputs[index]}, whose rank is not known")
-        return len(shape)
-
-    def axis(self, index: int, of: int, extra: int = 0) -> int:
-        """A known axis, counted from the front."""
-        axis = int(self.must_know(index, "axis").ravel()[0])
-        return axis + self.rank(of) + extra if axis < 0 else axis
-
-    def one(self, op: str, *inputs: str, **attributes: object) -> str:
-        """Emits an ONNX node of one output, named after the source node."""
-        return self.block.one(op, *inputs, hint=self.node.name, **attributes)
-
-    def constant(self, array: object, dtype: str | None = None) -> str:
-        """A constant."""
-        return self.block.names.constant(np.asarray(array, dtype))
-
-    def dtype(self, index: int = 0) -> str:
-        """The element type of an input."""
-        return value_dtype(self.emitter.structure, self.node.inputs[index])
-
-    def int64(self, index: int) -> str:
-        """An input as int64, in which ONNX wants sizes."""
-        known = self.known(index)
-        if known is not None:
-            return self.constant(known, "int64")
-        name = self.input(index)
-        return name if self.dtype(index) == "int64" else self.block.one("Cast", name, to=7)

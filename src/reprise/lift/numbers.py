@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from reprise.fold import FOLDABLE, fold
 from reprise.graph import VARIABLES, Node, Value
+from reprise.operators import fold, is_foldable
 from reprise.structure import Structure
 from reprise.tensors import Array, Tensor
 
@@ -46,7 +46,7 @@ class Numbers:
         return self._folded(node, value.index, depth)
 
     def _folded(self, node: Node, index: int, depth: int) -> Array | None:
-        if node.op not in FOLDABLE:
+        if not is_foldable(node.op):
             return self._known(Value(node.name, index))
         inputs = []
         for part in node.inputs:

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 
 import numpy as np
 
-from reprise.fold import FOLDABLE, fold
 from reprise.graph import Node, Value
 from reprise.interface.analysis.influence import reachable
+from reprise.operators import fold, is_foldable
 from reprise.operators.types import dtype
 from reprise.structure import InBranch, Structure
 from reprise.tensors import Array
@@ -139,7 +139,7 @@ def _folded(structure: Structure, value: Value, depth: int = 0) -> float | None:
     """The number that the file's constants make of `value`, such as what TensorFlow 1.13 keeps: `1 - rate`."""
     known = structure.number(value)
     node = structure.graph[structure.origin(value).node]
-    if known is not None or node.op not in FOLDABLE or depth > _DEPTH:
+    if known is not None or not is_foldable(node.op) or depth > _DEPTH:
         return known
     parts = [_folded(structure, v, depth + 1) for v in node.inputs]
     if None in parts:

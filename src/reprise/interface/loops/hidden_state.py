@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from reprise.graph import Value
-from reprise.interface.analysis.facts import stacked_by
-from reprise.interface.analysis.facts.arrays import READS
 from reprise.interface.analysis.influence import ORDERINGS, SHAPE_ONLY, Influence, ancestors, reachable
 from reprise.interface.loops.recurrences import Read, Recurrence, kept_for_the_next
+from reprise.operators.arrays import READS, stacked_by
 from reprise.operators.types import dtype
 from reprise.structure import Carried, Structure
 

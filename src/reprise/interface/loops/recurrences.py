@@ -12,10 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reprise.graph import Node, Value
-from reprise.interface.analysis.facts import stacked_by, written_value
-from reprise.interface.analysis.facts.arrays import READS
 from reprise.interface.analysis.gradients import is_of_gradient
 from reprise.interface.analysis.influence import DISCRETE, RANKING, SHAPE_ONLY, Influence, reachable
+from reprise.operators.arrays import READS, stacked_by, written_value
 from reprise.operators.types import FLOATS, dtype
 from reprise.structure import Carried, Loop, Structure
 

@@ -14,12 +14,13 @@ import numpy as np
 
 from reprise.errors import CallError
 from reprise.graph import VARIABLES, Graph, Node, ShapeAttribute, Value
-from reprise.interface.analysis.facts import Dims, Facts
+from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import ancestors
 from reprise.interface.analysis.named import named
 from reprise.interface.analysis.sources import SOURCES
 from reprise.interface.building.rewritten import Rewritten
 from reprise.operators import types
+from reprise.operators.rules.shapes import Dims
 from reprise.structure import Structure
 
 _PLACES = ("QueueDequeue", "IteratorGetNext", "ReaderRead", "RandomUniformInt")

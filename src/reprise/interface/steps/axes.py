@@ -9,11 +9,17 @@ from typing import Literal
 import numpy as np
 
 from reprise.graph import Value
-from reprise.interface.analysis.facts import Dims, Facts, grown_size, stated
+from reprise.interface.analysis.facts import Facts, stated
+from reprise.interface.analysis.influence import ancestors
 from reprise.interface.loops.recurrences import Recurrence, array_sizes
+from reprise.operators import Tag, named
+from reprise.operators.arrays import grown_size
+from reprise.operators.rules.shapes import Dims
 from reprise.operators.rules.sizes import Dim
 from reprise.structure import Carried, Loop, Structure
 from reprise.tensors import Array
+
+PARTITIONS = named(Tag.PARTITION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,16 @@ class Axes:
     def holds_time(self, size: Dim) -> bool:
         """Whether the steps of a sequence are among what a size counts."""
         return any(self.facts.sizes.base(name) in self.times for name in size.symbols)
+
+    def is_partition(self, value: Value) -> bool:
+        """Whether `value` is rows that DynamicPartition sorted, to be put back in order, as in a divided embedding."""
+        symbols = {s for d in self.facts.shape(value) or () for s in d.symbols}
+        makers = {s.removeprefix("?").rpartition(".")[0] for s in symbols}
+        return any((m := self.structure.graph.nodes.get(name)) is not None and m.op in PARTITIONS for name in makers)
+
+    def operators_behind(self, values: Sequence[Value]) -> set[str]:
+        """The operators that `values` are computed with."""
+        return {self.structure.graph[n].op for n in ancestors(self.structure, values)}
 
     def missing(self, value: Value, read: Iterable[Value]) -> tuple[int, list[int]]:
         """The fewest steps that `value` can have, no part of it being less than none; by how many it exceeds `read`.

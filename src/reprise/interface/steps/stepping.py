@@ -11,16 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from reprise.graph import Node, Value
-from reprise.interface.analysis.facts import ELEMENTWISE
 from reprise.interface.analysis.influence import ORDERINGS, RANKING, SHAPE_ONLY, Influence, ancestors
 from reprise.interface.analysis.settings import RANDOM
 from reprise.interface.loops import hidden_state as memory
 from reprise.interface.loops.recurrences import Recurrence
 from reprise.interface.steps import indices as places
-from reprise.interface.steps.axes import Axes
+from reprise.interface.steps.axes import PARTITIONS, Axes
 from reprise.interface.steps.encoders import still
-from reprise.interface.steps.operators import COUNT, END, PARTITIONS, ROWS, STILL, Kind, of_rows
+from reprise.interface.steps.operators import of_rows
+from reprise.operators import Tag, named
 from reprise.operators.rules.sizes import Dim
+from reprise.operators.rules.steps import COUNT, END, ROWS, STILL, Kind
 from reprise.structure import InBranch, InLoop, Structure
 
 _ARRAYS = ("TensorArray", "TensorList")
@@ -30,9 +31,13 @@ _NUMBERS = {
     **dict.fromkeys("Tile BroadcastTo ExpandDims Reshape Transpose StridedSlice Slice Gather GatherV2".split(), 0),
     **dict.fromkeys("Sum Mean Max Min Prod".split(), 0),
 }
-_COMPUTES = ELEMENTWISE.union(_NUMBERS).union(
-    "Cast Identity Select SelectV2 Switch Merge BiasAdd MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Concat ConcatV2 "
-    "Pack Squeeze".split()
+_COMPUTES = (
+    named(Tag.ELEMENTWISE)
+    .union(_NUMBERS)
+    .union(
+        "Cast Identity Select SelectV2 Switch Merge BiasAdd MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Concat "
+        "ConcatV2 Pack Squeeze".split()
+    )
 )
 _SEVERAL = frozenset({"Split", "SplitV", "Unpack"})
 #: Operators that make as many numbers as a count says, none of which tells it: places, random numbers, room for rows.

@@ -14,7 +14,6 @@ import numpy as np
 from reprise import cells
 from reprise.cells import joined
 from reprise.graph import Value
-from reprise.interface.analysis.facts import stacked_into
 from reprise.lift.emitter import Emitter
 from reprise.lift.numbers import Numbers
 from reprise.lift.recurrent.affine import Reader
@@ -22,6 +21,7 @@ from reprise.lift.recurrent.lengths import Lengths, Row
 from reprise.lift.recurrent.matching import Found, match
 from reprise.lift.recurrent.sequences import Miss, Plan, Walk
 from reprise.lift.recurrent.slots import Slot, slots
+from reprise.operators.arrays import stacked_into
 from reprise.operators.rules.block import INLINE, Block, computed
 from reprise.operators.rules.sizes import dim
 from reprise.operators.types import dtype as value_dtype

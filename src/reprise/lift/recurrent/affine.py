@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from reprise.fold import fold
 from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import Facts
 from reprise.lift.numbers import Numbers
+from reprise.operators import fold
 from reprise.structure import Structure
 from reprise.tensors import Array
 

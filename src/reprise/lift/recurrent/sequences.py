@@ -6,12 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from reprise.graph import Node, Value
-from reprise.interface.analysis.facts import array_of, stacked_into
-from reprise.interface.analysis.facts.arrays import READS
 from reprise.lift.emitter import Emitter
-from reprise.lift.random import certain_mask
 from reprise.lift.recurrent.lengths import Row
 from reprise.lift.recurrent.matching import Found
+from reprise.operators.arrays import READS, array_of, stacked_into
+from reprise.operators.random import certain_mask
 from reprise.structure import Loop
 
 #: Operators that do to [T, N, D] what they do to each [N, D]: they look at single elements, or at the last axis alone.

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from reprise.graph import Node, Value
-from reprise.interface.analysis.facts import Facts, stacked_by
-from reprise.interface.analysis.facts.arrays import READS
+from reprise.interface.analysis.facts import Facts
 from reprise.interface.normal.handwritten.counting import Count, Counting
 from reprise.interface.normal.handwritten.sequences import Site
 from reprise.operators import types
+from reprise.operators.arrays import READS, stacked_by
 from reprise.structure import Loop, Structure
 
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from reprise.graph import Node, Value
-from reprise.interface.analysis.facts import Facts, written_value
+from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import Influence
 from reprise.interface.normal.handwritten.counting import Count, Counting
 from reprise.interface.normal.handwritten.sequences import Site
 from reprise.operators import types
+from reprise.operators.arrays import written_value
 from reprise.operators.rules.sizes import Dim
 from reprise.structure import Carried, Loop, Structure
 

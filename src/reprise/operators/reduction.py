@@ -1,13 +1,64 @@
-"""TensorFlow operators → ONNX: sums, extremes, places, softmax and what else looks along an axis."""
+"""Sums, extremes, their indices, softmax and what else looks along an axis."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from reprise.lift.emitter import Emit, Operator, Site
-from reprise.lift.functions import is_real
+from reprise.graph import Node
 from reprise.operators.rules.block import computed, onnx_type
+from reprise.operators.rules.record import Operator
+from reprise.operators.rules.shapes import UNKNOWN, Fact, Shapes, first_shape, known_axis
+from reprise.operators.rules.site import OnnxRule, Site, is_real
+from reprise.operators.rules.sizes import Dim, dim, product
+from reprise.operators.rules.steps import ROWS, Axes, Kind, keeps, mixed
+from reprise.tensors import Array
 from reprise.wire import onnx
+
+
+def _reduce_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape, axes = inputs[0].shape, inputs[1].content
+    if shape is None or axes is None or axes.dtype == object:
+        return [UNKNOWN]
+    content = inputs[0].content
+    if node.op == "Prod" and content is not None and content.ndim == 1:
+        return [Fact((), np.asarray(product(content.tolist()), object))]
+    gone = {int(a) % max(len(shape), 1) for a in axes.ravel()}
+    if node.attributes.get("keep_dims") or node.attributes.get("keepdims"):
+        return [Fact(tuple(Dim(1) if i in gone else d for i, d in enumerate(shape)))]
+    return [Fact(tuple(d for i, d in enumerate(shape) if i not in gone))]
+
+
+def _arg_reduce_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape = inputs[0].shape
+    axis = None if shape is None else known_axis(inputs[1], len(shape))
+    if shape is None or axis is None:
+        return [UNKNOWN]
+    return [Fact(tuple(d for i, d in enumerate(shape) if i != axis))]
+
+
+def _top_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape = inputs[0].shape
+    count = inputs[1].content if len(inputs) > 1 else np.asarray(int(node.attributes.get("k", 1)))
+    if not shape:
+        return [UNKNOWN, UNKNOWN]
+    return [Fact((*shape[:-1], facts.fresh(node, len(shape) - 1) if count is None else dim(count.item())))] * 2
+
+
+def _reduce_value(function: Callable[..., Any]) -> Callable[[Node, list[Array]], Any]:
+    def apply(node: Node, inputs: list[Array]) -> Any:
+        keep = node.flag("keep_dims")
+        axes = tuple(int(a) for a in inputs[1].ravel())
+        return np.asarray(function(inputs[0], axis=axes, keepdims=keep)).astype(inputs[0].dtype)
+
+    return apply
+
+
+def _softmax_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+    shape = axes.facts.shape(node.inputs[0])
+    return mixed(node) if not shape or axes.holds_time(shape[-1]) else ROWS
 
 
 def _reduced(site: Site, op: str, x: str) -> str:
@@ -34,11 +85,11 @@ def _names_every_axis(site: Site) -> bool:
     return rank.op == "Rank" and structure.source(rank.inputs[0]) == structure.source(site.node.inputs[0])
 
 
-def _reduce(op: str) -> Emit:
+def _reduce_onnx(op: str) -> OnnxRule:
     return lambda site: _reduced(site, op, site.input(0))
 
 
-def _mean(site: Site) -> str:
+def _mean_onnx(site: Site) -> str:
     """The mean of no numbers is none, as in TensorFlow; ONNX Runtime makes it 0."""
     if site.known(1) is None:
         return _reduced(site, "ReduceMean", site.input(0))
@@ -53,7 +104,7 @@ def _mean(site: Site) -> str:
     return site.one("Div", total, site.one("Cast", count, to=onnx_type(site.dtype())))
 
 
-def _extreme(op: str) -> Emit:
+def _extreme(op: str) -> OnnxRule:
     """Max and Min: what is not a number wins, as in TensorFlow; ONNX Runtime passes over it."""
 
     def emit(site: Site) -> str:
@@ -66,7 +117,7 @@ def _extreme(op: str) -> Emit:
     return emit
 
 
-def _reduce_flags(op: str) -> Emit:
+def _reduce_flags(op: str) -> OnnxRule:
     """All and Any: the least and the greatest of the flags as numbers."""
 
     def emit(site: Site) -> str:
@@ -76,7 +127,7 @@ def _reduce_flags(op: str) -> Emit:
     return emit
 
 
-def _arg(op: str) -> Emit:
+def _arg(op: str) -> OnnxRule:
     def emit(site: Site) -> str:
         found = site.one(op, site.input(0), axis=site.axis(1, 0), keepdims=0)
         wanted = site.node.dtype("output_type", "int64")
@@ -85,22 +136,22 @@ def _arg(op: str) -> Emit:
     return emit
 
 
-def _softmax(op: str) -> Emit:
+def _softmax(op: str) -> OnnxRule:
     return lambda site: site.one(op, site.input(0), axis=-1)
 
 
-def _l2_loss(site: Site) -> str:
+def _l2_loss_onnx(site: Site) -> str:
     x = site.input(0)
     return site.one("Mul", site.one("ReduceSumSquare", x, keepdims=0), site.constant(0.5, computed(site.dtype())))
 
 
-def _cumulate(site: Site) -> str:
+def _cumulate_onnx(site: Site) -> str:
     axis = site.must_know(1, "axis")
     flags = {k: int(site.node.flag(k)) for k in ("exclusive", "reverse")}
     return site.one("CumSum", site.input(0), site.constant(axis, "int64"), **flags)
 
 
-def _cumulative_product(site: Site) -> str:
+def _cumulative_product_onnx(site: Site) -> str:
     """Through logarithms it would lose signs and zeros; by steps it needs the size of the axis."""
     axis = site.axis(1, 0)
     shape = site.shape(0)
@@ -123,28 +174,45 @@ def _one_like(site: Site, name: str) -> str:
     return site.one("ConstantOfShape", site.one("Shape", name), value=onnx.tensor(np.ones(1, computed(site.dtype()))))
 
 
-def _top_k(site: Site) -> tuple[str, str]:
+def _top_k_onnx(site: Site) -> tuple[str, str]:
     given = len(site.node.inputs) > 1
     k = site.one("Reshape", site.int64(1), site.block.ints(1)) if given else site.block.ints(site.node.integer("k"))
     values, places = site.block.add("TopK", [site.input(0), k], 2, site.node.name, axis=-1, largest=1, sorted=1)
     return values, site.one("Cast", places, to=onnx.INT32)
 
 
-REDUCTIONS: dict[str, Operator] = {
-    "Sum": Operator(_reduce("ReduceSum"), lazy=(1,)),
-    "Mean": Operator(_mean, lazy=(1,)),
-    "Max": Operator(_extreme("ReduceMax"), lazy=(1,)),
-    "Min": Operator(_extreme("ReduceMin"), lazy=(1,)),
-    "Prod": Operator(_reduce("ReduceProd"), lazy=(1,)),
-    "All": Operator(_reduce_flags("ReduceMin"), lazy=(1,)),
-    "Any": Operator(_reduce_flags("ReduceMax"), lazy=(1,)),
-    "ArgMax": Operator(_arg("ArgMax"), lazy=(1,)),
-    "ArgMin": Operator(_arg("ArgMin"), lazy=(1,)),
-    "Softmax": Operator(_softmax("Softmax")),
-    "LogSoftmax": Operator(_softmax("LogSoftmax")),
-    "L2Loss": Operator(_l2_loss),
-    "Cumsum": Operator(_cumulate, lazy=(1,)),
-    "Cumprod": Operator(_cumulative_product, lazy=(1,)),
-    "TopKV2": Operator(_top_k, lazy=(1,)),
-    "TopK": Operator(_top_k),
-}
+OPERATORS = (
+    Operator(
+        "Sum", shape=_reduce_shape, fold=_reduce_value(np.sum), steps=keeps, onnx=_reduce_onnx("ReduceSum"), lazy=(1,)
+    ),
+    Operator("Mean", shape=_reduce_shape, steps=keeps, onnx=_mean_onnx, lazy=(1,)),
+    Operator(
+        "Max", shape=_reduce_shape, fold=_reduce_value(np.max), steps=keeps, onnx=_extreme("ReduceMax"), lazy=(1,)
+    ),
+    Operator(
+        "Min", shape=_reduce_shape, fold=_reduce_value(np.min), steps=keeps, onnx=_extreme("ReduceMin"), lazy=(1,)
+    ),
+    Operator(
+        "Prod",
+        shape=_reduce_shape,
+        fold=_reduce_value(np.prod),
+        steps=keeps,
+        onnx=_reduce_onnx("ReduceProd"),
+        lazy=(1,),
+    ),
+    Operator("All", shape=_reduce_shape, steps=keeps, onnx=_reduce_flags("ReduceMin"), lazy=(1,), types=("bool",)),
+    Operator("Any", shape=_reduce_shape, steps=keeps, onnx=_reduce_flags("ReduceMax"), lazy=(1,), types=("bool",)),
+    Operator(
+        "ArgMax", shape=_arg_reduce_shape, steps=keeps, onnx=_arg("ArgMax"), lazy=(1,), types=("output_type=int64",)
+    ),
+    Operator(
+        "ArgMin", shape=_arg_reduce_shape, steps=keeps, onnx=_arg("ArgMin"), lazy=(1,), types=("output_type=int64",)
+    ),
+    Operator("L2Loss", onnx=_l2_loss_onnx),
+    Operator("Softmax", shape=first_shape, steps=_softmax_steps, onnx=_softmax("Softmax")),
+    Operator("LogSoftmax", shape=first_shape, steps=_softmax_steps, onnx=_softmax("LogSoftmax")),
+    Operator("Cumsum", shape=first_shape, onnx=_cumulate_onnx, lazy=(1,)),
+    Operator("Cumprod", shape=first_shape, onnx=_cumulative_product_onnx, lazy=(1,)),
+    Operator("TopK", shape=_top_shape, steps=_softmax_steps, onnx=_top_k_onnx, types=("", "int32")),
+    Operator("TopKV2", shape=_top_shape, steps=_softmax_steps, onnx=_top_k_onnx, lazy=(1,), types=("", "int32")),
+)

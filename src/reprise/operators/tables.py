@@ -1,4 +1,4 @@
-"""TensorFlow's tables of symbols → ONNX: what the graph itself fills them with.
+"""Tables of symbols: what the graph itself fills them with.
 
 Source: tensorflow/core/kernels/lookup_util.cc and lookup_table_init_op.cc (TensorFlow 1.15.5).
 """
@@ -7,16 +7,31 @@ from __future__ import annotations
 
 import numpy as np
 
-from reprise.lift.emitter import Operator, Site
-from reprise.lift.numbers import Numbers
+from reprise.graph import Node
 from reprise.operators.rules.block import onnx_type
+from reprise.operators.rules.record import Operator, Tag
+from reprise.operators.rules.shapes import Fact, Shapes, first_shape
+from reprise.operators.rules.site import Site
+from reprise.operators.rules.steps import keeps
 from reprise.tensors import Array
 
+
+def _found_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """What a table of symbols has for each key."""
+    return [Fact(inputs[1].shape)]
+
+
+def _one_number_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    return [Fact(())]
+
+
 _FILLS = ("LookupTableImport", "LookupTableImportV2", "InitializeTable", "InitializeTableV2")
+
+
 _IDS = "give the ids that it makes as the input instead, with inputs= (--input)"
 
 
-def _find(site: Site) -> str:
+def _find_onnx(site: Site) -> str:
     """The value of each key, and the default where there is none."""
     keys, values = _content(site)
     kinds = site.node.dtype("Tin", "string"), site.node.dtype("Tout", "int64")
@@ -31,11 +46,11 @@ def _find(site: Site) -> str:
     return found if kinds[1] == "int64" else site.one("Cast", found, to=onnx_type(kinds[1]))
 
 
-def _size(site: Site) -> str:
+def _size_onnx(site: Site) -> str:
     return site.constant(_content(site)[0].size, "int64")
 
 
-def _bucket(site: Site) -> str:
+def _bucket_onnx(site: Site) -> str:
     """A bucket for all unknown symbols together: every one of them is the first."""
     if site.node.integer("num_buckets") != 1:
         raise site.refusal(f"puts text into {site.node.integer('num_buckets')} buckets by a hash of its own; {_IDS}")
@@ -43,7 +58,7 @@ def _bucket(site: Site) -> str:
     return site.one("Expand", site.constant(0, "int64"), shape)
 
 
-def _text(site: Site) -> str:
+def _text_onnx(site: Site) -> str:
     raise site.refusal(f"works on text, which has no translation; {_IDS}")
 
 
@@ -59,16 +74,40 @@ def _content(site: Site) -> tuple[Array, Array]:
     filled = next(fills, None)
     if filled is None:
         raise site.refusal(f"asks table {table.node!r}, which nothing in the graph fills; {_IDS}")
-    numbers = Numbers(structure, site.emitter.known, site.emitter.stored)
-    keys, values = (numbers.of(v) for v in filled.inputs[1:3])
+    keys, values = (site.emitter.numbers(v) for v in filled.inputs[1:3])
     if keys is None or values is None:
         raise site.refusal(f"asks table {table.node!r}, which {filled.name!r} fills with what the file lacks; {_IDS}")
     return keys, values
 
 
-TABLES: dict[str, Operator] = {
-    **dict.fromkeys(("LookupTableFind", "LookupTableFindV2"), Operator(_find, lazy=(0, 2))),
-    **dict.fromkeys(("LookupTableSize", "LookupTableSizeV2"), Operator(_size, lazy=(0,))),
-    "StringToHashBucketFast": Operator(_bucket),
-    **dict.fromkeys("StringToHashBucket StringToHashBucketStrong StringSplit StringSplitV2".split(), Operator(_text)),
-}
+OPERATORS = (
+    Operator(
+        "LookupTableFind LookupTableFindV2",
+        shape=_found_shape,
+        steps=keeps,
+        onnx=_find_onnx,
+        lazy=(0, 2),
+        types=("Tout=int64",),
+    ),
+    Operator(
+        "LookupTableSize LookupTableSizeV2", shape=_one_number_shape, onnx=_size_onnx, lazy=(0,), types=("int64",)
+    ),
+    Operator(
+        "StringToHashBucketFast",
+        shape=first_shape,
+        steps=keeps,
+        onnx=_bucket_onnx,
+        types=("int64",),
+        tags=Tag.ELEMENTWISE,
+    ),
+    Operator(
+        "StringToHashBucket StringToHashBucketStrong",
+        shape=first_shape,
+        steps=keeps,
+        onnx=_text_onnx,
+        types=("int64",),
+        tags=Tag.ELEMENTWISE,
+    ),
+    Operator("StringSplit StringSplitV2", onnx=_text_onnx),
+    Operator("StringLower", shape=first_shape, steps=keeps, tags=Tag.ELEMENTWISE),
+)

@@ -1,15 +1,121 @@
-"""TensorFlow operators → ONNX: convolution and pooling over one, two or three axes, channels last by channels first."""
+"""Convolution and pooling over one, two or three axes, channels last by channels first."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from reprise.interface.analysis.facts import Dims
-from reprise.lift.emitter import Emit, Operator, Site
-from reprise.operators.rules.sizes import Dim
+from reprise.graph import Node, Value
+from reprise.operators.rules.record import Operator
+from reprise.operators.rules.shapes import UNKNOWN, Dims, Fact, Shapes
+from reprise.operators.rules.site import OnnxRule, Site
+from reprise.operators.rules.sizes import Dim, dim
+from reprise.operators.rules.steps import ROWS, STILL, Axes, Kind, has_time, mixed
+
+
+def _conv_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """Batch passes, channels come from the kernel, and the axes of the picture shrink with window and stride."""
+    x, kernel = inputs[0].shape, inputs[1].shape
+    if x is None or kernel is None or len(kernel) != len(x):
+        return [UNKNOWN]
+    channels = kernel[-2] * kernel[-1] if node.op.startswith("Depthwise") else kernel[-1]
+    apart = node.attributes.get("dilations") or (1,) * len(x)
+    places = image_axes(node, len(x))
+    windows = [
+        (d.scale - 1) * int(apart[axis]) + 1 if d.known else 0 for axis, d in zip(places, kernel[:-2], strict=True)
+    ]
+    return [Fact(with_channels(node, _windowed(facts, node, x, windows), channels))]
+
+
+def _pool_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    x, sizes = inputs[0].shape, node.attributes.get("ksize")
+    if x is None or not sizes:
+        return [UNKNOWN]
+    return [Fact(_windowed(facts, node, x, [int(sizes[axis]) for axis in image_axes(node, len(x))]))]
+
+
+def puts_channels_first(node: Node) -> bool:
+    """Whether the channels stand before the axes of the image."""
+    return node.attributes.get("data_format") in (b"NCHW", b"NCDHW")
+
+
+def image_axes(node: Node, rank: int) -> range:
+    """The axes of the picture."""
+    return range(2, rank) if puts_channels_first(node) else range(1, rank - 1)
+
+
+def with_channels(node: Node, shape: Dims, channels: Dim) -> Dims:
+    """`shape` with another number of channels."""
+    return (shape[0], channels, *shape[2:]) if puts_channels_first(node) else (*shape[:-1], channels)
+
+
+def _windowed(facts: Shapes, node: Node, x: Dims, windows: list[int]) -> Dims:
+    """The sizes after a window has moved over the picture; 0 is a window of unknown size."""
+    sizes = list(x)
+    for axis, window in zip(image_axes(node, len(x)), windows, strict=True):
+        sizes[axis] = _moved_over(facts, node, x[axis], axis, window)
+    return tuple(sizes)
+
+
+def _moved_over(facts: Shapes, node: Node, size: Dim, axis: int, window: int) -> Dim:
+    size = facts.sizes.resolve(size)
+    stride = int((node.attributes.get("strides") or (1,) * (axis + 1))[axis])
+    padding = node.attributes.get("padding")
+    if padding == b"SAME" and stride == 1:
+        return size
+    if window and stride == 1 and padding == b"VALID":
+        return facts.sizes.plus(size, 1 - window)
+    now = facts.sizes.nominal(size)
+    count = None
+    if now is not None and padding == b"SAME":
+        count = -(-now // stride)
+    elif now is not None and window and padding == b"VALID":
+        count = (now - window) // stride + 1
+    if count is not None and size.known:
+        return Dim(count)
+    return facts.sizes.symbol(f"?{node.name}.{axis}", count)
+
+
+def _transposed_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """The sizes of what a transposed convolution makes are its first input."""
+    sizes, kernel, x = inputs[0].content, inputs[1].shape, inputs[2].shape
+    if sizes is None:
+        if x is None or kernel is None:
+            return [UNKNOWN]
+        unknown = tuple(facts.fresh(node, axis) if axis else d for axis, d in enumerate(x))
+        return [Fact(with_channels(node, unknown, kernel[-2]))]
+    wanted = [dim(n) for n in sizes.ravel()]
+    if x is not None:
+        wanted[0] = facts.sizes.equate(x[0], wanted[0])
+    return [Fact(tuple(wanted))]
+
+
+def _picture_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+    """A window one step wide sees each step alone; time may also be among the pictures, each seen alone too."""
+    shape = axes.facts.shape(node.inputs[0])
+    if not shape or STILL in above[:1] or ROWS in above[1:] or not has_time(axes, Value(node.name)):
+        return mixed(node)
+    first = 2 if node.attributes.get("data_format") in (b"NCHW", b"NCDHW") else 1
+    windows, moves = _windows(axes, node, len(shape) - 2), node.attributes.get("strides") or (1,) * len(shape)
+    if len(windows) != len(shape) - 2:
+        return mixed(node)
+    single = [first + i for i, size in enumerate(windows) if size == 1 and int(moves[first + i]) == 1]
+    return ROWS if set(axes.timed(node.inputs[0])) <= {0, *single} else mixed(node)
+
+
+def _windows(axes: Axes, node: Node, rank: int) -> list[int | None]:
+    """The sizes of the window that moves over a picture of `rank` axes."""
+    sizes = node.attributes.get("ksize")
+    if isinstance(sizes, tuple):
+        first = 2 if node.attributes.get("data_format") in (b"NCHW", b"NCDHW") else 1
+        return [int(n) for n in sizes[first : first + rank]]
+    kernel = axes.facts.shape(node.inputs[1]) or ()
+    return [d.scale if d.known else None for d in kernel[:rank]]
+
 
 _Size = TypeVar("_Size", int, Dim)
+
+
 _CHANNELS_FIRST = {"NHWC": False, "NDHWC": False, "NCHW": True, "NCDHW": True}
 
 
@@ -35,7 +141,7 @@ def channels_last(site: Site, name: str, rank: int) -> str:
     return name if is_channels_first(site) else site.one("Transpose", name, perm=[0, *range(2, rank), 1])
 
 
-def _conv(site: Site) -> str:
+def _conv_onnx(site: Site) -> str:
     """Conv2D and Conv3D: a kernel [H, W, I, O] in TensorFlow is [O, I, H, W] in ONNX."""
     rank = site.rank(0)
     kernel = site.one("Transpose", site.input(1), perm=[rank - 1, rank - 2, *range(rank - 2)])
@@ -49,7 +155,7 @@ def _groups(site: Site) -> int:
     return have.scale // wanted.scale if have.known and wanted.known else 1
 
 
-def _depthwise(site: Site) -> str:
+def _depthwise_onnx(site: Site) -> str:
     """A kernel [H, W, I, M]: each channel gives M of its own."""
     *window, channels, times = (_must(site, n, "a kernel of unknown size") for n in _shape(site, 1))
     kernel = site.one("Transpose", site.input(1), perm=[2, 3, 0, 1])
@@ -65,7 +171,7 @@ def _convolved(site: Site, kernel: str, groups: int) -> str:
     return channels_last(site, made, rank)
 
 
-def _transposed(site: Site) -> str:
+def _transposed_onnx(site: Site) -> str:
     """Conv2DBackpropInput and its like, `conv2d_transpose`: the sizes of the result say what to cut off."""
     rank = site.rank(2)
     if site.node.text("padding") not in ("SAME", "VALID"):
@@ -159,7 +265,7 @@ def _missing(site: Site, size: Dim, width: int, stride: int, apart: int) -> int:
     return max((-(-whole // stride) - 1) * stride + reach + 1 - whole, 0)
 
 
-def _pool(op: str) -> Emit:
+def _pool(op: str) -> OnnxRule:
     def emit(site: Site) -> str:
         rank = site.rank(0)
         attributes = {"kernel_shape": _over_picture(site, "ksize"), "strides": _over_picture(site, "strides")}
@@ -169,22 +275,10 @@ def _pool(op: str) -> Emit:
     return emit
 
 
-def _rearranged(op: str) -> Emit:
-    """DepthToSpace and SpaceToDepth, which mean the same in ONNX."""
-
-    def emit(site: Site) -> str:
-        x = channels_first(site, site.input(0), 4)
-        return channels_last(site, site.one(op, x, blocksize=site.node.integer("block_size")), 4)
-
-    return emit
-
-
-CONVOLUTION: dict[str, Operator] = {
-    **dict.fromkeys(("Conv2D", "Conv3D"), Operator(_conv)),
-    "DepthwiseConv2dNative": Operator(_depthwise),
-    **dict.fromkeys(("Conv2DBackpropInput", "Conv3DBackpropInputV2"), Operator(_transposed, lazy=(0,))),
-    **dict.fromkeys(("MaxPool", "MaxPool3D"), Operator(_pool("MaxPool"))),
-    **dict.fromkeys(("AvgPool", "AvgPool3D"), Operator(_pool("AveragePool"))),
-    "DepthToSpace": Operator(_rearranged("DepthToSpace")),
-    "SpaceToDepth": Operator(_rearranged("SpaceToDepth")),
-}
+OPERATORS = (
+    Operator("Conv2D Conv3D", shape=_conv_shape, steps=_picture_steps, onnx=_conv_onnx),
+    Operator("DepthwiseConv2dNative", shape=_conv_shape, steps=_picture_steps, onnx=_depthwise_onnx),
+    Operator("Conv2DBackpropInput Conv3DBackpropInputV2", shape=_transposed_shape, onnx=_transposed_onnx, lazy=(0,)),
+    Operator("MaxPool MaxPool3D", shape=_pool_shape, steps=_picture_steps, onnx=_pool("MaxPool")),
+    Operator("AvgPool AvgPool3D", shape=_pool_shape, steps=_picture_steps, onnx=_pool("AveragePool")),
+)

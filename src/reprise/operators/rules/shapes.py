@@ -1,18 +1,20 @@
-"""The engine behind `Facts`: it asks the rule of each operator, in the order of the data, and keeps the answers."""
+"""What the shape rule of an operator works with: the facts of its inputs, and the equalities of sizes.
+
+A rule is given the facts of all inputs of a node and gives those of its outputs. On the way it states which sizes must
+be equal, and which hold for the number of the file alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
-from reprise.fold import FOLDABLE, fold
 from reprise.graph import Node, ShapeAttribute, Value
-from reprise.interface.analysis import malformed
-from reprise.operators.rules.sizes import Dim, Equalities, dim
-from reprise.structure import RESULTS, Structure, is_loop_merge
+from reprise.operators.rules.sizes import Dim, Equalities
+from reprise.structure import Structure
 from reprise.tensors import Array
 
 Dims = tuple[Dim, ...]
@@ -37,29 +39,29 @@ class Fact:
 UNKNOWN = Fact()
 
 
-class Inference:
-    """Facts of the values of one graph, worked out on demand and kept.
+class Shapes(ABC):
+    """The facts of the values of one graph, as rules ask and extend them.
 
     Attributes:
-        rules: By operator. An operator without one gives unknown shapes and fixes the baked sizes that it touches.
+        structure: The graph.
         sizes: Which symbols are equal to what.
     """
 
-    rules: ClassVar[Mapping[str, Rule]] = {}
-
-    def __init__(self, structure: Structure, *, lasting: bool = False) -> None:
-        """`lasting` is that of `Equalities`."""
+    def __init__(self, structure: Structure, sizes: Equalities) -> None:
         self.structure = structure
-        self.sizes = Equalities(lasting=lasting)
-        self._known: dict[Value, Fact] = {}
+        self.sizes = sizes
 
-    def give(self, value: Value, shape: Dims | None) -> None:
-        """States the shape of a value that is cut off from its source: an input, or a state that enters."""
-        self._known[value] = Fact(shape)
+    @abstractmethod
+    def of(self, value: Value) -> Fact:
+        """What is known of `value`."""
 
-    def know(self, value: Value, content: Array) -> None:
-        """States the numbers of a value: a setting that is built in. Before anything is asked."""
-        self._known[value] = Fact(tuple(Dim(n) for n in content.shape), content)
+    @abstractmethod
+    def dtype(self, value: Value) -> str:
+        """The element type of `value`."""
+
+    @abstractmethod
+    def stated(self, value: Value) -> tuple[int | None, ...] | None:
+        """The sizes that the file states for a value that is given, or that what reads it asks for; None if neither."""
 
     def shape(self, value: Value) -> Dims | None:
         """The sizes of `value` in terms of what is known by now."""
@@ -69,10 +71,10 @@ class Inference:
     def content(self, value: Value) -> Array | None:
         """The elements of `value` if all of them are plain numbers, else None."""
         found = self.of(value).content
-        return None if found is None else self._numbers(found)
+        return None if found is None else self.numbers(found)
 
-    def _numbers(self, found: Array) -> Array | None:
-        """Content in which every size is known by now, as numbers."""
+    def numbers(self, found: Array) -> Array | None:
+        """Content in which every size is known by now, as numbers; None where one is not."""
         if found.dtype != object:
             return found
         resolved = [self.sizes.resolve(d) if isinstance(d, Dim) else d for d in found.ravel()]
@@ -81,74 +83,12 @@ class Inference:
         numbers = [d.scale if isinstance(d, Dim) else int(d) for d in resolved]
         return np.asarray(numbers, np.int64).reshape(found.shape)
 
-    def of(self, value: Value) -> Fact:
-        """What is known of `value`."""
-        if value in self._known:
-            return self._known[value]
-        pending = [value]
-        while pending:
-            top = pending[-1]
-            if top in self._known:
-                pending.pop()
-                continue
-            node = self.structure.graph.nodes.get(top.node)
-            if node is None:
-                self._known[top] = UNKNOWN
-                continue
-            missing = [v for v in self._needed(node, top) if v not in self._known and v not in pending[-1:]]
-            missing = [v for v in missing if not _waiting(v, pending)]
-            if missing:
-                pending.extend(missing)
-                continue
-            self._settle(node, top)
-            pending.pop()
-        return self._known[value]
-
-    def _needed(self, node: Node, asked: Value) -> Sequence[Value]:
-        if node.op == RESULTS:
-            return node.inputs[asked.index : asked.index + 1]
-        if is_loop_merge(node, self.structure.graph):
-            return node.inputs[:1]
-        return node.inputs
-
-    def _settle(self, node: Node, asked: Value) -> None:
-        if node.op == RESULTS:
-            passed = next(iter(self._needed(node, asked)), None)
-            self._known[asked] = UNKNOWN if passed is None else self._known.get(passed, UNKNOWN)
-            return
-        outputs = self._outputs(node)
-        for index, fact in enumerate(outputs):
-            self._known.setdefault(Value(node.name, index), fact)
-        self._known.setdefault(asked, UNKNOWN)
-
-    def _outputs(self, node: Node) -> list[Fact]:
-        self.sizes.place = node.name
-        inputs = [self._known.get(v, UNKNOWN) for v in node.inputs]
-        if node.op in FOLDABLE:
-            contents = [n for f in inputs if f.content is not None and (n := self._numbers(f.content)) is not None]
-            folded = fold(node, contents) if len(contents) == len(inputs) else None
-            if folded is not None:
-                return [Fact(tuple(dim(n) for n in a.shape), a if a.size <= SMALL else None) for a in folded]
-        rule = self.rules.get(node.op)
-        if rule is None:
-            self._fix(inputs)
-            return [self.declared(node)]
-        try:
-            return rule(self, node, inputs)
-        except malformed.FAULTS as fault:
-            raise malformed.refusal(node, fault) from fault
-
     def declared(self, node: Node) -> Fact:
         """The shape that the file itself states in `_output_shapes`, sizes unknown where it leaves them free."""
         shapes = node.attributes.get("_output_shapes")
         if isinstance(shapes, tuple) and shapes and isinstance(shapes[0], ShapeAttribute):
             return Fact(self.symbols(node.name, shapes[0].dims))
         return UNKNOWN
-
-    def _fix(self, facts: Iterable[Fact]) -> None:
-        for fact in facts:
-            for size in fact.shape or ():
-                self.sizes.fix(size)
 
     def symbols(self, name: str, dims: Sequence[int | None] | None, free: Collection[int] = ()) -> Dims | None:
         """Sizes for a source value: plain numbers, and a symbol `name.axis` where the file leaves the size free.
@@ -170,12 +110,12 @@ class Inference:
         """A scalar that nothing is known of, as content: the same size wherever it is a size."""
         return np.asarray(self.sizes.symbol(f"?{self.structure.origin(number)}"), object)
 
-    def bake_places(self, sizes: Iterable[Dim], places: Value) -> None:
-        """States that sizes are the numbers of the file where what is looked up along their axes are known places.
+    def bake_indices(self, sizes: Iterable[Dim], indices: Value) -> None:
+        """States that sizes are the numbers of the file where known indices are looked up along their axes.
 
-        The last of six has place 5, and not that of the last of seven; only the first has the same place in any.
+        The last of six has index 5, and not that of the last of seven; only the first has the same index in any.
         """
-        content, node = self.of(places).content, self.structure.graph.nodes.get(self.structure.origin(places).node)
+        content, node = self.of(indices).content, self.structure.graph.nodes.get(self.structure.origin(indices).node)
         unseen = content is None and node is not None and node.op == "Const"
         if unseen or (content is not None and any(not isinstance(p, Dim) and p for p in content.ravel())):
             for size in sizes:
@@ -216,12 +156,8 @@ class Inference:
         return self.sizes.equate(a, b)
 
 
-Rule = Callable[[Inference, Node, list[Fact]], list[Fact]]
-
-
-def _waiting(value: Value, pending: list[Value]) -> bool:
-    """Whether `value` is being worked out already (a cycle that only a damaged file can have)."""
-    return len(pending) > 10_000 and value in pending
+#: The facts of a node's outputs from those of its inputs.
+ShapeRule = Callable[[Shapes, Node, list[Fact]], list[Fact]]
 
 
 def known_axis(fact: Fact, rank: int) -> int | None:
@@ -230,3 +166,13 @@ def known_axis(fact: Fact, rank: int) -> int | None:
         return None
     axis = int(fact.content.ravel()[0])
     return axis + rank if axis < 0 else axis
+
+
+def first_fact(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """The result is the first input."""
+    return [inputs[0]] if inputs else [UNKNOWN]
+
+
+def first_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """The result has the shape of the first input."""
+    return [Fact(inputs[0].shape)]

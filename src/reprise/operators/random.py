@@ -6,12 +6,34 @@ from collections.abc import Callable
 
 import numpy as np
 
-from reprise.graph import Value
-from reprise.lift.emitter import Operator, Site
+from reprise.graph import Node, Value
+from reprise.operators.filling import filled_shape
 from reprise.operators.rules.block import computed, onnx_type
+from reprise.operators.rules.record import Operator
+from reprise.operators.rules.shapes import UNKNOWN, Fact, Shapes
+from reprise.operators.rules.site import Site
+from reprise.operators.rules.sizes import dim
 from reprise.structure import Structure
 from reprise.tensors import Array
 from reprise.wire import onnx
+
+
+def _drawn_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """Random numbers are as many as what they are joined with: sizes that the file bakes in are free with its own."""
+    wanted = inputs[0].content
+    if wanted is None or wanted.dtype == object:
+        return filled_shape(facts, node, inputs)
+    sizes = [int(n) for n in wanted.ravel()]
+    return [Fact(facts.symbols(node.name, sizes, [axis for axis, n in enumerate(sizes) if n != 1]))]
+
+
+def _draws_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """Multinomial(logits [N, C], draws): so many classes for each row."""
+    shape, count = inputs[0].shape, inputs[1].content
+    if not shape:
+        return [UNKNOWN]
+    return [Fact((shape[0], facts.fresh(node, 1) if count is None else dim(count.item())))]
+
 
 Known = Callable[[Value], Array | None]
 
@@ -50,15 +72,15 @@ def _is_uniform(structure: Structure, known: Known, value: Value) -> bool:
     )
 
 
-def _uniform(site: Site) -> str:
+def _uniform_onnx(site: Site) -> str:
     return _drawn(site, "RandomUniformLike", site.node.dtype("dtype"))
 
 
-def _normal(site: Site) -> str:
+def _normal_onnx(site: Site) -> str:
     return _drawn(site, "RandomNormalLike", site.node.dtype("dtype"))
 
 
-def _whole(site: Site) -> str:
+def _whole_onnx(site: Site) -> str:
     """Whole numbers from the least on, below the greatest."""
     least, beyond = (site.one("Cast", site.input(i), to=onnx_type("float64")) for i in (1, 2))
     part = site.one("Mul", _drawn(site, "RandomUniformLike", "float64"), site.one("Sub", beyond, least))
@@ -79,7 +101,7 @@ def _drawn_sizes(site: Site) -> str:
     return site.one("Concat", *sizes, axis=0) if sizes and len(sizes) == len(shape) else site.int64(0)
 
 
-def _multinomial(site: Site) -> str:
+def _multinomial_onnx(site: Site) -> str:
     """Classes by logarithms of their weights."""
     count = int(site.must_know(1, "number of draws").item())
     kind = onnx_type(site.node.dtype("output_dtype", "int64"))
@@ -87,9 +109,10 @@ def _multinomial(site: Site) -> str:
     return site.one("Multinomial", logits, sample_size=count, dtype=kind)
 
 
-RANDOM: dict[str, Operator] = {
-    "RandomUniform": Operator(_uniform),
-    "RandomStandardNormal": Operator(_normal),
-    "RandomUniformInt": Operator(_whole),
-    "Multinomial": Operator(_multinomial, lazy=(1,)),
-}
+OPERATORS = (
+    Operator("RandomUniform", shape=_drawn_shape, onnx=_uniform_onnx),
+    Operator("RandomStandardNormal", shape=_drawn_shape, onnx=_normal_onnx),
+    Operator("TruncatedNormal", shape=_drawn_shape),
+    Operator("RandomUniformInt", shape=_drawn_shape, onnx=_whole_onnx, types=("Tout=int32",)),
+    Operator("Multinomial", shape=_draws_shape, onnx=_multinomial_onnx, lazy=(1,), types=("output_dtype=int64",)),
+)

@@ -1,59 +1,55 @@
-"""TensorFlow operators → ONNX: functions of one number, element by element."""
+"""Functions of one number, element by element."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
-from reprise.graph import Value
-from reprise.lift.emitter import Emit, Operator, Site
-from reprise.lift.random import certain_mask
+from reprise.graph import Node, Value
+from reprise.operators.random import certain_mask
 from reprise.operators.rules.block import computed, onnx_type
+from reprise.operators.rules.record import FoldRule, Operator, Tag
+from reprise.operators.rules.shapes import first_shape
+from reprise.operators.rules.site import OnnxRule, Site, number, same
+from reprise.operators.rules.steps import keeps
+from reprise.tensors import Array
 from reprise.wire import onnx
 
 
-def same(op: str, **attributes: object) -> Emit:
-    """An operator of equal meaning in ONNX."""
-    return lambda site: site.one(op, *site.inputs(), **attributes)
+def _unary(function: Callable[..., Any]) -> Callable[[Node, list[Array]], Any]:
+    return lambda node, inputs: function(inputs[0])
 
 
-def number(site: Site, value: float) -> str:
-    """A constant of the type in which the operator computes."""
-    return site.constant(value, computed(site.dtype()))
-
-
-def is_real(site: Site) -> bool:
-    """Whether the operator computes with real numbers."""
-    return computed(site.dtype()).startswith("float")
-
-
-def _square(site: Site) -> str:
+def _square_onnx(site: Site) -> str:
     x = site.input(0)
     return site.one("Mul", x, x)
 
 
-def _rsqrt(site: Site) -> str:
+def _rsqrt_onnx(site: Site) -> str:
     return site.one("Reciprocal", site.one("Sqrt", site.input(0)))
 
 
-def _log1p(site: Site) -> str:
+def _log1p_onnx(site: Site) -> str:
     return site.one("Log", site.one("Add", site.input(0), number(site, 1)))
 
 
-def _expm1(site: Site) -> str:
+def _expm1_onnx(site: Site) -> str:
     return site.one("Sub", site.one("Exp", site.input(0)), number(site, 1))
 
 
-def _relu6(site: Site) -> str:
+def _relu6_onnx(site: Site) -> str:
     return site.one("Clip", site.input(0), number(site, 0), number(site, 6))
 
 
-def _floor(site: Site) -> str:
+def _floor_onnx(site: Site) -> str:
     if certain_mask(site.emitter.structure, site.emitter.known, Value(site.node.name)):
         return number(site, 1)
     return site.one("Floor", site.input(0))
 
 
-def _filled_like(value: int) -> Emit:
+def _filled_like(value: int) -> OnnxRule:
     def emit(site: Site) -> str:
         fill = np.asarray([value], computed(site.dtype()))
         return site.one("ConstantOfShape", site.one("Shape", site.input(0)), value=onnx.tensor(fill))
@@ -61,11 +57,11 @@ def _filled_like(value: int) -> Emit:
     return emit
 
 
-def _leaky(site: Site) -> str:
+def _leaky_onnx(site: Site) -> str:
     return site.one("LeakyRelu", site.input(0), alpha=site.node.number("alpha", 0.2))
 
 
-def _elu(site: Site) -> str:
+def _elu_onnx(site: Site) -> str:
     if computed(site.dtype()) == "float32":
         return site.one("Elu", site.input(0), alpha=1.0)
     x, zero, one = site.input(0), number(site, 0), number(site, 1)
@@ -73,16 +69,16 @@ def _elu(site: Site) -> str:
     return site.one("Where", site.one("Less", x, zero), below, x)
 
 
-def _selu(site: Site) -> str:
+def _selu_onnx(site: Site) -> str:
     alpha, gamma = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017, the constants of TensorFlow
     if computed(site.dtype()) == "float32":
         return site.one("Selu", site.input(0), alpha=alpha, gamma=gamma)
     x = site.input(0)
-    below = site.one("Mul", _elu(site), number(site, alpha))
+    below = site.one("Mul", _elu_onnx(site), number(site, alpha))
     return site.one("Mul", site.one("Where", site.one("Less", x, number(site, 0)), below, x), number(site, gamma))
 
 
-def _softplus(site: Site) -> str:
+def _softplus_onnx(site: Site) -> str:
     if computed(site.dtype()) == "float32":
         return site.one("Softplus", site.input(0))
     x = site.input(0)
@@ -90,19 +86,19 @@ def _softplus(site: Site) -> str:
     return site.one("Add", site.one("Max", x, number(site, 0)), site.one("Log", site.one("Add", number(site, 1), rest)))
 
 
-def _softsign(site: Site) -> str:
+def _softsign_onnx(site: Site) -> str:
     if computed(site.dtype()) == "float32":
         return site.one("Softsign", site.input(0))
     x = site.input(0)
     return site.one("Div", x, site.one("Add", site.one("Abs", x), number(site, 1)))
 
 
-def _is_finite(site: Site) -> str:
+def _is_finite_onnx(site: Site) -> str:
     x = site.input(0)
     return site.one("Not", site.one("Or", site.one("IsNaN", x), site.one("IsInf", x)))
 
 
-def _bucket(site: Site) -> str:
+def _bucket_onnx(site: Site) -> str:
     """How many boundaries a number has reached."""
     boundaries = np.asarray(site.node.numbers("boundaries"), np.float64)
     x = site.one("Unsqueeze", site.one("Cast", site.input(0), to=onnx_type("float64")), site.block.ints(-1))
@@ -110,13 +106,7 @@ def _bucket(site: Site) -> str:
     return site.one("ReduceSum", reached, site.block.ints(-1), keepdims=0)
 
 
-_EQUAL = (
-    "Sigmoid Tanh Relu Exp Log Sqrt Neg Abs Sign Ceil Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh "
-    "Reciprocal Round"
-)
-
-
-def _fake_quantized(site: Site) -> str:
+def _fake_quantized_onnx(site: Site) -> str:
     """The nearest of the levels that so many bits have between two bounds, of which zero is one."""
     x, *bounds = site.inputs()
     low, high = bounds or (number(site, site.node.number(name, value)) for name, value in (("min", -6), ("max", 6)))
@@ -130,30 +120,44 @@ def _fake_quantized(site: Site) -> str:
     return site.one("Add", site.one("Mul", level, scale), least)
 
 
-FUNCTIONS: dict[str, Operator] = {
-    **{op: Operator(same(op)) for op in _EQUAL.split()},
-    "Inv": Operator(same("Reciprocal")),
-    "Rint": Operator(same("Round")),
-    "Square": Operator(_square),
-    "Rsqrt": Operator(_rsqrt),
-    "Log1p": Operator(_log1p),
-    "Expm1": Operator(_expm1),
-    "Relu6": Operator(_relu6),
-    **dict.fromkeys(
-        ("FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel"),
-        Operator(_fake_quantized),
+def _clip_onnx(site: Site) -> str:
+    return site.one("Min", site.one("Max", site.input(0), site.input(1)), site.input(2))
+
+
+def _function(
+    names: str, onnx: OnnxRule, fold: FoldRule | None = None, lazy: tuple[int, ...] = (), types: tuple[str, ...] = ()
+) -> Operator:
+    return Operator(names, first_shape, fold, keeps, onnx, lazy, types, Tag.ELEMENTWISE)
+
+
+#: Functions that have the same name and meaning in ONNX.
+_SAME = "Sigmoid Tanh Relu Exp Log Sqrt Abs Sign Ceil Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh"
+
+OPERATORS = (
+    *(_function(name, same(name)) for name in _SAME.split()),
+    _function("Relu6", _relu6_onnx),
+    _function("Elu", _elu_onnx),
+    _function("Selu", _selu_onnx),
+    _function("LeakyRelu", _leaky_onnx),
+    _function("Softplus", _softplus_onnx),
+    _function("Softsign", _softsign_onnx),
+    _function("Expm1", _expm1_onnx),
+    _function("Log1p", _log1p_onnx),
+    _function("Rsqrt", _rsqrt_onnx),
+    _function("Square", _square_onnx),
+    _function("Neg", same("Neg"), fold=_unary(np.negative)),
+    _function("Floor", _floor_onnx, lazy=(0,)),
+    _function("Round Rint", same("Round")),
+    _function("Reciprocal Inv", same("Reciprocal")),
+    _function("LogicalNot", same("Not"), fold=_unary(np.logical_not), types=("bool",)),
+    _function("IsFinite", _is_finite_onnx, types=("bool",)),
+    _function("IsNan", same("IsNaN"), types=("bool",)),
+    _function("IsInf", same("IsInf"), types=("bool",)),
+    _function("ClipByValue", _clip_onnx),
+    _function("Bucketize", _bucket_onnx, types=("int32",)),
+    _function(
+        "FakeQuantWithMinMaxArgs FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel", _fake_quantized_onnx
     ),
-    "Elu": Operator(_elu),
-    "Selu": Operator(_selu),
-    "Softplus": Operator(_softplus),
-    "Softsign": Operator(_softsign),
-    "LeakyRelu": Operator(_leaky),
-    "Floor": Operator(_floor, lazy=(0,)),
-    "IsNan": Operator(same("IsNaN")),
-    "IsInf": Operator(same("IsInf")),
-    "IsFinite": Operator(_is_finite),
-    "LogicalNot": Operator(same("Not")),
-    "ZerosLike": Operator(_filled_like(0)),
-    "OnesLike": Operator(_filled_like(1)),
-    "Bucketize": Operator(_bucket),
-}
+    _function("ZerosLike", _filled_like(0), fold=_unary(np.zeros_like)),
+    _function("OnesLike", _filled_like(1), fold=_unary(np.ones_like)),
+)

@@ -1,0 +1,114 @@
+"""Loops and branches: the frames of TensorFlow 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reprise.graph import Node, Value
+from reprise.operators.rules.block import Block
+from reprise.operators.rules.record import Operator
+from reprise.operators.rules.shapes import Dims, Fact, Shapes, first_fact
+from reprise.operators.rules.site import Site, first_input
+from reprise.operators.rules.sizes import Dim
+from reprise.operators.rules.steps import keeps, passes
+from reprise.structure import InBranch, is_loop_merge
+from reprise.wire import onnx
+
+
+def _merge_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    if is_loop_merge(node, facts.structure.graph):
+        return [Fact(_at_every_step(facts, node, inputs[0].shape))]
+    shape = inputs[0].shape
+    for other in inputs[1:]:
+        shape = facts.equate(shape, other.shape)
+    return [Fact(shape), Fact(())]
+
+
+def _at_every_step(facts: Shapes, merge: Node, first: Dims | None) -> Dims | None:
+    """The shape of a loop variable: what begins with nothing along an axis gets longer."""
+    return first and tuple(facts.fresh(merge, i) if d == Dim(0) else d for i, d in enumerate(first))
+
+
+def _switch_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    fact = Fact(inputs[0].shape) if facts.structure.is_loop_switch(node.name) else inputs[0]
+    return [fact, fact]
+
+
+def _exit_onnx(site: Site) -> tuple[str | None, ...]:
+    """The first Exit of a loop that is asked for emits the whole loop; the others find their values made."""
+    site.emitter.loop(site)
+    return ()
+
+
+def own_outputs(block: Block, names: Sequence[str]) -> list[str]:
+    """Outputs of a subgraph must be made in it, each once: what comes from outside passes an Identity."""
+    made = {output for node in block.nodes for output in node.output}
+    own: list[str] = []
+    for name in names:
+        own.append(name if name in made and name not in own else block.one("Identity", name))
+    return own
+
+
+def _loop_merge_or_branch_onnx(site: Site) -> str:
+    if is_loop_merge(site.node, site.emitter.structure.graph):
+        raise site.refusal("is a loop variable outside of its loop")
+    return _merged(site)
+
+
+def _merged(site: Site) -> str:
+    """Where two branches meet: ONNX If, each branch with its own nodes."""
+    structure = site.emitter.structure
+    depth = len(structure.context(Value(site.node.name)))
+    sides: dict[int, Value] = {}
+    predicate: Value | None = None
+    for value in site.node.inputs:
+        beyond = structure.context(value)[depth:]
+        if beyond and isinstance(beyond[0], InBranch):
+            sides[beyond[0].side] = value
+            predicate = beyond[0].predicate
+    rest = [v for v in site.node.inputs if v not in sides.values()]
+    for value in rest:
+        sides.setdefault(1 if 1 not in sides else 0, value)
+    if predicate is None or len(sides) != 2:
+        raise site.refusal("joins branches that could not be told apart")
+    known = site.emitter.known(predicate)
+    if known is not None:
+        return _taken(site, predicate, sides[int(bool(known.item()))], int(bool(known.item())))
+    branches = {side: _branch_graph(site, predicate, side, value) for side, value in sides.items()}
+    condition = site.emitter.name(predicate, site.block)
+    return site.one("If", condition, then_branch=branches[1], else_branch=branches[0])
+
+
+def _taken(site: Site, predicate: Value, value: Value, side: int) -> str:
+    """The branch that a setting chooses, emitted in place."""
+    block = Block(site.block.names, (*site.block.context, InBranch(predicate, side)), site.block)
+    block.nodes = site.block.nodes
+    return site.emitter.name(value, block)
+
+
+def _branch_graph(site: Site, predicate: Value, side: int, value: Value) -> onnx.Message:
+    block = Block(site.block.names, (*site.block.context, InBranch(predicate, side)), site.block)
+    result = own_outputs(block, [site.emitter.name(value, block)])
+    return onnx.graph(block.nodes, f"{site.node.name}/{side}", [], [onnx.value_info(n) for n in result])
+
+
+def _switch_onnx(site: Site) -> tuple[str | None, ...]:
+    """Inside a loop the variable itself; inside a branch its input."""
+    structure = site.emitter.structure
+    if structure.is_loop_switch(site.node.name):
+        return (None, site.emitter.name(site.node.inputs[0], site.block))
+    name = site.emitter.name(site.node.inputs[0], site.block)
+    return (name, name)
+
+
+OPERATORS = (
+    Operator("Enter", shape=first_fact, steps=passes, onnx=first_input),
+    Operator("Exit", shape=first_fact, onnx=_exit_onnx, lazy=(0,)),
+    Operator("NextIteration", shape=first_fact),
+    Operator("Switch", shape=_switch_shape, steps=keeps, onnx=_switch_onnx, lazy=(0, 1)),
+    Operator(
+        "Merge", shape=_merge_shape, steps=keeps, onnx=_loop_merge_or_branch_onnx, lazy=(0, 1), types=("", "int32")
+    ),
+    Operator("LoopCond", onnx=first_input, types=("bool",)),
+    Operator("_Results", steps=passes),
+)

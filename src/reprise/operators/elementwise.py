@@ -1,0 +1,264 @@
+"""Arithmetic of two operands, comparisons and choices, element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from reprise.graph import Node, Value
+from reprise.operators.random import certain_mask
+from reprise.operators.rules.block import computed, onnx_type
+from reprise.operators.rules.record import Operator, Tag
+from reprise.operators.rules.shapes import Fact, Shapes
+from reprise.operators.rules.site import OnnxRule, Site, is_real, number, same
+from reprise.operators.rules.sizes import Dim
+from reprise.operators.rules.steps import keeps
+from reprise.tensors import Array
+
+
+def _binary_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    return [Fact(facts.broadcast(inputs[0].shape, inputs[1].shape), _symbolic(facts, node, inputs))]
+
+
+def _symbolic(facts: Shapes, node: Node, inputs: list[Fact]) -> Array | None:
+    """Products of sizes, and sums with numbers; other arithmetic on free sizes is not followed."""
+    a, b = inputs[0].content, inputs[1].content
+    if a is None or b is None:
+        return None
+    if node.op == "Mul":
+        return np.asarray(np.multiply(a.astype(object), b.astype(object)), object)
+    if node.op not in ("Add", "AddV2", "Sub") or a.ndim or b.ndim:
+        return None
+    first, second = a.item(), b.item()
+    if isinstance(first, Dim) and isinstance(second, int):
+        return np.asarray(facts.sizes.plus(first, -second if node.op == "Sub" else second), object)
+    if node.op != "Sub" and isinstance(first, int) and isinstance(second, Dim):
+        return np.asarray(facts.sizes.plus(second, first), object)
+    return None
+
+
+def _all_agree_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape = inputs[0].shape
+    for other in inputs[1:]:
+        shape = facts.broadcast(shape, other.shape)
+    return [Fact(shape)]
+
+
+def _select_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    shape = facts.equate(inputs[1].shape, inputs[2].shape)
+    chosen = inputs[0].shape
+    if node.op == "Select" and shape and chosen is not None and len(chosen) == 1:  # a flag for each row
+        shape = (facts.sizes.equate(shape[0], chosen[0]), *shape[1:])
+    elif shape is not None and chosen:
+        shape = facts.broadcast(shape, chosen)
+    return [Fact(shape)]
+
+
+def _bias_add_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    x, bias = inputs[0].shape, inputs[1].shape
+    if x is not None and bias is not None and node.attributes.get("data_format") != b"NCHW":
+        return [Fact((*x[:-1], facts.sizes.equate(x[-1], bias[0])))]
+    return [Fact(x)]
+
+
+def _dividing(function: Callable[[Array, Array], Array]) -> Callable[[Array, Array], Array]:
+    """A division of whole numbers by zero is an error in TensorFlow; NumPy gives zero."""
+
+    def divide(a: Array, b: Array) -> Array:
+        if b.dtype.kind in "iu" and not b.all():
+            raise ZeroDivisionError
+        return function(a, b)
+
+    return divide
+
+
+def _quotient(a: Array, b: Array) -> Array:
+    return np.asarray((a - np.fmod(a, b)) // b if a.dtype.kind in "iu" else a / b)  # whole numbers are cut, not floored
+
+
+def _select_value(node: Node, inputs: list[Array]) -> Array:
+    flag, a, b = inputs
+    if node.op == "Select" and flag.ndim == 1:  # a flag for each row
+        flag = flag.reshape(-1, *[1] * (a.ndim - 1))
+    return np.where(flag, a, b)
+
+
+def _bias_add_onnx(site: Site) -> str:
+    x, bias = site.inputs()
+    if site.node.text("data_format", "NHWC") == "NCHW":
+        rank = site.rank(0)
+        bias = site.one("Unsqueeze", bias, site.block.ints(*range(1, rank - 1)))
+    return site.one("Add", x, bias)
+
+
+def _add_n_onnx(site: Site) -> str:
+    total, *others = site.inputs()
+    for other in others:  # ONNX's Sum takes no whole numbers
+        total = site.one("Add", total, other)
+    return total
+
+
+def _floor_div_onnx(site: Site) -> str:
+    a, b = site.inputs()
+    if is_real(site):
+        return site.one("Floor", site.one("Div", a, b))
+    # Integer division truncates in ONNX; TensorFlow rounds down.
+    quotient = site.one("Div", a, b)
+    remainder = site.one("Sub", a, site.one("Mul", quotient, b))
+    zero = site.constant(0, site.dtype())
+    inexact = site.one("Not", site.one("Equal", remainder, zero))
+    signs = site.one("Xor", site.one("Less", a, zero), site.one("Less", b, zero))
+    correction = site.one("Cast", site.one("And", inexact, signs), to=onnx_type(site.dtype()))
+    return site.one("Sub", quotient, correction)
+
+
+def _div_no_nan_onnx(site: Site) -> str:
+    a, b = site.inputs()
+    zero = site.constant(0, computed(site.dtype()))
+    none = site.one("Equal", b, zero)
+    safe = site.one("Where", none, site.constant(1, computed(site.dtype())), b)
+    return site.one("Where", none, zero, site.one("Div", a, safe))
+
+
+def _mul_no_nan_onnx(site: Site) -> str:
+    """0 where the second factor is, whatever the first."""
+    a, b = site.inputs()
+    zero = number(site, 0)
+    return site.one("Where", site.one("Equal", b, zero), zero, site.one("Mul", a, b))
+
+
+def _unless_zero(function: Callable[[Site, str, str], str]) -> OnnxRule:
+    """0 where the first operand is, whatever the second."""
+
+    def emit(site: Site) -> str:
+        x, y = site.inputs()
+        zero = number(site, 0)
+        return site.one("Where", site.one("Equal", x, zero), zero, function(site, x, y))
+
+    return emit
+
+
+def _angle_onnx(site: Site) -> str:
+    """The angle of the point (x, y) by that of its slope; half a turn further where x is negative."""
+    y, x = site.inputs()
+    zero, turn = number(site, 0), number(site, np.pi)
+    upwards = site.one("Sign", y)
+    slope = site.one("Atan", site.one("Div", y, x))
+    behind = site.one("Where", site.one("Less", y, zero), site.one("Neg", turn), turn)
+    turned = site.one("Where", site.one("Less", x, zero), site.one("Add", slope, behind), slope)
+    upright = site.one("Mul", upwards, number(site, np.pi / 2))
+    return site.one("Where", site.one("Equal", x, zero), upright, turned)
+
+
+def _nearly_equal_onnx(site: Site) -> str:
+    apart = site.one("Abs", site.one("Sub", *site.inputs()))
+    return site.one("Less", apart, number(site, site.node.number("tolerance", 1e-5)))
+
+
+def _floor_mod_onnx(site: Site) -> str:
+    a, b = site.inputs()
+    if is_real(site):
+        return site.one("Sub", a, site.one("Mul", b, site.one("Floor", site.one("Div", a, b))))
+    return site.one("Mod", a, b)
+
+
+def _truncate_mod_onnx(site: Site) -> str:
+    """The remainder with the sign of the dividend, as C has it."""
+    return site.one("Mod", *site.inputs(), fmod=1)
+
+
+def _squared_difference_onnx(site: Site) -> str:
+    d = site.one("Sub", *site.inputs())
+    return site.one("Mul", d, d)
+
+
+def _not_equal_onnx(site: Site) -> str:
+    return site.one("Not", site.one("Equal", *site.inputs()))
+
+
+def _greater_equal_onnx(site: Site) -> str:
+    if certain_mask(site.emitter.structure, site.emitter.known, Value(site.node.name)):
+        return site.constant(1, "bool")
+    return site.one("GreaterOrEqual", *site.inputs())
+
+
+def _select_onnx(site: Site) -> str:
+    flag, a, b = site.inputs()
+    if site.node.op == "Select":
+        flag = _for_rows(site, flag)
+    return choice(site, flag, a, b, site.dtype(1))
+
+
+def _for_rows(site: Site, flag: str) -> str:
+    """The flags of a Select of TensorFlow 1, which takes a vector of them for rows, with the axes of its operands."""
+    rank, shape = site.rank(1), site.shape(0)
+    if shape is None:
+        sizes = site.one("Concat", site.one("Shape", flag), site.block.ints(*[1] * rank), axis=0)
+        return site.one("Reshape", flag, site.one("Slice", sizes, site.block.ints(0), site.block.ints(rank)))
+    missing = max(rank - 1, 0) if len(shape) == 1 else 0
+    return site.one("Unsqueeze", flag, site.block.ints(*range(1, missing + 1))) if missing else flag
+
+
+def choice(site: Site, flag: str, a: str, b: str, kind: str) -> str:
+    """`a` where the flag is true, else `b`; ONNX Runtime's own choice takes no flags as operands."""
+    if kind != "bool":
+        return site.one("Where", flag, a, b)
+    return site.one("Or", site.one("And", flag, a), site.one("And", site.one("Not", flag), b))
+
+
+def _binary(
+    names: str,
+    onnx: OnnxRule,
+    function: Callable[[Array, Array], Array] | None = None,
+    lazy: tuple[int, ...] = (),
+    types: tuple[str, ...] = (),
+) -> Operator:
+    """The record of an operator on two operands, of which NumPy's `function` is the same."""
+    fold = None if function is None else lambda node, inputs: function(inputs[0], inputs[1])
+    return Operator(names, _binary_shape, fold, keeps, onnx, lazy, types, Tag.ELEMENTWISE)
+
+
+def _comparison(
+    names: str, onnx: OnnxRule, function: Callable[[Array, Array], Array] | None = None, lazy: tuple[int, ...] = ()
+) -> Operator:
+    """The record of an operator whose results are flags."""
+    return _binary(names, onnx, function, lazy, ("bool",))
+
+
+OPERATORS = (
+    _binary("Add AddV2", same("Add"), np.add),
+    Operator("BiasAdd", shape=_bias_add_shape, steps=keeps, onnx=_bias_add_onnx),
+    _binary("BiasAddV1", same("Add")),
+    Operator("AddN", shape=_all_agree_shape, steps=keeps, onnx=_add_n_onnx, tags=Tag.ELEMENTWISE),
+    _binary("Sub", same("Sub"), np.subtract),
+    _binary("Mul", same("Mul"), np.multiply),
+    _binary("Div RealDiv", same("Div"), _dividing(_quotient)),
+    _binary("TruncateDiv", same("Div")),
+    _binary("DivNoNan", _div_no_nan_onnx),
+    _binary("FloorDiv", _floor_div_onnx, _dividing(np.floor_divide)),
+    _binary("FloorMod", _floor_mod_onnx, _dividing(np.mod)),
+    _binary("Mod TruncateMod", _truncate_mod_onnx, _dividing(np.fmod)),
+    _binary("MulNoNan", _mul_no_nan_onnx),
+    _binary("Xdivy", _unless_zero(lambda site, x, y: site.one("Div", x, y))),
+    _binary("Xlogy", _unless_zero(lambda site, x, y: site.one("Mul", x, site.one("Log", y)))),
+    _binary(
+        "Xlog1py",
+        _unless_zero(lambda site, x, y: site.one("Mul", x, site.one("Log", site.one("Add", y, number(site, 1))))),
+    ),
+    _binary("Atan2", _angle_onnx),
+    _binary("Pow", same("Pow")),
+    _binary("SquaredDifference", _squared_difference_onnx),
+    _binary("Maximum", same("Max"), np.maximum),
+    _binary("Minimum", same("Min"), np.minimum),
+    _comparison("Less", same("Less"), np.less),
+    _comparison("LessEqual", same("LessOrEqual"), np.less_equal),
+    _comparison("Greater", same("Greater"), np.greater),
+    _comparison("GreaterEqual", _greater_equal_onnx, np.greater_equal, lazy=(0, 1)),
+    _comparison("Equal", same("Equal"), np.equal),
+    _comparison("NotEqual", _not_equal_onnx, np.not_equal),
+    _comparison("ApproximateEqual", _nearly_equal_onnx),
+    _comparison("LogicalAnd", same("And"), np.logical_and),
+    _comparison("LogicalOr", same("Or"), np.logical_or),
+    Operator("Select SelectV2", shape=_select_shape, fold=_select_value, steps=keeps, onnx=_select_onnx),
+)

@@ -1,0 +1,75 @@
+"""Operators that hand on what they are given, or its numbers in another type."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reprise.graph import VARIABLES, Node, Value
+from reprise.operators.rules.block import onnx_type
+from reprise.operators.rules.record import Operator
+from reprise.operators.rules.shapes import Fact, Shapes, first_fact, first_shape
+from reprise.operators.rules.site import Site, first_input
+from reprise.operators.rules.steps import keeps, passes
+from reprise.tensors import DTYPES, Array
+
+
+def _identity_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """A variable of any shape has the one that the program set where it is read, as the file remembers."""
+    held = facts.structure.graph.nodes.get(facts.structure.origin(node.inputs[0]).node) if node.inputs else None
+    unknown = held is not None and held.op in VARIABLES and inputs[0].shape is None
+    return [facts.declared(node)] if unknown else first_fact(facts, node, inputs)
+
+
+def _cast_value(node: Node, inputs: list[Array]) -> Array:
+    return inputs[0].astype(DTYPES[node.dtype("DstT")])
+
+
+def _dequantize_value(node: Node, inputs: list[Array]) -> Array:
+    """Whole numbers of a byte or two as the numbers of a range. Source: dequantize_op.cc (TensorFlow 1.15.5, 2.21)."""
+    whole, (low, high) = inputs[0], (np.float32(a.item()) for a in inputs[1:])
+    kind, mode = np.iinfo(whole.dtype), node.text("mode", "MIN_COMBINED")
+    if node.integer("axis", -1) != -1 or node.flag("narrow_range"):
+        raise ValueError("a range for each channel")
+    numbers, steps = whole.astype(np.float32), np.float32(int(kind.max) - int(kind.min))
+    if mode == "SCALED":
+        return numbers * (max(low / np.float32(kind.min), high / np.float32(kind.max)) if kind.min else high / steps)
+    if mode == "MIN_COMBINED":
+        half = np.float32((steps + 1) / 2 if kind.min else 0)
+        return (numbers + half) * ((high - low) / steps) + low
+    if mode != "MIN_FIRST":
+        raise ValueError("mode")
+    scale = np.float32((high - low) / np.float64(steps))
+    return np.round(low / scale) * scale + (numbers - np.float32(kind.min)) * scale
+
+
+def _dequantize_onnx(site: Site) -> str:
+    """Quantized weights, as the numbers that they stand for."""
+    numbers = site.emitter.numbers(Value(site.node.name))
+    if numbers is None:
+        raise site.refusal("reads quantized numbers that are no constants with one range")
+    return site.emitter.names.constant(numbers, site.node.name)
+
+
+def _cast_onnx(site: Site) -> str:
+    return site.one("Cast", site.input(0), to=onnx_type(site.node.dtype("DstT")))
+
+
+OPERATORS = (
+    Operator("Identity", shape=_identity_shape, steps=passes, onnx=first_input),
+    Operator("IdentityN", onnx=lambda site: tuple(site.inputs())),
+    Operator(
+        ("StopGradient PreventGradient CheckNumerics CheckNumericsV2 EnsureShape Snapshot GuaranteeConst Print"),
+        shape=first_fact,
+        steps=passes,
+        onnx=first_input,
+    ),
+    Operator("Cast", shape=first_fact, fold=_cast_value, steps=keeps, onnx=_cast_onnx),
+    Operator(
+        "Dequantize",
+        shape=first_shape,
+        fold=_dequantize_value,
+        onnx=_dequantize_onnx,
+        lazy=(0, 1, 2),
+        types=("dtype=float32",),
+    ),
+)
