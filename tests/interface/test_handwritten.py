@@ -5,6 +5,7 @@ import pytest
 
 import reprise
 from reprise.errors import RepriseError
+from reprise.verify import check_steps
 from tests.graphs import D, H, interface_of
 from tests.tensorflow.building import saved_by_tensorflow, session, tf, v1, variable
 
@@ -211,3 +212,29 @@ def test_a_next_row_that_is_read_only_while_there_is_one_is_left_to_its_branch(t
         truth = opened.run(ys, {f"{name}:0": array for name, array in fed.items()})
     outputs, _ = reprise.restore(tmp_path / "model").run(fed)
     np.testing.assert_allclose(outputs.popitem()[1], truth, rtol=1e-4, atol=1e-5)
+
+
+def test_a_list_that_every_step_overwrites_holds_what_the_last_step_wrote(tmp_path):
+    """As TensorFlow 2 writes a layer that gives its last output alone, in a list of one row."""
+
+    def graph():
+        x = v1.placeholder(tf.float32, [None, N, D], "x")
+        steps = tf.shape(x)[0]
+        made = tf.raw_ops.TensorListReserve(element_shape=[N, H], num_elements=1, element_dtype=tf.float32)
+
+        def body(t, made, h):
+            h = cell(x[t], h)
+            return t + 1, tf.raw_ops.TensorListSetItem(input_handle=made, index=0, item=h), h
+
+        _, made, _ = v1.while_loop(lambda t, *_: t < steps, body, (0, made, tf.zeros([N, H])))
+        rows = tf.raw_ops.TensorListStack(input_handle=made, element_shape=[N, H], element_dtype=tf.float32)
+        tf.identity(rows[-1] @ variable("head", H, 3), "last")
+
+    x = np.random.default_rng(0).normal(size=(T, N, D)).astype(np.float32)
+    with session() as opened:
+        graph()
+        saved_by_tensorflow(opened, tmp_path / "model.ckpt")
+        expected = opened.run("last:0", {"x:0": x})
+    model = reprise.restore(tmp_path / "model.ckpt")
+    np.testing.assert_allclose(model.run(x)[0]["last"], expected, atol=1e-5)
+    check_steps(model).raise_if_different()

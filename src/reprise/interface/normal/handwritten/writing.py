@@ -129,10 +129,14 @@ def collect(site: Site, what: Grown) -> dict[str, Node]:
 def refill(site: Site, what: Written) -> dict[str, Node]:
     """An array as the rows of all steps, put where they belong after the loop; nothing where that is not known."""
     final, element = what.carried.final, written_value(what.node)
-    if final is None or element is None or not _is_filled(site, what):
+    overwritten = _is_overwritten(site, what)
+    if final is None or element is None or not (overwritten or _is_filled(site, what)):
         return {}
     name, kind, frame = f"written/{what.node.name}", types.dtype(site.structure, element), site.frame
     rows = frame.write(name, element, kind)
+    if overwritten:
+        last = frame.part(f"{name}/last", rows, [-1], [0], shrink_axis_mask=1, end_mask=1, T=kind)
+        rows = frame.make(f"{name}/only", "ExpandDims", (last, frame.number(f"{name}/along", 0)), T=kind)
     rows = site.backwards(name, rows, kind) if what.index.each < 0 else rows
     if what.before:
         held = [v for _, v in sorted(what.before, key=lambda pair: pair[0].constant)]
@@ -146,6 +150,12 @@ def refill(site: Site, what: Written) -> dict[str, Node]:
         inputs = (Value(what.made.name), places, rows, Value(what.made.name, 1))
         filled = Node(final.node, "TensorArrayScatterV3", inputs, (), {"T": kind})
     return {final.node: filled, **still(site, what.carried)}
+
+
+def _is_overwritten(site: Site, what: Written) -> bool:
+    """Whether every step writes the only row of a list, as a layer does that gives its last output alone."""
+    one = what.made.op == "TensorListReserve" and site.counting.of(what.made.inputs[1]) == Count(constant=1)
+    return one and what.index == Count() and not what.before
 
 
 def _is_filled(site: Site, what: Written) -> bool:
