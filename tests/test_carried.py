@@ -45,7 +45,14 @@ def reused(cell):
     return made
 
 
+def fast_weights(x, a, h):
+    """The next a is made of the last h, which no weight of this step has touched."""
+    added = tf.matmul(x, variable("w", D, H)) + tf.matmul(h, variable("u", H, H)) + a
+    return 0.9 * a + 0.1 * h, tf.tanh(added)
+
+
 CELLS = {
+    "fast weights": (reused(fast_weights), ["layer0.h", "layer1.h"]),
     "rnn": (reused(rnn), ["layer0.h"]),
     "lstm": (lstm, ["layer0.c", "layer0.h"]),
     "gru": (gru, ["layer0.h"]),
@@ -115,6 +122,7 @@ def saved(program, path):
 @example(("gru", "frame", (False,), False, True))
 @example(("stack", "functional", (False, True, False), False, False))
 @example(("block lstm", "written out", (False, False), True, False))
+@example(("fast weights", "written out", (False, False), False, True))
 @example(("block gru", "written out", (False,), False, True))
 def test_a_frozen_program_carries_the_state_of_tensorflow(tmp_path_factory, program):
     path = tmp_path_factory.mktemp("frozen") / "model.pb"

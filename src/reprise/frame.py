@@ -16,6 +16,8 @@ from reprise.tensors import Array, in_memory
 
 #: The attribute of nodes that a frame stands in for, and that only what belongs to training still reads.
 REPLACED = "_replaced"
+#: The attribute of an Exit that the file does not have: the value that its loop hands on, None where no name is known.
+NEXT_VALUE = "_next_value"
 #: The tensors of the single steps for which one node stands.
 STEP_TENSORS = "_step_tensors"
 

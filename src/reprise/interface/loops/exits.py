@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from reprise.frame import NEXT_VALUE
 from reprise.graph import Graph, Node, Value
 from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.loops.recurrences import Recurrence
 from reprise.structure import Carried, Structure
-
-#: The attribute of an Exit that the file does not have: the value inside the loop that goes to NextIteration.
-NEXT_VALUE = "_next_value"
 
 
 def restore_exits(structure: Structure, found: Sequence[Recurrence]) -> Rewritten:

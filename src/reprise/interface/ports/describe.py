@@ -287,7 +287,7 @@ def _uneven(axes: Axes, inputs: Sequence[Value], outputs: Sequence[Value]) -> It
 def _evidence(structure: Structure, used: tuple[Recurrence, ...]) -> tuple[str, ...]:
     said = []
     for r in used:
-        finals = ", ".join(str(names.of_final(structure, c)) for c in r.states)
+        finals = ", ".join(names.of_final(structure, c) or str(c.leaving) for c in r.states)
         said.append(f"loop {r.loop.name!r}: the next values of {finals} are computed from their last")
         said += [f"{read.stacked} is read one row at each step, by {read.node}" for read in r.reads]
         said += [f"{w.element} is written at each step, by {w.node}" for w in r.writes]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
+from reprise.frame import NEXT_VALUE
 from reprise.graph import Value
-from reprise.interface.loops.exits import NEXT_VALUE
 from reprise.structure import Carried, Structure
 
 # What TensorFlow calls a node whose author gave no name.
@@ -61,8 +61,9 @@ def of_final(structure: Structure, carried: Carried) -> str | None:
     """The tensor that a TensorFlow program would fetch for the last value of a state; inside the loop where none is."""
     if carried.final is None:
         return None
-    if (inside := structure.graph[carried.final.node].attributes.get(NEXT_VALUE)) is not None:
-        return str(inside)
+    attributes = structure.graph[carried.final.node].attributes
+    if NEXT_VALUE in attributes:
+        return None if attributes[NEXT_VALUE] is None else str(attributes[NEXT_VALUE])
     consumers = structure.consumers[carried.final.node]
     whole = next((w for n in consumers if (w := structure.graph[n].attributes.get("_whole")) is not None), None)
     if whole is not None:

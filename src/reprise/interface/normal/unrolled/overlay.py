@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from reprise.graph import Value
-from reprise.interface.analysis.influence import DISCRETE, reachable
+from reprise.interface.analysis.influence import DISCRETE, ancestors, reachable
 from reprise.interface.normal.unrolled.chains import Chain, attributes_of, weight_of
 from reprise.interface.normal.unrolled.steps import (
     IMPURE,
@@ -58,6 +58,12 @@ class _Match:
 def correspond(view: View, cluster: tuple[Chain, ...]) -> Steps | None:
     """The steps of a cluster of chains, or None where they are not alike."""
     overlay = _Overlay(view, cluster)
+    while (steps := _laid_over(overlay, view, cluster)) is None and overlay.widen():
+        pass
+    return steps
+
+
+def _laid_over(overlay: _Overlay, view: View, cluster: tuple[Chain, ...]) -> Steps | None:
     if not overlay.derive():
         return None
     images: list[dict[str, str]] = [{n: n for n in overlay.images}]
@@ -83,28 +89,51 @@ class _Overlay:
         self._kinds = {c.anchors[0]: c.kind for c in cluster}
         self.seeds = list(self._kinds)
         self._second = {c.anchors[0]: c.anchors[1] for c in cluster}
+        self._attributes: dict[str, dict[str, Any]] = {}
+        self._next: dict[Value, Value] = {}
+        self._ahead: frozenset[str] = frozenset()
+        self._begin()
+
+    def _begin(self) -> None:
         self.images: dict[str, str] = {}
         self.roles: dict[tuple[str, int], Role] = {}
         self.members: dict[Row, list[Value]] = {}
-        self._attributes: dict[str, dict[str, Any]] = {}
         self._known: dict[tuple[Value, Value], _Match | None] = {}
+        self._apart: dict[Value, Value] = {}
         self.region = tuple(self._region())
 
     def early(self, value: Value) -> bool:
         """Whether a value is made before the recurrence, as far as it is concerned."""
-        return not self.view.masks.get(value.node, 0) & self._all
+        return not self.view.masks.get(value.node, 0) & self._all and value.node not in self._ahead
+
+    def widen(self) -> bool:
+        """Takes into the first step what it makes of the first states alone, for the second to read; whether it can.
+
+        Where the next value of a state is made of the last value of another, no weight of the first step is behind it.
+        """
+        states = {r.initial: r.next for r in self.roles.values() if isinstance(r, State)} | self._apart
+        ahead = set[str]()
+        for name in sorted(ancestors(self.view.structure, self._apart.values()), key=self.view.place.__getitem__):
+            if any(v in states or v.node in ahead for v in self.nodes[name].inputs):
+                ahead.add(name)
+        if ahead <= self._ahead:
+            return False
+        self._ahead |= ahead
+        self._next = {first: following for first, following in states.items() if first.node not in ahead}
+        self._begin()
+        return True
 
     def _region(self) -> list[str]:
         """Nodes that depend on the first step and no later one, inputs first."""
         later, consumers = self._all & ~self._first, self.view.structure.consumers
         found = reachable(self.seeds, lambda name: (r for r in consumers[name] if not self.view.masks[r] & later))
-        return sorted(found, key=self.view.place.__getitem__)
+        return sorted({*found, *self._ahead}, key=self.view.place.__getitem__)
 
     def derive(self) -> bool:
         """Finds what every input of the first step is, by its counterpart in the second."""
         taken: set[str] = set()  # equal nodes of one step go to equal nodes of the other, each to its own
         for name in self.region:
-            for candidate in self._candidates(name, self.images, self._second):
+            for candidate in self._candidates(name, self.images, self._second, {}):
                 matches = None if candidate in taken else self._inputs(name, candidate)
                 if matches is not None:
                     taken.add(candidate)
@@ -130,14 +159,18 @@ class _Overlay:
         second = {self.images[name] for name in kept}
         self.images = {name: self.images[name] for name in kept - second}
 
-    def _candidates(self, name: str, images: Mapping[str, str], seeds: Mapping[str, str]) -> Iterator[str]:
+    def _candidates(
+        self, name: str, images: Mapping[str, str], seeds: Mapping[str, str], before: Mapping[str, str]
+    ) -> Iterator[str]:
         if name in seeds:
             yield seeds[name]
             return
         for slot, value in enumerate(self.nodes[name].inputs):
-            if not self.early(value):
-                image = images.get(value.node)
-                read = [] if image is None else self.view.readers.get(Value(image, value.index), [])
+            carried = self._next.get(value)
+            if not self.early(value) or carried is not None:
+                image = images.get(value.node) if carried is None else before.get(carried.node, carried.node)
+                index = value.index if carried is None else carried.index
+                read = [] if image is None else self.view.readers.get(Value(image, index), [])
                 yield from (reader for reader, at in read if at == slot)
                 return
 
@@ -185,7 +218,10 @@ class _Overlay:
             counts = a.shape == b.shape == () and a.dtype == b.dtype and a.dtype.kind == "i"
             return _Match(Count(int(a), int(b) - int(a), a.dtype.name), fresh=True) if counts else None
         row = self._row(u, v)
-        return _Match(row, fresh=True) if row is not None else self._below(u, v, depth)
+        match = _Match(row, fresh=True) if row is not None else self._below(u, v, depth)
+        if match is None and not self._alike(u.node, v.node):
+            self._apart.setdefault(u, v)
+        return match
 
     def _row(self, u: Value, v: Value) -> Row | None:
         one, two = self._piece(u), self._piece(v)
@@ -253,7 +289,7 @@ class _Overlay:
         for name in self.region:
             if name not in before or name in without:
                 continue
-            for candidate in self._candidates(name, images, seeds):
+            for candidate in self._candidates(name, images, seeds, before):
                 trial = dict[str, str]()
                 if candidate not in taken and self._agrees(name, candidate, step, before, images, trial):
                     images.update(trial)
@@ -313,7 +349,13 @@ class _Overlay:
     def result(self, images: list[dict[str, str]]) -> Steps | None:
         """The steps, if what the states need has a counterpart everywhere, as far as another step is to read it."""
         alive = set.intersection(*(set(i) for i in images))
-        whole = self._whole(alive | self._handed_on(alive, images))
+        late = set.intersection(*map(set, images[:-1])) - alive
+        steps = self._with(images, alive, self._drawn(late))
+        return steps or (None if self._is_replaced(images[-1], alive, late) else self._with(images, alive, late))
+
+    def _with(self, images: list[dict[str, str]], alive: set[str], late: set[str]) -> Steps | None:
+        """The steps of the nodes `alive` in all of them, and of those `late` that the last has not."""
+        whole = self._whole(alive | late)
         every = tuple({n: i[n] for n in i if n in whole} for i in images)
         roles = {key: role for key, role in self.roles.items() if key[0] in whole}
         order = tuple(n for n in self.region if n in alive & whole)
@@ -351,9 +393,16 @@ class _Overlay:
                 found |= {name} & images[-1].keys()
         return found
 
-    def _handed_on(self, alive: set[str], images: list[dict[str, str]]) -> set[str]:
-        """Nodes that all steps have but the last, which draws nothing for a step after it."""
-        handed = {n for n in set.intersection(*map(set, images[:-1])) - alive if not self._moves([n])}
+    def _is_replaced(self, last: Mapping[str, str], alive: set[str], late: set[str]) -> bool:
+        """Whether the last step makes something else of what the nodes `late` of the others read, its states aside."""
+        states = {role.next for role in self.roles.values() if isinstance(role, State)}
+        made = {v for n in late for i, v in enumerate(self.nodes[n].inputs) if self.roles[n, i] == MADE}
+        kept = [Value(last[v.node], v.index) for v in made - states if v.node in alive]
+        return any(reader not in last.values() for v in kept for reader, _ in self.view.readers.get(v, ()))
+
+    def _drawn(self, late: set[str]) -> set[str]:
+        """Those of the nodes that the last step has not which only draw the input of the next step."""
+        handed = {n for n in late if not self._moves([n])}
         drawn = set[str]()
         for name in sorted(handed, key=self.view.place.__getitem__):
             made = [v.node for i, v in enumerate(self.nodes[name].inputs) if self.roles[name, i] == MADE]

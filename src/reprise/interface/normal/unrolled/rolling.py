@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from reprise.frame import STEP_TENSORS, Frame, Scope
+from reprise.frame import NEXT_VALUE, STEP_TENSORS, Frame, Scope
 from reprise.graph import Node, Value
 from reprise.interface.normal.unrolled.collected import Collected, Output
 from reprise.interface.normal.unrolled.replacements import Plan, stacked_name
@@ -25,8 +25,10 @@ def rewrite(view: View, plan: Plan, nodes: dict[str, Node]) -> set[str]:
     writer = _Writer(view, plan, nodes)
     finals = writer.loop(names, states)
     made = plan.steps.images[-1]
-    last = {plan.steps.image(s.next, -1): f for s, f in zip(states, finals, strict=True) if s.next.node in made}
-    writer.results(last)
+    named = {plan.steps.image(s.next, -1): f for s, f in zip(states, finals, strict=True) if s.next.node in made}
+    writer.results(named)
+    for final in set(finals) - set(named.values()):
+        nodes[final.node] = replace(nodes[final.node], attributes={NEXT_VALUE: None})
     for output in plan.outputs:
         writer.output(output)
     return writer.idle()
