@@ -3,7 +3,7 @@
 import numpy as np
 
 import reprise
-from tests.graphs import D, H, N, T, V, gru, interface_of, lstm, saved
+from tests.graphs import D, H, N, T, V, gru, interface_of, lstm, rolled, saved
 from tests.tensorflow.building import saved_by_tensorflow, session, tf, v1, variable
 
 
@@ -108,3 +108,15 @@ def test_layers_of_one_step_are_one_step_though_those_of_many_are_loops_of_their
     model = reprise.restore(tmp_path / "model")
     assert {s.name for s in model.interface.states} == {"layer0.c", "layer0.h", "layer1.c", "layer1.h"}
     np.testing.assert_allclose(model.run(xs)[0]["probabilities"], np.stack(truth), rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_that_reads_nothing_from_outside_is_no_model():
+    """A cell called on zeros to make its variables, beside the loop that uses them."""
+
+    def primed():
+        lstm(tf.zeros([N, D]), tf.zeros([N, H]), tf.zeros([N, H]))
+        rows = v1.placeholder(tf.float32, [None, None, D], "x")
+        hidden, _ = rolled(lstm, rows, [tf.zeros([tf.shape(rows)[1], H])] * 2)
+        tf.identity(hidden, "hidden")
+
+    assert [p.tensor for p in interface_of(primed).outputs] == ["hidden:0"]

@@ -238,7 +238,7 @@ class _Step:
         return found
 
     def steps(self) -> Steps | None:
-        """The step, None where a state could not be told from another."""
+        """The step, None where a state could not be told from another, or nothing else is read from outside."""
         pending, seen = [s.next.node for s in self._states], set[str]()
         while pending:
             name = pending.pop()
@@ -251,6 +251,8 @@ class _Step:
                     return None
                 self._roles[name, slot] = role
                 pending += [value.node] if role == MADE else []
+        if not any(isinstance(role, Row) for role in self._roles.values()):
+            return None
         self._extend(seen)
         order = tuple(sorted(seen, key=self._view.place.__getitem__))
         members = {r: (r.first,) for r in self._roles.values() if isinstance(r, Row) and r.source is None}
