@@ -121,7 +121,8 @@ class RecurrentModel:
         """What computes the states that start from inputs."""
         lifted, key = self._engine(chosen)[0], self._key(chosen)
         if key not in self._starters:
-            self._starters[key] = Engine(*part(lifted, [STATE_FIRST + n for n in self._computed_starts]), self._threads)
+            graph, weights = part(lifted, [STATE_FIRST + n for n in self._computed_starts])
+            self._starters[key] = Engine(graph, weights, self._threads, lifted.opsets)
         return self._starters[key]
 
     def _own_first_states(self, batch: int) -> dict[str, Array]:
@@ -134,8 +135,7 @@ class RecurrentModel:
 
     @cached_property
     def _first_engine(self) -> Engine:
-        graph, weights = self._first_states()
-        return Engine(graph, weights)
+        return Engine(*self._first_states(), threads=1)
 
     def run(
         self, inputs: Inputs, state: State | None = None, settings: Settings | None = None
@@ -210,7 +210,7 @@ class RecurrentModel:
             lifted = self._lift(dict(key)) if key else self.lifted
             names = {o.name for o in lifted.graph.output if not o.name.startswith(STATE_FIRST)}
             steps = part(lifted, names) if self._computed_starts else (lifted.graph, lifted.weights)
-            self._engines[key] = lifted, Engine(*steps, self._threads)
+            self._engines[key] = lifted, Engine(*steps, self._threads, lifted.opsets)
         return self._engines[key]
 
     def _key(self, chosen: Settings) -> tuple[tuple[str, Any], ...]:

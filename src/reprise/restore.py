@@ -7,7 +7,7 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
-from reprise import formats, interface, lift
+from reprise import foreign, formats, interface, lift
 from reprise.errors import AmbiguousInterface, CallError, MissingFile
 from reprise.formats import StoredModel
 from reprise.graph import Graph, Node
@@ -63,8 +63,10 @@ def restore(
     symbols = formats.given_vocabulary(vocabulary) or stored.vocabulary
     choices = Choices(tuple(inputs), tuple(outputs), tuple(states), scope, settings or {})
     if stored.foreign is not None:
-        _refuse(stored, chosen=choices != Choices() or cell is not None or averages)
-        return RecurrentModel(stored, *onnx_file.lifted_in(stored), symbols, threads)
+        own = onnx_file.is_own(stored)
+        _refuse(stored, chosen=(own and choices != Choices()) or cell is not None or averages)
+        parts = onnx_file.lifted_in(stored) if own else foreign.model_parts(stored, choices)
+        return RecurrentModel(stored, *parts, symbols, threads)
     stored, source = _with_graph(stored, cell, symbols)
     found = interface.discover(source, choices)
     names = _averaged(stored) if averages else stored.variable_names

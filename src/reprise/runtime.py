@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 
 from reprise.errors import CallError, LiftError
-from reprise.lift import without_weights
+from reprise.lift import Opsets, without_weights
 from reprise.tensors import Array
 from reprise.wire import onnx
 
@@ -21,7 +21,9 @@ THREADS = min(2, os.cpu_count() or 1)
 class Engine:
     """One ONNX graph, ready to run. Holds no state between calls, so threads may share it."""
 
-    def __init__(self, graph: onnx.Message, weights: Mapping[str, Array], threads: int = THREADS) -> None:
+    def __init__(
+        self, graph: onnx.Message, weights: Mapping[str, Array], threads: int = THREADS, opsets: Opsets = ()
+    ) -> None:
         """Loads `graph`; ONNX Runtime copies the weights once, and nothing of them is kept here.
 
         Source: `AddExternalInitializers` in onnxruntime_c_api.h: once the model is loaded, buffers may be freed.
@@ -39,7 +41,7 @@ class Engine:
         held = {name: np.asarray(array, order="C") for name, array in weights.items()}
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(a) for a in held.values()]
         options.add_external_initializers(list(held), values)
-        data = without_weights(graph, held).SerializeToString()
+        data = without_weights(graph, held, opsets).SerializeToString()
         try:
             self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime raises classes of its own, without a common base that it exports

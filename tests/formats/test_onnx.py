@@ -5,11 +5,11 @@ import onnx
 import pytest
 
 import reprise
-from reprise.errors import DamagedFile, DiscoveryError, ReadError, UnknownFormat
+from reprise.errors import DamagedFile, ReadError, UnknownFormat
 from reprise.export import export
 from reprise.formats import identify
 from reprise.formats import onnx as format
-from tests.export.models import graph, model
+from tests.export.models import model
 
 
 @pytest.fixture(scope="module")
@@ -104,17 +104,19 @@ def test_each_fact_of_a_state_is_checked(tmp_path, content, fact, value):
         reprise.restore(tmp_path / "m")
 
 
-def test_a_foreign_model_is_refused_with_what_it_holds(tmp_path):
-    foreign = onnx.helper.make_model(onnx.GraphProto.FromString(graph().SerializeToString()), producer_name="somebody")
+def test_a_file_without_an_interface_is_one_of_another_program(tmp_path, content):
+    foreign = onnx.ModelProto.FromString(content)
+    foreign.producer_name = "somebody"
+    del foreign.metadata_props[:]
     (tmp_path / "m.onnx").write_bytes(foreign.SerializeToString())
-    words = r"Reprise did not write \(producer somebody; inputs ids, state_in.h; outputs .*; operators .*RNN"
-    with pytest.raises(DiscoveryError, match=words):
-        reprise.restore(tmp_path / "m.onnx")
+    model = reprise.restore(tmp_path / "m.onnx")
+    assert "not written by Reprise: producer somebody" in model.stored.notes[0]
+    assert [s.source_out for s in model.interface.states] == ["state_out.h"]
 
 
 def test_weights_in_another_file_are_not_read(tmp_path, content):
     held = onnx.ModelProto.FromString(content)
     held.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
     (tmp_path / "m").write_bytes(changed(held.SerializeToString()))
-    with pytest.raises(DamagedFile, match=r"keeps the weights '.*' in another file, which is not read"):
+    with pytest.raises(DamagedFile, match=r"tensor '.*' lies in '', which is not in the folder of the model"):
         reprise.restore(tmp_path / "m")

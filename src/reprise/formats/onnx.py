@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from google.protobuf.message import DecodeError
 
 from reprise.errors import DamagedFile, MissingFile, VocabularyError
 from reprise.formats._base import Format, StoredModel
+from reprise.formats._onnx_weights import weights_of
 from reprise.vocabulary import Vocabulary
 from reprise.wire import onnx
 from reprise.wire.varint import Cut, varint
@@ -84,16 +84,17 @@ def read(path: Path) -> StoredModel:
             f"{path}: is not a whole ONNX model ({error}). It is cut or changed; copy it again."
         ) from error
     _check_sum(path, data, metadata)
-    _check_weights_inside(path, model)
     held = {
         key: _json(path, key, text) for key, text in metadata.items() if key.startswith("reprise.") and key != CHECKSUM
     }
     vocabulary = _vocabulary(path, held)
+    weights = weights_of(path, model)
     return StoredModel(
         path=path,
         format=FORMAT.name,
         evidence=sniff(path) or "it is an ONNX model",
         graph=None,
+        weights={} if held else weights,
         vocabulary=vocabulary,
         vocabulary_source="the file itself" if vocabulary else "",
         files=(path,),
@@ -121,27 +122,6 @@ def _check_sum(path: Path, data: bytes, metadata: dict[str, str]) -> None:
             f"{path}: its checksum ({CHECKSUM}) does not fit its content. It is cut or damaged, or another program has "
             "changed it; copy it again, or export the model again."
         )
-
-
-def _check_weights_inside(path: Path, model: onnx.Message) -> None:
-    """A file that names other files to be read is refused: it could name any."""
-    for tensor in _tensors(model.graph):
-        if tensor.data_location == onnx.EXTERNAL:
-            raise DamagedFile(
-                f"{path}: keeps the weights {tensor.name!r} in another file, which is not read. "
-                "Save the model with its weights inside."
-            )
-
-
-def _tensors(graph: onnx.Message) -> Iterator[onnx.Message]:
-    pending = [graph]
-    while pending:
-        at = pending.pop()
-        yield from at.initializer
-        for node in at.node:
-            for attribute in node.attribute:
-                pending += [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
-                yield from (*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors)
 
 
 def _json(path: Path, key: str, text: str) -> Any:

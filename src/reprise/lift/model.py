@@ -15,6 +15,9 @@ STATE_IN = "state_in."
 STATE_OUT = "state_out."
 STATE_FIRST = "state_first."
 
+#: Domains of operators, each with its version.
+Opsets = tuple[tuple[str, int], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Lifted:
@@ -32,6 +35,7 @@ class Lifted:
         open: Settings that are inputs of the graph.
         fast: Names of the recurrent ONNX operators in use, for `inspect`.
         misses: Why other loops of the source stayed loops.
+        opsets: The version of each domain of operators, where the graph is not in those that Reprise writes.
     """
 
     interface: Interface
@@ -41,6 +45,7 @@ class Lifted:
     open: tuple[str, ...]
     fast: tuple[str, ...] = ()
     misses: tuple[str, ...] = ()
+    opsets: Opsets = ()
 
     def numbers(self) -> dict[str, Array]:
         """All initializers by name, large and small."""
@@ -147,15 +152,17 @@ def _every(nodes: Sequence[onnx.Message]) -> Iterator[onnx.Message]:
         yield node
 
 
-def standalone(lifted_graph: onnx.Message, weights: Mapping[str, Array], metadata: Mapping[str, str]) -> onnx.Message:
+def standalone(
+    lifted_graph: onnx.Message, weights: Mapping[str, Array], metadata: Mapping[str, str], opsets: Opsets = ()
+) -> onnx.Message:
     """A complete ONNX model, weights inside."""
     graph = onnx.empty("GraphProto")
     graph.CopyFrom(lifted_graph)
     graph.initializer.extend(onnx.tensor(a, k) for k, a in weights.items())
-    return _model(graph, metadata)
+    return _model(graph, metadata, opsets)
 
 
-def without_weights(lifted_graph: onnx.Message, weights: Mapping[str, Array]) -> onnx.Message:
+def without_weights(lifted_graph: onnx.Message, weights: Mapping[str, Array], opsets: Opsets = ()) -> onnx.Message:
     """A model that names its large weights as external data, to be given to the runtime from memory."""
     graph = onnx.empty("GraphProto")
     graph.CopyFrom(lifted_graph)
@@ -167,17 +174,22 @@ def without_weights(lifted_graph: onnx.Message, weights: Mapping[str, Array]) ->
         tensor.data_location = onnx.EXTERNAL
         entry = tensor.external_data.add()
         entry.key, entry.value = "location", "memory"
-    return _model(graph, {})
+    return _model(graph, {}, opsets)
 
 
-def _model(graph: onnx.Message, metadata: Mapping[str, str]) -> onnx.Message:
+def _model(graph: onnx.Message, metadata: Mapping[str, str], opsets: Opsets) -> onnx.Message:
     model = onnx.empty("ModelProto")
     model.ir_version = IR_VERSION
     model.producer_name = "reprise"
-    model.opset_import.add(domain="", version=OPSET)
-    for domain in sorted({n.domain for n in _every(graph.node) if n.domain}):
-        model.opset_import.add(domain=domain, version=TABLES_OPSET)
+    for domain, version in opsets or _own_opsets(graph):
+        model.opset_import.add(domain=domain, version=version)
     model.graph.CopyFrom(graph)
     for key, value in metadata.items():
         model.metadata_props.add(key=key, value=value)
     return model
+
+
+def _own_opsets(graph: onnx.Message) -> Opsets:
+    """Those of a graph that Reprise wrote: ONNX's own operators, and tables of symbols."""
+    others = sorted({n.domain for n in _every(graph.node) if n.domain})
+    return (("", OPSET), *((domain, TABLES_OPSET) for domain in others))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from reprise.errors import CallError, DamagedFile, DiscoveryError, UnknownFormat
+from reprise.errors import CallError, DamagedFile, UnknownFormat
 from reprise.formats import StoredModel
 from reprise.formats import onnx as file
 from reprise.interface import Interface
@@ -49,23 +49,22 @@ def written(
         facts[file.VOCABULARY] = vocabulary.to_json()
     if columns:
         facts[file.COLUMNS] = list(columns)
-    return standalone(lifted.graph, lifted.weights, {k: json.dumps(v, ensure_ascii=False) for k, v in facts.items()})
+    metadata = {k: json.dumps(v, ensure_ascii=False) for k, v in facts.items()}
+    return standalone(lifted.graph, lifted.weights, metadata, lifted.opsets)
+
+
+def is_own(stored: StoredModel) -> bool:
+    """Whether Reprise wrote the file, so that it says what its inputs, outputs and states are."""
+    return file.INTERFACE in stored.metadata
 
 
 def lifted_in(stored: StoredModel) -> tuple[Callable[[Settings], Lifted], Callable[[], FirstStates]]:
     """What a `RecurrentModel` is made of: its `lift` and its `first_states`.
 
     Raises:
-        DiscoveryError: The file does not say what its inputs, outputs and states are.
-        ReadError: What it says cannot be.
+        ReadError: What it says of itself cannot be.
     """
     known = stored.metadata
-    if file.INTERFACE not in known:
-        raise DiscoveryError(
-            f"{stored.path}: an ONNX model that Reprise did not write ({file.describe(stored.foreign)}). It does not "
-            "say which of these are recurrent state, so only what `reprise export` wrote is restored. If it was made "
-            "from a file of TensorFlow 1, restore that; for others there is no way yet."
-        )
     if known.get(file.VERSION) != file.LAYOUT:
         raise UnknownFormat(
             f"{stored.path}: written in layout {known.get(file.VERSION)!r}; this program reads {file.LAYOUT}. "
@@ -90,7 +89,9 @@ def _lifted(stored: StoredModel) -> Lifted:
     weights = {t.name: onnx.array_of(t) for t in model.graph.initializer if _size(t) > INLINE}
     graph = onnx.graph(model.graph.node, model.graph.name, model.graph.input, model.graph.output, small)
     settings = known[file.SETTINGS]
-    return Lifted(interface, graph, weights, dict(settings["fixed"]), tuple(settings["open"]), tuple(known[file.FAST]))
+    opsets = tuple((o.domain, o.version) for o in model.opset_import)
+    fixed, still_open = dict(settings["fixed"]), tuple(settings["open"])
+    return Lifted(interface, graph, weights, fixed, still_open, tuple(known[file.FAST]), opsets=opsets)
 
 
 def _computed(numbers: Any, dtype: str) -> Array:

@@ -6,12 +6,12 @@ character; nothing of it is needed to write a graph. Field numbers are those of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from reprise.tensors import Array
+from reprise.tensors import DTYPES, Array
 from reprise.wire.schema import Schema
 
 _MESSAGES = """
@@ -28,6 +28,7 @@ AttributeProto
   10 tensors TensorProto*
   11 graphs GraphProto*
   20 type AttributeType
+  21 ref_attr_name string
 NodeProto
   1 input string*
   2 output string*
@@ -81,6 +82,16 @@ ModelProto
   7 graph GraphProto
   8 opset_import OperatorSetIdProto*
   14 metadata_props StringStringEntryProto*
+  25 functions FunctionProto*
+FunctionProto
+  1 name string
+  4 input string*
+  5 output string*
+  6 attribute string*
+  7 node NodeProto*
+  9 opset_import OperatorSetIdProto*
+  10 domain string
+  11 attribute_proto AttributeProto*
 """
 
 #: Kinds of attributes, by the number that ONNX gives them.
@@ -116,6 +127,7 @@ ELEMENT_TYPES = {
     "float64": 11,
     "uint32": 12,
     "uint64": 13,
+    "bfloat16": 16,
 }
 
 SCHEMA = Schema(
@@ -220,15 +232,59 @@ def element_type(array: Array) -> int:
 
 
 def array_of(message: Message) -> Array:
-    """The array of a tensor that `tensor` made.
+    """The array of a tensor whose numbers are in the message.
 
     Raises:
-        ValueError: Its bytes are not as many as its shape says, or its numbers are not held as bytes.
+        ValueError: Its numbers are not as many as its shape says, or their type is unknown.
     """
-    names: Mapping[int, str] = {number: name for name, number in ELEMENT_TYPES.items()}
-    kind = names.get(message.data_type, "")
+    kind = element_name(message.data_type)
     if kind == "string":
         return np.asarray(list(message.string_data), object).reshape(tuple(message.dims))
     if not kind:
         raise ValueError(f"tensor {message.name!r} has the unknown element type {message.data_type}")
-    return np.frombuffer(message.raw_data, np.dtype(kind).newbyteorder("<")).reshape(tuple(message.dims))
+    field = _TYPED_FIELDS.get(kind, "int32_data")
+    if message.HasField("raw_data") or not len(getattr(message, field)):
+        flat = np.frombuffer(message.raw_data, DTYPES[kind].newbyteorder("<"))
+    else:
+        flat = _from_field(np.asarray(getattr(message, field)), kind)
+    return flat.reshape(tuple(message.dims))
+
+
+def _from_field(numbers: Array, kind: str) -> Array:
+    """The numbers of a typed field; half precision is kept there as the bits of whole numbers."""
+    if kind in ("float16", "bfloat16"):
+        return numbers.astype(np.uint16).view(DTYPES[kind])
+    return numbers.astype(DTYPES[kind])
+
+
+#: The field of each element type that is not kept in `int32_data`.
+_TYPED_FIELDS = {
+    "float32": "float_data",
+    "float64": "double_data",
+    "int64": "int64_data",
+    "uint32": "uint64_data",
+    "uint64": "uint64_data",
+}
+
+
+def element_name(number: int) -> str:
+    """The name of an element type, empty for one that no tensor here has."""
+    return next((name for name, known in ELEMENT_TYPES.items() if known == number), "")
+
+
+def subgraphs(node: Message) -> list[Message]:
+    """The graphs inside a node: the branches of If, the bodies of Loop and Scan."""
+    return [g for a in node.attribute for g in (*([a.g] if a.HasField("g") else []), *a.graphs)]
+
+
+def attribute(node: Message, name: str, default: Any = None) -> Any:
+    """The value of an attribute that is a number, a string or a list of these, as Python has them."""
+    for found in node.attribute:
+        if found.name == name:
+            kind = _FIELD_OF_TYPE.get(found.type, "i")
+            value = getattr(found, kind)
+            return list(value) if kind in ("floats", "ints", "strings") else value
+    return default
+
+
+_FIELD_OF_TYPE = {1: "f", 2: "i", 3: "s", 4: "t", 5: "g", 6: "floats", 7: "ints", 8: "strings"}

@@ -1,0 +1,150 @@
+"""States of ONNX models of other programs: at the border, inside, and where nothing tells."""
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import reprise
+from reprise.errors import AmbiguousInterface, NoRecurrence
+from reprise.wire import onnx
+from tests.foreign.building import D, H, V, cell_weights, gru_step, lstm, numbers, save, tensors, value
+
+
+def pairs(model):
+    return {(s.source_in, s.source_out) for s in model.interface.states}
+
+
+def assert_run_is_steps(model, steps=6, rows=2, seed=0):
+    """T steps at once, from random state, are T single steps that carry it."""
+    (port,) = model.interface.inputs
+    random = np.random.default_rng(seed)
+    shape = [{port.time_axis: steps, port.batch_axis: rows}.get(k, n) for k, n in enumerate(port.shape)]
+    x = random.standard_normal(shape).astype(np.float32)
+    first = model.initial_state(rows)
+    first = first.replace({n: random.standard_normal(a.shape).astype(np.float32) for n, a in first.items()})
+    whole, last = model.run(x, first)
+    state, results = first, []
+    for t in range(steps):
+        out, state = model.step(x.take(t, port.time_axis), state)
+        results.append(out)
+    for out in model.interface.outputs:
+        if out.time_axis is not None:
+            stacked = np.stack([r[out.name] for r in results], out.time_axis)
+            np.testing.assert_allclose(stacked, whole[out.name], rtol=1e-4, atol=1e-5)
+    for name in last:
+        np.testing.assert_allclose(state[name], last[name], rtol=1e-4, atol=1e-5)
+        assert not np.array_equal(state[name], first[name])
+
+
+def test_states_at_the_border_are_paired_by_the_flow_of_data(tmp_path):
+    model = reprise.restore(lstm(tmp_path / "m.onnx"))
+    assert pairs(model) == {("a", "e"), ("b", "d")}
+    assert "LSTM carries it" in model.interface.evidence[0]
+    assert_run_is_steps(model)
+
+
+def test_numbers_are_those_of_the_file_over_carried_calls(tmp_path):
+    path = lstm(tmp_path / "m.onnx")
+    model, session = reprise.restore(path), onnxruntime.InferenceSession(path)
+    names = {s.source_in: s.name for s in model.interface.states}
+    held = {"a": numbers(1, 2, H, seed=5), "b": numbers(1, 2, H, seed=6)}
+    state = model.initial_state(2).replace({names[k]: v for k, v in held.items()})
+    for call in range(4):
+        x = numbers(3, 2, D, seed=call)
+        held["a"], wanted, held["b"] = session.run(["e", "o", "d"], {"x": x, **held})
+        found, state = model.run(x, state)
+        np.testing.assert_allclose(found["o"], wanted, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(state[names["a"]], held["a"], rtol=1e-4, atol=1e-6)
+
+
+def zeros(how, rows="rows"):
+    """Nodes and tensors that make the first state of an LSTM in the ways of exporters."""
+    if how == "absent":
+        return "", [], []
+    if how == "constant":
+        return "zero", [], tensors(zero=np.zeros((1, 2, H), np.float32))
+    nodes = [
+        onnx.node("Shape", ["x"], ["s"]),
+        onnx.node("Gather", ["s", "k"], [rows]),
+        onnx.node("Concat", ["u", rows, "w"], ["shape"], axis=0),
+        onnx.node("ConstantOfShape", ["shape"], ["zero"]),
+    ]
+    return "zero", nodes, tensors(k=np.array([1]), u=np.array([1]), w=np.array([H]))
+
+
+@pytest.mark.parametrize("how", ["absent", "constant", "shaped"])
+def test_a_state_that_begins_anew_at_every_call_is_opened(tmp_path, how):
+    first, before, held = zeros(how)
+    nodes = [*before, onnx.node("LSTM", ["x", "W", "R", "B", "", first, first], ["Y"], hidden_size=H)]
+    path = save(tmp_path / "m.onnx", nodes, [value("x", "t", "n", D)], ["Y"], tensors(**cell_weights(4)) + held)
+    model = reprise.restore(path)
+    assert [(s.name, s.initial) for s in model.interface.states] == [("layer0.h", "zeros"), ("layer0.c", "zeros")]
+    assert_run_is_steps(model)
+
+
+def test_a_first_state_that_the_file_holds_is_where_a_sequence_starts(tmp_path):
+    held = numbers(1, 1, H, seed=9)
+    nodes = [onnx.node("GRU", ["x", "W", "R", "B", "", "h0"], ["Y"], hidden_size=H)]
+    path = save(tmp_path / "m.onnx", nodes, [value("x", "t", 1, D)], ["Y"], tensors(**cell_weights(3), h0=held))
+    model = reprise.restore(path)
+    assert model.interface.states[0].initial == "file"
+    np.testing.assert_array_equal(model.initial_state(1)["layer0.h"], held)
+    np.testing.assert_array_equal(model.initial_state(3)["layer0.h"], held.repeat(3, 1))
+
+
+@pytest.mark.parametrize("state_first", [False, True])
+def test_a_step_that_is_written_out_is_paired_by_its_equations(tmp_path, state_first):
+    model = reprise.restore(gru_step(tmp_path / "m.onnx", state_first))
+    assert pairs(model) == {("h", "h2")}
+    assert [p.tensor for p in model.interface.inputs] == ["x"]
+
+
+def test_an_input_of_the_shape_of_the_state_is_still_no_state(tmp_path):
+    model = reprise.restore(gru_step(tmp_path / "m.onnx", state_first=True, units=D))
+    assert pairs(model) == {("h", "h2")}
+
+
+def test_a_cache_of_frames_is_a_state(tmp_path):
+    nodes = [
+        onnx.node("Concat", ["cache", "x"], ["frames"], axis=1),
+        onnx.node("Slice", ["frames", "from", "to", "axis"], ["next"]),
+        onnx.node("ReduceMean", ["frames"], ["y"], axes=[1]),
+    ]
+    held = tensors(**{"from": np.array([1]), "to": np.array([99]), "axis": np.array([1])})
+    inputs = [value("x", "n", 1, D), value("cache", "n", 4, D)]
+    model = reprise.restore(save(tmp_path / "m.onnx", nodes, inputs, ["y", "next"], held, opset=13))
+    assert pairs(model) == {("cache", "next")}
+
+
+def test_what_a_mask_makes_of_an_input_is_no_state(tmp_path):
+    nodes = [
+        onnx.node("LSTM", ["x", "W", "R", "B"], ["Y"], hidden_size=D),
+        onnx.node("Squeeze", ["Y", "one"], ["y"]),
+        onnx.node("Sigmoid", ["y"], ["mask"]),
+        onnx.node("Mul", ["mask", "x"], ["clean"]),
+    ]
+    held = tensors(**cell_weights(4, units=D), one=np.array([1]))
+    model = reprise.restore(save(tmp_path / "m.onnx", nodes, [value("x", "t", "n", D)], ["clean"], held))
+    assert [s.name for s in model.interface.states] == ["layer0.h", "layer0.c"]
+    assert_run_is_steps(model)
+
+
+def test_two_inputs_that_may_both_be_the_state_are_an_error_that_lists_them(tmp_path):
+    nodes = [
+        onnx.node("MatMul", ["p", "W"], ["a"]),
+        onnx.node("MatMul", ["q", "R"], ["b"]),
+        onnx.node("Add", ["a", "b"], ["s"]),
+        onnx.node("Tanh", ["s"], ["h"]),
+        onnx.node("MatMul", ["h", "O"], ["y"]),
+    ]
+    held = tensors(W=numbers(H, H), R=numbers(H, H, seed=1), O=numbers(H, V))
+    path = save(tmp_path / "m.onnx", nodes, [value("p", "n", H), value("q", "n", H)], ["y", "h"], held)
+    with pytest.raises(AmbiguousInterface, match=r"p → h, q → h\. Say which, as pairs: states=\{'p': 'h'\}"):
+        reprise.restore(path)
+
+
+def test_a_model_without_state_is_refused_in_words(tmp_path):
+    nodes = [onnx.node("MatMul", ["x", "W"], ["y"])]
+    path = save(tmp_path / "m.onnx", nodes, [value("x", "n", D)], ["y"], tensors(W=numbers(D, V)))
+    with pytest.raises(NoRecurrence, match=r"no LSTM, GRU, RNN, Scan or Loop is in it \(1 nodes: MatMul\)"):
+        reprise.restore(path)
