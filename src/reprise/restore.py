@@ -8,7 +8,7 @@ from os import PathLike
 from typing import Any
 
 from reprise import foreign, formats, interface, lift
-from reprise.errors import AmbiguousInterface, CallError, MissingFile
+from reprise.errors import AmbiguousInterface, CallError, DiscoveryError, MissingFile
 from reprise.formats import StoredModel
 from reprise.graph import Graph, Node
 from reprise.interface import Choices
@@ -58,15 +58,18 @@ def restore(
     Raises:
         RepriseError: The file cannot be read, understood or run; the message says where and why.
     """
-    reading = {"tags": tuple(tags), "graph": graph}
+    reading = {"tags": tuple(tags), "graph": graph, "cell": cell}
     stored = formats.read(path, format=format, **{name: said for name, said in reading.items() if said})
     symbols = formats.given_vocabulary(vocabulary) or stored.vocabulary
     choices = Choices(tuple(inputs), tuple(outputs), tuple(states), scope, settings or {})
     if stored.foreign is not None:
         own = onnx_file.is_own(stored)
-        _refuse(stored, chosen=(own and choices != Choices()) or cell is not None or averages)
+        useless = cell is not None and not formats.takes_cell(stored.format)
+        _refuse(stored, chosen=(own and choices != Choices()) or useless or averages)
         parts = onnx_file.lifted_in(stored) if own else foreign.model_parts(stored, choices)
         return RecurrentModel(stored, *parts, symbols, threads)
+    if stored.obstacle:
+        raise DiscoveryError(f"{stored.path}: {stored.obstacle}")
     stored, source = _with_graph(stored, cell, symbols)
     found = interface.discover(source, choices)
     names = _averaged(stored) if averages else stored.variable_names

@@ -27,7 +27,7 @@ from reprise.foreign.trial import Trial, resized
 from reprise.formats import StoredModel
 from reprise.interface import Choices
 from reprise.lift import STATE_IN, Lifted
-from reprise.lift.block import INLINE
+from reprise.operators.rules.block import INLINE
 from reprise.tensors import Array
 from reprise.wire import onnx
 
@@ -62,9 +62,14 @@ def model_parts(stored: StoredModel, choices: Choices) -> tuple[Callable[[Values
 def _program(stored: StoredModel) -> Program:
     """The program of a file; its large weights apart from the graph."""
     model = functions.opened(stored.foreign)
-    apart = {t.name for t in model.graph.initializer if math.prod(t.dims) > INLINE or t.data_location == onnx.EXTERNAL}
-    weights = {name: stored.weights[name].load() for name in apart}
-    small = [t for t in model.graph.initializer if t.name not in apart]
+    small, weights = [], {}
+    for tensor in model.graph.initializer:
+        if tensor.data_location == onnx.EXTERNAL:
+            weights[tensor.name] = stored.weights[tensor.name].load()
+        elif math.prod(tensor.dims) > INLINE:
+            weights[tensor.name] = onnx.array_of(tensor)
+        else:
+            small.append(tensor)
     return program_of(model, small, weights)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reprise.errors import AmbiguousFormat, CallError, DamagedFile, MissingFile, ReadError, UnknownFormat
-from reprise.formats import _strangers, onnx, tf_checkpoint, tf_frozen, tf_saved_model
+from reprise.formats import _strangers, onnx, pytorch, tf_checkpoint, tf_frozen, tf_saved_model
 from reprise.formats._base import Format, Signature, StoredModel
 from reprise.formats._sidecars import given_vocabulary, read_vocabulary
 
@@ -17,6 +17,7 @@ __all__ = ["FORMATS", "Format", "Signature", "StoredModel", "given_vocabulary", 
 #: Every format that can be read. Their order decides nothing: two claims are an error.
 FORMATS: tuple[Format, ...] = (
     onnx.FORMAT,
+    pytorch.FORMAT,
     tf_checkpoint.FORMAT,
     tf_frozen.FORMAT,
     tf_saved_model.FORMAT,
@@ -24,6 +25,15 @@ FORMATS: tuple[Format, ...] = (
 
 #: How much of a folder is looked at for models inside, and which of its folders are parts of one.
 _MOST_INSIDE, _OF_A_MODEL = 256, ("variables", "assets", "assets.extra")
+
+
+#: The choice that a format may leave to what puts weights without a graph together.
+CELL = "cell"
+
+
+def takes_cell(format: str) -> bool:
+    """Whether the reader of a format is told of the cells what weights do not hold."""
+    return any(f.name == format and CELL in f.choices for f in FORMATS)
 
 
 def identify(path: str | PathLike[str], format: str = "") -> Format:
@@ -98,6 +108,7 @@ def read(path: str | PathLike[str], *, format: str = "", **choices: Any) -> Stor
         CallError: The format has no such choice.
     """
     chosen = identify(path, format)
+    choices = {name: value for name, value in choices.items() if name != CELL or CELL in chosen.choices}
     unknown = sorted(choices.keys() - set(chosen.choices))
     if unknown:
         known = ", ".join(chosen.choices) or "none"

@@ -40,6 +40,7 @@ class StoredModel:
         files: The files read, for messages and for `inspect`.
         notes: Facts worth telling (a stale `checkpoint` file, moving averages present, a step number chosen).
         metadata: Anything else the file says of itself (producer version, tags).
+        obstacle: Why the file gives no model that runs, and what it lacks, as a sentence; empty where it gives one.
         foreign: What only this format's own lifter understands (an ONNX model, for `format == "onnx"`).
     """
 
@@ -55,6 +56,7 @@ class StoredModel:
     files: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    obstacle: str = ""
     foreign: Any = None
 
 

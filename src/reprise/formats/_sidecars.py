@@ -124,6 +124,15 @@ def given_vocabulary(given: object) -> Vocabulary | None:
     )
 
 
+def within(content: Any) -> Vocabulary | None:
+    """The one vocabulary in plain data, such as what a checkpoint holds beside its weights; None without one."""
+    try:
+        found = set(_within(content, _MOST_NESTING))
+    except (ValueError, VocabularyError):
+        return None
+    return found.pop() if len(found) == 1 else None
+
+
 def _text(data: bytes) -> list[str]:
     """One symbol a line; a line feed as a symbol makes two empty lines, or is written with a backslash."""
     text = data.decode("utf-8-sig")

@@ -22,6 +22,8 @@ _ARRAY = "numpy.ndarray"
 _PLAIN_KEYS = (str, bytes, int, float, type(None))
 _ARRAY_DTYPE = re.compile(r"[<>|=]?([biufSU])(\d{1,4})")
 _MARK = object()
+#: The name of the record of a persistent id: an object that lies elsewhere, which the program that reads must find.
+PERSISTENT = "persistent id"
 
 
 class Class(NamedTuple):
@@ -51,13 +53,23 @@ def load(data: bytes) -> list[Any]:
     Raises:
         Cut: It is not a pickle, or one that builds what plain data cannot be.
     """
-    stream, found = io.BytesIO(data), []
+    return load_first(data, None)[0]
+
+
+def load_first(data: bytes, count: int | None) -> tuple[list[Any], int]:
+    """The first `count` objects of those pickled one after the other, all where None, and where the last one ends.
+
+    Raises:
+        Cut: As `load`.
+    """
+    stream = io.BytesIO(data)
+    found: list[Any] = []
     try:
-        while stream.tell() < len(data):
+        while stream.tell() < len(data) if count is None else len(found) < count:
             found.append(_Machine(stream).run())
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, MemoryError) as error:
         raise Cut(f"the pickle breaks off at byte {stream.tell()} ({error or type(error).__name__})") from error
-    return found
+    return found, stream.tell()
 
 
 class _Machine:
@@ -327,4 +339,6 @@ _STEPS: Mapping[str, Callable[[_Machine, Any], Any]] = {
     **dict.fromkeys(("REDUCE", "NEWOBJ"), _reduce),
     "NEWOBJ_EX": _new_with_keywords,
     "BUILD": lambda m, _: m.build(),
+    "PERSID": lambda m, name: m.push(Record(PERSISTENT, (name,))),
+    "BINPERSID": lambda m, _: m.push(Record(PERSISTENT, (m.pop(),))),
 }

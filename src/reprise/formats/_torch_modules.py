@@ -1,0 +1,261 @@
+"""The modules that PyTorch's names of weights tell of, and the one way to put them together.
+
+`weight_ih_l0` and the like tell the kind of a recurrent module, its layers, directions and sizes. A table or a head is
+found by its shape. What a state dict does not hold is never guessed: where two ways fit, or something has no place,
+that is the reason why there is no model. Source: torch/nn/modules/rnn.py (2.13).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise, permutations
+
+from reprise.tensors import Tensor
+
+_WEIGHT = re.compile(r"(?:(?P<module>.*)\.)?weight_ih(?:_l0)?")
+_KINDS = {4: "LSTM", 3: "GRU", 1: "RNN"}
+#: How many recurrent modules are tried in every order.
+_MOST_MODULES = 5
+
+State = Mapping[str, Tensor]
+
+
+class UndecidedError(Exception):
+    """Why a state dict gives no model, and what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrent:
+    """A recurrent module.
+
+    Attributes:
+        name: Its place in the model, such as `encoder.lstm`.
+        kind: `LSTM`, `GRU` or `RNN`.
+        inputs: D, the size of its input.
+        units: H.
+        layers: How many of them lie on each other.
+        directions: 2 where it also reads from the end.
+        is_cell: Whether it is one cell, whose states have no axis of layers.
+        relu: Whether a plain RNN has relu instead of tanh.
+        weights: Its tensors by PyTorch's names, those of a cell as if they were of layer 0.
+    """
+
+    name: str
+    kind: str
+    inputs: int
+    units: int
+    layers: int
+    directions: int
+    is_cell: bool
+    relu: bool
+    weights: Mapping[str, Tensor]
+
+    @property
+    def outputs(self) -> int:
+        """The size of its output."""
+        return self.units * self.directions
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A table of an embedding [V, E], or the weights of a dense layer [O, D] with a bias or without."""
+
+    name: str
+    weight: Tensor
+    bias: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A model as modules one after the other.
+
+    Attributes:
+        embedding: The table of its ids, None where it takes features.
+        recurrent: Its recurrent modules.
+        heads: Dense layers, each of which reads what the last recurrent module gives.
+        notes: What is taken to be so.
+    """
+
+    embedding: Matrix | None
+    recurrent: tuple[Recurrent, ...]
+    heads: tuple[Matrix, ...]
+    notes: tuple[str, ...]
+
+
+def chain_of(state: State, attributes: Mapping[str, Mapping[str, object]], activation: str = "") -> Chain:
+    """The one way to put the modules of a state dict together.
+
+    Args:
+        state: Tensors by PyTorch's names.
+        attributes: What is known of modules beside their weights, by their names.
+        activation: That of a plain RNN, `tanh` or `relu`, where its attributes do not tell.
+
+    Raises:
+        UndecidedError: There is none, or more than one.
+    """
+    found = [_recurrent(name, state, attributes.get(name, {}), activation) for name in _recurrent_names(state)]
+    if not found:
+        raise UndecidedError("no weights of an LSTM, GRU or RNN (weight_ih, weight_hh) are among its tensors")
+    used = {_full(r.name, n, is_cell=r.is_cell) for r in found for n in r.weights}
+    matrices, left = _matrices({name: t for name, t in state.items() if name not in used})
+    ordered = _in_order(found)
+    embedding, heads = _around(ordered, matrices)
+    placed = {m.name for m in (*heads, *([embedding] if embedding else []))}
+    left += [m.name for m in matrices if m.name not in placed]
+    if left:
+        raise UndecidedError(
+            f"{len(left)} of its tensors have no certain place beside {_listed([r.name or r.kind for r in ordered])}: "
+            f"{_listed(left)}. The file has weights alone, not the order in which they are used"
+        )
+    return Chain(embedding, ordered, heads, _notes(ordered, heads))
+
+
+# Recurrent modules
+
+
+def _recurrent_names(state: State) -> list[str]:
+    return [m["module"] or "" for name in state if (m := _WEIGHT.fullmatch(name)) is not None]
+
+
+def _recurrent(name: str, state: State, attributes: Mapping[str, object], activation: str) -> Recurrent:
+    is_cell = _full(name, "weight_ih_l0", is_cell=False) not in state
+    weights = dict(_named(name, state, is_cell=is_cell))
+    first, recurrent = weights["weight_ih_l0"].shape, weights.get("weight_hh_l0")
+    if any(n.startswith("weight_hr") for n in weights):
+        raise UndecidedError(f"{name or 'the LSTM'} has a projection (weight_hr_l0), which is not read yet")
+    if recurrent is None or len(first) != 2 or first[0] % max(recurrent.shape[-1], 1):
+        raise UndecidedError(f"the weights of {name or 'the recurrent module'} have sizes that no LSTM, GRU or RNN has")
+    units, gates = recurrent.shape[-1], first[0] // max(recurrent.shape[-1], 1)
+    if gates not in _KINDS:
+        raise UndecidedError(f"{name or 'the recurrent module'} has {gates} gates, which no LSTM, GRU or RNN has")
+    layers = len({n for n in weights if re.fullmatch(r"weight_ih_l\d+", n)})
+    directions = 2 if "weight_ih_l0_reverse" in weights else 1
+    relu = gates == 1 and _nonlinearity(name, attributes, activation) == "relu"
+    made = Recurrent(name, _KINDS[gates], first[1], units, layers, directions, is_cell, relu, weights)
+    _check_sizes(made, gates)
+    return made
+
+
+def _named(name: str, state: State, *, is_cell: bool) -> Iterator[tuple[str, Tensor]]:
+    """The weights of a module by their last names; those of a cell as of layer 0."""
+    pattern = r"(?:weight|bias)_(?:ih|hh|hr)" + ("" if is_cell else r"_l\d+(?:_reverse)?")
+    for full, tensor in state.items():
+        module, _, last = full.rpartition(".")
+        if module == name and re.fullmatch(pattern, last):
+            yield (f"{last}_l0" if is_cell else last), tensor
+
+
+def _full(name: str, last: str, *, is_cell: bool) -> str:
+    own = last.removesuffix("_l0") if is_cell else last
+    return f"{name}.{own}" if name else own
+
+
+def _nonlinearity(name: str, attributes: Mapping[str, object], activation: str) -> str:
+    mode = str(attributes.get("nonlinearity") or attributes.get("mode") or activation).lower()
+    for known in ("relu", "tanh"):
+        if mode.endswith(known):
+            return known
+    raise UndecidedError(
+        f"{name or 'its module'} is a plain RNN, and its weights do not tell whether with tanh or relu. Say it: "
+        'cell={"activation": "tanh"} (--cell activation=tanh)'
+    )
+
+
+def _check_sizes(module: Recurrent, gates: int) -> None:
+    """Every layer must have the sizes that the first one tells."""
+    for layer in range(module.layers):
+        inputs = module.inputs if layer == 0 else module.outputs
+        for end in ("", "_reverse")[: module.directions]:
+            sizes = {
+                f"weight_ih_l{layer}{end}": (gates * module.units, inputs),
+                f"weight_hh_l{layer}{end}": (gates * module.units, module.units),
+                f"bias_ih_l{layer}{end}": (gates * module.units,),
+                f"bias_hh_l{layer}{end}": (gates * module.units,),
+            }
+            for name, wanted in sizes.items():
+                found = module.weights.get(name)
+                if found is None and name.startswith("bias"):
+                    continue
+                if found is None or found.shape != wanted:
+                    raise UndecidedError(
+                        f"{name} of {module.name or module.kind}: expected shape {list(wanted)}, found "
+                        f"{'none' if found is None else list(found.shape)}"
+                    )
+
+
+# Tables and heads
+
+
+def _matrices(state: State) -> tuple[list[Matrix], list[str]]:
+    """Pairs of a matrix and its bias, and the names of what is none."""
+    found = [
+        Matrix(name.removesuffix(".weight"), tensor, state.get(name.removesuffix("weight") + "bias"))
+        for name, tensor in state.items()
+        if (name.endswith(".weight") or name == "weight") and len(tensor.shape) == 2
+    ]
+    used = {f"{m.name}.{end}" if m.name != "weight" else end for m in found for end in ("weight", "bias")}
+    return found, [name for name in state if name not in used]
+
+
+def _in_order(found: Sequence[Recurrent]) -> tuple[Recurrent, ...]:
+    """Modules so that each reads what the one before it gives; members of one list in the order of their numbers."""
+    if len(found) > _MOST_MODULES and not _is_list(found):
+        raise UndecidedError(
+            f"it has {len(found)} recurrent modules ({_listed([r.name for r in found])}), in what order?"
+        )
+    if _is_list(found):
+        found = sorted(found, key=lambda r: int(r.name.rpartition(".")[2]))
+        orders = [tuple(found)] if _fits(found) else []
+    else:
+        orders = [order for order in permutations(found) if _fits(order)]
+    if len(orders) != 1:
+        raise UndecidedError(
+            f"its recurrent modules ({_listed([r.name or r.kind for r in found])}) can be put one after the other in "
+            f"{len(orders)} ways by their sizes"
+        )
+    return orders[0]
+
+
+def _is_list(found: Sequence[Recurrent]) -> bool:
+    """Whether modules are members of one list (`nn.ModuleList`), which is numbered in its order."""
+    names = [r.name.rpartition(".") for r in found]
+    return len(found) > 1 and len({n[0] for n in names}) == 1 and all(n[2].isdecimal() for n in names)
+
+
+def _fits(order: Sequence[Recurrent]) -> bool:
+    return all(a.outputs == b.inputs for a, b in pairwise(order))
+
+
+def _around(order: Sequence[Recurrent], matrices: Sequence[Matrix]) -> tuple[Matrix | None, tuple[Matrix, ...]]:
+    """The table before the recurrent modules, and the heads behind them.
+
+    Raises:
+        UndecidedError: A matrix could be either, or heads could lie on each other.
+    """
+    tables = [m for m in matrices if m.bias is None and m.weight.shape[1] == order[0].inputs]
+    heads = [m for m in matrices if m.weight.shape[1] == order[-1].outputs and m not in tables]
+    if len(tables) == 2 and not heads and tables[0].weight.source == tables[1].weight.source:
+        tables, heads = tables[:1], tables[1:]  # tied: one tensor under two names
+    if len(tables) > 1:
+        raise UndecidedError(
+            f"{_listed([m.name for m in tables])} may each be the table of its ids or a head without bias"
+        )
+    sizes = {m.weight.shape[0] for m in heads}
+    if len(heads) > 1 and order[-1].outputs in sizes:
+        raise UndecidedError(f"{_listed([m.name for m in heads])} may read the recurrent module or each other")
+    return (tables[0] if tables else None), tuple(heads)
+
+
+def _notes(order: Sequence[Recurrent], heads: Sequence[Matrix]) -> tuple[str, ...]:
+    names = [r.name or r.kind for r in order] + [m.name for m in heads]
+    return (
+        f"weights alone: nothing is taken to stand between {_listed(names)}, such as an activation or a connection "
+        "around them",
+    )
+
+
+def _listed(names: Iterable[str], most: int = 8) -> str:
+    known = list(names)
+    return ", ".join(known[:most]) + (f" and {len(known) - most} more" if len(known) > most else "")

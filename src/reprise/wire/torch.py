@@ -1,0 +1,249 @@
+"""PyTorch's files as data: the pickled object, and the storages that its tensors are views of.
+
+`torch.save` writes a zip archive (since 1.6) with `data.pkl` and one member for each storage, or, before that, pickles
+one after the other in one file, the storages at its end. No class of a file is imported and nothing of it is run.
+Sources: torch/serialization.py, torch/_utils.py (2.13).
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from reprise.errors import DamagedFile
+from reprise.tensors import DTYPES, Array, Tensor
+from reprise.wire import pickle
+from reprise.wire.pickle import Class, Record
+from reprise.wire.varint import Cut
+
+#: What the first pickle of a file of the older kind holds, and how such a file begins.
+_MAGIC = 0x1950A86A20F9469CFC6C
+_LEGACY_HEAD = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+#: The classes of storages, and the element type of each.
+_STORAGES = {
+    "FloatStorage": "float32",
+    "DoubleStorage": "float64",
+    "HalfStorage": "float16",
+    "BFloat16Storage": "bfloat16",
+    "LongStorage": "int64",
+    "IntStorage": "int32",
+    "ShortStorage": "int16",
+    "CharStorage": "int8",
+    "ByteStorage": "uint8",
+    "BoolStorage": "bool",
+}
+#: Functions that stand for a tensor; their first arguments are a storage, an offset, sizes and strides.
+_VIEWS = frozenset({"torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_tensor"})
+#: Functions whose first argument is the tensor that they stand for.
+_WRAPPERS = frozenset({"torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"})
+
+#: How deep objects may lie in each other.
+_DEEPEST = 200
+
+#: Element type and key of a storage → its numbers, as the file holds them.
+Numbers = Callable[[str, str], Array]
+
+
+class _Storage(NamedTuple):
+    """A storage: its element type, and the key of its numbers."""
+
+    dtype: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A file of PyTorch.
+
+    Attributes:
+        root: What was saved: plain data, tensors, and records of objects of other classes.
+        code: The source of a TorchScript program by its path in the archive; empty where there is none.
+        constants: The constants of such a program.
+    """
+
+    root: Any
+    code: Mapping[str, str]
+    constants: Any = None
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is a zip archive that PyTorch wrote; nothing but the names of its members is read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.count("/") == 1 and name.endswith("/data.pkl") for name in archive.namelist())
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return False
+
+
+def is_legacy(path: Path) -> bool:
+    """Whether a file begins with the pickled number of the older kind."""
+    try:
+        with path.open("rb") as file:
+            return file.read(2 + len(_LEGACY_HEAD))[2:] == _LEGACY_HEAD
+    except OSError:
+        return False
+
+
+def read(path: Path) -> Archive:
+    """The content of a file; the numbers of tensors are read when they are asked for.
+
+    Raises:
+        DamagedFile: It is not a whole file of PyTorch, or holds a tensor of a kind that is not read.
+    """
+    try:
+        return _read_zip(path) if is_archive(path) else _read_legacy(path)
+    except (Cut, ValueError, KeyError, TypeError, IndexError, struct.error, zipfile.BadZipFile, OSError) as error:
+        raise DamagedFile(
+            f"{path}: is not a whole PyTorch file ({error}). It is cut or changed; copy it again."
+        ) from error
+
+
+# Zip archives
+
+
+def _read_zip(path: Path) -> Archive:
+    with zipfile.ZipFile(path) as archive:
+        members = {name.partition("/")[2]: archive.getinfo(name) for name in archive.namelist()}
+        order = _member(archive, members["byteorder"]) if "byteorder" in members else b"little"
+        if order != b"little":
+            raise ValueError(f"its numbers are {order[:12]!r} endian")
+        root = _one(_member(archive, members["data.pkl"]))
+        constants = _one(_member(archive, members["constants.pkl"])) if "constants.pkl" in members else None
+        code = {
+            n: _member(archive, i).decode() for n, i in members.items() if n.startswith("code/") and n.endswith(".py")
+        }
+    data, held = _mapped(path), {name: _place(path, info) for name, info in members.items()}
+
+    def numbers(folder: str) -> Numbers:
+        return lambda dtype, key: np.frombuffer(_slice(data, *held[f"{folder}/{key}"]), DTYPES[dtype].newbyteorder("<"))
+
+    found = _with_tensors(root, numbers("data"), path.name)
+    return Archive(found, code, _with_tensors(constants, numbers("constants"), path.name))
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """A member, stored as PyTorch stores it: what is compressed could be of any size."""
+    if info.compress_type != zipfile.ZIP_STORED and info.file_size > 100 * info.compress_size + 4096:
+        raise ValueError(
+            f"member {info.filename!r} says that it grows from {info.compress_size} to {info.file_size} bytes"
+        )
+    return archive.read(info)
+
+
+def _place(path: Path, info: zipfile.ZipInfo) -> tuple[int, int]:
+    """Where the bytes of a member that is stored as it is begin in the file, and how many they are."""
+    if info.compress_type != zipfile.ZIP_STORED:
+        return 0, 0
+    with path.open("rb") as file:
+        file.seek(info.header_offset + 26)
+        name, extra = struct.unpack("<HH", file.read(4))
+    return info.header_offset + 30 + name + extra, info.file_size
+
+
+def _mapped(path: Path) -> memoryview:
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _slice(data: memoryview, begin: int, length: int) -> memoryview:
+    if begin + length > len(data):
+        raise Cut("a storage ends after the file")
+    return data[begin : begin + length]
+
+
+def _one(data: bytes) -> Any:
+    return pickle.load(data)[0]
+
+
+# Files of the older kind
+
+
+def _read_legacy(path: Path) -> Archive:
+    data = _mapped(path)
+    objects, end = pickle.load_first(bytes(data), 5)
+    magic, _version, _system, root, keys = objects
+    if magic != _MAGIC:
+        raise ValueError("it does not begin as such a file does")
+    sizes = {key: DTYPES[dtype].itemsize for dtype, key in _storages(root)}
+    places: dict[str, tuple[int, int]] = {}
+    for key in keys:
+        (count,) = struct.unpack("<q", _slice(data, end, 8))
+        places[str(key)] = end + 8, count * sizes[str(key)]
+        end += 8 + count * sizes[str(key)]
+
+    def numbers(dtype: str, key: str) -> Array:
+        return np.frombuffer(_slice(data, *places[key]), DTYPES[dtype].newbyteorder("<"))
+
+    return Archive(_with_tensors(root, numbers, path.name), {})
+
+
+def _storages(root: Any) -> set[_Storage]:
+    """The storages that an object's tensors are views of."""
+    found = set[_Storage]()
+    _replaced(root, lambda record: found.add(_storage(record)) if record.name == pickle.PERSISTENT else None)
+    return found
+
+
+# Tensors
+
+
+def _with_tensors(root: Any, numbers: Numbers, file: str) -> Any:
+    """`root` with a Tensor for every record that stands for one."""
+    return _replaced(root, lambda record: _tensor(record, numbers, file))
+
+
+def _replaced(value: Any, change: Callable[[Record], Any], depth: int = 0) -> Any:
+    """`value` with what `change` makes of its records, those kept for which it gives None."""
+    if depth > _DEEPEST:
+        raise ValueError(f"objects lie more than {_DEEPEST} deep in each other")
+    if isinstance(value, dict):
+        return {k: _replaced(v, change, depth + 1) for k, v in value.items()}
+    if isinstance(value, (list, tuple)) and not isinstance(value, Class):
+        return type(value)(_replaced(v, change, depth + 1) for v in value)
+    if not isinstance(value, Record):
+        return value
+    other = change(value)
+    if other is not None:
+        return other
+    arguments = tuple(_replaced(v, change, depth + 1) for v in value.arguments)
+    return Record(value.name, arguments, _replaced(value.state, change, depth + 1))
+
+
+def _tensor(record: Record, numbers: Numbers, file: str) -> Tensor | None:
+    if record.name in _WRAPPERS and isinstance(record.arguments[0], Record):
+        return _tensor(record.arguments[0], numbers, file)
+    if record.name not in _VIEWS:
+        return None
+    held, offset, sizes, strides = record.arguments[:4]
+    storage = _storage(held)
+    shape, steps = tuple(map(int, sizes)), tuple(map(int, strides))
+    if len(shape) != len(steps) or min((offset, *shape, *steps)) < 0:
+        raise ValueError(f"a tensor of sizes {shape} with strides {steps} from {offset}")
+
+    def load() -> Array:
+        flat = numbers(storage.dtype, storage.key)
+        last = offset + sum((n - 1) * step for n, step in zip(shape, steps, strict=True))
+        if 0 not in shape and last >= flat.size:
+            raise DamagedFile(f"{file}: a tensor of sizes {list(shape)} ends after its storage of {flat.size} numbers")
+        bytes_per_step = tuple(step * flat.itemsize for step in steps)
+        return np.ascontiguousarray(np.lib.stride_tricks.as_strided(flat[offset:], shape, bytes_per_step))
+
+    return Tensor(storage.dtype, shape, load, f"{file}, storage {storage.key}")
+
+
+def _storage(held: Any) -> _Storage:
+    """The storage that a persistent id names."""
+    if not isinstance(held, Record) or held.name != pickle.PERSISTENT or held.arguments[0][0] != "storage":
+        raise ValueError("a tensor without a storage")
+    kind, key = held.arguments[0][1:3]
+    dtype = _STORAGES.get(str(kind.name).rpartition(".")[2]) if isinstance(kind, Class) else None
+    if dtype is None:
+        raise ValueError(f"a storage of the kind {getattr(kind, 'name', kind)}, which is not read")
+    return _Storage(dtype, str(key))
