@@ -53,7 +53,6 @@ _STARTS = (
 #: Files in archives that people save models in.
 _MEMBERS = (
     (b"model.weights.h5", Stranger("a Keras 3 model (.keras)")),
-    (b"data.pkl", Stranger("a PyTorch file")),
     (b".npy", Stranger("an archive of NumPy arrays (.npz)")),
 )
 _LUA_TORCH = re.compile(rb"[\x01-\x08]\0\0\0.{0,64}(V \d|torch\.)", re.DOTALL)

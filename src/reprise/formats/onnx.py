@@ -164,5 +164,4 @@ FORMAT = Format(
     spec="onnx/onnx.proto",
     sniff=sniff,
     read=read,
-    limits="as `reprise export` writes it",
 )
