@@ -12,7 +12,7 @@ from reprise import formats
 from reprise.errors import AmbiguousFormat, DamagedFile, MissingFile, UnknownFormat
 from reprise.formats import FORMATS, Format
 
-NO_WAY = ". What can be read: ONNX, PyTorch, TensorFlow checkpoint, "
+NO_WAY = ". What can be read: "
 
 #: What may lie at the path of a model, and what is said of it.
 STRANGERS = {

@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from reprise.errors import AmbiguousFormat, CallError, DamagedFile, MissingFile, ReadError, UnknownFormat
-from reprise.formats import _strangers, onnx, pytorch, tf_checkpoint, tf_frozen, tf_saved_model
+from reprise.formats import (
+    _strangers,
+    json_state,
+    nam,
+    onnx,
+    pytorch,
+    safetensors,
+    tf_checkpoint,
+    tf_frozen,
+    tf_saved_model,
+)
 from reprise.formats._base import Format, Signature, StoredModel
 from reprise.formats._sidecars import given_vocabulary, read_vocabulary
 
@@ -16,8 +26,11 @@ __all__ = ["FORMATS", "Format", "Signature", "StoredModel", "given_vocabulary", 
 
 #: Every format that can be read. Their order decides nothing: two claims are an error.
 FORMATS: tuple[Format, ...] = (
+    json_state.FORMAT,
+    nam.FORMAT,
     onnx.FORMAT,
     pytorch.FORMAT,
+    safetensors.FORMAT,
     tf_checkpoint.FORMAT,
     tf_frozen.FORMAT,
     tf_saved_model.FORMAT,

@@ -30,6 +30,8 @@ class _Builder:
     inputs: list[onnx.Message] = field(default_factory=list)
     outputs: list[onnx.Message] = field(default_factory=list)
     tensors: dict[str, Array] = field(default_factory=dict)
+    first: dict[str, Array] = field(default_factory=dict)
+    skip: bool = False
 
     def node(self, op: str, inputs: Sequence[str], *outputs: str, **attributes: Any) -> str:
         self.nodes.append(onnx.node(op, inputs, outputs, **attributes))
@@ -43,9 +45,15 @@ class _Builder:
         return self.tensor(f"ints {numbers}", np.asarray(numbers, np.int64))
 
 
-def model_of(chain: Chain) -> onnx.Message:
-    """The ONNX model of a chain; half and double precision become float32, in which it is computed."""
-    graph = _Builder()
+def model_of(chain: Chain, *, skip: bool = False, first: Mapping[str, Array] | None = None) -> onnx.Message:
+    """The ONNX model of a chain; half and double precision become float32, in which it is computed.
+
+    Args:
+        chain: The modules.
+        skip: Whether the input is added to the output of the head.
+        first: First values of states by name, which a file holds; these states are kept inside of the model.
+    """
+    graph = _Builder(first=dict(first or {}), skip=skip)
     steps = _entrance(graph, chain)
     for module in chain.recurrent:
         steps = _recurrent(graph, module, steps)
@@ -79,11 +87,11 @@ def _exit(graph: _Builder, chain: Chain, steps: str) -> None:
 
 def _head(graph: _Builder, head: Matrix, hidden: str) -> onnx.Message:
     weight = graph.tensor(f"{head.name}.weight", _numbers(head.weight.load()).T)
-    if head.bias is None:
-        graph.node("MatMul", [hidden, weight], head.name)
-    else:
-        product = graph.node("MatMul", [hidden, weight], f"{head.name} product")
-        graph.node("Add", [product, graph.tensor(f"{head.name}.bias", _numbers(head.bias.load()))], head.name)
+    addends = [] if head.bias is None else [graph.tensor(f"{head.name}.bias", _numbers(head.bias.load()))]
+    addends += ["x"] if graph.skip else []
+    made = graph.node("MatMul", [hidden, weight], f"{head.name} product" if addends else head.name)
+    for left, addend in zip(range(len(addends))[::-1], addends, strict=True):
+        made = graph.node("Add", [made, addend], f"{head.name} sum" if left else head.name)
     return onnx.value_info(head.name, _FLOAT, ["N", "T", head.weight.shape[0]])
 
 
@@ -121,7 +129,9 @@ def _options(module: Recurrent) -> dict[str, Any]:
 
 
 def _state(graph: _Builder, module: Recurrent, name: str) -> str:
-    """The input for a state, as [layers · directions, N, H]."""
+    """The input for a state, or its first values where the file holds them, as [layers · directions, N, H]."""
+    if name in graph.first:
+        return graph.tensor(f"{name} first", _numbers(graph.first[name]))
     if not module.is_cell:
         graph.inputs.append(onnx.value_info(name, _FLOAT, [module.layers * module.directions, "N", module.units]))
         return name
@@ -138,6 +148,8 @@ def _rows_of_layer(graph: _Builder, module: Recurrent, state: str, layer: int) -
 
 
 def _next_state(graph: _Builder, module: Recurrent, name: str, ends: Sequence[str]) -> None:
+    if name in graph.first:
+        return
     after = f"{name}.after"
     if module.is_cell:
         graph.node("Squeeze", [ends[0], graph.ints(0)], after)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from reprise.errors import DamagedFile, UnknownFormat
 from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
-from reprise.formats._torch_modules import UndecidedError, chain_of
-from reprise.formats._torch_onnx import model_of
+from reprise.formats._torch_state import with_model
 from reprise.tensors import Tensor
 from reprise.vocabulary import Vocabulary
 from reprise.wire import torch
@@ -57,12 +55,7 @@ def read(path: Path, *, cell: Mapping[str, Any] | None = None) -> StoredModel:
         files=(path,),
         notes=beside.notes,
     )
-    try:
-        chain = chain_of(state, attributes, str((cell or {}).get("activation", "")))
-    except UndecidedError as why:
-        where = f"the state dict {name!r} of the file" if name else "the state dict of the file"
-        return replace(stored, obstacle=f"{where} does not tell how the model computes: {why}.")
-    return replace(stored, notes=(*chain.notes, *stored.notes), foreign=model_of(chain))
+    return with_model(stored, state, name=name, attributes=attributes, cell=cell)
 
 
 def _alphabet(root: Any, state: State) -> Vocabulary | None:

@@ -1,0 +1,95 @@
+"""State dicts of PyTorch as JSON: nested lists by PyTorch's names, as guitar amplifiers' programs exchange them.
+
+They stand alone, or in `state_dict` beside `model_data`, which says what the weights do not: the kind of the cell, and
+whether the input is added to the output (`skip`). Sources: GuitarML's and RTNeural's model files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reprise.errors import DamagedFile
+from reprise.formats import _sidecars
+from reprise.formats._base import Format, StoredModel
+from reprise.formats._torch_state import with_model
+from reprise.tensors import Array, Tensor
+
+#: How much of a file is looked at for a recurrent weight by PyTorch's name.
+_HEAD = 4096
+_RECURRENT = re.compile(rb'"(?:[\w.]+\.)?(?:weight|bias)_(?:ih|hh)(?:_l\d+)?"\s*:\s*\[')
+_NESTED = re.compile(rb'^\s*\{.*"state_dict"\s*:\s*\{', re.DOTALL)
+_LARGEST = 2**28
+
+
+def sniff(path: Path) -> str | None:
+    """Evidence of a state dict as JSON: an object that begins with numbers under names of recurrent modules."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return None
+    if not head.lstrip().startswith(b"{") or not (_RECURRENT.search(head) or _NESTED.match(head)):
+        return None
+    return "it is JSON with numbers under names of a PyTorch state dict"
+
+
+def read(path: Path, *, cell: Mapping[str, Any] | None = None) -> StoredModel:
+    """The weights in a file, and the model that their names and shapes, and what stands beside them, decide.
+
+    Args:
+        path: The file.
+        cell: What weights do not hold: `{"activation": "relu"}` of a plain RNN.
+    """
+    content = _content(path)
+    nested = content.get("state_dict")
+    held: Mapping[str, Any] = nested if isinstance(nested, dict) else content
+    state = {name: _tensor(path, name, rows) for name, rows in held.items() if isinstance(rows, list)}
+    about = content.get("model_data")
+    beside = _sidecars.find(path.parent)
+    stored = StoredModel(
+        path=path,
+        format=FORMAT.name,
+        evidence=sniff(path) or "it is named so",
+        graph=None,
+        weights=state,
+        vocabulary=beside.vocabulary,
+        vocabulary_source=beside.source,
+        files=(path,),
+        notes=beside.notes,
+    )
+    return with_model(stored, state, cell=cell, skip=isinstance(about, dict) and bool(about.get("skip")))
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise DamagedFile(f"{path}: has {path.stat().st_size} bytes; weights as JSON are read up to {_LARGEST}.")
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedFile(f"{path}: is not whole JSON ({error}). Copy it again.") from error
+    if not isinstance(content, dict):
+        raise DamagedFile(f"{path}: expected an object with weights by name, found a {type(content).__name__}.")
+    return content
+
+
+def _tensor(path: Path, name: str, rows: list[Any]) -> Tensor:
+    try:
+        array: Array = np.asarray(rows, np.float32)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise DamagedFile(f"{path}: {name!r} is not an array of numbers ({error}).") from error
+    return Tensor("float32", array.shape, lambda: array, f"{path.name}, {name}")
+
+
+FORMAT = Format(
+    name="PyTorch state dict as JSON",
+    spec="torch/nn/modules/rnn.py; GuitarML, RTNeural",
+    sniff=sniff,
+    read=read,
+    choices=("cell",),
+)

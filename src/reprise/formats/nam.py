@@ -1,0 +1,116 @@
+"""LSTM models of Neural Amp Modeler (`.nam`): JSON with the sizes and one flat list of weights.
+
+For each layer the list holds [4H, D + H] (for input and hidden state together, gates i, f, g, o), the bias [4H], and
+the first hidden and cell state [H] each; then the head, [H] and one bias. Source: NeuralAmpModelerCore, NAM/lstm.cpp.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reprise.errors import DamagedFile, UnknownFormat
+from reprise.formats._base import Format, StoredModel
+from reprise.formats._torch_modules import Chain, Matrix, Recurrent
+from reprise.formats._torch_onnx import model_of
+from reprise.tensors import Array, Tensor
+
+_HEAD = 65536
+_LARGEST = 2**26
+
+
+def sniff(path: Path) -> str | None:
+    """Evidence of a model of Neural Amp Modeler: JSON that names an architecture and, at its end, a sample rate."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return None
+    named = b'"architecture"' in head and b'"weights"' in head and b'"config"' in head
+    return "it is JSON with an architecture, its config and weights" if named and head.lstrip()[:1] == b"{" else None
+
+
+def read(path: Path) -> StoredModel:
+    """The LSTM in a file; it begins from the state that the file holds."""
+    content = _content(path)
+    if content.get("architecture") != "LSTM":
+        raise UnknownFormat(
+            f"{path}: is a Neural Amp Modeler file of the architecture {content.get('architecture')!r}, which is not "
+            "recurrent; only LSTM is read."
+        )
+    try:
+        chain, first = _chain(path, content["config"], np.asarray(content["weights"], np.float32))
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise DamagedFile(f"{path}: its config or weights cannot be read ({error}). Copy it again.") from error
+    rate = content.get("sample_rate")
+    weights = {f"{m.name}.{n}": t for m in chain.recurrent for n, t in m.weights.items()}
+    return StoredModel(
+        path=path,
+        format=FORMAT.name,
+        evidence=sniff(path) or "it is named so",
+        graph=None,
+        weights=weights | {m.name: m.weight for m in chain.heads},
+        files=(path,),
+        notes=(f"made for {rate:g} samples a second",) if isinstance(rate, (int, float)) else (),
+        metadata={"sample_rate": rate},
+        foreign=model_of(chain, first=first),
+    )
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise DamagedFile(f"{path}: has {path.stat().st_size} bytes; such a file has at most {_LARGEST}.")
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedFile(f"{path}: is not whole JSON ({error}). Copy it again.") from error
+    if not isinstance(content, dict):
+        raise DamagedFile(f"{path}: expected an object, found a {type(content).__name__}.")
+    return content
+
+
+def _chain(path: Path, config: dict[str, Any], flat: Array) -> tuple[Chain, dict[str, Array]]:
+    """The layers and the head, and the first states [layers, 1, H] of the layers together."""
+    inputs, units, layers = (int(config[k]) for k in ("input_size", "hidden_size", "num_layers"))
+    first_layer, other = (4 * units * (n + units) + 6 * units for n in (inputs, units))
+    wanted = first_layer + (layers - 1) * other + units + 1
+    if min(inputs, units, layers) < 1 or flat.ndim != 1 or flat.size != wanted:
+        raise ValueError(
+            f"{flat.size} weights, where {layers} layers of {units} units on {inputs} inputs have {wanted}"
+        )
+    at = 0
+
+    def pieces(*shape: int) -> Array:
+        nonlocal at
+        at += math.prod(shape)
+        return flat[at - math.prod(shape) : at].reshape(shape)
+
+    held: dict[str, Tensor] = {}
+    first: dict[str, list[Array]] = {"h": [], "c": []}
+    for layer in range(layers):
+        width = inputs if layer == 0 else units
+        both = pieces(4 * units, width + units)
+        held[f"weight_ih_l{layer}"] = _tensor(path, both[:, :width])
+        held[f"weight_hh_l{layer}"] = _tensor(path, both[:, width:])
+        held[f"bias_ih_l{layer}"] = _tensor(path, pieces(4 * units))
+        first["h"].append(pieces(1, units))
+        first["c"].append(pieces(1, units))
+    module = Recurrent("lstm", "LSTM", inputs, units, layers, 1, is_cell=False, relu=False, weights=held)
+    head = Matrix("head", _tensor(path, pieces(1, units)), _tensor(path, pieces(1)))
+    return Chain(None, (module,), (head,), ()), {f"lstm.{kind}": np.stack(rows) for kind, rows in first.items()}
+
+
+def _tensor(path: Path, array: Array) -> Tensor:
+    return Tensor("float32", array.shape, lambda: array, path.name)
+
+
+FORMAT = Format(
+    name="Neural Amp Modeler",
+    spec="NeuralAmpModelerCore, NAM/lstm.cpp",
+    sniff=sniff,
+    read=read,
+)
