@@ -7,11 +7,11 @@ zeros, something fed, a variable. An RNN without gates looks like any dense laye
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from reprise.graph import Node, Value
-from reprise.interface.analysis.influence import DISCRETE, ancestors, descendants, reachable
+from reprise.interface.analysis.influence import DISCRETE, SHAPE_ONLY, ancestors, descendants, reachable
 from reprise.interface.normal.unrolled.chains import Chain, weight_of
 from reprise.interface.normal.unrolled.collected import outputs_of
 from reprise.interface.normal.unrolled.replacements import Plan, frame_name
@@ -51,10 +51,21 @@ def plans(view: View, single: Iterable[Chain], known: set[str]) -> Iterator[Plan
     read_once = sum(c.mask for c in single)
     cells = [c for c in _cells(view, ~read_once) if not any(s.next.node in known for s in c.states)]
     for group in _connected(view, cells):
-        steps = _Step(view, group).steps()
+        steps = None if _is_only_measured(view, group) else _Step(view, group).steps()
         if steps is not None:
             used, _ = steps.needed(view.graph, [Value(a) for a in steps.anchors])
             yield Plan(frame_name(view, steps), steps, outputs_of(view, steps, used))
+
+
+def _is_only_measured(view: View, cells: Sequence[Cell]) -> bool:
+    """Whether nothing is made of the numbers of a step: a loop begins with zeros of the shape that one gives."""
+    graph, consumers = view.graph, view.structure.consumers
+
+    def readers(name: str) -> tuple[str, ...]:
+        return () if graph[name].op in SHAPE_ONLY else consumers[name]
+
+    behind = reachable([s.next.node for c in cells for s in c.states], readers)
+    return all(consumers[name] or graph[name].op in SHAPE_ONLY for name in behind)
 
 
 def _cells(view: View, repeated: int) -> Iterator[Cell]:
