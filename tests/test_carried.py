@@ -35,6 +35,14 @@ def rnn(x, h):
     return (tf.tanh(tf.matmul(x, variable("w", D, H)) + tf.matmul(h, variable("u", H, H)) + variable("b", H)),)
 
 
+def sliced_gru(x, h):
+    """As Keras writes it: every step cuts the kernels of its gates out of one kernel anew."""
+    kernel, recurrent = variable("kernel", D, 3 * H), variable("recurrent", H, 3 * H)
+    z = tf.sigmoid(tf.matmul(x, kernel[:, :H]) + tf.matmul(h, recurrent[:, :H]))
+    r = tf.sigmoid(tf.matmul(x, kernel[:, H : 2 * H]) + tf.matmul(h, recurrent[:, H : 2 * H]))
+    return (z * h + (1 - z) * tf.tanh(tf.matmul(x, kernel[:, 2 * H :]) + tf.matmul(r * h, recurrent[:, 2 * H :])),)
+
+
 def reused(cell):
     """A cell that makes its variables once."""
 
@@ -52,6 +60,7 @@ def fast_weights(x, a, h):
 
 
 CELLS = {
+    "sliced gru": (reused(sliced_gru), ["layer0.h"]),
     "fast weights": (reused(fast_weights), ["layer0.h", "layer1.h"]),
     "rnn": (reused(rnn), ["layer0.h"]),
     "lstm": (lstm, ["layer0.c", "layer0.h"]),
@@ -122,6 +131,7 @@ def saved(program, path):
 @example(("gru", "frame", (False,), False, True))
 @example(("stack", "functional", (False, True, False), False, False))
 @example(("block lstm", "written out", (False, False), True, False))
+@example(("sliced gru", "written out", (False,), False, False))
 @example(("fast weights", "written out", (False, False), False, True))
 @example(("block gru", "written out", (False,), False, True))
 def test_a_frozen_program_carries_the_state_of_tensorflow(tmp_path_factory, program):

@@ -14,6 +14,7 @@ from itertools import accumulate
 from typing import Any
 
 from reprise.graph import VARIABLES, Graph, Node, Value
+from reprise.interface.normal.unrolled.time_slices import content_of
 from reprise.operators.types import FLOATS
 from reprise.structure import InLoop, Structure
 
@@ -25,6 +26,9 @@ _READERS = frozenset(
 _BLOCKS = {"LSTMBlockCell": range(3, 8), "GRUBlockCell": range(2, 6)}
 _PEEPHOLES = range(4, 7)
 _PASS = frozenset("Identity ReadVariableOp Switch StopGradient".split())
+#: Operators that take a part of a tensor → which input the tensor is.
+_PARTS = {"StridedSlice": 0, "Slice": 0, "Split": 1, "SplitV": 0}
+_NESTED = 4
 _SEEDS = frozenset(("seed", "seed2"))
 
 # Every node keeps one bit for each anchor above it; a graph that would need more than half a gigabyte is not rolled.
@@ -71,14 +75,31 @@ def attributes_of(node: Node) -> dict[str, Any]:
     return {k: v for k, v in node.attributes.items() if not k.startswith("_") and k not in _SEEDS}
 
 
-def weight_of(graph: Graph, value: Value) -> str | None:
-    """The variable (or frozen constant) behind a value that only passes it on, None for anything else."""
-    node = graph.nodes.get(graph.through(value, _PASS).node)
+def weight_of(graph: Graph, value: Value, depth: int = 0) -> str | None:
+    """The variable (or frozen constant) behind a value that passes it on or a part of it, None for anything else."""
+    value = graph.through(value, _PASS)
+    node = graph.nodes.get(value.node)
     if node is None or node.op in VARIABLES:
         return None if node is None else node.name
+    if node.op in _PARTS and depth < _NESTED:
+        return _part_of_weight(graph, node, value.index, depth)
+    return node.name if _is_frozen(node) else None
+
+
+def _is_frozen(node: Node) -> bool:
     content = node.constant
-    frozen = content is not None and content.dtype in FLOATS and len(content.shape) > 0 and content.size > 1
-    return node.name if frozen else None
+    return content is not None and content.dtype in FLOATS and len(content.shape) > 0 and content.size > 1
+
+
+def _part_of_weight(graph: Graph, node: Node, index: int, depth: int) -> str | None:
+    """A gate's columns of a kernel that all gates share, which every step cuts out anew."""
+    inputs = list(node.inputs)
+    whole = weight_of(graph, inputs.pop(_PARTS[node.op]), depth + 1) if len(inputs) > 1 else None
+    bounds = [content_of(graph, v) for v in inputs]
+    if whole is None or any(b is None for b in bounds):
+        return None
+    attributes = sorted(attributes_of(node).items())
+    return f"{whole}[{node.op} {index} {[b.tolist() for b in bounds if b is not None]} {attributes}]"
 
 
 def find(structure: Structure) -> Chains:
@@ -110,7 +131,9 @@ def _kinds(structure: Structure) -> Iterator[tuple[str, tuple[Any, ...]]]:
 def _weights(graph: Graph, node: Node) -> Iterator[tuple[int, str]]:
     """The weights that a node reads, by slot; zeros that a state starts from and what a block cell ignores are none."""
     found = [(i, w) for i in _slots(node) if (w := weight_of(graph, node.inputs[i])) is not None]
-    yield from found if len(found) < len(node.inputs) else (f for f in found if not _is_zero(graph.nodes[f[1]]))
+    if len(found) == len(node.inputs):
+        found = [(i, w) for i, w in found if w in graph.nodes and not _is_zero(graph.nodes[w])]
+    yield from found
 
 
 def _slots(node: Node) -> list[int]:
