@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from reprise.errors import AmbiguousFormat, DamagedFile, MissingFile
@@ -14,6 +16,7 @@ from reprise.wire.sstable import MAGIC
 _SHARD = re.compile(r"(?P<prefix>.+)\.data-\d{5}-of-\d{5}$")
 _V1_SHARD = re.compile(r"(?P<prefix>.+)-(\d{5}|\?{5})-of-(?P<count>\d{5})$")
 _STEP = re.compile(r"(?P<stem>.*?)-(?P<step>\d+)$")
+_PATTERN = re.compile(r"[*?\[]")
 _STATE_FILE = "checkpoint"
 _MOST_STATE_BYTES = 2**20
 
@@ -41,27 +44,46 @@ class Place:
     notes: tuple[str, ...] = ()
 
 
-def locate(path: Path) -> Place | None:
-    """The checkpoint that `path` means, or None if nothing at it looks like one.
+def locate(path: Path) -> tuple[Place, ...]:
+    """The checkpoint that `path` means, or none; several for a pattern, or a folder with some of different names.
 
     Raises:
         MissingFile: Half of a checkpoint is there.
         DamagedFile: The state file of the folder cannot be read.
-        AmbiguousFormat: The folder holds checkpoints of different models.
+        AmbiguousFormat: The folder holds the graphs of different models, without weights.
     """
+    name = path.name
+    shard = _SHARD.match(name) or _V1_SHARD.match(name)
     if path.is_dir():
         return _in_folder(path)
-    name = path.name
     if name == _STATE_FILE and path.is_file():
         return _in_folder(path.parent)
-    shard = _SHARD.match(name) or _V1_SHARD.match(name)
     if shard:
-        return _at_prefix(path.with_name(shard["prefix"]))
-    if name.endswith(".index"):
-        return _at_prefix(path.with_name(name.removesuffix(".index")))
+        return _only(_at_prefix(path.with_name(shard["prefix"])))
     if name.endswith(".meta"):
-        return _of_meta(path)
-    return _at_prefix(path)
+        return _only(_of_meta(path))
+    if _PATTERN.search(name) and not path.exists() and path.parent.is_dir():
+        return _matching(path)
+    return _only(_at_prefix(path.with_name(name.removesuffix(".index"))))
+
+
+def siblings(place: Place) -> tuple[Place, ...]:
+    """The other checkpoints of the folder that are whole, the highest steps first."""
+    found = []
+    for prefix in reversed(_prefixes(place.prefix.parent)):
+        with suppress(MissingFile):
+            found += [other for other in _only(_at_prefix(prefix)) if prefix != place.prefix]
+    return tuple(found)
+
+
+def _only(place: Place | None) -> tuple[Place, ...]:
+    return () if place is None else (place,)
+
+
+def _matching(pattern: Path) -> tuple[Place, ...]:
+    """The checkpoints whose prefix, or the file that stands for it, has a name like `ckpt-*`."""
+    alike = [p for p in _prefixes(pattern.parent) if any(fnmatchcase(p.name + e, pattern.name) for e in ("", ".index"))]
+    return tuple(place for p in alike if (place := _at_prefix(p)))
 
 
 def _at_prefix(prefix: Path, notes: tuple[str, ...] = ()) -> Place | None:
@@ -162,30 +184,28 @@ def _of_meta(meta: Path) -> Place | None:
     related = [p for p in prefixes if _stem(p) == _stem(prefix)] or (prefixes if len(prefixes) == 1 else [])
     if not related or _STEP.match(prefix.name):
         return place
-    chosen, notes = _choose(meta.parent, related)
+    (chosen,), notes = _choose(meta.parent, related)
     found = _at_prefix(chosen, notes)
     return found and Place(found.prefix, found.index, found.v1, meta, (), _clause(chosen, meta), found.notes)
 
 
-def _in_folder(folder: Path) -> Place | None:
+def _in_folder(folder: Path) -> tuple[Place, ...]:
     prefixes = _prefixes(folder)
     if prefixes:
         chosen, notes = _choose(folder, prefixes)
-        return _at_prefix(chosen, notes)
+        return tuple(place for prefix in chosen if (place := _at_prefix(prefix, notes)))
     metas = sorted(folder.glob("*.meta"), key=_order)
     if len({_stem(m.with_suffix("")) for m in metas}) > 1:
-        raise AmbiguousFormat(
-            f"{folder}: holds the graphs of several models ({_listed(metas)}). Name one of the files."
-        )
+        raise AmbiguousFormat(f"{folder}: holds the graphs of several models ({listed(metas)}). Name one of the files.")
     shards = sorted(folder.glob("*.data-*-of-*"))
     if metas or shards:
         first = metas[-1].with_suffix("") if metas else Path(_SHARD.sub(r"\g<prefix>", str(shards[0])))
-        return _at_prefix(first)
+        return _only(_at_prefix(first))
     if (folder / _STATE_FILE).is_file():
         raise MissingFile(
             f"{folder}: its checkpoint file names {_state(folder) or 'nothing'}, which is not here. Copy it too."
         )
-    return None
+    return ()
 
 
 def _prefixes(folder: Path) -> list[Path]:
@@ -200,18 +220,18 @@ def _without_shard(name: str) -> str:
     return match["prefix"] if match else name
 
 
-def _choose(folder: Path, prefixes: list[Path]) -> tuple[Path, tuple[str, ...]]:
-    """The one of several checkpoints that the `checkpoint` file names, or else the one of the highest step."""
+def _choose(folder: Path, prefixes: list[Path]) -> tuple[list[Path], tuple[str, ...]]:
+    """The one of several checkpoints that the `checkpoint` file names, or else the highest step of each name."""
     if len(prefixes) == 1:
-        return prefixes[0], ()
+        return prefixes, ()
     named = _state(folder)
     for prefix in prefixes:
         if prefix.name == named:
-            return prefix, (f"{len(prefixes)} checkpoints are here; the checkpoint file names {named}",)
-    if len({_stem(p) for p in prefixes}) > 1:
-        raise AmbiguousFormat(f"{folder}: holds checkpoints of several models ({_listed(prefixes)}). Name one of them.")
+            return [prefix], (f"{len(prefixes)} checkpoints are here; the checkpoint file names {named}",)
+    highest = list({_stem(p): p for p in prefixes}.values())
     stale = f"; the checkpoint file names {named}, which is not here" if named else ""
-    return prefixes[-1], (f"{len(prefixes)} checkpoints are here, the highest step is {prefixes[-1].name}{stale}",)
+    steps = ", ".join(p.name for p in highest)
+    return highest, (f"{len(prefixes)} checkpoints are here, the highest step is {steps}{stale}",)
 
 
 def _state(folder: Path) -> str:
@@ -240,6 +260,6 @@ def _order(prefix: Path) -> tuple[str, int]:
     return _stem(bare), int(match["step"]) if match else -1
 
 
-def _listed(paths: Iterable[Path]) -> str:
+def listed(paths: Iterable[Path]) -> str:
     names = [p.name for p in paths]
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -7,9 +7,9 @@ from os import PathLike
 from pathlib import Path
 
 from reprise.errors import MissingFile, ReadError
-from reprise.formats import _sidecars, _tf_beside, _tf_bundle, _tf_metagraph, _tf_v1
+from reprise.formats import _sidecars, _tf_metagraph, _tf_parts
 from reprise.formats._base import Format, StoredModel
-from reprise.formats._tf_places import Place, locate
+from reprise.formats._tf_places import locate
 
 #: How the names of variables end that TensorFlow 2 saved by object, in `tensorflow/python/trackable/base.py`.
 _BY_OBJECT = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -18,26 +18,23 @@ _BY_OBJECT = "/.ATTRIBUTES/VARIABLE_VALUE"
 def sniff(path: Path) -> str | None:
     """Evidence of a checkpoint: the files that a Saver writes."""
     try:
-        place = locate(path)
+        places = locate(path)
     except ReadError:
         return "its files are named as those of a TensorFlow checkpoint"
     except OSError:
         return None
-    return place.evidence if place else None
+    return places[0].evidence if places else None
 
 
 def read(path: Path, *, graph: str | PathLike[str] | None = None) -> StoredModel:
-    """The checkpoint that `path` means: a folder, a prefix, or any of its files; its graph may be in another file."""
-    place = locate(path)
-    if place is None:
+    """The checkpoint that `path` means: a folder, a prefix, any of its files, or a pattern of the parts of one."""
+    places = locate(path)
+    if not places:
         raise MissingFile(
             f"{path}: no checkpoint is here; expected files such as model.ckpt.index and model.ckpt.meta."
         )
-    bundle = _bundle(place)
-    named = Path(graph) if graph else place.meta
-    content, file, chosen = (
-        _tf_beside.read(named, bundle.tensors) if named else _tf_beside.find(place.prefix, place.others, bundle.tensors)
-    )
+    place = places[0]
+    bundle, (content, file, chosen) = _tf_parts.read(path, places, Path(graph) if graph else None)
     if any(name.endswith(_BY_OBJECT) for name in bundle.tensors):
         content = replace(content, metadata={**content.metadata, "by_object": True})
     found = _sidecars.Found(content.vocabulary, str(file))
@@ -52,14 +49,6 @@ def read(path: Path, *, graph: str | PathLike[str] | None = None) -> StoredModel
         evidence=place.evidence,
         files=(*((file,) if file else ()), *bundle.files),
     )
-
-
-def _bundle(place: Place) -> _tf_bundle.Bundle:
-    if place.v1:
-        return _tf_v1.read(place.v1)
-    if place.index:
-        return _tf_bundle.read(place.prefix, may_lack_data=place.meta is not None)
-    return _tf_bundle.NOTHING
 
 
 FORMAT = Format(
