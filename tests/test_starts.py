@@ -5,6 +5,7 @@ import pytest
 
 import reprise
 from reprise.errors import CallError, StateError
+from reprise.examine import examine
 from reprise.state import State
 from tests.graphs import D, H, N, T, V, dense, gru, rolled, saved
 from tests.tensorflow.building import tf, v1
@@ -225,3 +226,14 @@ def test_a_state_in_a_variable_that_is_never_saved_starts_as_the_graph_says(tmp_
     local = {"collections": [v1.GraphKeys.LOCAL_VARIABLES], "trainable": False, "initializer": half}
     model = reprise.restore(saved(tmp_path, lambda: stored_rows(**local)))
     np.testing.assert_array_equal(model.initial_state(3)["layer0.h"], np.full((3, H), 0.5, np.float32))
+
+
+def test_a_state_that_the_file_holds_starts_from_zeros_on_demand(tmp_path):
+    path = saved(tmp_path, stored_rows)
+    model = reprise.restore(path, zero_state=True)
+    assert [s.initial for s in model.interface.states] == ["zeros"]
+    xs, zeros = numbers(T, 3, D), State({"layer0.h": np.zeros((3, H), np.float32)})
+    assert not model.initial_state(3)["layer0.h"].any()
+    agree(model.run({"x": xs})[0]["y"], reprise.restore(path).run({"x": xs}, zeros)[0]["y"])
+    assert "--zero-state takes zeros" in str(examine(path))
+    assert "--zero-state takes zeros" not in str(examine(path, zero_state=True))

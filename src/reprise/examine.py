@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
@@ -20,6 +21,22 @@ from reprise.vocabulary import Vocabulary
 #: What of the arguments of `restore` concerns reading the files.
 _READING = frozenset({"format", "tags", "graph"})
 
+#: The option of each argument of `restore`.
+_FLAGS = {
+    "vocabulary": "--vocabulary",
+    "inputs": "--input",
+    "outputs": "--output",
+    "states": "--state-tensor",
+    "scope": "--scope",
+    "settings": "--set",
+    "format": "--format",
+    "tags": "--tags",
+    "graph": "--graph",
+    "cell": "--cell",
+    "averages": "--averages",
+    "zero_state": "--zero-state",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Examination:
@@ -32,6 +49,7 @@ class Examination:
         obstacle: Why the model cannot be run, or None where it can.
         silence: Why a model that can be run cannot be sampled, or None where it can.
         draws: Whether a model that can be run draws random numbers in every call.
+        options: What was chosen, as the command line says it.
     """
 
     stored: StoredModel
@@ -40,6 +58,7 @@ class Examination:
     obstacle: RepriseError | None
     silence: RepriseError | None
     draws: bool = False
+    options: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The same facts as plain data."""
@@ -92,7 +111,26 @@ def examine(
         model = restore(path, vocabulary=symbols, **choices)
     except RepriseError as obstacle:
         return Examination(stored, symbols, _interface(stored, choices), obstacle, None)
-    return Examination(model.stored, symbols, model.interface, None, _silence(model), model.draws)
+    options = _options({"vocabulary": vocabulary, **choices})
+    return Examination(model.stored, symbols, model.interface, None, _silence(model), model.draws, options)
+
+
+def _options(choices: Mapping[str, Any]) -> str:
+    """The arguments of `restore` as the options of every command; a vocabulary that is no file has none."""
+    words: list[str] = []
+    for name, flag in _FLAGS.items():
+        match choices.get(name):
+            case True:
+                words.append(flag)
+            case dict() as said if said:
+                words += [flag, ",".join(f"{key}={value}" for key, value in said.items())]
+            case [*several] if name == "tags" and several:
+                words += [flag, *several]
+            case [*several]:
+                words += [word for one in several for word in (flag, str(one))]
+            case str() | PathLike() as one if str(one):
+                words += [flag, str(one)]
+    return shlex.join(words)
 
 
 def _silence(model: RecurrentModel) -> RepriseError | None:
@@ -161,12 +199,16 @@ def _kind(tensor: Tensor) -> str:
 def _advice(found: Examination) -> Iterator[str]:
     if found.obstacle is not None:
         yield f"{type(found.obstacle).__name__}: {found.obstacle}"
-    elif found.silence is None:
-        yield f"reprise sample {found.stored.path}"
+        return
+    options = f" {found.options}" if found.options else ""
+    if found.silence is None:
+        yield f"reprise sample {shlex.quote(str(found.stored.path))}{options}"
     else:
-        yield f"reprise run {found.stored.path} --inputs in.npz --outputs out.npz"
+        yield f"reprise run {shlex.quote(str(found.stored.path))}{options} --inputs in.npz --outputs out.npz"
         if found.vocabulary is not None:
             yield f"it cannot be sampled: {found.silence}"
+    if found.interface is not None and any(s.initial == "file" for s in found.interface.states):
+        yield "its state starts from what the file holds, perhaps what training left over; --zero-state takes zeros"
 
 
 def _error(error: RepriseError | None) -> dict[str, str] | None:

@@ -350,7 +350,8 @@ def _own_start(port: StatePort, held: Array, batch: int) -> Array:
         if (held != first).any():
             raise StateError(
                 f"state {port.name!r} starts from values that the file holds for {held.shape[axis]} rows, and {batch} "
-                f"were asked for: give {held.shape[axis]} rows, or begin with a reprise.State of {batch} rows"
+                f"were asked for: give {held.shape[axis]} rows, or begin with a reprise.State of {batch} rows, or from "
+                "zeros (zero_state=True, --zero-state)"
             )
         held = first
     return np.broadcast_to(held, _state_shape(port, batch))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from typing import Any
@@ -11,10 +11,10 @@ from reprise import foreign, formats, interface, lift
 from reprise.errors import AmbiguousInterface, CallError, DiscoveryError, MissingFile
 from reprise.formats import StoredModel
 from reprise.graph import Graph, Node
-from reprise.interface import Choices
+from reprise.interface import Choices, Discovery
 from reprise.interface.weights import assemble, describe, ways
 from reprise.lift import Lifted, onnx_file
-from reprise.model import RecurrentModel
+from reprise.model import RecurrentModel, Settings
 from reprise.runtime import THREADS
 from reprise.tensors import Tensor
 from reprise.vocabulary import Vocabulary
@@ -27,12 +27,13 @@ def restore(
     outputs: Sequence[str] = (),
     states: Sequence[str] = (),
     scope: str = "",
-    settings: Mapping[str, float | int | bool] | None = None,
+    settings: Settings | None = None,
     format: str = "",
     tags: Sequence[str] = (),
     graph: str | PathLike[str] | None = None,
     cell: Mapping[str, Any] | None = None,
     averages: bool = False,
+    zero_state: bool = False,
     vocabulary: Vocabulary | str | PathLike[str] | Sequence[str] | None = None,
     threads: int = THREADS,
 ) -> RecurrentModel:
@@ -51,6 +52,7 @@ def restore(
         cell: What no weights say of their cells, where there is no graph at all, such as
             `{"kind": "lstm", "forget_bias": 1.0, "activation": "tanh"}`.
         averages: Use the moving averages of the weights that the file keeps beside them.
+        zero_state: Start from zeros where the file holds values of a state, such as those that training left over.
         vocabulary: The symbols, where the file does not have them: a `Vocabulary`, the path of a file that holds one,
             or the symbols themselves in the order of their ids.
         threads: How many threads one call may use; 1 is best where many models or sessions share the machine.
@@ -66,21 +68,36 @@ def restore(
         own = onnx_file.is_own(stored)
         useless = cell is not None and not formats.takes_cell(stored.format)
         _refuse(stored, chosen=(own and choices != Choices()) or useless or averages)
-        parts = onnx_file.lifted_in(stored) if own else foreign.model_parts(stored, choices)
-        return RecurrentModel(stored, *parts, symbols, threads)
-    if stored.obstacle:
+        lifted, first_states = onnx_file.lifted_in(stored) if own else foreign.model_parts(stored, choices)
+    elif stored.obstacle:
         raise DiscoveryError(f"{stored.path}: {stored.obstacle}")
-    stored, source = _with_graph(stored, cell, symbols)
-    found = interface.discover(source, choices)
+    else:
+        stored, source = _with_graph(stored, cell, symbols)
+        lifted, first_states = _lifted(stored, interface.discover(source, choices), averages=averages)
+    return RecurrentModel(stored, _from_zeros(lifted) if zero_state else lifted, first_states, symbols, threads)
+
+
+def _lifted(
+    stored: StoredModel, found: Discovery, *, averages: bool
+) -> tuple[Callable[[Settings], Lifted], Callable[[], onnx_file.FirstStates]]:
+    """What a `RecurrentModel` is made of: its `lift` and its `first_states`."""
     names = _averaged(stored) if averages else stored.variable_names
 
     def variable(node: Node) -> Tensor | None:
         return stored.weights.get(names.get(node.name, ""))
 
-    def lifted(values: Mapping[str, float | int | bool]) -> Lifted:
-        return lift.lift(found, variable, values)
+    return lambda values: lift.lift(found, variable, values), lambda: lift.first_states(found, variable)
 
-    return RecurrentModel(stored, lifted, lambda: lift.first_states(found, variable), symbols, threads)
+
+def _from_zeros(lifted: Callable[[Settings], Lifted]) -> Callable[[Settings], Lifted]:
+    """The same models, whose states start from zeros where the file holds values."""
+
+    def from_zeros(values: Settings) -> Lifted:
+        made = lifted(values)
+        states = (replace(s, initial="zeros") if s.initial == "file" else s for s in made.interface.states)
+        return replace(made, interface=replace(made.interface, states=tuple(states)))
+
+    return from_zeros
 
 
 def _refuse(stored: StoredModel, *, chosen: bool) -> None:

@@ -51,6 +51,7 @@ def test_the_first_state_of_the_file_travels(tmp_path):
     again = reprise.restore(tmp_path / "m.onnx")
     assert again.initial_state(3)["h"].any()
     np.testing.assert_array_equal(again.initial_state(3)["h"], original.initial_state(3)["h"])
+    assert not reprise.restore(tmp_path / "m.onnx", zero_state=True).initial_state(3)["h"].any()
 
 
 def test_a_built_in_setting_cannot_be_changed(tmp_path):

@@ -17,7 +17,7 @@ def add_model(parser: ArgumentParser) -> None:
     """The model, and what decides where its files leave a choice: every argument of `reprise.restore`."""
     parser.add_argument("path", metavar="MODEL", type=Path, help="a folder, a checkpoint prefix or a file")
     group = parser.add_argument_group("where the files do not decide")
-    group.add_argument("--vocabulary", metavar="FILE", type=_vocabulary, help="the symbols the model was trained with")
+    group.add_argument("--vocabulary", metavar="FILE", type=Path, help="the symbols the model was trained with")
     for option, name in (("--input", "inputs"), ("--output", "outputs"), ("--state-tensor", "states")):
         about = f"one of the {name}; may be repeated"
         group.add_argument(option, dest=name, metavar="TENSOR", action="append", default=[], help=about)
@@ -31,6 +31,8 @@ def add_model(parser: ArgumentParser) -> None:
     about = "what weights without a graph do not say, such as kind=lstm,forget_bias=1.0,activation=tanh"
     group.add_argument("--cell", metavar="NAME=VALUE,…", action=_Assign, help=about)
     group.add_argument("--averages", action="store_true", help="use the moving averages of the weights")
+    about = "start from zeros where the file holds a state, such as one that training left over"
+    group.add_argument("--zero-state", action="store_true", help=about)
     about = "how many threads a call may use; 1 is best beside other work"
     group.add_argument("--threads", metavar="N", type=int, default=SUPPRESS, help=about)
 
@@ -69,12 +71,6 @@ def note_unknown(vocabulary: Vocabulary | None, text: str) -> None:
         shown = " ".join(unknown[:10]) + (" …" if len(unknown) > 10 else "")
         stand_in = vocabulary.symbols[vocabulary.stand_in]
         sys.stderr.write(f"note: read as {stand_in}, since the model does not know them: {shown}\n")
-
-
-def _vocabulary(file: str) -> Vocabulary:
-    from reprise.formats import read_vocabulary
-
-    return read_vocabulary(file)
 
 
 class _Assign(Action):

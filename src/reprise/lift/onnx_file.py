@@ -24,7 +24,7 @@ from reprise.vocabulary import Vocabulary
 from reprise.wire import onnx
 
 Settings = Mapping[str, float | int | bool]
-FirstStates = tuple[onnx.Message, dict[str, Array]]
+FirstStates = tuple[onnx.Message, Mapping[str, Array]]
 
 
 def written(
