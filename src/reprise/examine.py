@@ -24,6 +24,7 @@ _READING = frozenset({"format", "tags", "graph"})
 #: The option of each argument of `restore`.
 _FLAGS = {
     "vocabulary": "--vocabulary",
+    "corpus": "--corpus",
     "inputs": "--input",
     "outputs": "--output",
     "states": "--state-tensor",
@@ -106,13 +107,14 @@ def examine(
         ReadError: The file cannot be read at all.
     """
     stored = formats.read(path, **{k: v for k, v in choices.items() if k in _READING and v})
-    symbols = formats.given_vocabulary(vocabulary) or stored.vocabulary
+    given = formats.given_vocabulary(vocabulary)
+    symbols = given or stored.vocabulary
     try:
-        model = restore(path, vocabulary=symbols, **choices)
+        model = restore(path, vocabulary=given, **choices)
     except RepriseError as obstacle:
         return Examination(stored, symbols, _interface(stored, choices), obstacle, None)
     options = _options({"vocabulary": vocabulary, **choices})
-    return Examination(model.stored, symbols, model.interface, None, _silence(model), model.draws, options)
+    return Examination(model.stored, model.vocabulary, model.interface, None, _silence(model), model.draws, options)
 
 
 def _options(choices: Mapping[str, Any]) -> str:
@@ -159,7 +161,10 @@ def _indented(lines: Sequence[str]) -> str:
 
 def _vocabulary(vocabulary: Vocabulary | None, source: str) -> list[str]:
     if vocabulary is None:
-        return ["none in the files or beside them; a model of symbols needs one: --vocabulary FILE"]
+        return [
+            "none in the files or beside them; a model of symbols needs one (--vocabulary FILE), or the text that it "
+            "was trained on (--corpus FILE)"
+        ]
     shown = " ".join(repr(s) for s in vocabulary.symbols[:12]) + (" …" if len(vocabulary) > 12 else "")
     return [f"{len(vocabulary)} {vocabulary.kind}" + (f", from {source}" if source else ""), shown]
 

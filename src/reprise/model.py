@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -58,6 +59,12 @@ class RecurrentModel:
 
     def __repr__(self) -> str:
         return f"<{self.stored.format} at {self.stored.path}>\n{self.interface}"
+
+    def with_vocabulary(self, vocabulary: Vocabulary) -> RecurrentModel:
+        """The same model, whose ids stand for other symbols."""
+        other = copy.copy(self)
+        other.vocabulary = vocabulary
+        return other
 
     @property
     def draws(self) -> bool:

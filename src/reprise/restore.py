@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Any
 
 from reprise import foreign, formats, interface, lift
+from reprise.corpus import vocabulary_of
 from reprise.errors import AmbiguousInterface, CallError, DiscoveryError, MissingFile
 from reprise.formats import StoredModel
 from reprise.graph import Graph, Node
@@ -35,6 +36,7 @@ def restore(
     averages: bool = False,
     zero_state: bool = False,
     vocabulary: Vocabulary | str | PathLike[str] | Sequence[str] | None = None,
+    corpus: str | PathLike[str] | None = None,
     threads: int = THREADS,
 ) -> RecurrentModel:
     """The saved model at `path`, running, with its recurrent state in the caller's hands.
@@ -55,6 +57,8 @@ def restore(
         zero_state: Start from zeros where the file holds values of a state, such as those that training left over.
         vocabulary: The symbols, where the file does not have them: a `Vocabulary`, the path of a file that holds one,
             or the symbols themselves in the order of their ids.
+        corpus: The text that the model was trained on, where no file has the symbols: they are made from it, and the
+            model decides in which of the ways in which programs do that.
         threads: How many threads one call may use; 1 is best where many models or sessions share the machine.
 
     Raises:
@@ -74,7 +78,19 @@ def restore(
     else:
         stored, source = _with_graph(stored, cell, symbols)
         lifted, first_states = _lifted(stored, interface.discover(source, choices), averages=averages)
-    return RecurrentModel(stored, _from_zeros(lifted) if zero_state else lifted, first_states, symbols, threads)
+    model = RecurrentModel(stored, _from_zeros(lifted) if zero_state else lifted, first_states, symbols, threads)
+    return model if corpus is None else _spelled(model, corpus, given=vocabulary is not None)
+
+
+def _spelled(model: RecurrentModel, corpus: str | PathLike[str], *, given: bool) -> RecurrentModel:
+    """The model with the vocabulary that it tells from the text that it was trained on."""
+    if given:
+        raise CallError("corpus: a vocabulary is given too; leave one of them out")
+    vocabulary, note = vocabulary_of(model, corpus)
+    stored = replace(model.stored, vocabulary_source=str(corpus), notes=(*model.stored.notes, note))
+    spelled = model.with_vocabulary(vocabulary)
+    spelled.stored = stored
+    return spelled
 
 
 def _lifted(

@@ -6,6 +6,7 @@ import onnxruntime
 import pytest
 
 import reprise
+from reprise.cli import execute
 from reprise.errors import CallError, SaveError, VerificationError
 from reprise.export import export
 from reprise.lift import onnx_file
@@ -94,3 +95,14 @@ def test_weights_beyond_two_gigabytes_are_refused(tmp_path, monkeypatch):
     with pytest.raises(SaveError, match="GB of weights do not fit into one ONNX file"):
         export(model(), tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_of_symbols_without_a_vocabulary_is_written_with_a_warning(tmp_path, capsys):
+    nameless = model()
+    nameless.vocabulary = None
+    with pytest.warns(UserWarning, match=r"has no vocabulary, so what is written will not say which symbols its ids"):
+        export(nameless, tmp_path / "m.onnx")
+    execute(["export", str(tmp_path / "m.onnx"), str(tmp_path / "again.onnx")])
+    assert capsys.readouterr().err.startswith(
+        "note: the model has no vocabulary, so what is written will not say which"
+    )

@@ -18,6 +18,8 @@ def add_model(parser: ArgumentParser) -> None:
     parser.add_argument("path", metavar="MODEL", type=Path, help="a folder, a checkpoint prefix or a file")
     group = parser.add_argument_group("where the files do not decide")
     group.add_argument("--vocabulary", metavar="FILE", type=Path, help="the symbols the model was trained with")
+    about = "the text that the model was trained on, to make the symbols from"
+    group.add_argument("--corpus", metavar="FILE", type=Path, help=about)
     for option, name in (("--input", "inputs"), ("--output", "outputs"), ("--state-tensor", "states")):
         about = f"one of the {name}; may be repeated"
         group.add_argument(option, dest=name, metavar="TENSOR", action="append", default=[], help=about)
@@ -49,7 +51,7 @@ def restored(**options: Any) -> RecurrentModel:
     from reprise.restore import restore
 
     model = restore(**options)
-    if options.get("cell") is not None:
+    if options.get("cell") is not None or options.get("corpus") is not None:
         sys.stderr.writelines(f"note: {note}\n" for note in model.stored.notes)
     if model.draws:
         sys.stderr.write(f"note: {DRAWS}; `reprise inspect` tells more\n")

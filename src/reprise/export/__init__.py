@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
@@ -12,6 +13,7 @@ from reprise.errors import CallError
 from reprise.export import onnx
 from reprise.files import written_whole
 from reprise.model import RecurrentModel
+from reprise.sampling.symbols import is_of_symbols
 from reprise.verify import Report
 
 __all__ = ["TARGETS", "Report", "Target", "export"]
@@ -57,6 +59,12 @@ def export(model: RecurrentModel, path: str | PathLike[str], to: str = "onnx", s
     target = _target(to)
     place = Path(path)
     place = place / target.file if place.is_dir() else place
+    if model.vocabulary is None and is_of_symbols(model.interface):
+        warnings.warn(
+            "the model has no vocabulary, so what is written will not say which symbols its ids are; restore it with "
+            "one first (vocabulary=, --vocabulary FILE, or corpus=, --corpus FILE)",
+            stacklevel=2,
+        )
     with written_whole(place) as part:
         target.write(model, part)
         report = verify.compare(model, target.read(part), steps=steps)

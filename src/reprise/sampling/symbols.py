@@ -181,21 +181,48 @@ def reader(model: Steps[Any], rows: int) -> Reader:
         CallError: It is not a model of symbols that can be stepped, or it cannot take so many rows.
         VocabularyError: It has no vocabulary, or one of another length.
     """
-    if not model.interface.steppable:
-        raise CallError(
-            f"model: it cannot be stepped ({model.interface.why_not}), so it neither samples nor scores text; "
-            "run() takes whole sequences"
-        )
+    _check_steps(model)
     source, output = _input(model.interface), _output(model.interface)
     if model.vocabulary is None:
         raise VocabularyError(
             "vocabulary: the files have none; give the one that the model was trained with "
-            "(vocabulary=, --vocabulary FILE)"
+            "(vocabulary=, --vocabulary FILE), or the text that it was trained on (corpus=, --corpus FILE)"
         )
     for port in [source, output] if source.role == "one-hot" else [output]:
         if port.shape:
             _check_width(model.vocabulary, port, port.shape[-1])
     return Reader(model, model.vocabulary, source, output, _batch(source, rows))
+
+
+def symbol_count(model: Steps[Any]) -> int:
+    """How many symbols a model has.
+
+    Raises:
+        CallError: It is not a model of symbols that can be stepped, or the file leaves their number free.
+    """
+    _check_steps(model)
+    source, output = _input(model.interface), _output(model.interface)
+    sizes = [p.shape[-1] for p in ([source, output] if source.role == "one-hot" else [output]) if p.shape]
+    known = [size for size in sizes if size is not None]
+    if not known:
+        raise CallError(f"outputs: {output.name!r} has as many symbols as the file leaves free; give the vocabulary")
+    return known[0]
+
+
+def is_of_symbols(interface: Interface) -> bool:
+    """Whether it reads ids of symbols and gives scores of symbols, so that a vocabulary says what they are."""
+    try:
+        return _input(interface) is not None and _output(interface) is not None
+    except CallError:
+        return False
+
+
+def _check_steps(model: Steps[Any]) -> None:
+    if not model.interface.steppable:
+        raise CallError(
+            f"model: it cannot be stepped ({model.interface.why_not}), so it neither samples nor scores text; "
+            "run() takes whole sequences"
+        )
 
 
 def _output(interface: Interface) -> Port:
