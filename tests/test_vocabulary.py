@@ -82,3 +82,11 @@ def test_a_symbol_with_two_ids_is_refused():
 def test_data_that_is_no_vocabulary_is_refused(data, words):
     with pytest.raises(VocabularyError, match=words):
         Vocabulary.from_json(data)
+
+
+def test_symbols_may_stand_before_and_behind():
+    more = Vocabulary(("a", "b")).extended(before=["<pad>"], after=["<unk>", "<end>"])
+    assert (more.symbols, more.kind) == (("<pad>", "a", "b", "<unk>", "<end>"), "characters")
+    assert more.encode("ba").tolist() == [2, 1]
+    with pytest.raises(VocabularyError, match="occur twice"):
+        more.extended(after=["a"])

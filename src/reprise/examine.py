@@ -24,6 +24,8 @@ _READING = frozenset({"format", "tags", "graph"})
 #: The option of each argument of `restore`.
 _FLAGS = {
     "vocabulary": "--vocabulary",
+    "symbols_before": "--symbols-before",
+    "symbols_after": "--symbols-after",
     "corpus": "--corpus",
     "inputs": "--input",
     "outputs": "--output",

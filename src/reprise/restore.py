@@ -36,6 +36,8 @@ def restore(
     averages: bool = False,
     zero_state: bool = False,
     vocabulary: Vocabulary | str | PathLike[str] | Sequence[str] | None = None,
+    symbols_before: Sequence[str] = (),
+    symbols_after: Sequence[str] = (),
     corpus: str | PathLike[str] | None = None,
     threads: int = THREADS,
 ) -> RecurrentModel:
@@ -57,6 +59,8 @@ def restore(
         zero_state: Start from zeros where the file holds values of a state, such as those that training left over.
         vocabulary: The symbols, where the file does not have them: a `Vocabulary`, the path of a file that holds one,
             or the symbols themselves in the order of their ids.
+        symbols_before: Symbols that the program put before those of the vocabulary, such as one for padding.
+        symbols_after: Symbols that it put behind them, such as one for what is unknown.
         corpus: The text that the model was trained on, where no file has the symbols: they are made from it, and the
             model decides in which of the ways in which programs do that.
         threads: How many threads one call may use; 1 is best where many models or sessions share the machine.
@@ -67,6 +71,8 @@ def restore(
     reading = {"tags": tuple(tags), "graph": graph, "cell": cell}
     stored = formats.read(path, format=format, **{name: said for name, said in reading.items() if said})
     symbols = formats.given_vocabulary(vocabulary) or stored.vocabulary
+    if symbols is not None:
+        symbols = symbols.extended(symbols_before, symbols_after)
     choices = Choices(tuple(inputs), tuple(outputs), tuple(states), scope, settings or {})
     if stored.foreign is not None:
         own = onnx_file.is_own(stored)

@@ -77,6 +77,14 @@ class Vocabulary:
             return "".join(pieces).encode("latin-1").decode("utf-8", "replace")
         return ("" if self.kind == "characters" else " ").join(pieces)
 
+    def extended(self, before: Sequence[str] = (), after: Sequence[str] = ()) -> Vocabulary:
+        """The same symbols, with those in front and behind that a program adds for padding, unknown ones, or a start.
+
+        Raises:
+            VocabularyError: A symbol would have two ids.
+        """
+        return Vocabulary((*before, *self.symbols, *after), self.kind)
+
     def _cut(self, text: str) -> Sequence[str]:
         if self.kind == "bytes":
             return text.encode("utf-8", "surrogateescape").decode("latin-1")  # so any bytes can be given as text

@@ -1,6 +1,7 @@
 """Vocabularies in the files that people keep beside their models."""
 
 import argparse
+import gzip
 import json
 import pickle
 
@@ -30,6 +31,10 @@ SAVED = {
     "meta.pkl": pickle.dumps({"vocab_size": 5, "itos": dict(enumerate(SYMBOLS)), "stoi": IDS}),
     "saved.pkl": pickle.dumps(list(SYMBOLS)) + pickle.dumps(IDS),
     "loader.pickle": pickle.dumps(argparse.Namespace(chars=SYMBOLS, batch=50)),
+    "vocab.pkl.gz": gzip.compress(pickle.dumps(IDS)),
+    "vocab.txt.gz": gzip.compress("\n".join(SYMBOLS).encode()),
+    "vocab": json.dumps(IDS),
+    "chars.list": "\n".join(SYMBOLS),
 }
 
 
@@ -46,6 +51,48 @@ def test_words_are_told_from_characters(tmp_path):
     assert read_vocabulary(tmp_path / "vocab.txt").kind == "words"
     (tmp_path / "vocab.txt").write_text("<unk>\nt\na\n")
     assert read_vocabulary(tmp_path / "vocab.txt").kind == "characters"
+
+
+def test_one_symbol_of_several_letters_does_not_make_words_of_characters(tmp_path):
+    letters = [chr(97 + i) for i in range(26)]
+    for special in ("__END__", "EOS", "[pad]", "{start}", "ch"):
+        (tmp_path / "vocab.json").write_text(json.dumps([special, *letters]))
+        assert read_vocabulary(tmp_path / "vocab.json").kind == "characters"
+    (tmp_path / "vocab.json").write_text(json.dumps(["the", "cat", *letters]))
+    assert read_vocabulary(tmp_path / "vocab.json").kind == "words"
+
+
+def test_all_characters_may_stand_in_one_line(tmp_path):
+    for content in ("\n !abcé", " abc", " abc\n", "\t\nabc"):
+        (tmp_path / "vocab.txt").write_text(content)
+        assert read_vocabulary(tmp_path / "vocab.txt").symbols == tuple(content if content != " abc\n" else " abc")
+
+
+def test_words_may_have_their_ids_or_how_often_they_occur_beside_them(tmp_path):
+    (tmp_path / "vocab.txt").write_text("the 0\ncat 2\nsat 1\n")
+    assert read_vocabulary(tmp_path / "vocab.txt").symbols == ("the", "sat", "cat")
+    (tmp_path / "vocab.txt").write_text("the 700\ncat\t35\nsat 7\n")
+    assert read_vocabulary(tmp_path / "vocab.txt").symbols == ("the", "cat", "sat")
+
+
+@pytest.mark.parametrize("name", ["vocab.txt", "book.md", "input"])
+@pytest.mark.parametrize(
+    "content", ["It was the best of times.", "Call me Ishmael.\nSome years ago\n\nnever mind\n" * 9]
+)
+def test_a_corpus_is_told_from_a_vocabulary(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UnknownFormat, match=r"is text, and no list of symbols\. If .* as corpus= \(--corpus\)"):
+        read_vocabulary(tmp_path / name)
+
+
+def test_a_packed_file_is_read_no_further_than_a_vocabulary_reaches(tmp_path, monkeypatch):
+    monkeypatch.setattr(_sidecars, "_MOST_BYTES", 1000)
+    (tmp_path / "vocab.txt.gz").write_bytes(gzip.compress(b"\n" * 100_000))
+    with pytest.raises(DamagedFile, match="unpacked, it has more than 1000 bytes"):
+        read_vocabulary(tmp_path / "vocab.txt.gz")
+    (tmp_path / "vocab.txt.gz").write_bytes(gzip.compress(b"a\nb\n")[:-9])
+    with pytest.raises(DamagedFile, match="ended before the end-of-stream marker"):
+        read_vocabulary(tmp_path / "vocab.txt.gz")
 
 
 def test_byte_strings_of_python_2_are_a_vocabulary_of_bytes(tmp_path):
@@ -104,6 +151,7 @@ def test_damaged_files_are_refused(tmp_path, name, content, words):
 def test_a_lacking_file_and_an_unknown_suffix_are_refused(tmp_path):
     with pytest.raises(MissingFile, match="the vocabulary cannot be read"):
         read_vocabulary(tmp_path / "vocab.txt")
+    (tmp_path / "vocab.npy").write_bytes(b"\x93NUMPY\1\0")
     with pytest.raises(UnknownFormat, match=r"a vocabulary is read from \.json, \.txt, .*; found \.npy"):
         read_vocabulary(tmp_path / "vocab.npy")
 
@@ -152,5 +200,5 @@ def test_what_is_no_vocabulary_is_not_taken_for_one(given):
 
 
 def test_text_that_names_no_file_is_no_list_of_letters():
-    with pytest.raises(UnknownFormat, match="abcdef: a vocabulary is read from"):
+    with pytest.raises(MissingFile, match="abcdef: the vocabulary cannot be read"):
         given_vocabulary("abcdef")

@@ -157,6 +157,16 @@ def test_a_vocabulary_of_another_length_shows_both():
         score(model(vocabulary=Vocabulary(("a", "b", "c"))), "abc")
 
 
+def test_ids_that_have_no_symbol_are_told_with_how_to_name_them():
+    words = r"has 9; if the program that trained it added 1 for padding, .* \(id 0\) by --symbols-b.* \(id 8\) by --sy"
+    with pytest.raises(VocabularyError, match=words):
+        score(model(vocabulary=Vocabulary(LETTERS.symbols[1:])), "abc")
+    with pytest.raises(VocabularyError, match=r"added 2 .* \(ids 0 to 1\) by .* \(ids 7 to 8\) by "):
+        score(model(vocabulary=Vocabulary(LETTERS.symbols[2:])), "abc")
+    with pytest.raises(VocabularyError, match=r"it has 10 symbols, but 'y' of the model has 9; give the one"):
+        score(model(vocabulary=LETTERS.extended(before=["<pad>"])), "abc")
+
+
 def test_a_width_that_the_file_leaves_free_is_checked_when_it_is_seen():
     fake = model()
     fake.interface = replace(fake.interface, outputs=(replace(fake.interface.outputs[0], shape=(None, None, None)),))

@@ -18,6 +18,9 @@ def add_model(parser: ArgumentParser) -> None:
     parser.add_argument("path", metavar="MODEL", type=Path, help="a folder, a checkpoint prefix or a file")
     group = parser.add_argument_group("where the files do not decide")
     group.add_argument("--vocabulary", metavar="FILE", type=Path, help="the symbols the model was trained with")
+    for option, where in (("--symbols-before", "before"), ("--symbols-after", "behind")):
+        about = f"one that the program put {where} those of the vocabulary, such as '<unk>'; may be repeated"
+        group.add_argument(option, metavar="SYMBOL", action="append", default=[], help=about)
     about = "the text that the model was trained on, to make the symbols from"
     group.add_argument("--corpus", metavar="FILE", type=Path, help=about)
     for option, name in (("--input", "inputs"), ("--output", "outputs"), ("--state-tensor", "states")):

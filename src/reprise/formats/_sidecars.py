@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import re
 import reprlib
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from reprise.errors import CallError, DamagedFile, MissingFile, ReadError, UnknownFormat, VocabularyError
-from reprise.vocabulary import Kind, Vocabulary
+from reprise.vocabulary import Vocabulary
 from reprise.wire import pickle
 from reprise.wire.varint import Cut
 
@@ -25,7 +27,11 @@ _MOST_SYMBOLS = 2**22
 _MOST_NESTING = 4
 #: A file of lines is taken for a vocabulary only where its name says so; it could be a corpus.
 _NAMED = re.compile(r"vocab|char|symbol|token|alphabet|dictionary|word|itos|stoi|2id|2idx", re.IGNORECASE)
-_SPECIAL = re.compile(r"<[^<>]*>|\[[A-Z]+\]|_[A-Z]+_?|")
+#: Symbols that stand for no text, by what programs call them; among characters they are not words.
+_SPECIAL = re.compile(r"<[^<>]*>|\[[A-Za-z_]+\]|\{[A-Za-z_]+\}|_+[A-Za-z]+_*|PAD|UNK|OOV|EOS|BOS|SOS|GO|EOF|END|START|")
+#: How many other symbols of several letters there may be among characters, at most, of how many.
+_FEW_AMONG = 16
+_NUMBERED = re.compile(r"\S+[ \t]+\d{1,9}")
 _ESCAPES = {r"\n": "\n", r"\r": "\r", r"\t": "\t", r"\\": "\\", r"\s": " "}
 
 
@@ -58,22 +64,22 @@ def find(folder: Path) -> Found:
 
 def _candidates(folder: Path) -> list[Path]:
     try:
-        files = sorted(file for file in folder.iterdir() if file.suffix.lower() in _READERS)
+        files = sorted(file for file in folder.iterdir() if _suffix(file) in _READERS)
         return [file for file in files if file.is_file() and _may_be(file)]
     except OSError:
         return []
 
 
 def _may_be(file: Path) -> bool:
-    named = bool(_NAMED.search(file.stem))
-    return (named or file.suffix.lower() in (".pkl", ".pickle")) and file.stat().st_size <= _MOST_FOUND_BYTES[named]
+    named = bool(_NAMED.search(file.name.partition(".")[0]))
+    return (named or _suffix(file) in (".pkl", ".pickle")) and file.stat().st_size <= _MOST_FOUND_BYTES[named]
 
 
 def read_vocabulary(path: str | PathLike[str]) -> Vocabulary:
     """The vocabulary in a text, JSON, CSV or pickle file, which is read as data: nothing in it is run.
 
-    Text has one symbol a line. JSON and pickles hold a list of symbols, symbols with their ids, or something that
-    contains these. CSV holds symbols and ids.
+    Text has one symbol a line, or all characters in one. JSON and pickles hold a list of symbols, symbols with their
+    ids, or something that contains these. CSV holds symbols and ids. Each may be packed by gzip.
 
     Raises:
         MissingFile: The file cannot be read.
@@ -81,11 +87,6 @@ def read_vocabulary(path: str | PathLike[str]) -> Vocabulary:
         UnknownFormat: It holds no vocabulary, or several that differ.
     """
     file = Path(path)
-    reader = _READERS.get(file.suffix.lower())
-    if reader is None:
-        raise UnknownFormat(
-            f"{file}: a vocabulary is read from {', '.join(_READERS)}; found {file.suffix or 'no suffix'}."
-        )
     try:
         if file.stat().st_size > _MOST_BYTES:
             raise UnknownFormat(f"{file}: has {file.stat().st_size} bytes; a vocabulary has at most {_MOST_BYTES}.")
@@ -93,8 +94,13 @@ def read_vocabulary(path: str | PathLike[str]) -> Vocabulary:
     except OSError as error:
         raise MissingFile(f"{file}: the vocabulary cannot be read ({error.strerror}).") from error
     try:
+        reader, data = _reader(file, data)
         found = set(_within(reader(data), _MOST_NESTING))
-    except (ValueError, RecursionError, Cut, csv.Error, VocabularyError) as error:
+    except _Corpus as error:
+        raise UnknownFormat(
+            f"{file}: is text, and no list of symbols. If the model was trained on it, give it as corpus= (--corpus)."
+        ) from error
+    except (ValueError, RecursionError, Cut, csv.Error, VocabularyError, EOFError, zlib.error) as error:
         raise DamagedFile(f"{file}: the vocabulary cannot be read ({error}).") from error
     if len(found) != 1:
         what = "holds no table of symbols and ids" if not found else f"holds {len(found)} vocabularies that differ"
@@ -133,15 +139,65 @@ def within(content: Any) -> Vocabulary | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _text(data: bytes) -> list[str]:
-    """One symbol a line; a line feed as a symbol makes two empty lines, or is written with a backslash."""
+class _Corpus(ValueError):
+    """Text that is no list of symbols."""
+
+
+def _reader(file: Path, data: bytes) -> tuple[Callable[[bytes], Any], bytes]:
+    """How the content of a file becomes plain data; its content, unpacked.
+
+    Raises:
+        UnknownFormat: Neither its suffix nor its content tells.
+        ValueError: It is larger than a vocabulary can be.
+    """
+    if file.suffix.lower() == ".gz":
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+            data = packed.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise ValueError(f"unpacked, it has more than {_MOST_BYTES} bytes")
+    known = _READERS.get(_suffix(file))
+    if known is None and b"\0" not in data and not data.startswith(b"\x80"):
+        known = json.loads if data.lstrip()[:1] in (b"{", b"[") else _text
+    if known is None:
+        listed = ", ".join(_READERS)
+        raise UnknownFormat(f"{file}: a vocabulary is read from {listed}; found {_suffix(file) or 'no suffix'}.")
+    return known, data
+
+
+def _suffix(file: Path) -> str:
+    """The suffix of a file, or of what is packed in it."""
+    return Path(file.name.removesuffix(".gz")).suffix.lower()
+
+
+def _text(data: bytes) -> list[str] | dict[Any, Any]:
+    """One symbol a line, perhaps with a number; or characters that are all different, in one line.
+
+    A line feed as a symbol makes two empty lines, or is written with a backslash.
+
+    Raises:
+        _Corpus: It is text.
+    """
     text = data.decode("utf-8-sig")
     if text.count("\r\n") == text.count("\n"):
         text = text.replace("\r\n", "\n")
-    text = re.sub(r"(^|\n)\n\n", r"\1\\n\n", text)
-    lines = text.removesuffix("\n").split("\n")
-    single = all(len(line) == 1 or line in _ESCAPES or _SPECIAL.fullmatch(line) for line in lines)
-    return [_ESCAPES.get(line, line) for line in lines] if single else lines
+    lines = re.sub(r"(^|\n)\n\n", r"\1\\n\n", text).removesuffix("\n").split("\n")
+    if _are_characters([_ESCAPES.get(line, line) for line in lines]):
+        return [_ESCAPES.get(line, line) for line in lines]
+    written = [line for line in lines if line.strip()]
+    if len(written) == 1 and len(set(text.removesuffix("\n"))) == len(text.removesuffix("\n")):
+        return list(text.removesuffix("\n"))
+    if all(_NUMBERED.fullmatch(line) for line in written):
+        numbered = {symbol: int(number) for symbol, number in (line.rsplit(maxsplit=1) for line in written)}
+        return numbered if _by_id(numbered) else list(numbered)
+    if 2 * sum(len(line.split()) > 1 for line in written) > len(written):
+        raise _Corpus
+    return lines
+
+
+def _are_characters(symbols: Sequence[str]) -> bool:
+    """Whether symbols are characters: all but those that stand for no text, and a few among many."""
+    several = sum(len(symbol) != 1 and not _SPECIAL.fullmatch(symbol) for symbol in symbols)
+    return _FEW_AMONG * several <= len(symbols) - several if several else True
 
 
 def _table(data: bytes) -> dict[Any, Any]:
@@ -218,8 +274,7 @@ def _vocabulary(symbols: list[Any]) -> Vocabulary:
     if single and any(isinstance(symbol, bytes) for symbol in symbols):
         return Vocabulary(tuple(s.decode("latin-1") if isinstance(s, bytes) else s for s in symbols), "bytes")
     texts = tuple(s.decode() if isinstance(s, bytes) else s for s in symbols)
-    kind: Kind = "characters" if all(len(s) == 1 or _SPECIAL.fullmatch(s) for s in texts) else "words"
-    return Vocabulary(texts, kind)
+    return Vocabulary(texts, "characters" if _are_characters(texts) else "words")
 
 
 #: How a file becomes plain data, by its suffix.

@@ -17,6 +17,9 @@ from reprise.vocabulary import Vocabulary
 
 S = TypeVar("S")
 
+#: So many symbols may be those that a program adds to what its vocabulary file lists.
+_FEW = 4
+
 
 class Port(Protocol):
     """An input or output of a model."""
@@ -269,5 +272,21 @@ def _check_width(vocabulary: Vocabulary, port: Port, width: int | None) -> None:
     if width is not None and width != len(vocabulary):
         raise VocabularyError(
             f"vocabulary: it has {len(vocabulary)} symbols, but {port.name!r} of the model has {width}; "
-            "give the one that the model was trained with (vocabulary=, --vocabulary FILE)"
+            f"{_left_over(len(vocabulary), width)}give the one that the model was trained with (vocabulary=, "
+            "--vocabulary FILE), or the text that it was trained on (corpus=, --corpus FILE)"
         )
+
+
+def _left_over(symbols: int, width: int) -> str:
+    """What to do about a few ids more than there are symbols."""
+    extra = width - symbols
+    if not 0 < extra <= _FEW:
+        return ""
+    first, last = "id 0", f"id {symbols}"
+    if extra > 1:
+        first, last = f"ids 0 to {extra - 1}", f"ids {symbols} to {width - 1}"
+    return (
+        f"if the program that trained it added {extra} for padding, a start or what is unknown, name them where they "
+        f"stand: in front ({first}) by --symbols-before '<pad>', behind ({last}) by --symbols-after '<unk>' "
+        "(symbols_before=, symbols_after=); or "
+    )
