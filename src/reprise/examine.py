@@ -21,6 +21,9 @@ from reprise.vocabulary import Vocabulary
 #: What of the arguments of `restore` concerns reading the files.
 _READING = frozenset({"format", "tags", "graph"})
 
+#: What of them concerns the interface.
+_CHOOSING = frozenset({"inputs", "outputs", "states", "scope", "settings"})
+
 #: The option of each argument of `restore`.
 _FLAGS = {
     "vocabulary": "--vocabulary",
@@ -150,9 +153,8 @@ def _interface(stored: StoredModel, choices: Mapping[str, Any]) -> Interface | N
     if stored.graph is None:
         return None
     try:
-        chosen = {name: tuple(choices.get(name, ())) for name in ("inputs", "outputs", "states")}
-        scope, settings = choices.get("scope", ""), choices.get("settings") or {}
-        return interface.discover(stored.graph, Choices(**chosen, scope=scope, settings=settings)).interface
+        chosen = {name: choices[name] for name in _CHOOSING if name in choices}
+        return interface.discover(stored.graph, Choices.of(**chosen)).interface
     except RepriseError:
         return None  # the obstacle says why
 

@@ -26,7 +26,7 @@ def restore(
     *,
     inputs: Sequence[str] = (),
     outputs: Sequence[str] = (),
-    states: Sequence[str] = (),
+    states: Sequence[str] | Mapping[str, str] = (),
     scope: str = "",
     settings: Settings | None = None,
     format: str = "",
@@ -47,7 +47,8 @@ def restore(
         path: A folder, a prefix or a file of any supported format.
         inputs: Tensor names that are the inputs, where the evidence does not decide; any outside of loops can be.
         outputs: Tensor names that are the outputs.
-        states: Tensor names that are the states.
+        states: Tensor names that are the states; or, where a graph holds one step, the tensor by which each state
+            enters and the one with its next value, such as `{"c:0": "cell/add_1:0", "h:0": "cell/mul_2:0"}`.
         scope: The name scope of the wanted model, where a graph holds several.
         settings: Values of settings by name, such as a keep probability, instead of those that inference uses.
         format: The name of the format, where the files could be of several.
@@ -73,7 +74,7 @@ def restore(
     symbols = formats.given_vocabulary(vocabulary) or stored.vocabulary
     if symbols is not None:
         symbols = symbols.extended(symbols_before, symbols_after)
-    choices = Choices(tuple(inputs), tuple(outputs), tuple(states), scope, settings or {})
+    choices = Choices.of(inputs, outputs, states, scope, settings)
     if stored.foreign is not None:
         own = onnx_file.is_own(stored)
         useless = cell is not None and not formats.takes_cell(stored.format)

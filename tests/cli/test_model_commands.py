@@ -149,3 +149,12 @@ def test_a_forecast_is_scored_on_numbers_in_their_own_units(reprise, tmp_path):
     assert facts["steps"] == 299
     np.testing.assert_allclose([column["rmse"] for column in facts["columns"]], expected, rtol=1e-4)
     assert "column far: root mean squared error " in reprise("score", tmp_path / "run", data).out
+
+
+def test_states_are_named_with_their_next_values(reprise, folder):
+    pairs = [f"{p.source_in}={p.source_out}" for p in package.restore(folder).interface.states]
+    chosen = [word for pair in pairs for word in ("--state-tensor", pair)]
+    found = json.loads(reprise("inspect", folder, "--json", *chosen).out)["interface"]["states"]
+    assert [f"{s['source_in']}={s['source_out']}" for s in found] == pairs
+    mixed = reprise("inspect", folder, "--state-tensor", "x:0", "--state-tensor", pairs[0])
+    assert "expected TENSOR or TENSOR=NEXT for every state, found both" in mixed.err

@@ -23,9 +23,12 @@ def add_model(parser: ArgumentParser) -> None:
         group.add_argument(option, metavar="SYMBOL", action="append", default=[], help=about)
     about = "the text that the model was trained on, to make the symbols from"
     group.add_argument("--corpus", metavar="FILE", type=Path, help=about)
-    for option, name in (("--input", "inputs"), ("--output", "outputs"), ("--state-tensor", "states")):
+    for option, name in (("--input", "inputs"), ("--output", "outputs")):
         about = f"one of the {name}; may be repeated"
         group.add_argument(option, dest=name, metavar="TENSOR", action="append", default=[], help=about)
+    about = "one of the states, or where it enters one step and its next value; may be repeated"
+    shown = "TENSOR[=NEXT]"
+    group.add_argument("--state-tensor", dest="states", metavar=shown, action=_States, default=[], help=about)
     group.add_argument("--scope", metavar="NAME", default="", help="which of several models in a graph")
     about = "a value of a setting, such as keep_prob=0.5; may be repeated"
     group.add_argument("--set", dest="settings", metavar="NAME=VALUE", action=_Assign, default={}, help=about)
@@ -76,6 +79,19 @@ def note_unknown(vocabulary: Vocabulary | None, text: str) -> None:
         shown = " ".join(unknown[:10]) + (" …" if len(unknown) > 10 else "")
         stand_in = vocabulary.symbols[vocabulary.stand_in]
         sys.stderr.write(f"note: read as {stand_in}, since the model does not know them: {shown}\n")
+
+
+class _States(Action):
+    """Gathers names of tensors, one or several joined by commas, in a list, or pairs `entering=next` in a dict."""
+
+    def __call__(self, _parser: ArgumentParser, namespace: Namespace, values: Any, _option: str | None = None) -> None:
+        said = getattr(namespace, self.dest)
+        for one in values.split(","):
+            enters, equals, after = one.partition("=")
+            if said and bool(equals) != isinstance(said, dict):
+                raise ArgumentError(self, "expected TENSOR or TENSOR=NEXT for every state, found both")
+            said = {**dict(said), enters: after} if equals else [*said, one]
+        setattr(namespace, self.dest, said)
 
 
 class _Assign(Action):

@@ -46,7 +46,7 @@ def model_parts(stored: StoredModel, choices: Choices) -> tuple[Callable[[Values
         LiftError: ONNX Runtime refuses it.
     """
     program = _program(stored)
-    states: tuple[tuple[str, str], ...] = ()
+    states = tuple(choices.nexts.items())
     reading = reading_of(program, choices.settings, states)
     first = ports.lifted(reading, _one_step(reading))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import partial
 
-from reprise.errors import NoRecurrence
+from reprise.errors import AmbiguousInterface, NoRecurrence
 from reprise.graph import Graph, Value
 from reprise.interface.analysis.influence import ancestors
 from reprise.interface.loops import recurrences
@@ -34,8 +34,10 @@ def discover(graph: Graph, choices: Choices | None = None) -> Discovery:
         CallError: A choice names a tensor that the graph does not have.
     """
     choices = choices or Choices()
-    normal = normalise(graph, choices.inputs)
+    normal = normalise(graph, choices.inputs, choices.nexts)
     found = recurrences.find(normal.structure)
+    if not found and normal.rivals:
+        raise AmbiguousInterface(f"one step is written out, and its states are not certain: {'; '.join(normal.rivals)}")
     if not found:
         raise NoRecurrence(_without_recurrence(normal.structure, graph, normal.unread))
     for rewrite in (restore_exits, open_feedback):
@@ -67,7 +69,8 @@ def _without_recurrence(structure: Structure, graph: Graph, unread: tuple[str, .
     return (
         f"the graph carries no state from step to step ({seen}): no loop variable, repeated cell or fused operator "
         "whose next value depends on its last. It is a feed-forward model, or only a part of the recurrent one was "
-        "saved."
+        "saved. If it is one step of a model and its state is fed, say where every state enters and what its next "
+        'value is: states={"in:0": "next:0"} (--state-tensor in:0=next:0).'
     )
 
 

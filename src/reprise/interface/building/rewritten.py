@@ -15,8 +15,10 @@ class Rewritten:
         graph: The graph; the one that was given where there was nothing to do.
         notes: What was rewritten, for the evidence.
         unread: Which operators that hold a recurrence stay as they are, and why.
+        rivals: Which values may be states, where none of several readings is better.
     """
 
     graph: Graph
     notes: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    rivals: tuple[str, ...] = ()

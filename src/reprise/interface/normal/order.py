@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -28,33 +28,45 @@ class Normal:
         structure: The graph, analysed; names of the file still mean what they meant.
         notes: What was rewritten, for the evidence.
         unread: Which operators that hold a recurrence could not be, and why.
+        rivals: Which values may be states, where none of several readings is better.
     """
 
     structure: Structure
     notes: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    rivals: tuple[str, ...] = ()
 
     def after(self, rewrite: Callable[[Structure], Rewritten]) -> Normal:
         """With one rewrite more; a graph is analysed again only where it has changed."""
         made = rewrite(self.structure)
         structure = self.structure if made.graph is self.structure.graph else analyse(made.graph)
-        return Normal(structure, (*self.notes, *made.notes), (*self.unread, *made.unread))
+        notes, unread = (*self.notes, *made.notes), (*self.unread, *made.unread)
+        return Normal(structure, notes, unread, (*self.rivals, *made.rivals))
 
 
-def normalise(graph: Graph, inputs: Collection[str] = ()) -> Normal:
+def normalise(graph: Graph, inputs: Collection[str] = (), nexts: Mapping[str, str] | None = None) -> Normal:
     """`graph` with functional control flow, unrolled cells and fused operators as frames.
 
     Args:
         graph: As the file holds it.
         inputs: Tensors that are given from outside, whatever computes them.
+        nexts: Tensors by which states enter a step → those with their next values.
 
     Raises:
-        CallError: One of `inputs` cannot be given.
+        CallError: One of `inputs` cannot be given, or one of `nexts` is not computed in one step from what it is of.
     """
     inlined = _without_references(inline(graph))
     check(inlined)
     normal = Normal(analyse(part(inlined)))
-    for rewrite in (decide, open_windows, partial(give, names=inputs), straighten, unfuse, roll, shrink):
+    for rewrite in (
+        decide,
+        open_windows,
+        partial(give, names=inputs),
+        straighten,
+        unfuse,
+        partial(roll, nexts=nexts),
+        shrink,
+    ):
         normal = normal.after(rewrite)
     return normal
 

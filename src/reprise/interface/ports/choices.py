@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ class Choices:
         states: Tensor names (entering or leaving) of the loop variables that are the states.
         scope: A name scope that holds the wanted model.
         settings: Values of settings by name, instead of those that inference uses.
+        nexts: The tensor by which each state enters → the one with its next value: all states of a recurrence.
     """
 
     inputs: tuple[str, ...] = ()
@@ -32,6 +33,21 @@ class Choices:
     states: tuple[str, ...] = ()
     scope: str = ""
     settings: Mapping[str, float | int | bool] = field(default_factory=dict)
+    nexts: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        inputs: Iterable[str] = (),
+        outputs: Iterable[str] = (),
+        states: Iterable[str] | Mapping[str, str] = (),
+        scope: str = "",
+        settings: Mapping[str, float | int | bool] | None = None,
+    ) -> Choices:
+        """The choices that a caller gives, with states by name or, as a mapping, with the next value of each."""
+        nexts = states if isinstance(states, Mapping) else {}
+        names = () if isinstance(states, Mapping) else states
+        return cls(tuple(inputs), tuple(outputs), tuple(names), scope, settings or {}, nexts)
 
 
 def with_chosen_states(structure: Structure, used: tuple[Recurrence, ...], choices: Choices) -> tuple[Recurrence, ...]:
@@ -40,6 +56,8 @@ def with_chosen_states(structure: Structure, used: tuple[Recurrence, ...], choic
     Raises:
         CallError: A named tensor neither enters nor leaves one of them.
     """
+    if choices.nexts:
+        return _with_chosen_nexts(structure, used, choices.nexts)
     if not choices.states:
         return used
     wanted = {named(structure, n, "states") for n in choices.states}
@@ -55,6 +73,31 @@ def with_chosen_states(structure: Structure, used: tuple[Recurrence, ...], choic
     if missing:
         raise CallError(f"states: {', '.join(map(str, missing))} neither enters nor leaves a recurrence of the model")
     return tuple(chosen)
+
+
+def _with_chosen_nexts(
+    structure: Structure, used: tuple[Recurrence, ...], nexts: Mapping[str, str]
+) -> tuple[Recurrence, ...]:
+    """The recurrences, those that carry any of the chosen states with these alone."""
+    pairs = {
+        structure.origin(named(structure, a, "states")): structure.source(named(structure, b, "states"))
+        for a, b in nexts.items()
+    }
+    kept = {
+        r: tuple(
+            c
+            for c in r.loop.carried
+            if c.final is not None and pairs.get(structure.origin(c.initial)) == structure.source(c.final)
+        )
+        for r in used
+    }
+    found = {structure.origin(c.initial) for states in kept.values() for c in states}
+    missing = [f"{a} → {b}" for a, b in nexts.items() if structure.origin(named(structure, a, "states")) not in found]
+    if missing:
+        raise CallError(
+            f"states: {', '.join(missing)}: no recurrence of the model begins with the one and ends with the other"
+        )
+    return tuple(replace(r, states=kept[r]) if kept[r] else r for r in used)
 
 
 def with_chosen_settings(found: tuple[Setting, ...], choices: Choices) -> tuple[Setting, ...]:

@@ -18,7 +18,7 @@ from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.gradients import ones_that_are_applied
 from reprise.interface.analysis.influence import ancestors, descendants
 from reprise.interface.building.rewritten import Rewritten
-from reprise.interface.normal.unrolled import chains, lone_step, step_copies
+from reprise.interface.normal.unrolled import chains, chosen_steps, lone_step, step_copies
 from reprise.interface.normal.unrolled.chains import weight_of
 from reprise.interface.normal.unrolled.collected import Collected, Output, outputs_of
 from reprise.interface.normal.unrolled.overlay import correspond
@@ -32,8 +32,16 @@ from reprise.structure import Structure, analyse
 __all__ = ["roll"]
 
 
-def roll(structure: Structure) -> Rewritten:
-    """The graph with every recurrence that was unrolled in it as a frame; what does not repeat exactly stays."""
+def roll(structure: Structure, nexts: Mapping[str, str] | None = None) -> Rewritten:
+    """The graph with every recurrence that was unrolled in it as a frame; what does not repeat exactly stays.
+
+    Args:
+        structure: The graph.
+        nexts: Tensors by which states enter a step → those with their next values, where the caller knows them.
+
+    Raises:
+        CallError: The graph does not compute one of these from the other in one step.
+    """
     given, graph = structure.graph, _without_waiting(structure.graph)
     structure = structure if graph is given else analyse(graph)
     found = chains.find(structure)
@@ -44,9 +52,9 @@ def roll(structure: Structure) -> Rewritten:
         graph, structure = sized, analyse(sized)
         found = chains.find(structure)
     view = _view(structure, found)
-    plans = _plans(view, found)
+    plans, rivals = _plans(view, found, nexts or {})
     if not plans:
-        return Rewritten(given)
+        return Rewritten(given, rivals=rivals)
     nodes = dict(graph.nodes)
     idle = {plan.frame: rewrite(view, plan, nodes) for plan in plans}
     _sweep(nodes, set().union(*idle.values()))
@@ -54,7 +62,8 @@ def roll(structure: Structure) -> Rewritten:
     steps = {name for plan in plans for images in plan.steps.images for name in images.values()}
     for name in left | _no_longer_read(graph, steps, nodes):
         nodes[name] = replace(nodes[name], attributes={**nodes[name].attributes, REPLACED: True})
-    return Rewritten(Graph(nodes, graph.functions), tuple(_note(p) for p in plans))
+    notes = tuple(note for p in plans for note in (_note(p), *p.why))
+    return Rewritten(Graph(nodes, graph.functions), notes, rivals=rivals)
 
 
 def _without_waiting(graph: Graph) -> Graph:
@@ -116,7 +125,8 @@ def _view(structure: Structure, found: chains.Chains) -> View:
     return View(structure, Facts(structure), found.masks, readers, outputs, place, trained)
 
 
-def _plans(view: View, found: chains.Chains) -> list[Plan]:
+def _plans(view: View, found: chains.Chains, nexts: Mapping[str, str]) -> tuple[list[Plan], tuple[str, ...]]:
+    """What is to be a frame, and what stands in the way of more."""
     plans: dict[str, Plan] = {}
     known: set[str] = set()
     for cluster in sorted(found.clusters, key=lambda c: min(view.place[chain.anchors[0]] for chain in c)):
@@ -135,8 +145,13 @@ def _plans(view: View, found: chains.Chains) -> list[Plan]:
     copies = _apart(view, [copy for model in plans.values() for copy in step_copies.adopt(view, model, found.single)])
     plans |= {copy.frame: copy for copy in sorted(copies, key=lambda c: len(c.outputs))}
     taken = {name for plan in plans.values() for images in plan.steps.images for name in images.values()}
-    plans |= {plan.frame: plan for plan in lone_step.plans(view, found.single, taken)}
-    return _linked(view, list(plans.values()))
+    if nexts:
+        chosen = chosen_steps.read(view, nexts, list(plans.values()))
+        return _linked(view, [*plans.values(), *chosen]), ()
+    alone = not plans and not view.structure.loops
+    lone = lone_step.read(view, found.single, taken, alone=alone)
+    plans |= {plan.frame: plan for plan in lone.plans}
+    return _linked(view, list(plans.values())), lone.rivals
 
 
 def _apart(view: View, copies: list[Plan]) -> list[Plan]:

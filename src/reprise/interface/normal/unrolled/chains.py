@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 from reprise.graph import VARIABLES, Graph, Node, Value
@@ -114,6 +114,8 @@ def find(structure: Structure) -> Chains:
         members.setdefault(kind, []).append(name)
     every = [c for kind, names in members.items() for c in _split(kind, names, bits, masks)]
     forward = list(_forward(every, masks))
+    if all(len(c.anchors) == 1 for c in forward):
+        forward = list(_joined_in_turn(forward, masks))
     repeated = [c for c in forward if len(c.anchors) > 1]
     return Chains(masks, tuple(_clusters(repeated, masks)), tuple(_single(forward, kinds, bits, masks)))
 
@@ -177,6 +179,26 @@ def _split(
         yield Chain(kind, tuple(chain), tuple(bits[n] for n in chain))
 
 
+def _joined_in_turn(single: list[Chain], masks: Mapping[str, int]) -> Iterator[Chain]:
+    """Chains of anchors that do not rest on each other, where what is made of each joins what is made of those before.
+
+    Cells whose gates read the input alone multiply no state with weights: c' = f(x) ⊙ c + i(x) (Lei et al. 2018, SRU).
+    """
+    kinds: dict[tuple[Any, ...], list[Chain]] = {}
+    for chain in single:
+        kinds.setdefault(chain.kind, []).append(chain)
+    for alike in kinds.values():
+        every = sum(c.mask for c in alike)
+        joined = sorted({m & every for m in masks.values() if (m & every).bit_count() > 1}, key=int.bit_count)
+        counts = [m.bit_count() for m in joined]
+        nested = all(one & other == one for one, other in pairwise(joined))
+        if counts and counts == list(range(2, len(alike) + 1)) and nested:
+            alike.sort(key=lambda chain: next(i for i, m in enumerate(joined) if m & chain.mask))
+            yield Chain(alike[0].kind, tuple(c.anchors[0] for c in alike), tuple(c.mask for c in alike))
+        else:
+            yield from alike
+
+
 def _forward(chains: list[Chain], masks: Mapping[str, int]) -> Iterator[Chain]:
     """Chains whose weights nothing above them has read already: that would be a gradient, or a second use."""
     readers: dict[str, int] = {}
@@ -234,10 +256,10 @@ def _in_circle(one: Chain, other: Chain, masks: Mapping[str, int]) -> bool:
 
 
 def _aligned(upper: Chain, lower: Chain, masks: Mapping[str, int]) -> bool:
-    """Whether step t of `lower` rests on exactly the steps of `upper` up to t, or up to the one before."""
+    """Whether step t of `lower` rests on exactly the steps of `upper` up to t, up to the one before, or on step t."""
     if len(upper.anchors) != len(lower.anchors):
         return False
     whole = upper.mask
     seen = [masks[name] & whole for name in lower.anchors]
     reached = [0, *accumulate(upper.bits)]
-    return seen in (reached[1:], reached[:-1])
+    return seen in (reached[1:], reached[:-1], list(upper.bits))

@@ -64,8 +64,9 @@ def outputs_of(view: View, steps: Steps, used: set[str]) -> tuple[Output, ...]:
     behind, _ = steps.needed(view.graph, [o.value for o in found])
     singly = list(_heads(view, steps, behind, _scored(view, steps, used, rows, carried)))
     singly += [*_drawn_from(view, steps, used), *_compared(view, steps, used, rows)]
-    if not (found or singly) and len(steps.images) > 1:
-        singly = list(_unread(view, steps, rows, carried))
+    if not (found or singly):
+        kept = {state.next.node for state in carried} if len(steps.images) == 1 else set()
+        singly = [v for v in _unread(view, steps, rows, carried) if v.node not in kept]
     packed = {o.value for o in found}
     found += [Output(v, Collected.SINGLY, v.node) for v in dict.fromkeys(singly) if v not in packed]
     taken = {o.value for o in found if o.kind is Collected.SINGLY}

@@ -363,6 +363,10 @@ class _Overlay:
         steps = Steps(roles, every, order, tuple(self.seeds), members, self._kinds)
         try:
             names, states = steps.needed(self.view.graph, [Value(a) for a in self.seeds])
+            if not states:  # no weights are multiplied with a state
+                carried = (role.next.node for role in roles.values() if isinstance(role, State))
+                steps = replace(steps, anchors=tuple(dict.fromkeys((*self.seeds, *carried))))
+                names, states = steps.needed(self.view.graph, [Value(a) for a in steps.anchors])
         except KeyError:  # something that the anchors rest on has no counterpart in some step
             return None
         return steps if states and self._changes(names) else None

@@ -17,11 +17,13 @@ class Plan:
         frame: The name of the frame.
         steps: Its steps, by the nodes of the first.
         outputs: What it makes at every step for the rest of the graph.
+        why: What tells its states, where no steps are laid over each other.
     """
 
     frame: str
     steps: Steps
     outputs: tuple[Output, ...]
+    why: tuple[str, ...] = ()
 
     @property
     def count(self) -> int:
