@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -29,6 +30,48 @@ def written_whole(place: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(place: Path, replaced: Collection[str] = ()) -> Iterator[Path]:
+    """A new folder to write into; it takes the name `place` when the block ends without an exception.
+
+    Args:
+        place: A name that is free, or a folder that is empty or has a file or folder of a name in `replaced`, by which
+            it is known to be of the same kind; it is replaced whole.
+        replaced: Such names.
+
+    Raises:
+        SaveError: The system does not let it be written, or something else is there; that is untouched.
+    """
+    part, old = place.with_name(f".{place.name}.part"), place.with_name(f".{place.name}.old")
+    try:
+        _check_replaceable(place, replaced)
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        yield part
+        if place.exists():
+            place.rename(old)
+        part.rename(place)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        if old.exists() and not place.exists():
+            old.rename(place)
+        why = error.strerror or error
+        raise SaveError(f"{place}: cannot be written ({why}). What was there is untouched.") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _check_replaceable(place: Path, replaced: Collection[str]) -> None:
+    if not place.exists():
+        return
+    names = {entry.name for entry in place.iterdir()} if place.is_dir() else {place.name}
+    if names and not (place.is_dir() and names.intersection(replaced)):
+        raise SaveError(
+            f"{place}: expected a name that is free, an empty folder, or one with {' or '.join(sorted(replaced))}, "
+            f"which would be replaced; found {', '.join(sorted(names)[:3])}"
+        )
 
 
 def force(path: Path) -> None:

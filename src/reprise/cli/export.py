@@ -18,8 +18,8 @@ EXAMPLES = """\
 def add_options(parser: ArgumentParser) -> None:
     """Where to, and as what."""
     add_model(parser)
-    parser.add_argument("out", metavar="OUT", type=Path, help="the file to write")
-    parser.add_argument("--to", metavar="FORMAT", default="onnx", help="the format to write (%(default)s)")
+    parser.add_argument("out", metavar="OUT", type=Path, help="the file or the folder to write")
+    parser.add_argument("--to", metavar="TARGET", default="onnx", help="what to write (%(default)s)")
     parser.add_argument(
         "--steps", metavar="N", type=int, default=16, help="verify over so many carried steps (%(default)s)"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -11,10 +12,10 @@ from pathlib import Path
 from reprise import verify
 from reprise.errors import CallError
 from reprise.export import onnx
-from reprise.files import written_whole
+from reprise.files import folder_written_whole, written_whole
 from reprise.model import RecurrentModel
 from reprise.sampling.symbols import is_of_symbols
-from reprise.verify import Report
+from reprise.verify import Report, Restored
 
 __all__ = ["TARGETS", "Report", "Target", "export"]
 
@@ -25,26 +26,29 @@ class Target:
 
     Attributes:
         name: As `to=` and `--to` call it.
-        file: What the file is called when a folder is named.
-        write: Writes a model to a path where nothing is.
-        read: Reads what `write` wrote, for the comparison.
+        write: Writes a model to a path where nothing is, or into an empty folder.
+        read: Reads what `write` wrote, in the target's own runtime, as a model with the interface of the one given.
+        file: What the file is called when a folder is named; empty where the target is a folder.
+        marks: Names in the folder that is written, by which a former export is known, which may be replaced.
     """
 
     name: str
-    file: str
     write: Callable[[RecurrentModel, Path], None]
-    read: Callable[[Path], RecurrentModel]
+    read: Callable[[Path, RecurrentModel], Restored]
+    file: str = ""
+    marks: tuple[str, ...] = ()
 
 
-TARGETS: tuple[Target, ...] = (Target("onnx", "model.onnx", onnx.write, onnx.read),)
+TARGETS: tuple[Target, ...] = (Target("onnx", onnx.write, onnx.read, file="model.onnx"),)
 
 
 def export(model: RecurrentModel, path: str | PathLike[str], to: str = "onnx", steps: int = 16) -> Report:
-    """Writes `model` to `path`, reads it back, and keeps the file only when both compute the same.
+    """Writes `model` to `path`, reads it back, and keeps what was written only when both compute the same.
 
     Args:
         model: A restored model; its settings are built in with the values that inference uses.
-        path: The file, or an existing folder. A file that is there is replaced whole, or left as it was.
+        path: The file, or an existing folder for it; of a target that is a folder, the folder. What is there of the
+            same kind is replaced whole, or left as it was.
         to: The name of a target.
         steps: Over how many carried steps the two are compared.
 
@@ -57,19 +61,23 @@ def export(model: RecurrentModel, path: str | PathLike[str], to: str = "onnx", s
         VerificationError: What was written does not compute the same; it is removed.
     """
     target = _target(to)
-    place = Path(path)
-    place = place / target.file if place.is_dir() else place
     if model.vocabulary is None and is_of_symbols(model.interface):
         warnings.warn(
             "the model has no vocabulary, so what is written will not say which symbols its ids are; restore it with "
             "one first (vocabulary=, --vocabulary FILE, or corpus=, --corpus FILE)",
             stacklevel=2,
         )
-    with written_whole(place) as part:
+    with _place(target, Path(path)) as part:
         target.write(model, part)
-        report = verify.compare(model, target.read(part), steps=steps)
+        report = verify.compare(model, target.read(part, model), steps=steps)
         report.raise_if_different()
     return report
+
+
+def _place(target: Target, path: Path) -> AbstractContextManager[Path]:
+    if not target.file:
+        return folder_written_whole(path, target.marks)
+    return written_whole(path / target.file if path.is_dir() else path)
 
 
 def _target(name: str) -> Target:

@@ -47,7 +47,7 @@ def _first_states(model: RecurrentModel) -> dict[str, Array]:
     return rows
 
 
-def read(path: Path) -> RecurrentModel:
+def read(path: Path, model: RecurrentModel) -> RecurrentModel:  # noqa: ARG001 - the file has its own interface
     """The model in a file that `write` wrote.
 
     Raises:
