@@ -14,16 +14,17 @@ from tests.graphs import H, N, T, V
 from tests.tensorflow.building import session, tf, v1, variable
 
 LSTM = {"kind": "lstm", "forget_bias": 1.0, "activation": "tanh"}
+STACK = "rnn/multi_rnn_cell/cell_"
 #: Name → width of each state, what is said of the cells, and whether inputs are vectors.
 MODELS = {
-    "lstm": ({"layer0.c": H, "layer0.h": H, "layer1.c": H, "layer1.h": H}, LSTM, False),
+    "lstm": ({f"{STACK}{i}/lstm_cell.{letter}": H for i in range(2) for letter in "ch"}, LSTM, False),
     "lstm, all options": (
-        {"layer0.c": H, "layer0.h": 3},
+        {f"{STACK}0/lstm_cell.c": H, f"{STACK}0/lstm_cell.h": 3},
         {"kind": "lstm", "forget_bias": -0.5, "activation": "softsign", "cell_clip": 0.4},
         True,
     ),
-    "gru": ({"layer0.h": H}, {"kind": "gru", "activation": "tanh"}, False),
-    "rnn": ({"layer0.h": H}, {"kind": "rnn", "activation": "relu"}, True),
+    "gru": ({"rnn/gru_cell.h": H}, {"kind": "gru", "activation": "tanh"}, False),
+    "rnn": ({"rnn/basic_rnn_cell.h": H}, {"kind": "rnn", "activation": "relu"}, True),
 }
 
 
@@ -199,8 +200,12 @@ def test_weights_that_tensorflow_2_saved_by_object_are_not_told_to_look_for_a_gr
     layer = tf.Module()
     layer.kernel, layer.recurrent_kernel, layer.bias = (tf.Variable(tf.zeros(s)) for s in ([3, 8], [2, 8], [8]))
     tf.train.Checkpoint(layer=layer).write(str(tmp_path / "ckpt-1"))
-    words = "TensorFlow 2 saved them by object, and writes no graph with them; Reprise does not put .* together yet"
-    for cell, kind in ((None, MissingFile), (LSTM, AmbiguousInterface)):
+    for cell, kind, words in (
+        (None, AmbiguousInterface, r"gates have a hard sigmoid by default .*--cell kind=lstm,recurrent_activation="),
+        (LSTM, CallError, "cell: forget_bias is not known; of weights that Keras saved"),
+    ):
         with pytest.raises(kind, match=words) as refused:
             package.restore(tmp_path, cell=cell)
         assert ".meta" not in str(refused.value)
+    said = {"kind": "lstm", "recurrent_activation": "sigmoid", "activation": "tanh"}
+    assert [s.name for s in package.restore(tmp_path, cell=said).interface.states] == ["layer.h", "layer.c"]

@@ -19,7 +19,7 @@ from reprise.tensors import DTYPES, Tensor
 from reprise.vocabulary import Vocabulary
 
 #: What of the arguments of `restore` concerns reading the files.
-_READING = frozenset({"format", "tags", "graph"})
+_READING = frozenset({"format", "tags", "graph", "layers", "custom"})
 
 #: What of them concerns the interface.
 _CHOOSING = frozenset({"inputs", "outputs", "states", "scope", "settings"})

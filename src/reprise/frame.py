@@ -7,7 +7,7 @@ or written is a TensorArray, filled before the loop or stacked after it. One ite
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,8 +18,16 @@ from reprise.tensors import Array, in_memory
 REPLACED = "_replaced"
 #: The attribute of an Exit that the file does not have: the value that its loop hands on, None where no name is known.
 NEXT_VALUE = "_next_value"
+#: The attribute of an Enter that says what its variable is called where it is a state.
+CALLED = "_called"
 #: The tensors of the single steps for which one node stands.
 STEP_TENSORS = "_step_tensors"
+
+
+class StateName(NamedTuple):
+    """What a state is called, as an attribute; of a class of its own, so that no file can hold one."""
+
+    name: str
 
 
 class Scope:
@@ -114,10 +122,11 @@ class Frame(Scope):
     def _enter(self, name: str, value: Value, **attributes: Any) -> Value:
         return self.make(name, "Enter", (value,), frame_name=self._loop.encode(), **attributes)
 
-    def carry(self, initial: Value, dtype: str) -> Value:
-        """A new loop variable, as the body sees it at the start of an iteration."""
+    def carry(self, initial: Value, dtype: str, called: str = "") -> Value:
+        """A new loop variable, as the body sees it at the start of an iteration; `called` names it as a state."""
         k = len(self._variables)
-        enter = self._enter(f"Enter_{k}", initial, is_constant=False, T=dtype)
+        named = {CALLED: StateName(called)} if called else {}
+        enter = self._enter(f"Enter_{k}", initial, is_constant=False, T=dtype, **named)
         merge = self.make(f"Merge_{k}", "Merge", (enter, Value(f"{self.name}/NextIteration_{k}")), T=dtype)
         self.make(f"Switch_{k}", "Switch", (merge, self._condition), T=dtype)
         entered = self.make(f"Identity_{k}", "Identity", (Value(f"{self.name}/Switch_{k}", 1),), T=dtype)

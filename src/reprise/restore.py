@@ -11,14 +11,15 @@ from reprise import foreign, formats, interface, lift
 from reprise.corpus import vocabulary_of
 from reprise.errors import AmbiguousInterface, CallError, DiscoveryError, MissingFile
 from reprise.formats import StoredModel
-from reprise.graph import Graph, Node
+from reprise.graph import Node
 from reprise.interface import Choices, Discovery
-from reprise.interface.weights import assemble, describe, ways
+from reprise.layers import Layers, Written, written
 from reprise.lift import Lifted, onnx_file
 from reprise.model import RecurrentModel, Settings
 from reprise.runtime import THREADS
 from reprise.tensors import Tensor
 from reprise.vocabulary import Vocabulary
+from reprise.weights import assemble, describe, keras, ways
 
 
 def restore(
@@ -32,6 +33,8 @@ def restore(
     format: str = "",
     tags: Sequence[str] = (),
     graph: str | PathLike[str] | None = None,
+    layers: str | PathLike[str] | None = None,
+    custom: Mapping[str, Any] | None = None,
     cell: Mapping[str, Any] | None = None,
     averages: bool = False,
     zero_state: bool = False,
@@ -54,6 +57,9 @@ def restore(
         format: The name of the format, where the files could be of several.
         tags: The tags of the wanted MetaGraph, where a SavedModel holds several.
         graph: The file with the graph of a checkpoint, where no `.meta` of its name is beside it.
+        layers: The file with the configuration of Keras that weights alone belong to.
+        custom: What layers are that are not Keras' own, by class or name: another class, such as
+            `{"MyAttention": "Attention"}`, or a whole description of a layer or model.
         cell: What no weights say of their cells, where there is no graph at all, such as
             `{"kind": "lstm", "forget_bias": 1.0, "activation": "tanh"}`.
         averages: Use the moving averages of the weights that the file keeps beside them.
@@ -69,7 +75,7 @@ def restore(
     Raises:
         RepriseError: The file cannot be read, understood or run; the message says where and why.
     """
-    reading = {"tags": tuple(tags), "graph": graph, "cell": cell}
+    reading = {"tags": tuple(tags), "graph": graph, "layers": layers, "custom": custom, "cell": cell}
     stored = formats.read(path, format=format, **{name: said for name, said in reading.items() if said})
     symbols = formats.given_vocabulary(vocabulary) or stored.vocabulary
     if symbols is not None:
@@ -83,8 +89,9 @@ def restore(
     elif stored.obstacle:
         raise DiscoveryError(f"{stored.path}: {stored.obstacle}")
     else:
-        stored, source = _with_graph(stored, cell, symbols)
-        lifted, first_states = _lifted(stored, interface.discover(source, choices), averages=averages)
+        stored, source = _source(stored, cell, symbols, averages=averages)
+        found = interface.discover(source.graph, choices.or_outputs(source.outputs))
+        lifted, first_states = _lifted(source, found)
     model = RecurrentModel(stored, _from_zeros(lifted) if zero_state else lifted, first_states, symbols, threads)
     return model if corpus is None else _spelled(model, corpus, given=vocabulary is not None)
 
@@ -101,13 +108,12 @@ def _spelled(model: RecurrentModel, corpus: str | PathLike[str], *, given: bool)
 
 
 def _lifted(
-    stored: StoredModel, found: Discovery, *, averages: bool
+    source: Written, found: Discovery
 ) -> tuple[Callable[[Settings], Lifted], Callable[[], onnx_file.FirstStates]]:
     """What a `RecurrentModel` is made of: its `lift` and its `first_states`."""
-    names = _averaged(stored) if averages else stored.variable_names
 
     def variable(node: Node) -> Tensor | None:
-        return stored.weights.get(names.get(node.name, ""))
+        return source.tensors.get(node.name)
 
     return lambda values: lift.lift(found, variable, values), lambda: lift.first_states(found, variable)
 
@@ -145,29 +151,43 @@ def _averaged(stored: StoredModel) -> dict[str, str]:
     return {**stored.variable_names, **shadows}
 
 
-def _with_graph(
-    stored: StoredModel, cell: Mapping[str, Any] | None, symbols: Vocabulary | None
-) -> tuple[StoredModel, Graph]:
-    """The model and its graph: where weights were saved without one, that which the caller's words make of them.
+def _source(
+    stored: StoredModel, cell: Mapping[str, Any] | None, symbols: Vocabulary | None, *, averages: bool
+) -> tuple[StoredModel, Written]:
+    """The graph with its tensors: that of the file, or that of its layers, or that of the layers its weights are.
 
     Raises:
-        MissingFile: There is none, and the caller says nothing; the message tells what is missing.
-        AmbiguousInterface: There is no way, or more than one, to put the weights together.
-        CallError: There is a graph, and the caller says what it holds already.
+        CallError: The file says already what the caller says.
+        MissingFile: There are weights alone, and what they do not hold is said by nobody; the message tells what it is.
+        AmbiguousInterface: There is no way, or more than one, to put weights together.
     """
+    if cell is not None and (stored.graph is not None or stored.layers is not None):
+        raise CallError(f"{stored.path}: cell is for weights without a graph, and these have theirs. Leave it out.")
+    names = _averaged(stored) if averages else stored.variable_names
+    tensors = {node: stored.weights[name] for node, name in names.items() if name in stored.weights}
     if stored.graph is not None:
-        if cell is not None:
-            raise CallError(f"{stored.path}: cell is for weights without a graph, and these have theirs. Leave it out.")
-        return stored, stored.graph
-    if cell is None:
-        raise MissingFile(f"{stored.path}: weights without the graph that computes with them. {_advice(stored)}")
+        return stored, Written(stored.graph, tensors)
+    layers = stored.layers
+    if layers is None:
+        layers = _assembled(stored, {**stored.weights, **tensors}, cell, len(symbols) if symbols else 0)
+        stored = replace(stored, notes=(*stored.notes, *layers.notes))
+    return stored, written(layers)
+
+
+def _assembled(
+    stored: StoredModel, weights: Mapping[str, Tensor], cell: Mapping[str, Any] | None, symbols: int
+) -> Layers:
+    """The layers that weights alone are, as far as they and the caller say."""
     try:
-        made = assemble(stored.weights, cell, len(symbols) if symbols else 0)
+        if stored.keras is not None and keras.is_of_keras(weights):
+            return keras.layers(weights, stored.keras, cell)
+        if cell is not None:
+            return assemble(weights, cell, symbols)
     except AmbiguousInterface as error:
         why = "cell: no weights as TensorFlow 1's cells hold them" if _by_object(stored) else error
-        raise AmbiguousInterface(f"{stored.path}: {why}. {_advice(stored)}") from error
-    names = {name: name for name in stored.weights}
-    return replace(stored, graph=made.graph, variable_names=names, notes=(*stored.notes, *made.notes)), made.graph
+        advice = "" if stored.keras else f". {_advice(stored)}"
+        raise AmbiguousInterface(f"{stored.path}: {error if stored.keras else why}{advice}") from error
+    raise MissingFile(f"{stored.path}: weights without the graph that computes with them. {_advice(stored)}")
 
 
 def _advice(stored: StoredModel) -> str:

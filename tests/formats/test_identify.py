@@ -16,7 +16,6 @@ NO_WAY = ". What can be read: "
 
 #: What may lie at the path of a model, and what is said of it.
 STRANGERS = {
-    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "an HDF5 file, as Keras saves in .h5" + NO_WAY),
     "pickle": (b"\x80\x04K\x01.", "a pickle, as PyTorch and scikit-learn save" + NO_WAY),
     "tflite": (bytes(4) + b"TFL3" + bytes(40), "a TensorFlow Lite model" + NO_WAY),
     "safetensors": (b'\x10\0\0\0\0\0\0\0{"a": 1}', "a safetensors file, which holds weights only" + NO_WAY),
@@ -66,7 +65,7 @@ def test_a_saved_model_whose_parts_are_pointers_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("member", "words"),
-    [("model.weights.h5", "a Keras 3 model"), ("notes.md", "a zip archive")],
+    [("a.npy", "an archive of NumPy arrays"), ("notes.md", "a zip archive")],
 )
 def test_an_archive_is_told_by_its_members(tmp_path, member, words):
     with zipfile.ZipFile(tmp_path / "model.zip", "w") as archive:

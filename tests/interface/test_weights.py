@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from reprise.errors import AmbiguousInterface, CallError
-from reprise.interface.weights import assemble, describe, ways
-from reprise.interface.weights.own import own
-from reprise.interface.weights.reading import readings
-from reprise.interface.weights.unstored import Unstored, said
 from reprise.tensors import in_memory
+from reprise.weights import assemble, describe, ways
+from reprise.weights.own import own
+from reprise.weights.reading import readings
+from reprise.weights.unstored import Unstored, said
 
 LSTM = {"kind": "lstm", "forget_bias": 1.0, "activation": "tanh"}
 

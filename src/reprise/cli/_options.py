@@ -36,6 +36,10 @@ def add_model(parser: ArgumentParser) -> None:
     group.add_argument("--tags", metavar="TAG", nargs="+", default=[], help="which of several graphs in a SavedModel")
     about = "the graph of a checkpoint that has no .meta of its name"
     group.add_argument("--graph", metavar="FILE", type=Path, help=about)
+    about = "the configuration of Keras, in JSON, that weights alone belong to"
+    group.add_argument("--layers", metavar="FILE", type=Path, help=about)
+    about = "what a layer is that is not Keras' own, by class or name, such as MyDense=Dense; may be repeated"
+    group.add_argument("--custom", metavar="NAME=LAYER", action=_Assign, help=about)
     about = "what weights without a graph do not say, such as kind=lstm,forget_bias=1.0,activation=tanh"
     group.add_argument("--cell", metavar="NAME=VALUE,…", action=_Assign, help=about)
     group.add_argument("--averages", action="store_true", help="use the moving averages of the weights")

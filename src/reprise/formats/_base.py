@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from reprise.graph import Graph
+from reprise.layers import Layers
 from reprise.tensors import Tensor
 from reprise.vocabulary import Vocabulary
+from reprise.weights.keras import Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class StoredModel:
         path: What the user named.
         format: The name of the format, as users see it.
         evidence: Why it is this format, one clause.
-        graph: The graph, or None where the file has weights only.
+        graph: The graph, or None where the file has layers, or weights only.
         weights: Stored tensors by the name under which the file holds them.
         variable_names: Variable node of the graph → the name in `weights` that belongs to it. Nodes that are
             not in the saver, or whose tensor is missing from the files, are absent.
@@ -41,6 +43,8 @@ class StoredModel:
         notes: Facts worth telling (a stale `checkpoint` file, moving averages present, a step number chosen).
         metadata: Anything else the file says of itself (producer version, tags).
         obstacle: Why the file gives no model that runs, and what it lacks, as a sentence; empty where it gives one.
+        keras: What a file of weights of Keras says besides them, or None.
+        layers: The model as layers with their weights, or None.
         foreign: What only this format's own lifter understands (an ONNX model, for `format == "onnx"`).
     """
 
@@ -57,6 +61,8 @@ class StoredModel:
     notes: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     obstacle: str = ""
+    keras: Facts | None = None
+    layers: Layers | None = None
     foreign: Any = None
 
 

@@ -43,7 +43,6 @@ _ZIP = Stranger("a zip archive", "Unpack it, and name what is inside.")
 
 #: First bytes of other files that people save models in.
 _STARTS = (
-    (b"\x89HDF\r\n\x1a\n", Stranger("an HDF5 file, as Keras saves in .h5")),
     (b"\x08\x01\x12", Stranger("the file of a SavedModel", "Name it saved_model.pb, with variables/ beside it.")),
     *((bytes([0x80, protocol]), Stranger("a pickle, as PyTorch and scikit-learn save")) for protocol in (2, 3, 4, 5)),
     (b"\x93NUMPY", Stranger("a NumPy array")),
@@ -51,10 +50,7 @@ _STARTS = (
 )
 
 #: Files in archives that people save models in.
-_MEMBERS = (
-    (b"model.weights.h5", Stranger("a Keras 3 model (.keras)")),
-    (b".npy", Stranger("an archive of NumPy arrays (.npz)")),
-)
+_MEMBERS = ((b".npy", Stranger("an archive of NumPy arrays (.npz)")),)
 _LUA_TORCH = re.compile(rb"[\x01-\x08]\0\0\0.{0,64}(V \d|torch\.)", re.DOTALL)
 
 

@@ -31,11 +31,19 @@ _OBJECTS = "TensorFlow 2 saved these weights by object; their names are paths th
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """The tensors of a bundle by name, the files they lie in, and what is to be said of them."""
+    """The tensors of a bundle.
+
+    Attributes:
+        tensors: By name.
+        files: The files they lie in.
+        notes: What is to be said of them.
+        objects: What TensorFlow 2 stores beside them: a string, the message TrackableObjectGraph.
+    """
 
     tensors: Mapping[str, Tensor]
     files: tuple[Path, ...]
     notes: tuple[str, ...] = ()
+    objects: Tensor | None = None
 
 
 #: No tensors at all: a graph that was saved alone.
@@ -64,13 +72,15 @@ def read(prefix: Path, *, may_lack_data: bool = False) -> Bundle:
     shards = _shards(prefix, header.num_shards, entries.values())
     there = [file for file in shards.values() if file.is_file()]
     tensors = _assemble(entries, shards, index)
-    notes = (_OBJECTS,) if _OBJECT_GRAPH_KEY.encode() in entries else ()
+    objects = tensors.pop(_OBJECT_GRAPH_KEY, None)
+    notes = () if objects is None else (_OBJECTS,)
     if may_lack_data and not there:
-        return Bundle(tensors, (index,), (*notes, f"{_lacking(shards, index)} Running the model is not possible."))
+        lacking = f"{_lacking(shards, index)} Running the model is not possible."
+        return Bundle(tensors, (index,), (*notes, lacking), objects)
     if len(there) < len(shards):
         raise MissingFile(_lacking(shards, index))
     _check_lengths(entries.values(), shards)
-    return Bundle(tensors, (index, *shards.values()), notes)
+    return Bundle(tensors, (index, *shards.values()), notes, objects)
 
 
 def _content(index: Path) -> bytes:
@@ -118,7 +128,7 @@ def _assemble(entries: Mapping[bytes, Any], shards: Mapping[int, Path], index: P
         name = _text(key, index)
         if entry.slices:
             tensors[name] = _partitioned(name, key, entry, entries, shards, index)
-        elif name != _OBJECT_GRAPH_KEY:
+        else:
             tensors[name] = _stored(name, entry, shards, index)
     return tensors
 

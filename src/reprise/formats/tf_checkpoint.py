@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from reprise.errors import MissingFile, ReadError
-from reprise.formats import _sidecars, _tf_metagraph, _tf_parts
+from reprise.formats import _sidecars, _tf_metagraph, _tf_parts, _tf_weights
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._tf_places import locate
 
@@ -40,6 +41,10 @@ def read(path: Path, *, graph: str | PathLike[str] | None = None) -> StoredModel
     found = _sidecars.Found(content.vocabulary, str(file))
     if found.vocabulary is None:
         found = _sidecars.find(place.prefix.parent)
+    more: dict[str, Any] = {}
+    if content.graph is None and bundle.objects is not None:
+        model = _tf_weights.of_objects(bundle.objects, bundle.tensors, bundle.files[0])
+        content, more = replace(content, weights=model.weights), {"keras": model.facts}
     return _tf_metagraph.stored(
         content,
         found,
@@ -48,6 +53,7 @@ def read(path: Path, *, graph: str | PathLike[str] | None = None) -> StoredModel
         format="TensorFlow checkpoint (Saver V1)" if place.v1 else FORMAT.name,
         evidence=place.evidence,
         files=(*((file,) if file else ()), *bundle.files),
+        **more,
     )
 
 

@@ -108,6 +108,18 @@ MetaInfoDef
   1 meta_graph_version string
   4 tags string*
   5 tensorflow_version string
+ObjectReference
+  1 node_id int32
+  2 local_name string
+SerializedTensor
+  1 name string
+  2 full_name string
+  3 checkpoint_key string
+TrackableObject
+  1 children ObjectReference*
+  2 attributes SerializedTensor*
+TrackableObjectGraph
+  1 nodes TrackableObject*
 MetaGraphDef
   1 meta_info_def MetaInfoDef
   2 graph_def GraphDef

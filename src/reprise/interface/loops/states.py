@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from reprise.frame import CALLED, StateName
 from reprise.graph import Node, Value
 from reprise.interface.analysis.influence import reachable
 from reprise.interface.loops.recurrences import Recurrence, Write
@@ -27,13 +28,17 @@ _REACH = 9
 
 
 def names(structure: Structure, recurrences: tuple[Recurrence, ...]) -> list[str]:
-    """A name for each state of each recurrence: `layer0.c`, `layer0.h`, … in the order of the layers."""
+    """A name for each state of each recurrence: that of the file's own layer, such as `lstm_1.h`, where it says.
+
+    Else `layer0.c`, `layer0.h`, … in the order of the layers.
+    """
     groups = [group for r in recurrences for group in _layers(structure, r)]
     width = len(str(max(len(groups) - 1, 0)))
     named = {}
     for i, group in enumerate(groups):
         for carried, letter in group:
-            named[carried] = f"layer{i:0{width}}.{letter}"
+            own = structure.graph[carried.enter].attributes.get(CALLED)
+            named[carried] = own.name if isinstance(own, StateName) else f"layer{i:0{width}}.{letter}"
     return [named[c] for r in recurrences for c in r.states]
 
 

@@ -49,6 +49,10 @@ class Choices:
         names = () if isinstance(states, Mapping) else states
         return cls(tuple(inputs), tuple(outputs), tuple(names), scope, settings or {}, nexts)
 
+    def or_outputs(self, outputs: tuple[str, ...]) -> Choices:
+        """The same choices, with these outputs where the caller names none."""
+        return self if self.outputs else replace(self, outputs=outputs)
+
 
 def with_chosen_states(structure: Structure, used: tuple[Recurrence, ...], choices: Choices) -> tuple[Recurrence, ...]:
     """The recurrences with the states that the caller names, all of theirs where none is named.

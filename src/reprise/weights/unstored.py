@@ -8,8 +8,8 @@ from typing import Any
 
 from reprise.errors import CallError
 
-#: Activations by the name that callers use, with TensorFlow's operator.
-ACTIVATIONS = {name.lower(): name for name in ("Tanh", "Relu", "Sigmoid", "Softsign", "Softplus", "Elu", "Identity")}
+#: Activations by the name that callers use.
+ACTIVATIONS = ("tanh", "relu", "sigmoid", "softsign", "softplus", "elu", "identity")
 #: What must be said of each kind of cell, with the value that TensorFlow's own cells have where nobody says otherwise.
 REQUIRED: Mapping[str, Mapping[str, float | str]] = {
     "lstm": {"forget_bias": 1.0, "activation": "tanh"},
@@ -25,7 +25,7 @@ class Unstored:
 
     Attributes:
         kind: `lstm`, `gru` or `rnn`.
-        activation: A key of `ACTIVATIONS`.
+        activation: One of `ACTIVATIONS`.
         forget_bias: What an LSTM adds to its forget gate when it runs.
         cell_clip: The bound of an LSTM's cell state; 0 for none.
     """

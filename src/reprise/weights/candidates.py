@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from reprise.interface.weights.own import Shapes, nearest, scope
+from reprise.weights.own import Shapes, nearest, scope
 
 #: The names that TensorFlow's cells give to their peepholes; nothing else tells the three apart.
 PEEPHOLES = ("w_i_diag", "w_f_diag", "w_o_diag")

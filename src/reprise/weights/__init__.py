@@ -7,34 +7,20 @@ written in the graph only. The first two are asked for; of the last it is taken 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from reprise.errors import AmbiguousInterface
-from reprise.graph import Graph
-from reprise.interface.weights import unstored
-from reprise.interface.weights.own import Shapes, listed, own
-from reprise.interface.weights.reading import Reading, leftover, readings
-from reprise.interface.weights.writing import written
+from reprise.layers import Layers
 from reprise.tensors import Tensor
+from reprise.weights import layering, unstored
+from reprise.weights.own import Shapes, listed, own
+from reprise.weights.reading import Reading, leftover, readings
 
 _BETWEEN = "nothing between the layers (no residual connections, no normalisation)"
 
 
-@dataclass(frozen=True, slots=True)
-class Assembled:
-    """A graph made of stored tensors, whose variables are called as they are.
-
-    Attributes:
-        graph: The graph.
-        notes: How it was made, for the evidence.
-    """
-
-    graph: Graph
-    notes: tuple[str, ...]
-
-
-def assemble(weights: Mapping[str, Tensor], cell: Mapping[str, Any], symbols: int = 0) -> Assembled:
+def assemble(weights: Mapping[str, Tensor], cell: Mapping[str, Any], symbols: int = 0) -> Layers:
     """The model that these weights are, with cells as the caller says.
 
     Args:
@@ -64,7 +50,7 @@ def assemble(weights: Mapping[str, Tensor], cell: Mapping[str, Any], symbols: in
     scores = _stands_for_symbols(found[0], shapes, symbols)
     if scores:
         notes.append(f"inputs and outputs are as wide as the vocabulary of {symbols} symbols: they stand for symbols")
-    return Assembled(written(found[0], said, weights, scores=scores), tuple(notes))
+    return replace(layering.layers(found[0], said, weights, scores=scores), notes=tuple(notes))
 
 
 def _why_not(kind: str, shapes: Shapes) -> str:

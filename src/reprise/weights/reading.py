@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import count, groupby
 
 from reprise.errors import AmbiguousInterface
-from reprise.interface.weights.candidates import Cell, cells
-from reprise.interface.weights.own import Shapes, listed, nearest
+from reprise.weights.candidates import Cell, cells
+from reprise.weights.own import Shapes, listed, nearest
 
 _MOST_TENSORS, _MOST_TRIED = 256, 10_000
 _NUMBER = re.compile(r"_?(\d+)")

@@ -1,0 +1,70 @@
+"""Keras' layers of attention."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reprise.graph import Value
+from reprise.layers import kinds
+from reprise.layers.keras.basic import Symbols, Translation
+from reprise.layers.keras.options import Options
+from reprise.layers.keras.place import Place, Symbol
+from reprise.layers.keras.weights import Spec, Weights
+
+_PARTS = ("query", "key", "value", "output")
+
+
+def _scaled(options: Options) -> Spec:
+    additive = options.flag("use_scale", default=True)
+    return Spec(("scale",) if additive else ())
+
+
+def _plainly_scaled(options: Options) -> Spec:
+    roles = ("scale",) if options.flag("use_scale") else ()
+    return Spec((*roles, *(("concat_score_weight",) if options.get("score_mode") == "concat" else ())))
+
+
+def _attention(place: Place) -> Symbols:
+    options = place.options
+    if options.get("score_mode", "dot") != "dot":
+        raise options.unknown(f"attention whose scores are made by {options.get('score_mode')!r}")
+    causal = options.flag("causal") or bool(place.named.get("use_causal_mask"))
+    scores = bool(place.named.get("return_attention_scores"))
+    layer = kinds.Attention(place.kind == "AdditiveAttention", place.weights.get("scale"), causal=causal, scores=scores)
+    value, *_ = place.inputs[1:]
+    made = place.put(layer, mask=place.x.mask, other_mask=value.mask)
+    return (Symbol(made, place.x.mask), *((Symbol(Value(made.node, 1)),) if scores else ()))
+
+
+def _heads_spec(options: Options) -> Spec:
+    roles = ("kernel", "bias") if options.flag("use_bias", default=True) else ("kernel",)
+    return Spec(inner={f"{part}_dense": Spec(roles) for part in _PARTS})
+
+
+def _multi_head(place: Place) -> Symbols:
+    options, named = place.options, place.named
+    if options.get("attention_axes") not in (None, [1], (1,)):
+        raise options.unknown(f"attention along the axes {options.get('attention_axes')}")
+    if named.get("attention_mask") is not None:
+        raise options.unknown("a mask of attention that is given")
+    inputs = [*place.inputs, *(s for key in ("value", "key") if isinstance(s := named.get(key), Symbol))]
+    if len(inputs) < 2:
+        raise options.refuse("value", "a query and a value as inputs")
+    scores = bool(named.get("return_attention_scores"))
+    parts = {part: _projection(place.weights.of(f"{part}_dense")) for part in _PARTS}
+    causal = bool(named.get("use_causal_mask"))
+    layer = kinds.MultiHeadAttention(**parts, causal=causal, scores=scores)
+    mask, other = place.x.mask, inputs[1].mask
+    made = place.put(layer, inputs=inputs, mask=mask, other_mask=other)
+    return (Symbol(made, mask), *((Symbol(Value(made.node, 1)),) if scores else ()))
+
+
+def _projection(weights: Weights) -> kinds.Projection:
+    return kinds.Projection(weights["kernel"], weights.get("bias"))
+
+
+TABLE: Mapping[str, Translation] = {
+    "Attention": Translation(_attention, _plainly_scaled),
+    "AdditiveAttention": Translation(_attention, _scaled),
+    "MultiHeadAttention": Translation(_multi_head, _heads_spec),
+}

@@ -1,0 +1,94 @@
+"""Where one layer of Keras is translated, and what it reads and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from reprise.errors import DamagedFile
+from reprise.graph import Value
+from reprise.layers import kinds
+from reprise.layers.keras.options import Options
+from reprise.layers.keras.weights import Weights
+from reprise.layers.kinds import Layer
+from reprise.layers.model import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A value between layers: what makes it, its mask, and how many axes it has where that is known."""
+
+    value: Value
+    mask: Value | None = None
+
+
+class Calls:
+    """The calls of a model under construction, each under a name of its own."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self._names: set[str] = set()
+
+    def add(self, name: str, layer: Layer, inputs: Sequence[Value] = (), **others: Any) -> Value:
+        """A call; gives its first output."""
+        unique, number = name, 1
+        while unique in self._names:
+            number += 1
+            unique = f"{name}/call_{number}"
+        self._names.add(unique)
+        self.calls.append(Call(unique, layer, tuple(inputs), **others))
+        return Value(unique)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One layer of Keras, applied to something.
+
+    Attributes:
+        name: Its name; in a nested model `outer/inner`.
+        kind: Its class.
+        options: Its configuration.
+        weights: Its weights.
+        inputs: What it reads.
+        named: What it is given by name, such as `initial_state`.
+        calls: Where its translation goes.
+        made: Layers that were translated before, by what of Keras they are: so that one that is shared stays one.
+    """
+
+    name: str
+    kind: str
+    options: Options
+    weights: Weights
+    inputs: tuple[Symbol, ...]
+    named: Mapping[str, Any]
+    calls: Calls
+    made: dict[Any, Layer]
+
+    @property
+    def x(self) -> Symbol:
+        """The first input.
+
+        Raises:
+            DamagedFile: There is none.
+        """
+        if not self.inputs:
+            raise DamagedFile(f"{self.options.place}: it reads nothing; expected an input")
+        return self.inputs[0]
+
+    def put(self, layer: Layer, end: str = "", *, inputs: Sequence[Symbol] | None = None, **others: Any) -> Value:
+        """A call of a layer on the inputs; `end` tells it apart where the translation has several."""
+        shared = self.made.setdefault((id(self.options.content), end), layer)
+        read = self.inputs if inputs is None else inputs
+        return self.calls.add(f"{self.name}{end}", shared, [s.value for s in read], **others)
+
+    def plain(self, layer: Layer, *, mask: bool = True) -> tuple[Symbol, ...]:
+        """One call on the first input; the mask goes on, unless told otherwise."""
+        return (Symbol(self.put(layer, inputs=(self.x,)), self.x.mask if mask else None),)
+
+    def inside(self, name: str, kind: str, options: Options, weights: Weights) -> Place:
+        """The same place for a layer inside."""
+        return replace(self, name=name, kind=kind, options=options, weights=weights, named={})
+
+
+NOTHING = kinds.Activation(kinds.LINEAR)

@@ -1,0 +1,390 @@
+"""A model of Keras as layers: every layer of its configuration translated and applied to what it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from reprise.errors import DamagedFile, LiftError
+from reprise.layers import kinds
+from reprise.layers.keras import attention, basic, operations, recurrent
+from reprise.layers.keras.basic import Symbols, Translation
+from reprise.layers.keras.graphs import Applied, Described, Model, Reference, described, is_model, model, references
+from reprise.layers.keras.options import Options, Version
+from reprise.layers.keras.place import Calls, Place, Symbol
+from reprise.layers.keras.recurrent import unique_names
+from reprise.layers.keras.weights import Spec, Weights
+from reprise.layers.kinds import Layer
+from reprise.layers.model import Layers
+from reprise.tensors import DTYPES, Shape
+
+_RECURRENT = ("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
+_TABLE: Mapping[str, Translation] = {
+    **basic.TABLE,
+    **attention.TABLE,
+    **{kind: Translation(recurrent.layer, partial(recurrent.spec, kind)) for kind in _RECURRENT},
+    "RNN": Translation(recurrent.rnn, recurrent.rnn_spec),
+}
+#: Layers that do to each step of a sequence what they do alone.
+_STEPWISE = frozenset(
+    "Dense Activation Dropout Identity ReLU LeakyReLU ELU Softmax Embedding GaussianNoise GaussianDropout "
+    "AlphaDropout ThresholdedReLU Rescaling".split()
+)
+_DEEPEST = 32
+
+Custom = Mapping[str, Any]
+
+
+def translated(
+    config: Any, version: Version, stored: Callable[[Spec, Sequence[str]], Weights], custom: Custom
+) -> Layers:
+    """The layers of a model.
+
+    Args:
+        config: The description of a model: `class_name` and `config`.
+        version: The Keras that wrote it.
+        stored: The weights of the model, given what it has, and the names of its layers in their order.
+        custom: Class or name of a layer that is not Keras' own → what it is: a class of Keras, or a description.
+
+    Raises:
+        DamagedFile: The configuration contradicts itself, or the weights.
+        LiftError: A layer has no translation; the message names it.
+    """
+    top = described(config, "the configuration")
+    if not is_model(top.config):
+        raise DamagedFile(f"{top.kind} {top.name!r}: is no model whose layers are in the file")
+    translator = _Translator(version, custom)
+    whole = model(top.kind, top.name, top.config)
+    weights = stored(translator.spec(whole, 0), [layer.name for layer in whole.layers])
+    outputs = translator.top(whole, weights)
+    return Layers(tuple(translator.calls.calls), tuple(s.value for s in outputs), tuple(translator.notes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """A model that is being applied."""
+
+    model: Model
+    prefix: str
+    weights: Weights
+
+
+class _Translator:
+    def __init__(self, version: Version, custom: Custom) -> None:
+        self._version, self._custom = version, custom
+        self.calls = Calls()
+        self.notes: list[str] = []
+        self._made: dict[Any, Layer] = {}
+        self._models: dict[int, Model] = {}
+        self._said_configs: dict[Any, Any] = {}
+
+    # What there is
+
+    def _known(self, layer: Described) -> Described:
+        """The layer, or what the caller says that it is.
+
+        Raises:
+            LiftError: It is not Keras' own, and nothing says what it is.
+        """
+        short = layer.stranger.rpartition(">")[2]
+        said = next(
+            (self._custom[k] for k in (layer.name, layer.stranger, short, layer.kind) if k in self._custom), None
+        )
+        if said is not None:
+            return self._said(layer, said)
+        inside = layer.kind in _TABLE or layer.kind in _WRAPPERS or layer.operation or is_model(layer.config)
+        if (layer.stranger and not is_model(layer.config)) or not (inside or layer.kind == "InputLayer"):
+            raise LiftError(
+                f"layer {layer.name!r} is of the class {layer.stranger or layer.kind}, which Reprise does not know: "
+                "its code is not read from the file, and is never run. Say what it is: "
+                f"custom={{{layer.kind!r}: 'Dense'}} or another class of Keras, or a whole description (--custom)"
+            )
+        return layer
+
+    def _said(self, layer: Described, said: Any) -> Described:
+        kind, more = (said, {}) if isinstance(said, str) else (said.get("class_name"), said.get("config") or {})
+        if not isinstance(kind, str) or not (kind in _TABLE or kind in _WRAPPERS or is_model(more)):
+            raise LiftError(f"custom: {said!r:.80} is no layer that Reprise knows; it is for {layer.name!r}")
+        self.notes.append(f"said by the caller: layer {layer.name!r}, of the class {layer.kind}, is {kind}")
+        if is_model(more):
+            return Described(kind, layer.name, more)
+        own = layer.config if isinstance(layer.config, Mapping) else {}
+        key = ("said", layer.name, id(layer.config))
+        merged = self._said_configs.setdefault(key, {**own, **more})
+        return Described(kind, layer.name, merged)
+
+    def _options_of(self, layer: Described) -> Options:
+        return Options.of(f"layer {layer.name!r} ({layer.kind})", layer.config, self._version)
+
+    def _model_of(self, layer: Described) -> Model:
+        """The model that a layer is; the same object each time, so that shared layers stay shared."""
+        if id(layer.config) not in self._models:
+            self._models[id(layer.config)] = model(layer.kind, layer.name, layer.config)
+        return self._models[id(layer.config)]
+
+    # Weights
+
+    def spec(self, whole: Model, depth: int) -> Spec:
+        """The weights of a model: those of its layers."""
+        if depth > _DEEPEST:
+            raise DamagedFile(f"model {whole.name!r}: more than {_DEEPEST} models lie in each other")
+        layers = [self._known(layer) for layer in whole.layers]
+        keys = _keys(whole)
+        return Spec(inner={key: self._spec_of(layer, depth) for key, layer in zip(keys, layers, strict=True)})
+
+    def _spec_of(self, layer: Described, depth: int) -> Spec:
+        if layer.kind == "InputLayer" or layer.operation:
+            return Spec()
+        if is_model(layer.config):
+            found = self.spec(self._model_of(layer), depth + 1)
+            frozen = isinstance(layer.config, Mapping) and layer.config.get("trainable") is False
+            return replace(found, frozen=frozen)
+        options = self._options_of(layer)
+        return replace(self._plain_spec(layer, options, depth), frozen=options.get("trainable") is False)
+
+    def _plain_spec(self, layer: Described, options: Options, depth: int) -> Spec:
+        if layer.kind == "Bidirectional":
+            return recurrent.bidirectional_spec(options, self._recurrent_spec)
+        if layer.kind == "TimeDistributed":
+            inner = self._known(described(options.get("layer"), options.place))
+            return Spec(inner={"layer": self._spec_of(inner, depth + 1)})
+        return _TABLE[layer.kind].spec(options)
+
+    def _recurrent_spec(self, kind: str, options: Options) -> Spec:
+        if kind not in _RECURRENT and kind != "RNN":
+            raise options.unknown(f"both directions of a layer of the class {kind}")
+        return _TABLE[kind].spec(options)
+
+    # Calls
+
+    def top(self, whole: Model, weights: Weights) -> Symbols:
+        """The outputs of the model itself, which reads what a caller gives."""
+        scope = _Scope(whole, "", weights)
+        if not whole.sequential:
+            return self._functional(scope, None)
+        first = whole.layers[0]
+        given = self._input(first, "") if first.kind == "InputLayer" else self._input_of(scope, first)
+        return self._sequential(scope, (given,))
+
+    def _input(self, layer: Described, prefix: str) -> Symbol:
+        options = self._options_of(layer)
+        shape = _sizes(options, options.get("batch_shape", options.get("batch_input_shape")))
+        if options.flag("sparse") or options.flag("ragged"):
+            raise options.unknown("an input of ragged or sparse tensors")
+        return Symbol(self.calls.add(f"{prefix}{layer.name}", kinds.Input(_dtype(options), shape)))
+
+    def _input_of(self, scope: _Scope, first: Described) -> Symbol:
+        """The input of a sequence of layers that has no layer for it: its first layer says what it reads."""
+        known = self._known(first)
+        options = self._options_of(known)
+        shape = self._first_shape(scope, known, options)
+        dtype = options.get("input_dtype") or _dtype(options)
+        name = "input"
+        while any(layer.name == name for layer in scope.model.layers):
+            name += "_"
+        return Symbol(self.calls.add(name, kinds.Input(dtype if dtype in DTYPES else "float32", shape)))
+
+    def _first_shape(self, scope: _Scope, first: Described, options: Options) -> Shape:
+        stated = options.get("batch_input_shape", options.get("batch_shape", scope.model.build))
+        if stated is None and is_model(first.config):
+            return self._first_shape(scope, self._model_of(first).layers[0], options)
+        if stated is None and options.get("input_shape") is not None:
+            stated = [None, *options.get("input_shape")]
+        if stated is not None:
+            return _sizes(options, stated)
+        if first.kind == "Embedding":
+            return (None, None)
+        weights = scope.weights.of(_keys(scope.model)[0])
+        kernel = (
+            weights.get("kernel")
+            or weights.of("cell").get("kernel")
+            or weights.of("forward_layer").of("cell").get("kernel")
+        )
+        if kernel is None or len(kernel.shape) != 2:
+            raise DamagedFile(f"{options.place}: nothing states the sizes of what it reads")
+        return (None, kernel.shape[0]) if first.kind == "Dense" else (None, None, kernel.shape[0])
+
+    def _sequential(self, scope: _Scope, given: Symbols) -> Symbols:
+        at = given
+        for key, layer in zip(_keys(scope.model), scope.model.layers, strict=True):
+            if layer.kind != "InputLayer":
+                at = self._apply(scope, key, layer, at, {})
+        return at
+
+    def _functional(self, scope: _Scope, given: Symbols | None) -> Symbols:
+        """The outputs of a graph of layers, each call made once all that it reads is there."""
+        whole = scope.model
+        made: dict[tuple[str, int], Symbols] = {}
+        if given is not None:
+            if len(given) != len(whole.inputs):
+                raise DamagedFile(f"model {whole.name!r}: reads {len(whole.inputs)} inputs, and {len(given)} are given")
+            made |= {(r.layer, r.call): (symbol,) for r, symbol in zip(whole.inputs, given, strict=True)}
+        layers = dict(zip([x.name for x in whole.layers], zip(_keys(whole), whole.layers, strict=True), strict=True))
+        for target in whole.outputs:
+            self._reach(scope, layers, made, target)
+        return tuple(_read(made, r, whole.name) for r in whole.outputs)
+
+    def _reach(
+        self,
+        scope: _Scope,
+        layers: Mapping[str, tuple[str, Described]],
+        made: dict[tuple[str, int], Symbols],
+        target: Reference,
+    ) -> None:
+        pending, open_calls = [(target.layer, target.call)], set()
+        while pending:
+            name, number = at = pending[-1]
+            applied = _call_at(scope.model, layers, name, number)
+            missing = [] if at in made else [k for k in _needs(applied) if k not in made]
+            if not missing:
+                if at not in made:
+                    made[at] = self._made_at(scope, *layers[name], applied, made)
+                pending.pop()
+                continue
+            if at in open_calls:
+                raise DamagedFile(f"model {scope.model.name!r}: layer {name!r} reads what is made of its own output")
+            open_calls.add(at)
+            pending += missing
+
+    def _made_at(
+        self,
+        scope: _Scope,
+        key: str,
+        layer: Described,
+        applied: Applied | None,
+        made: Mapping[tuple[str, int], Symbols],
+    ) -> Symbols:
+        if applied is None or layer.kind == "InputLayer":
+            return (self._input(layer, scope.prefix),)
+        known = self._known(layer)
+        given = _resolved(applied.given, made, scope.model.name)
+        named = _resolved(dict(applied.named), made, scope.model.name)
+        if known.operation:
+            place = self._place(scope, known, scope.weights.of(key), ())
+            return operations.apply(place, known.kind, given, named)
+        return self._apply(scope, key, known, tuple(_flat(given)), named)
+
+    def _apply(self, scope: _Scope, key: str, layer: Described, inputs: Symbols, named: Mapping[str, Any]) -> Symbols:
+        known, weights = self._known(layer), scope.weights.of(key)
+        if is_model(known.config):
+            inner = _Scope(self._model_of(known), f"{scope.prefix}{known.name}/", weights)
+            more = (*inputs, *_flat(list(named.values())))
+            return self._sequential(inner, more) if inner.model.sequential else self._functional(inner, more)
+        place = replace(self._place(scope, known, weights, inputs), named=named)
+        if known.kind == "Bidirectional":
+            return recurrent.bidirectional(place)
+        if known.kind == "TimeDistributed":
+            return self._each_step(place)
+        return _TABLE[known.kind].layer(place)
+
+    def _place(self, scope: _Scope, layer: Described, weights: Weights, inputs: Symbols) -> Place:
+        name = f"{scope.prefix}{layer.name}"
+        return Place(name, layer.kind, self._options_of(layer), weights, inputs, {}, self.calls, self._made)
+
+    def _each_step(self, place: Place) -> Symbols:
+        """A layer applied to each step alone; one that looks at the last axis only needs no other sizes for it."""
+        inner = self._known(described(place.options.get("layer"), place.options.place))
+        own = _Scope(Model("", (inner,), {}, (), (), sequential=True), f"{place.name}/", place.weights)
+        if inner.kind in _STEPWISE and not is_model(inner.config):
+            made = self._apply_inner(own, inner, place.inputs)
+            return tuple(Symbol(s.value, place.x.mask) for s in made)
+        merged = place.put(kinds.MergeSteps(), "/merged", inputs=(place.x,))
+        made = self._apply_inner(own, inner, (Symbol(merged),))
+        split = (place.put(kinds.SplitSteps(), inputs=(s, place.x)) for s in made)
+        return tuple(Symbol(v, place.x.mask) for v in split)
+
+    def _apply_inner(self, scope: _Scope, layer: Described, inputs: Symbols) -> Symbols:
+        return self._apply(
+            replace(scope, weights=Weights(scope.weights.place, {}, {"layer": scope.weights.of("layer")})),
+            "layer",
+            layer,
+            inputs,
+            {},
+        )
+
+
+def _call_at(whole: Model, layers: Mapping[str, tuple[str, Described]], name: str, number: int) -> Applied | None:
+    if name not in layers:
+        raise DamagedFile(f"model {whole.name!r}: something reads the layer {name!r}, which it does not have")
+    calls = whole.calls.get(name, ())
+    if number < len(calls):
+        return calls[number]
+    if number == 0 and layers[name][1].kind == "InputLayer":
+        return None
+    raise DamagedFile(f"model {whole.name!r}: layer {name!r} is called {len(calls)} times, and call {number} is read")
+
+
+_WRAPPERS = frozenset({"Bidirectional", "TimeDistributed"})
+
+
+def _keys(whole: Model) -> list[str]:
+    """How the objects of a file call the layers of a model: by their classes, counted."""
+    counted = [layer for layer in whole.layers if not (whole.sequential and layer.kind == "InputLayer")]
+    names = iter(unique_names([layer.kind for layer in counted]))
+    return [
+        "layers/input" if whole.sequential and layer.kind == "InputLayer" else f"layers/{next(names)}"
+        for layer in whole.layers
+    ]
+
+
+def _needs(applied: Applied | None) -> list[tuple[str, int]]:
+    if applied is None:
+        return []
+    return list(dict.fromkeys((r.layer, r.call) for r in references((applied.given, dict(applied.named)))))
+
+
+def _resolved(value: Any, made: Mapping[tuple[str, int], Symbols], name: str) -> Any:
+    """An argument with symbols for references."""
+    if isinstance(value, Reference):
+        return _read(made, value, name)
+    if isinstance(value, Mapping):
+        return {key: _resolved(one, made, name) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_resolved(one, made, name) for one in value]
+    return value
+
+
+def _read(made: Mapping[tuple[str, int], Symbols], reference: Reference, name: str) -> Symbol:
+    symbols = made[reference.layer, reference.call]
+    if reference.output >= len(symbols):
+        raise DamagedFile(
+            f"model {name!r}: layer {reference.layer!r} gives {len(symbols)} values; number {reference.output} is read"
+        )
+    return symbols[reference.output]
+
+
+def _flat(given: Any) -> Iterator[Symbol]:
+    if isinstance(given, Symbol):
+        yield given
+    elif isinstance(given, (list, tuple)):
+        for one in given:
+            yield from _flat(one)
+
+
+def _sizes(options: Options, found: Any) -> Shape:
+    """The sizes of an input; the batch is free whatever was written down."""
+    if isinstance(found, Mapping):
+        raise options.unknown("an input of several tensors")
+    if not isinstance(found, (list, tuple)) or not found or not all(_is_size(n) for n in found):
+        raise options.refuse("batch_shape", "the sizes of what it reads")
+    return (None, *found[1:])
+
+
+def _is_size(n: Any) -> bool:
+    return n is None or (isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**31)
+
+
+def _dtype(options: Options) -> str:
+    """The element type of an input."""
+    found = options.get("dtype", "float32")
+    if isinstance(found, Mapping):
+        found = (
+            found.get("config", {}).get("name", "float32") if isinstance(found.get("config"), Mapping) else "float32"
+        )
+    if found in ("mixed_float16", "mixed_bfloat16"):
+        return "float32"
+    if found not in DTYPES:
+        raise options.refuse("dtype", "an element type")
+    return str(found)

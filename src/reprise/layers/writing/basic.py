@@ -1,0 +1,122 @@
+"""Inputs, embeddings, dense layers, activations and masks."""
+
+from __future__ import annotations
+
+from reprise.graph import Node, ShapeAttribute
+from reprise.layers.kinds import (
+    Activation,
+    Affine,
+    Both,
+    Cast,
+    Dense,
+    Embedding,
+    Input,
+    Mask,
+    Masked,
+    OneHot,
+    ParametricRelu,
+)
+from reprise.layers.writing.call import Site
+from reprise.layers.writing.functions import apply
+from reprise.layers.writing.ops import Output
+
+
+def given(site: Site, layer: Input) -> tuple[Output, ...]:
+    """A placeholder that is called as the layer is."""
+    attributes = {"dtype": layer.dtype, "shape": ShapeAttribute(layer.shape)}
+    value = site.ops.scope.add(Node(site.ops.scope.name, "Placeholder", (), (), attributes))
+    return site.made(value, layer.shape, layer.dtype)
+
+
+def embedding(site: Site, layer: Embedding) -> tuple[Output, ...]:
+    """Rows of the table; ids that are stored as numbers are cut to whole ones first, as Keras does."""
+    ops, ids = site.ops, _whole(site)
+    held = (ops.weight("embeddings", layer.table), ids.value, ops.whole(0))
+    types = {"Tparams": ops.dtype, "Tindices": ids.dtype, "Taxis": "int32"}
+    return site.made(ops.op("GatherV2", *held, **types), (*ids.shape, layer.table.shape[1]))
+
+
+def _whole(site: Site) -> Output:
+    """The ids that are read, as whole numbers."""
+    x = site.x
+    if x.dtype in ("int32", "int64"):
+        return x
+    return Output(site.ops.op("Cast", x.value, SrcT=x.dtype, DstT="int32"), x.shape, "int32")
+
+
+def one_hot(site: Site, layer: OneHot) -> tuple[Output, ...]:
+    """Ids outside of the places are zeros everywhere."""
+    ops, ids = site.ops, _whole(site)
+    held = (ops.whole(layer.size), ops.number(1.0), ops.number(0.0))
+    spread = ops.op("OneHot", ids.value, *held, axis=-1, TI=ids.dtype)
+    if not layer.joined:
+        return site.made(spread, (*ids.shape, layer.size))
+    joined = ops.op("Max", spread, ops.whole(-2), keep_dims=False, Tidx="int32")
+    return site.made(joined, (*ids.shape[:-1], layer.size))
+
+
+def dense(site: Site, layer: Dense) -> tuple[Output, ...]:
+    """Over the last axis, whatever stands before it."""
+    ops, x = site.ops, site.numbers()
+    kernel = ops.weight("kernel", layer.kernel)
+    if site.x.rank == 2:
+        x = ops.op("MatMul", x, kernel, transpose_a=False, transpose_b=layer.transposed)
+    else:
+        x = ops.op("BatchMatMulV2", x, kernel, adj_x=False, adj_y=layer.transposed)
+    if layer.bias is not None:
+        x = ops.op("AddV2", x, ops.weight("bias", layer.bias))
+    units = layer.kernel.shape[0 if layer.transposed else 1]
+    return site.made(apply(ops, layer.function, x), (*site.x.shape[:-1], units))
+
+
+def activation(site: Site, layer: Activation) -> tuple[Output, ...]:
+    """Element by element, or along the last axis."""
+    return site.made(apply(site.ops, layer.function, site.numbers()), site.x.shape)
+
+
+def parametric_relu(site: Site, layer: ParametricRelu) -> tuple[Output, ...]:
+    """relu(x) − slopes · relu(−x)."""
+    ops, x = site.ops, site.numbers()
+    below = ops.op("Mul", ops.weight("alpha", layer.slopes), ops.op("Relu", ops.op("Neg", x)))
+    return site.made(ops.op("Sub", ops.op("Relu", x), below), site.x.shape)
+
+
+def affine(site: Site, layer: Affine) -> tuple[Output, ...]:
+    """The numbers are broadcast."""
+    ops = site.ops
+    x = ops.op("Mul", site.numbers(), ops.weight("scale", layer.scale))
+    if layer.offset is not None:
+        x = ops.op("AddV2", x, ops.weight("offset", layer.offset))
+    return site.made(x, site.x.shape)
+
+
+def cast(site: Site, layer: Cast) -> tuple[Output, ...]:
+    """Another element type."""
+    value = site.ops.op("Cast", site.x.value, SrcT=site.x.dtype, DstT=layer.dtype)
+    return site.made(value, site.x.shape, layer.dtype)
+
+
+def mask(site: Site, layer: Mask) -> tuple[Output, ...]:
+    """Flags [N, T]."""
+    ops, x = site.ops, site.x
+    flags = ops.op("NotEqual", x.value, ops.number(layer.value, x.dtype), T=x.dtype)
+    if not layer.features:
+        return site.made(flags, x.shape, "bool")
+    found = ops.op("Any", flags, ops.whole(-1), keep_dims=False, Tidx="int32")
+    return site.made(found, x.shape[:-1], "bool")
+
+
+def masked(site: Site, layer: Masked) -> tuple[Output, ...]:
+    """Zeros where the second input hides a step."""
+    ops = site.ops
+    flags = ops.op("Cast", site.inputs[1].value, SrcT="bool", DstT=ops.dtype)
+    spread = ops.op("ExpandDims", flags, ops.whole(-1), Tdim="int32")
+    return site.made(ops.op("Mul", site.numbers(), spread), site.x.shape)
+
+
+def both(site: Site, layer: Both) -> tuple[Output, ...]:
+    """Flags that are all true, or of which one is."""
+    value = site.x.value
+    for other in site.inputs[1:]:
+        value = site.ops.op("LogicalOr" if layer.either else "LogicalAnd", value, other.value)
+    return site.made(value, site.x.shape, "bool")
