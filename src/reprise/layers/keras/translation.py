@@ -17,7 +17,7 @@ from reprise.layers.keras.place import Calls, Place, Symbol
 from reprise.layers.keras.recurrent import unique_names
 from reprise.layers.keras.weights import Spec, Weights
 from reprise.layers.kinds import Layer
-from reprise.layers.model import Layers
+from reprise.layers.model import Call, Layers
 from reprise.tensors import DTYPES, Shape
 
 _RECURRENT = ("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
@@ -59,7 +59,27 @@ def translated(
     whole = model(top.kind, top.name, top.config)
     weights = stored(translator.spec(whole, 0), [layer.name for layer in whole.layers])
     outputs = translator.top(whole, weights)
-    return Layers(tuple(translator.calls.calls), tuple(s.value for s in outputs), tuple(translator.notes))
+    return Layers(_with_ids(translator.calls.calls), tuple(s.value for s in outputs), tuple(translator.notes))
+
+
+def _with_ids(calls: Sequence[Call]) -> tuple[Call, ...]:
+    """The calls with whole numbers for inputs that are only looked up: Keras takes these as floats by default."""
+    readers: dict[str, list[Layer]] = {}
+    for call in calls:
+        for value in call.inputs:
+            readers.setdefault(value.node, []).append(call.layer)
+
+    def looked_up(name: str) -> bool:
+        read = readers.get(name, [])
+        tables = any(isinstance(layer, kinds.Embedding) for layer in read)
+        return tables and all(isinstance(layer, (kinds.Embedding, kinds.Mask)) for layer in read)
+
+    return tuple(
+        replace(call, layer=kinds.Input("int32", call.layer.shape))
+        if isinstance(call.layer, kinds.Input) and call.layer.dtype in ("float32", "float64") and looked_up(call.name)
+        else call
+        for call in calls
+    )
 
 
 @dataclass(frozen=True, slots=True)
