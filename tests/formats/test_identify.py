@@ -11,6 +11,7 @@ import pytest
 from reprise import formats
 from reprise.errors import AmbiguousFormat, DamagedFile, MissingFile, UnknownFormat
 from reprise.formats import FORMATS, Format
+from tests.formats.contract import contracts
 
 NO_WAY = ". What can be read: "
 
@@ -118,6 +119,10 @@ def test_a_pipe_is_refused_before_it_is_read(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UnknownFormat, match=r"pipe: is a device or a pipe; expected a file or a folder"):
         formats.read(tmp_path / "pipe", format="ONNX")
+
+
+def test_every_format_keeps_the_contract():
+    assert set(contracts()) == {f.name for f in FORMATS}
 
 
 def test_exactly_one_format_claims_each_model(saved):

@@ -10,6 +10,16 @@ from reprise.export import export
 from reprise.formats import identify
 from reprise.formats import onnx as format
 from tests.export.models import model
+from tests.formats.contract import FormatContract
+
+
+class TestContract(FormatContract):
+    name = "ONNX"
+
+    @classmethod
+    def write(cls, folder):
+        export(model(), folder / "m.onnx", steps=1)
+        return folder / "m.onnx"
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import reprise
 from reprise import cells
 from reprise.errors import DamagedFile, DiscoveryError, UnknownFormat
 from reprise.formats import identify
+from tests.formats.contract import FormatContract
 from tests.formats.torch_files import save
 
 D, H, V = 3, 4, 6
@@ -34,6 +35,14 @@ def recurrent(kind, inputs=D, layers=1, name="net", directions=1, cell=False):
                 f"{name}.bias_hh{last}": numbers(rows, seed=layer + 11),
             }
     return held
+
+
+class TestContract(FormatContract):
+    name = "PyTorch"
+
+    @classmethod
+    def write(cls, folder):
+        return save(folder / "m.pt", recurrent("LSTM"))
 
 
 def reference(kind, state, x, first):

@@ -9,6 +9,7 @@ import safetensors.numpy
 import reprise
 from reprise.errors import DamagedFile, UnknownFormat
 from reprise.formats import identify
+from tests.formats.contract import FormatContract
 from tests.formats.test_pytorch import D, H, numbers, recurrent, reference
 from tests.formats.torch_files import save
 
@@ -75,6 +76,32 @@ def amplifier(path, layers=1, **changes):
     }
     path.write_text(json.dumps(content | changes))
     return state, first, (head, bias)
+
+
+class TestSafetensors(FormatContract):
+    name = "safetensors"
+
+    @classmethod
+    def write(cls, folder):
+        safetensors.numpy.save_file(recurrent("GRU"), folder / "m.safetensors")
+        return folder / "m.safetensors"
+
+
+class TestJson(FormatContract):
+    name = "PyTorch state dict as JSON"
+
+    @classmethod
+    def write(cls, folder):
+        return as_json(folder / "m.json", recurrent("GRU"))
+
+
+class TestAmplifier(FormatContract):
+    name = "Neural Amp Modeler"
+
+    @classmethod
+    def write(cls, folder):
+        amplifier(folder / "m.nam")
+        return folder / "m.nam"
 
 
 def test_an_amplifier_begins_from_the_state_in_its_file(tmp_path):

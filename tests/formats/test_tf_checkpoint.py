@@ -14,8 +14,24 @@ from reprise.errors import AmbiguousFormat, DamagedFile, MissingFile, ReadError
 from reprise.formats import _tf_bundle
 from reprise.tensors import in_memory
 from reprise.wire import messages
+from tests.formats.contract import FormatContract
+
+v1 = tf.compat.v1
 
 FORMS = ("v2/model.ckpt-300", "sharded/model.ckpt", "v1/model.ckpt", "v1-sharded", "v1-sharded/model.ckpt-300")
+
+
+class TestContract(FormatContract):
+    name = "TensorFlow checkpoint"
+
+    @classmethod
+    def write(cls, folder):
+        with tf.Graph().as_default(), v1.Session() as session:
+            kernel = v1.get_variable("kernel", initializer=np.full((2, 3), 7, np.float32), use_resource=False)
+            tf.matmul(v1.placeholder(tf.float32, [None, 2], "x"), kernel, name="y")
+            session.run(v1.global_variables_initializer())
+            v1.train.Saver().save(session, str(folder / "model.ckpt"))
+        return folder / "model.ckpt.index"
 
 
 def numbers(model):

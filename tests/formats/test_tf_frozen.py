@@ -11,10 +11,23 @@ from google.protobuf import text_format
 from reprise import formats
 from reprise.errors import DamagedFile, ReadError, UnknownFormat
 from reprise.graph import ShapeAttribute, Value
+from tests.formats.contract import FormatContract
 
 RNG = np.random.default_rng(0)
 SMALL = RNG.normal(size=(3, 4)).astype(np.float32)
 LARGE = RNG.normal(size=(300, 100)).astype(np.float32)  # beyond what is copied out of the file
+
+
+class TestContract(FormatContract):
+    name = "TensorFlow graph"
+
+    @classmethod
+    def write(cls, folder):
+        with tf.Graph().as_default() as graph:
+            x = tf.compat.v1.placeholder(tf.float32, [None, 3], "x")
+            tf.matmul(x, tf.constant(SMALL, name="small"), name="y")
+        (folder / "frozen.pb").write_bytes(graph.as_graph_def().SerializeToString())
+        return folder / "frozen.pb"
 
 
 @pytest.fixture(scope="module")

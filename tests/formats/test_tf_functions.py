@@ -2,13 +2,11 @@
 
 import pytest
 import tensorflow as tf
-from tensorflow.python.framework import function_def_to_graph, op_def_registry
+from tensorflow.python.framework import function_def_to_graph
 
 from reprise import formats
 from reprise.errors import DamagedFile
-from reprise.formats._tf_functions import OUTPUTS
 from reprise.graph import FunctionName
-from reprise.operators import OPERATORS
 
 
 def build():
@@ -62,26 +60,6 @@ def test_a_call_names_its_function(tmp_path):
     called = [v for node in graph for v in node.attributes.values() if isinstance(v, FunctionName)]
     assert called
     assert all(name in graph.functions for (name,) in called)
-
-
-def test_the_table_of_outputs_agrees_with_tensorflows_operators():
-    compared = 0
-    for op, arguments in OUTPUTS.items():
-        definition = op_def_registry.get(op)
-        if definition is not None:
-            theirs = [
-                a.name + (f"*{a.number_attr or a.type_list_attr}" if a.number_attr or a.type_list_attr else "")
-                for a in definition.output_arg
-            ]
-            assert arguments.split() == theirs, op
-            compared += 1
-    assert compared > 40
-
-
-def test_every_operator_of_several_outputs_that_is_translated_is_in_the_table():
-    several = [op for op in OPERATORS if (known := op_def_registry.get(op)) and len(known.output_arg) > 1]
-    assert len(several) > 10
-    assert not set(several) - set(OUTPUTS)
 
 
 def test_an_output_that_an_operator_does_not_have_is_refused(tmp_path):

@@ -8,8 +8,29 @@ import tensorflow as tf
 
 from reprise import formats
 from reprise.errors import AmbiguousFormat, CallError, DamagedFile, MissingFile, UnknownFormat
+from tests.formats.contract import FormatContract
 
 v1 = tf.compat.v1
+
+
+class TestContract(FormatContract):
+    name = "TensorFlow 1 SavedModel"
+
+    @classmethod
+    def write(cls, folder):
+        builder = v1.saved_model.Builder(str(folder / "model"))
+        with tf.Graph().as_default(), v1.Session() as session:
+            x = v1.placeholder(tf.float32, [None, 2], "x")
+            y = x @ v1.get_variable("kernel", initializer=np.full((2, 3), 7, np.float32), use_resource=False)
+            session.run(v1.global_variables_initializer())
+            signature = v1.saved_model.predict_signature_def({"in": x}, {"out": y})
+            builder.add_meta_graph_and_variables(session, ["serve"], {"go": signature})
+        builder.save()
+        return folder / "model"
+
+    @classmethod
+    def told_by(cls, path):
+        return path / "saved_model.pb"
 
 
 @pytest.fixture(scope="module")

@@ -154,7 +154,7 @@ REFUSALS = {
         lambda x: raw.Conv2D(
             input=x, filter=normal(2, 2, 4, 1), strides=[1, 2, 2, 1], padding="SAME", dilations=[1, 2, 2, 1]
         ),
-        "dilations, and strides over a picture of unknown size",
+        "dilations, and strides over an image of unknown size",
     ),
 }
 

@@ -13,61 +13,7 @@ from typing import Any
 from reprise.errors import DamagedFile
 from reprise.formats._tf_tensors import dtype_name
 from reprise.graph import Function, Node, Value
-
-#: The output arguments of operators that have several, in the order of TensorFlow's operator definitions. One that is a
-#: list is followed by the attribute that tells its length: a number, or a list of types.
-OUTPUTS = {
-    "BlockLSTM": "i cs f o ci co h",
-    "BlockLSTMV2": "i cs f o ci co h",
-    "BroadcastGradientArgs": "r0 r1",
-    "CTCGreedyDecoder": "decoded_indices decoded_values decoded_shape log_probability",
-    "CTCLoss": "loss gradient",
-    "CudnnRNN": "output output_h output_c reserve_space",
-    "CudnnRNNParamsToCanonical": "weights*num_params biases*num_params",
-    "CudnnRNNParamsToCanonicalV2": "weights*num_params_weights biases*num_params_biases",
-    "CudnnRNNV2": "output output_h output_c reserve_space host_reserved",
-    "CudnnRNNV3": "output output_h output_c reserve_space host_reserved",
-    "FusedBatchNorm": "y batch_mean batch_variance reserve_space_1 reserve_space_2",
-    "FusedBatchNormV2": "y batch_mean batch_variance reserve_space_1 reserve_space_2",
-    "FusedBatchNormV3": "y batch_mean batch_variance reserve_space_1 reserve_space_2 reserve_space_3",
-    "GRUBlockCell": "r u c h",
-    "LSTMBlockCell": "i cs f o ci co h",
-    "ListDiff": "out idx",
-    "LogMatrixDeterminant": "sign log_abs_determinant",
-    "LookupTableExportV2": "keys values",
-    "MaxPoolWithArgmax": "output argmax",
-    "Merge": "output value_index",
-    "ParseExample": "sparse_indices*Nsparse sparse_values*sparse_types sparse_shapes*Nsparse dense_values*Tdense",
-    "Qr": "q r",
-    "RefMerge": "output value_index",
-    "RefSwitch": "output_false output_true",
-    "SelfAdjointEigV2": "e v",
-    "SoftmaxCrossEntropyWithLogits": "loss backprop",
-    "SparseFillEmptyRows": "output_indices output_values empty_row_indicator reverse_index_map",
-    "SparseReshape": "output_indices output_shape",
-    "SparseSlice": "output_indices output_values output_shape",
-    "SparseSoftmaxCrossEntropyWithLogits": "loss backprop",
-    "StatelessRandomGetKeyCounter": "key counter",
-    "StatelessRandomGetKeyCounterAlg": "key counter alg",
-    "StringSplit": "indices values shape",
-    "StringSplitV2": "indices values shape",
-    "Svd": "s u v",
-    "Switch": "output_false output_true",
-    "TensorArrayConcat": "value lengths",
-    "TensorArrayConcatV2": "value lengths",
-    "TensorArrayConcatV3": "value lengths",
-    "TensorArrayGradV3": "grad_handle flow_out",
-    "TensorArrayV3": "handle flow",
-    "TensorListConcat": "tensor lengths",
-    "TensorListConcatV2": "tensor lengths",
-    "TensorListPopBack": "output_handle tensor",
-    "TopK": "values indices",
-    "TopKV2": "values indices",
-    "Unique": "y idx",
-    "UniqueV2": "y idx",
-    "UniqueWithCounts": "y idx count",
-    "UniqueWithCountsV2": "y idx count",
-}
+from reprise.operators import OPERATORS
 
 MakeAttributes = Callable[[Any, str, Path], Mapping[str, Any]]
 
@@ -120,12 +66,13 @@ def _argument(proto: Any, number: int) -> Node:
 def _offset(op: str, attributes: Mapping[str, Any], argument: str) -> int | None:
     """The number of the first output of `argument` among all outputs of a node, None where it has no such argument.
 
-    What is not in the table has one output argument, or nothing here looks at its outputs.
+    Of an operator that is not known nothing here looks at more than one output.
     """
-    if op not in OUTPUTS:
+    arguments = OPERATORS[op].outputs.split() if op in OPERATORS else []
+    if len(arguments) < 2:
         return 0
     offset = 0
-    for known in OUTPUTS[op].split():
+    for known in arguments:
         name, _, counted_by = known.partition("*")
         if name == argument:
             return offset

@@ -15,9 +15,10 @@ from reprise.interface.normal.order import normalise
 from reprise.interface.ports.choices import Choices
 from reprise.interface.ports.describe import Discovery, describe
 from reprise.interface.ports.models import choose
+from reprise.operators import Tag, named
 from reprise.structure import Structure
 
-_PRODUCTS = frozenset("MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3".split())
+_PRODUCTS = named(Tag.PRODUCT)
 _BLOCKS = frozenset(("LSTMBlockCell", "GRUBlockCell"))
 
 

@@ -15,6 +15,7 @@ from reprise.graph import Node, Value
 from reprise.interface import Discovery
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import ancestors
+from reprise.interface.analysis.settings import PLACEHOLDERS
 from reprise.interface.steps import axes
 from reprise.interface.steps.axes import Axes
 from reprise.lift.control import leave_loop
@@ -196,5 +197,5 @@ def _stand_in(found: Discovery, block: Block, initial: Value, name: str) -> None
     origin = found.structure.origin(initial)
     node = found.structure.graph[origin.node]
     others = [c for c in found.states if found.structure.origin(c.initial) == origin]
-    if node.op.startswith("Placeholder") and len(others) == 1:
+    if node.op in PLACEHOLDERS and len(others) == 1:
         block.values[origin] = name

@@ -11,6 +11,7 @@ One rule is not here: how a whole loop is written in ONNX stands in `lift/`, bec
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 
 import numpy as np
@@ -29,6 +30,7 @@ from reprise.operators import (
     identity,
     joining,
     layout,
+    losses,
     matrix,
     normalisation,
     random,
@@ -57,6 +59,7 @@ _FAMILIES = (
     identity,
     joining,
     layout,
+    losses,
     matrix,
     normalisation,
     random,
@@ -74,9 +77,10 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType(
 )
 
 
-def named(tag: Tag) -> frozenset[str]:
-    """The names of all operators of a kind."""
-    return frozenset(name for name, record in OPERATORS.items() if tag in record.tags)
+@cache
+def named(*tags: Tag) -> frozenset[str]:
+    """The names of all operators of one of these kinds."""
+    return frozenset(name for name, record in OPERATORS.items() if not set(tags).isdisjoint(record.tags))
 
 
 def is_foldable(op: str) -> bool:

@@ -9,18 +9,15 @@ import numpy as np
 
 from reprise.graph import Node, Value
 from reprise.operators.rules.block import computed
-from reprise.operators.rules.record import Operator
+from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Fact, Shapes
 from reprise.operators.rules.site import Site
 from reprise.operators.rules.sizes import Dim, dim
 from reprise.structure import Carried, Structure
 from reprise.wire import onnx
 
-#: How the names of operators begin that take one row out of an array.
-READS = ("TensorArrayRead", "TensorListGetItem")
 
-
-def _array_read_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+def _read_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     stacked = stacked_by(facts.structure, node)
     shape = None if stacked is None else facts.of(stacked).shape
     return [Fact(None if shape is None else shape[1:])]
@@ -51,18 +48,18 @@ def written_value(node: Node) -> Value | None:
     return node.inputs[2] if node.op == "TensorListSetItem" else None
 
 
-def _array_stack_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+def _stack_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     """After a loop: as many rows as the array has, each like the element that the loop writes."""
     carried = _carried_behind(facts, array_of(node))
     if carried is None:
-        return [_filled(facts, node)]
+        return [_filled_fact(facts, node)]
     write = facts.structure.graph.nodes.get(facts.structure.source(carried.leaving).node)
     element = None if write is None else written_value(write)
     shape = None if element is None else facts.of(element).shape
-    return [UNKNOWN] if shape is None else [Fact((_rows(facts, node, inputs, carried), *shape))]
+    return [UNKNOWN] if shape is None else [Fact((_row_count(facts, node, inputs, carried), *shape))]
 
 
-def _filled(facts: Shapes, node: Node) -> Fact:
+def _filled_fact(facts: Shapes, node: Node) -> Fact:
     """All rows of an array that is filled outside of loops are the tensor that it is filled from."""
     filled = facts.structure.graph.nodes.get(facts.structure.origin(array_of(node)).node)
     stacked = None if filled is None else stacked_into(filled)
@@ -73,12 +70,12 @@ def _filled(facts: Shapes, node: Node) -> Fact:
     content = None if size is None else facts.of(size).content
     if content is None:
         return Fact(shape)
-    if dim(content.item()).known:  # so many places, whatever the number of rows
+    if dim(content.item()).known:  # so many indices, whatever the number of rows
         facts.sizes.fix_ones(shape[0])
     return Fact((dim(content.item()), *shape[1:]))
 
 
-def _rows(facts: Shapes, node: Node, inputs: list[Fact], carried: Carried) -> Dim:
+def _row_count(facts: Shapes, node: Node, inputs: list[Fact], carried: Carried) -> Dim:
     """How many rows are taken: all of them, or those that are asked for one by one."""
     size = allocated_size(facts, carried.initial)
     content = None if size is None else facts.of(size).content
@@ -90,27 +87,27 @@ def _rows(facts: Shapes, node: Node, inputs: list[Fact], carried: Carried) -> Di
 
 
 def takes_all(facts: Shapes, node: Node) -> bool:
-    """Whether a node that takes rows out of an array by their places takes all, in their order."""
-    places, count = facts.content(node.inputs[1]), _counted(facts, node.inputs[1])
+    """Whether a node that takes rows out of an array by their indices takes all, in their order."""
+    indices, count = facts.content(node.inputs[1]), _counted(facts, node.inputs[1])
     if not is_in_order(facts, node.inputs[1]):
         return False
     size = allocated_size(facts, node.inputs[0])
     if count is not None and (count == size or facts.structure.graph[count.node].op.startswith("TensorArraySize")):
         return True
     have = None if size is None else facts.of(size).content
-    taken = places.size if places is not None else None if count is None else facts.of(count).content
+    taken = indices.size if indices is not None else None if count is None else facts.of(count).content
     return have is not None and taken is not None and bool(have == taken)
 
 
-def is_in_order(facts: Shapes, places: Value) -> bool:
-    """Whether places are 0, 1, 2 and so on."""
-    known = facts.content(places)
-    return _counted(facts, places) is not None if known is None else bool((known == np.arange(known.size)).all())
+def is_in_order(facts: Shapes, indices: Value) -> bool:
+    """Whether indices are 0, 1, 2 and so on."""
+    known = facts.content(indices)
+    return _counted(facts, indices) is not None if known is None else bool((known == np.arange(known.size)).all())
 
 
-def _counted(facts: Shapes, places: Value) -> Value | None:
-    """The number up to which a Range counts from 0 by 1, None where places are something else."""
-    node = facts.structure.graph.nodes.get(facts.structure.origin(places).node)
+def _counted(facts: Shapes, indices: Value) -> Value | None:
+    """The number up to which a Range counts from 0 by 1, None where indices are something else."""
+    node = facts.structure.graph.nodes.get(facts.structure.origin(indices).node)
     if node is None or node.op != "Range":
         return None
     start, step = (facts.content(node.inputs[i]) for i in (0, 2))
@@ -147,12 +144,12 @@ def grown_size(structure: Structure, carried: Carried) -> str:
     return f"?{structure.origin(carried.initial).node}.size"
 
 
-def _array_count_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+def _count_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     size = allocated_size(facts, node.inputs[0])
     return [Fact((), None if size is None else facts.of(size).content)]
 
 
-def _nothing_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+def _handle_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     """Operators that store values: their own results have no shape to speak of."""
     return [UNKNOWN, UNKNOWN]
 
@@ -160,12 +157,12 @@ def _nothing_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
 _NO_TENSOR = "?array"
 
 
-def _array_onnx(site: Site) -> tuple[str | None, ...]:
+def _allocate_onnx(site: Site) -> tuple[str | None, ...]:
     """An array that is only allocated has no rows; its handle and flow are never tensors."""
     return (_NO_TENSOR, _NO_TENSOR)
 
 
-def _rows_onnx(site: Site) -> str:
+def _scatter_onnx(site: Site) -> str:
     """The rows put in from a tensor, in order."""
     stacked = stacked_into(site.node)
     if stacked is None:
@@ -176,7 +173,7 @@ def _rows_onnx(site: Site) -> str:
 
 
 def _scattered(site: Site, stacked: Value) -> str:
-    """Rows put in at places computed at run time; the others are zeros."""
+    """Rows put in at indices computed at run time; the others are zeros."""
     allocated = allocated_size(site.emitter.facts, site.node.inputs[0])
     if allocated is None:
         raise site.refusal("fills an array whose size is not known")
@@ -186,11 +183,11 @@ def _scattered(site: Site, stacked: Value) -> str:
     inner = site.one("Slice", site.one("Shape", rows), site.block.ints(1), site.block.ints(np.iinfo(np.int64).max))
     zero = site.constant(0, computed(site.emitter.facts.dtype(stacked)))
     empty = site.one("Expand", zero, site.one("Concat", count, inner, axis=0))
-    places = site.one("Unsqueeze", site.int64(1), site.block.ints(1))
-    return site.one("ScatterND", empty, places, rows)
+    indices = site.one("Unsqueeze", site.int64(1), site.block.ints(1))
+    return site.one("ScatterND", empty, indices, rows)
 
 
-def _read_row_onnx(site: Site) -> str:
+def _read_onnx(site: Site) -> str:
     flow, index = (2, 1) if site.node.op.startswith("TensorArray") else (0, 1)
     return site.one("Gather", _array_rows(site, flow), site.input(index), axis=0)
 
@@ -203,7 +200,7 @@ def _array_rows(site: Site, index: int) -> str:
     return name
 
 
-def _stack_rows_onnx(site: Site) -> tuple[str | None, ...]:
+def _stack_onnx(site: Site) -> tuple[str | None, ...]:
     """All rows, or those that are asked for."""
     if not site.node.op.startswith("TensorArray"):
         return (_array_rows(site, 0),)
@@ -213,7 +210,7 @@ def _stack_rows_onnx(site: Site) -> tuple[str | None, ...]:
     return (rows,)
 
 
-def _concat_rows_onnx(site: Site) -> tuple[str | None, ...]:
+def _concat_onnx(site: Site) -> tuple[str | None, ...]:
     """TensorArrayConcat: rows of equal shape joined along their first axis."""
     rows = _array_rows(site, len(site.node.inputs) - 1)
     shape = site.one("Shape", rows)
@@ -221,7 +218,7 @@ def _concat_rows_onnx(site: Site) -> tuple[str | None, ...]:
     return (site.one("Reshape", rows, site.one("Concat", site.block.ints(-1), rest, axis=0)), None)
 
 
-def _array_size_onnx(site: Site) -> str:
+def _count_onnx(site: Site) -> str:
     size = allocated_size(site.emitter.facts, site.node.inputs[0])
     if size is not None:
         return site.emitter.name(size, site.block)
@@ -231,45 +228,66 @@ def _array_size_onnx(site: Site) -> str:
 
 
 OPERATORS = (
-    Operator(
-        "TensorArray TensorArrayV2 TensorArrayV3 TensorListReserve EmptyTensorList",
-        shape=_nothing_shape,
-        onnx=_array_onnx,
-        lazy=(0, 1),
-    ),
-    Operator(
-        (
-            "TensorArrayWrite TensorArrayWriteV2 TensorArrayWriteV3 TensorListSetItem TensorListPushBack StackPush "
-            "StackPushV2"
-        ),
-        shape=_nothing_shape,
-    ),
+    Operator("TensorArray TensorArrayV2", shape=_handle_shape, onnx=_allocate_onnx, lazy=(0, 1)),
+    Operator("TensorListReserve EmptyTensorList", 2, shape=_handle_shape, onnx=_allocate_onnx, lazy=(0, 1)),
+    Operator("TensorArrayV3", shape=_handle_shape, onnx=_allocate_onnx, lazy=(0, 1), outputs="handle flow"),
+    Operator("TensorArrayWrite TensorArrayWriteV2 TensorArrayWriteV3", 4, shape=_handle_shape),
+    Operator("TensorListSetItem", 3, shape=_handle_shape),
+    Operator("TensorListPushBack StackPush StackPushV2", 2, shape=_handle_shape, tags=(Tag.SIDE_EFFECT,)),
     Operator(
         "TensorArrayScatter TensorArrayScatterV2 TensorArrayScatterV3",
-        shape=_nothing_shape,
-        onnx=_rows_onnx,
+        4,
+        shape=_handle_shape,
+        onnx=_scatter_onnx,
         lazy=(0, 1, 3),
     ),
-    Operator("TensorArrayUnpack", shape=_nothing_shape, onnx=_rows_onnx, lazy=(0, 2)),
-    Operator("TensorListFromTensor", shape=_nothing_shape, onnx=_rows_onnx, lazy=(1,)),
+    Operator("TensorArrayUnpack", 3, shape=_handle_shape, onnx=_scatter_onnx, lazy=(0, 2)),
+    Operator("TensorListFromTensor", 2, shape=_handle_shape, onnx=_scatter_onnx, lazy=(1,)),
     Operator(
-        "TensorArrayRead TensorArrayReadV2 TensorArrayReadV3", shape=_array_read_shape, onnx=_read_row_onnx, lazy=(0,)
+        "TensorArrayRead TensorArrayReadV2 TensorArrayReadV3",
+        3,
+        shape=_read_shape,
+        onnx=_read_onnx,
+        lazy=(0,),
+        tags=(Tag.READ,),
     ),
-    Operator("TensorListGetItem", shape=_array_read_shape, onnx=_read_row_onnx, lazy=(2,)),
+    Operator("TensorListGetItem", 3, shape=_read_shape, onnx=_read_onnx, lazy=(2,), tags=(Tag.READ,)),
     Operator(
         "TensorArrayGather TensorArrayGatherV2 TensorArrayGatherV3",
-        shape=_array_stack_shape,
-        onnx=_stack_rows_onnx,
+        3,
+        shape=_stack_shape,
+        onnx=_stack_onnx,
         lazy=(0, 1),
     ),
-    Operator("TensorArrayPack", shape=_array_stack_shape, onnx=_stack_rows_onnx, lazy=(0,)),
-    Operator("TensorListStack", shape=_array_stack_shape, onnx=_stack_rows_onnx, lazy=(1,)),
-    Operator("TensorArrayConcat TensorArrayConcatV2 TensorArrayConcatV3", onnx=_concat_rows_onnx, lazy=(0,)),
+    Operator("TensorArrayPack", 2, shape=_stack_shape, onnx=_stack_onnx, lazy=(0,)),
+    Operator("TensorListStack", 2, shape=_stack_shape, onnx=_stack_onnx, lazy=(1,)),
     Operator(
-        "TensorArraySize TensorArraySizeV2 TensorArraySizeV3 TensorListLength",
-        shape=_array_count_shape,
-        onnx=_array_size_onnx,
+        "TensorArrayConcat TensorArrayConcatV2 TensorArrayConcatV3",
+        2,
+        onnx=_concat_onnx,
+        lazy=(0,),
+        outputs="value lengths",
+    ),
+    Operator(
+        "TensorArraySize TensorArraySizeV2 TensorArraySizeV3",
+        2,
+        shape=_count_shape,
+        onnx=_count_onnx,
         lazy=(0, 1),
         types=("int32",),
+        tags=(Tag.SHAPE_ONLY,),
     ),
+    Operator(
+        "TensorListLength",
+        shape=_count_shape,
+        onnx=_count_onnx,
+        lazy=(0, 1),
+        types=("int32",),
+        tags=(Tag.SHAPE_ONLY,),
+    ),
+    Operator("TensorListElementShape", tags=(Tag.SHAPE_ONLY,)),
+    Operator("TensorListPopBack", 2, outputs="output_handle tensor"),
+    Operator("TensorListConcat", outputs="tensor lengths"),
+    Operator("TensorListConcatV2", 3, outputs="tensor lengths"),
+    Operator("TensorArrayGradV3", 2, outputs="grad_handle flow_out"),
 )

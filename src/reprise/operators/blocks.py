@@ -9,14 +9,17 @@ import numpy as np
 
 from reprise.graph import Node
 from reprise.operators.convolution import channels_first, channels_last, image_axes, puts_channels_first, with_channels
+from reprise.operators.rules.attributes import Integer
 from reprise.operators.rules.record import Operator
 from reprise.operators.rules.shapes import UNKNOWN, Fact, Shapes
 from reprise.operators.rules.site import OnnxRule, Site
 from reprise.operators.rules.sizes import Dim, product
 
+_BLOCK_SIZE = Integer("block_size")
+
 
 def _space_to_batch_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
-    blocks, borders = _blocks_shape(node, inputs), inputs[-1].content
+    blocks, borders = _block_sizes(node, inputs), inputs[-1].content
     x = inputs[0].shape
     if x is None or blocks is None:
         return [UNKNOWN]
@@ -29,13 +32,13 @@ def _space_to_batch_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list
 
 
 def _batch_to_space_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
-    blocks, borders = _blocks_shape(node, inputs), inputs[-1].content
+    blocks, borders = _block_sizes(node, inputs), inputs[-1].content
     x = inputs[0].shape
     if x is None or blocks is None:
         return [UNKNOWN]
     rows, parts = facts.sizes.resolve(x[0]), int(np.prod(blocks))
     sizes = list(x)
-    sizes[0] = _part(facts, node, rows, parts)
+    sizes[0] = _divided(facts, node, rows, parts)
     for axis, block in enumerate(blocks, 1):
         size = facts.sizes.resolve(x[axis])
         cut = None if borders is None or borders.dtype == object else int(borders[axis - 1].sum())
@@ -43,36 +46,36 @@ def _batch_to_space_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list
     return [Fact(tuple(sizes))]
 
 
-def _blocks_shape(node: Node, inputs: list[Fact]) -> list[int] | None:
+def _block_sizes(node: Node, inputs: list[Fact]) -> list[int] | None:
     if not node.op.endswith("ND"):
-        return [int(node.attributes.get("block_size", 1))] * 2
+        return [_BLOCK_SIZE(node)] * 2
     known = inputs[1].content
     return None if known is None or known.dtype == object else [int(n) for n in known.ravel()]
 
 
 def _depth_and_space_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
-    x, block = inputs[0].shape, int(node.attributes.get("block_size", 2))
+    x, block = inputs[0].shape, _BLOCK_SIZE(node)
     if x is None:
         return [UNKNOWN]
     sizes = [facts.sizes.resolve(d) for d in x]
-    channels, places = 1 if puts_channels_first(node) else len(x) - 1, image_axes(node, len(x))
+    channels, axes = 1 if puts_channels_first(node) else len(x) - 1, image_axes(node, len(x))
     if node.op == "SpaceToDepth":
-        sizes = [_part(facts, node, d, block) if axis in places else d for axis, d in enumerate(sizes)]
+        sizes = [_divided(facts, node, d, block) if axis in axes else d for axis, d in enumerate(sizes)]
         return [Fact(with_channels(node, tuple(sizes), sizes[channels] * block**2))]
-    sizes = [d * block if axis in places else d for axis, d in enumerate(sizes)]
-    return [Fact(with_channels(node, tuple(sizes), _part(facts, node, sizes[channels], block**2)))]
+    sizes = [d * block if axis in axes else d for axis, d in enumerate(sizes)]
+    return [Fact(with_channels(node, tuple(sizes), _divided(facts, node, sizes[channels], block**2)))]
 
 
-def _part(facts: Shapes, node: Node, size: Dim, number: int) -> Dim:
+def _divided(facts: Shapes, node: Node, size: Dim, number: int) -> Dim:
     """The size divided by a number."""
     return facts.fresh(node, "part") if size.scale % number else Dim(size.scale // number, size.symbols)
 
 
-def _blocks_onnx(site: Site) -> list[int]:
+def _known_block_sizes(site: Site) -> list[int]:
     """The size of a block along each of the axes after the batch."""
     if site.node.op.endswith("ND"):
         return [int(n) for n in site.must_know(1, "block sizes").ravel()]
-    return [site.node.integer("block_size")] * 2
+    return [_BLOCK_SIZE(site.node)] * 2
 
 
 def _borders(site: Site, count: int) -> tuple[str, str]:
@@ -86,7 +89,8 @@ def _borders(site: Site, count: int) -> tuple[str, str]:
 
 
 def _space_to_batch_onnx(site: Site) -> str:
-    blocks, rank = _blocks_onnx(site), site.rank(0)
+    """[N, H, W, C] and blocks of h·w elements → [h·w·N, H/h, W/w, C], padded before."""
+    blocks, rank = _known_block_sizes(site), site.rank(0)
     count = len(blocks)
     before, after = _borders(site, count)
     none, rest = site.block.ints(0), site.block.ints(*[0] * (rank - 1 - count))
@@ -104,7 +108,8 @@ def _space_to_batch_onnx(site: Site) -> str:
 
 
 def _batch_to_space_onnx(site: Site) -> str:
-    blocks, rank = _blocks_onnx(site), site.rank(0)
+    """[h·w·N, H, W, C] → [N, h·H, w·W, C], cropped after."""
+    blocks, rank = _known_block_sizes(site), site.rank(0)
     count, x = len(blocks), site.input(0)
     outer, inner = _sizes(site, x, 1, count + 1), _sizes(site, x, count + 1, rank)
     apart = site.one("Concat", site.block.ints(*blocks), site.block.ints(-1), outer, inner, axis=0)
@@ -128,14 +133,30 @@ def _rearranged(op: str) -> OnnxRule:
 
     def emit(site: Site) -> str:
         x = channels_first(site, site.input(0), 4)
-        return channels_last(site, site.one(op, x, blocksize=site.node.integer("block_size")), 4)
+        return channels_last(site, site.one(op, x, blocksize=_BLOCK_SIZE(site.node)), 4)
 
     return emit
 
 
 OPERATORS = (
-    Operator("SpaceToBatchND SpaceToBatch", shape=_space_to_batch_shape, onnx=_space_to_batch_onnx, lazy=(1, 2)),
-    Operator("BatchToSpaceND BatchToSpace", shape=_batch_to_space_shape, onnx=_batch_to_space_onnx, lazy=(1, 2)),
-    Operator("DepthToSpace", shape=_depth_and_space_shape, onnx=_rearranged("DepthToSpace")),
-    Operator("SpaceToDepth", shape=_depth_and_space_shape, onnx=_rearranged("SpaceToDepth")),
+    Operator("SpaceToBatchND", 3, shape=_space_to_batch_shape, onnx=_space_to_batch_onnx, lazy=(1, 2)),
+    Operator(
+        "SpaceToBatch",
+        2,
+        shape=_space_to_batch_shape,
+        onnx=_space_to_batch_onnx,
+        lazy=(1, 2),
+        attributes=(_BLOCK_SIZE,),
+    ),
+    Operator("BatchToSpaceND", 3, shape=_batch_to_space_shape, onnx=_batch_to_space_onnx, lazy=(1, 2)),
+    Operator(
+        "BatchToSpace",
+        2,
+        shape=_batch_to_space_shape,
+        onnx=_batch_to_space_onnx,
+        lazy=(1, 2),
+        attributes=(_BLOCK_SIZE,),
+    ),
+    Operator("DepthToSpace", shape=_depth_and_space_shape, onnx=_rearranged("DepthToSpace"), attributes=(_BLOCK_SIZE,)),
+    Operator("SpaceToDepth", shape=_depth_and_space_shape, onnx=_rearranged("SpaceToDepth"), attributes=(_BLOCK_SIZE,)),
 )

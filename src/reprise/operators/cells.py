@@ -6,11 +6,15 @@ Source: tensorflow/core/ops/rnn_ops.cc (LSTMBlockCell, GRUBlockCell) and contrib
 from __future__ import annotations
 
 from reprise.graph import Node
+from reprise.operators.rules.attributes import Flag, Number, Text
 from reprise.operators.rules.block import computed
 from reprise.operators.rules.record import Operator
 from reprise.operators.rules.shapes import UNKNOWN, Fact, Shapes
 from reprise.operators.rules.site import Site
 from reprise.operators.rules.sizes import Dim
+
+_TIME_MAJOR, _DIRECTION = Flag("time_major", default=True), Text("direction", "unidirectional")
+_FORGET_BIAS, _CELL_CLIP, _PEEPHOLE = Number("forget_bias", 1.0), Number("cell_clip", 3.0), Flag("use_peephole")
 
 
 def _block_cell_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
@@ -34,9 +38,9 @@ def _cudnn_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     x, h = inputs[0].shape, inputs[1].shape
     if x is None or h is None or len(x) != 3 or len(h) != 3:
         return [UNKNOWN] * 3
-    batch = 1 if node.attributes.get("time_major", True) else 0
+    batch = 1 if _TIME_MAJOR(node) else 0
     facts.sizes.equate(x[batch], h[batch])
-    directions = 2 if node.attributes.get("direction") == b"bidirectional" else 1
+    directions = 2 if _DIRECTION(node) == "bidirectional" else 1
     return [Fact((x[0], x[1], Dim(directions * h[2].scale, h[2].symbols))), Fact(h), Fact(inputs[2].shape)]
 
 
@@ -47,15 +51,15 @@ def _lstm_block_cell_onnx(site: Site) -> tuple[str, ...]:
     together = site.one("Concat", x, h, axis=1)
     gates = site.one("Add", site.one("MatMul", together, kernel), bias)
     i, ci, f, o = site.block.add("Split", [gates], 4, site.node.name, axis=1)
-    forget = site.node.number("forget_bias", 1.0)
+    forget = _FORGET_BIAS(site.node)
     f = site.one("Add", f, site.constant(forget, kind))
-    peephole = site.node.flag("use_peephole")
+    peephole = _PEEPHOLE(site.node)
     if peephole:
         i = site.one("Add", i, site.one("Mul", c, wci))
         f = site.one("Add", f, site.one("Mul", c, wcf))
     i, f, ci = site.one("Sigmoid", i), site.one("Sigmoid", f), site.one("Tanh", ci)
     cs = site.one("Add", site.one("Mul", ci, i), site.one("Mul", c, f))
-    clip = site.node.number("cell_clip", 3.0)
+    clip = _CELL_CLIP(site.node)
     if clip > 0:
         cs = site.one("Min", site.one("Max", cs, site.constant(-clip, kind)), site.constant(clip, kind))
     if peephole:
@@ -77,8 +81,33 @@ def _gru_block_cell_onnx(site: Site) -> tuple[str, ...]:
 
 
 OPERATORS = (
-    Operator("LSTMBlockCell", shape=_block_cell_shape, onnx=_lstm_block_cell_onnx),
-    Operator("GRUBlockCell", shape=_block_cell_shape, onnx=_gru_block_cell_onnx),
-    Operator("BlockLSTM BlockLSTMV2", shape=_block_lstm_shape),
-    Operator("CudnnRNN CudnnRNNV2 CudnnRNNV3", shape=_cudnn_shape),
+    Operator(
+        "LSTMBlockCell",
+        8,
+        shape=_block_cell_shape,
+        onnx=_lstm_block_cell_onnx,
+        attributes=(_FORGET_BIAS, _CELL_CLIP, _PEEPHOLE),
+        outputs="i cs f o ci co h",
+    ),
+    Operator("GRUBlockCell", 6, shape=_block_cell_shape, onnx=_gru_block_cell_onnx, outputs="r u c h"),
+    Operator("BlockLSTM BlockLSTMV2", 9, shape=_block_lstm_shape, outputs="i cs f o ci co h"),
+    Operator(
+        "CudnnRNN", 4, shape=_cudnn_shape, attributes=(_DIRECTION,), outputs="output output_h output_c reserve_space"
+    ),
+    Operator(
+        "CudnnRNNV2",
+        4,
+        shape=_cudnn_shape,
+        attributes=(_DIRECTION,),
+        outputs="output output_h output_c reserve_space host_reserved",
+    ),
+    Operator(
+        "CudnnRNNV3",
+        5,
+        shape=_cudnn_shape,
+        attributes=(_TIME_MAJOR, _DIRECTION),
+        outputs="output output_h output_c reserve_space host_reserved",
+    ),
+    Operator("CudnnRNNParamsToCanonical", 4, outputs="weights*num_params biases*num_params"),
+    Operator("CudnnRNNParamsToCanonicalV2", 4, outputs="weights*num_params_weights biases*num_params_biases"),
 )

@@ -49,7 +49,7 @@ def own_outputs(block: Block, names: Sequence[str]) -> list[str]:
     return own
 
 
-def _loop_merge_or_branch_onnx(site: Site) -> str:
+def _merge_onnx(site: Site) -> str:
     if is_loop_merge(site.node, site.emitter.structure.graph):
         raise site.refusal("is a loop variable outside of its loop")
     return _merged(site)
@@ -73,13 +73,13 @@ def _merged(site: Site) -> str:
         raise site.refusal("joins branches that could not be told apart")
     known = site.emitter.known(predicate)
     if known is not None:
-        return _taken(site, predicate, sides[int(bool(known.item()))], int(bool(known.item())))
+        return _chosen_branch(site, predicate, sides[int(bool(known.item()))], int(bool(known.item())))
     branches = {side: _branch_graph(site, predicate, side, value) for side, value in sides.items()}
     condition = site.emitter.name(predicate, site.block)
     return site.one("If", condition, then_branch=branches[1], else_branch=branches[0])
 
 
-def _taken(site: Site, predicate: Value, value: Value, side: int) -> str:
+def _chosen_branch(site: Site, predicate: Value, value: Value, side: int) -> str:
     """The branch that a setting chooses, emitted in place."""
     block = Block(site.block.names, (*site.block.context, InBranch(predicate, side)), site.block)
     block.nodes = site.block.nodes
@@ -105,10 +105,26 @@ OPERATORS = (
     Operator("Enter", shape=first_fact, steps=passes, onnx=first_input),
     Operator("Exit", shape=first_fact, onnx=_exit_onnx, lazy=(0,)),
     Operator("NextIteration", shape=first_fact),
-    Operator("Switch", shape=_switch_shape, steps=keeps, onnx=_switch_onnx, lazy=(0, 1)),
     Operator(
-        "Merge", shape=_merge_shape, steps=keeps, onnx=_loop_merge_or_branch_onnx, lazy=(0, 1), types=("", "int32")
+        "Switch",
+        2,
+        shape=_switch_shape,
+        steps=keeps,
+        onnx=_switch_onnx,
+        lazy=(0, 1),
+        outputs="output_false output_true",
+    ),
+    Operator(
+        "Merge",
+        shape=_merge_shape,
+        steps=keeps,
+        onnx=_merge_onnx,
+        lazy=(0, 1),
+        types=("", "int32"),
+        outputs="output value_index",
     ),
     Operator("LoopCond", onnx=first_input, types=("bool",)),
-    Operator("_Results", steps=passes),
+    Operator("_Results", 0, steps=passes),
+    Operator("RefMerge", outputs="output value_index"),
+    Operator("RefSwitch", 2, outputs="output_false output_true"),
 )

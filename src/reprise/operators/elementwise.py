@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from reprise.graph import Node, Value
 from reprise.operators.random import certain_mask
+from reprise.operators.rules.attributes import Number, Text
 from reprise.operators.rules.block import computed, onnx_type
 from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import Fact, Shapes
@@ -15,6 +17,8 @@ from reprise.operators.rules.site import OnnxRule, Site, is_real, number, same
 from reprise.operators.rules.sizes import Dim
 from reprise.operators.rules.steps import keeps
 from reprise.tensors import Array
+
+_LAYOUT, _TOLERANCE = Text("data_format", "NHWC"), Number("tolerance", 1e-5)
 
 
 def _binary_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
@@ -38,7 +42,7 @@ def _symbolic(facts: Shapes, node: Node, inputs: list[Fact]) -> Array | None:
     return None
 
 
-def _all_agree_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+def _add_n_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     shape = inputs[0].shape
     for other in inputs[1:]:
         shape = facts.broadcast(shape, other.shape)
@@ -57,7 +61,7 @@ def _select_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
 
 def _bias_add_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     x, bias = inputs[0].shape, inputs[1].shape
-    if x is not None and bias is not None and node.attributes.get("data_format") != b"NCHW":
+    if x is not None and bias is not None and _LAYOUT(node) != "NCHW":
         return [Fact((*x[:-1], facts.sizes.equate(x[-1], bias[0])))]
     return [Fact(x)]
 
@@ -73,11 +77,11 @@ def _dividing(function: Callable[[Array, Array], Array]) -> Callable[[Array, Arr
     return divide
 
 
-def _quotient(a: Array, b: Array) -> Array:
+def _truncated_quotient(a: Array, b: Array) -> Array:
     return np.asarray((a - np.fmod(a, b)) // b if a.dtype.kind in "iu" else a / b)  # whole numbers are cut, not floored
 
 
-def _select_value(node: Node, inputs: list[Array]) -> Array:
+def _select_fold(node: Node, inputs: list[Array]) -> Array:
     flag, a, b = inputs
     if node.op == "Select" and flag.ndim == 1:  # a flag for each row
         flag = flag.reshape(-1, *[1] * (a.ndim - 1))
@@ -86,7 +90,7 @@ def _select_value(node: Node, inputs: list[Array]) -> Array:
 
 def _bias_add_onnx(site: Site) -> str:
     x, bias = site.inputs()
-    if site.node.text("data_format", "NHWC") == "NCHW":
+    if _LAYOUT(site.node) == "NCHW":
         rank = site.rank(0)
         bias = site.one("Unsqueeze", bias, site.block.ints(*range(1, rank - 1)))
     return site.one("Add", x, bias)
@@ -139,7 +143,7 @@ def _unless_zero(function: Callable[[Site, str, str], str]) -> OnnxRule:
     return emit
 
 
-def _angle_onnx(site: Site) -> str:
+def _atan2_onnx(site: Site) -> str:
     """The angle of the point (x, y) by that of its slope; half a turn further where x is negative."""
     y, x = site.inputs()
     zero, turn = number(site, 0), number(site, np.pi)
@@ -151,9 +155,9 @@ def _angle_onnx(site: Site) -> str:
     return site.one("Where", site.one("Equal", x, zero), upright, turned)
 
 
-def _nearly_equal_onnx(site: Site) -> str:
+def _approximate_equal_onnx(site: Site) -> str:
     apart = site.one("Abs", site.one("Sub", *site.inputs()))
-    return site.one("Less", apart, number(site, site.node.number("tolerance", 1e-5)))
+    return site.one("Less", apart, number(site, _TOLERANCE(site.node)))
 
 
 def _floor_mod_onnx(site: Site) -> str:
@@ -186,11 +190,11 @@ def _greater_equal_onnx(site: Site) -> str:
 def _select_onnx(site: Site) -> str:
     flag, a, b = site.inputs()
     if site.node.op == "Select":
-        flag = _for_rows(site, flag)
-    return choice(site, flag, a, b, site.dtype(1))
+        flag = _flags_of_rows(site, flag)
+    return select(site, flag, a, b, site.dtype(1))
 
 
-def _for_rows(site: Site, flag: str) -> str:
+def _flags_of_rows(site: Site, flag: str) -> str:
     """The flags of a Select of TensorFlow 1, which takes a vector of them for rows, with the axes of its operands."""
     rank, shape = site.rank(1), site.shape(0)
     if shape is None:
@@ -200,8 +204,8 @@ def _for_rows(site: Site, flag: str) -> str:
     return site.one("Unsqueeze", flag, site.block.ints(*range(1, missing + 1))) if missing else flag
 
 
-def choice(site: Site, flag: str, a: str, b: str, kind: str) -> str:
-    """`a` where the flag is true, else `b`; ONNX Runtime's own choice takes no flags as operands."""
+def select(site: Site, flag: str, a: str, b: str, kind: str) -> str:
+    """`a` where the flag is true, else `b`; ONNX Runtime's own select takes no flags as operands."""
     if kind != "bool":
         return site.one("Where", flag, a, b)
     return site.one("Or", site.one("And", flag, a), site.one("And", site.one("Not", flag), b))
@@ -211,29 +215,30 @@ def _binary(
     names: str,
     onnx: OnnxRule,
     function: Callable[[Array, Array], Array] | None = None,
-    lazy: tuple[int, ...] = (),
-    types: tuple[str, ...] = (),
+    tags: tuple[Tag, ...] = (),
+    **rules: Any,
 ) -> Operator:
     """The record of an operator on two operands, of which NumPy's `function` is the same."""
     fold = None if function is None else lambda node, inputs: function(inputs[0], inputs[1])
-    return Operator(names, _binary_shape, fold, keeps, onnx, lazy, types, Tag.ELEMENTWISE)
+    tags = (Tag.ELEMENTWISE, *tags)
+    return Operator(names, 2, shape=_binary_shape, fold=fold, steps=keeps, onnx=onnx, tags=tags, **rules)
 
 
 def _comparison(
-    names: str, onnx: OnnxRule, function: Callable[[Array, Array], Array] | None = None, lazy: tuple[int, ...] = ()
+    names: str, onnx: OnnxRule, function: Callable[[Array, Array], Array] | None = None, **rules: Any
 ) -> Operator:
     """The record of an operator whose results are flags."""
-    return _binary(names, onnx, function, lazy, ("bool",))
+    return _binary(names, onnx, function, types=("bool",), **rules)
 
 
 OPERATORS = (
-    _binary("Add AddV2", same("Add"), np.add),
-    Operator("BiasAdd", shape=_bias_add_shape, steps=keeps, onnx=_bias_add_onnx),
+    _binary("Add AddV2", same("Add"), np.add, tags=(Tag.ADDITION,)),
+    Operator("BiasAdd", 2, shape=_bias_add_shape, steps=keeps, onnx=_bias_add_onnx, attributes=(_LAYOUT,)),
     _binary("BiasAddV1", same("Add")),
-    Operator("AddN", shape=_all_agree_shape, steps=keeps, onnx=_add_n_onnx, tags=Tag.ELEMENTWISE),
+    Operator("AddN", shape=_add_n_shape, steps=keeps, onnx=_add_n_onnx, tags=(Tag.ELEMENTWISE,)),
     _binary("Sub", same("Sub"), np.subtract),
     _binary("Mul", same("Mul"), np.multiply),
-    _binary("Div RealDiv", same("Div"), _dividing(_quotient)),
+    _binary("Div RealDiv", same("Div"), _dividing(_truncated_quotient)),
     _binary("TruncateDiv", same("Div")),
     _binary("DivNoNan", _div_no_nan_onnx),
     _binary("FloorDiv", _floor_div_onnx, _dividing(np.floor_divide)),
@@ -246,19 +251,27 @@ OPERATORS = (
         "Xlog1py",
         _unless_zero(lambda site, x, y: site.one("Mul", x, site.one("Log", site.one("Add", y, number(site, 1))))),
     ),
-    _binary("Atan2", _angle_onnx),
+    _binary("Atan2", _atan2_onnx),
     _binary("Pow", same("Pow")),
     _binary("SquaredDifference", _squared_difference_onnx),
     _binary("Maximum", same("Max"), np.maximum),
     _binary("Minimum", same("Min"), np.minimum),
-    _comparison("Less", same("Less"), np.less),
-    _comparison("LessEqual", same("LessOrEqual"), np.less_equal),
-    _comparison("Greater", same("Greater"), np.greater),
-    _comparison("GreaterEqual", _greater_equal_onnx, np.greater_equal, lazy=(0, 1)),
+    _comparison("Less", same("Less"), np.less, tags=(Tag.ORDERING,)),
+    _comparison("LessEqual", same("LessOrEqual"), np.less_equal, tags=(Tag.ORDERING,)),
+    _comparison("Greater", same("Greater"), np.greater, tags=(Tag.ORDERING,)),
+    _comparison("GreaterEqual", _greater_equal_onnx, np.greater_equal, lazy=(0, 1), tags=(Tag.ORDERING,)),
     _comparison("Equal", same("Equal"), np.equal),
     _comparison("NotEqual", _not_equal_onnx, np.not_equal),
-    _comparison("ApproximateEqual", _nearly_equal_onnx),
+    _comparison("ApproximateEqual", _approximate_equal_onnx, attributes=(_TOLERANCE,)),
     _comparison("LogicalAnd", same("And"), np.logical_and),
     _comparison("LogicalOr", same("Or"), np.logical_or),
-    Operator("Select SelectV2", shape=_select_shape, fold=_select_value, steps=keeps, onnx=_select_onnx),
+    Operator(
+        "Select SelectV2",
+        3,
+        shape=_select_shape,
+        fold=_select_fold,
+        steps=keeps,
+        onnx=_select_onnx,
+        tags=(Tag.SELECT,),
+    ),
 )

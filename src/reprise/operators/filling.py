@@ -6,7 +6,7 @@ import numpy as np
 
 from reprise.graph import Node
 from reprise.operators.rules.block import onnx_type
-from reprise.operators.rules.record import Operator
+from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Fact, Shapes
 from reprise.operators.rules.site import Site
 from reprise.operators.rules.sizes import dim
@@ -32,7 +32,7 @@ def filled_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     return [Fact(tuple(facts.fresh(node, axis) for axis in range(rank.scale)))]
 
 
-def _line_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+def _linspace_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     count = inputs[2].content
     return [Fact((facts.fresh(node, 0) if count is None else dim(count.item()),))]
 
@@ -41,7 +41,7 @@ def _line_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
 _LONGEST = 1_000_000
 
 
-def _range_value(node: Node, inputs: list[Array]) -> Array:
+def _range_fold(node: Node, inputs: list[Array]) -> Array:
     start, limit, step = (a.item() for a in inputs)
     if step == 0 or abs((limit - start) / step) > _LONGEST:
         raise ValueError("size")
@@ -73,12 +73,12 @@ def _range_onnx(site: Site) -> str:
     known = site.known(2)
     if known is not None and known > 0:
         return site.one("Range", start, limit, step)
-    # ONNX Runtime 1.32 makes a Slice of a Gather at a Range, and there a limit of -1 is the last place.
+    # ONNX Runtime 1.32 makes a Slice of a Gather at a Range, and there a limit of -1 is the last index.
     from_zero = site.one("Range", site.constant(0, site.dtype()), site.one("Sub", limit, start), step)
     return site.one("Add", from_zero, start)
 
 
-def _line_onnx(site: Site) -> str:
+def _linspace_onnx(site: Site) -> str:
     """So many numbers from the first to the last, at equal distances."""
     first, last, kind = site.input(0), site.input(1), onnx_type(site.dtype())
     count = site.one("Reshape", site.int64(2), site.block.ints())
@@ -91,13 +91,15 @@ def _line_onnx(site: Site) -> str:
 OPERATORS = (
     Operator(
         "Fill",
+        2,
         shape=filled_shape,
         fold=lambda node, inputs: np.full(checked_sizes(inputs[0]), inputs[1]),
         steps=keeps,
         onnx=_fill_onnx,
         lazy=(0,),
+        tags=(Tag.REPEATING,),
     ),
-    Operator("BroadcastTo", shape=filled_shape, onnx=_broadcast_to_onnx, lazy=(1,)),
-    Operator("Range", shape=_range_shape, fold=_range_value, onnx=_range_onnx),
-    Operator("LinSpace", shape=_line_shape, onnx=_line_onnx),
+    Operator("BroadcastTo", 2, shape=filled_shape, onnx=_broadcast_to_onnx, lazy=(1,), tags=(Tag.REPEATING,)),
+    Operator("Range", 3, shape=_range_shape, fold=_range_fold, onnx=_range_onnx),
+    Operator("LinSpace", 3, shape=_linspace_shape, onnx=_linspace_onnx),
 )

@@ -9,13 +9,17 @@ import numpy as np
 
 from reprise.graph import Node, Value
 from reprise.operators.random import certain_mask
+from reprise.operators.rules.attributes import Flag, Integer, Number, Numbers
 from reprise.operators.rules.block import computed, onnx_type
-from reprise.operators.rules.record import FoldRule, Operator, Tag
+from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import first_shape
 from reprise.operators.rules.site import OnnxRule, Site, number, same
 from reprise.operators.rules.steps import keeps
 from reprise.tensors import Array
 from reprise.wire import onnx
+
+_ALPHA, _BOUNDARIES = Number("alpha", 0.2), Numbers("boundaries")
+_MIN, _MAX, _BITS, _NARROW = Number("min", -6), Number("max", 6), Integer("num_bits", 8), Flag("narrow_range")
 
 
 def _unary(function: Callable[..., Any]) -> Callable[[Node, list[Array]], Any]:
@@ -57,8 +61,8 @@ def _filled_like(value: int) -> OnnxRule:
     return emit
 
 
-def _leaky_onnx(site: Site) -> str:
-    return site.one("LeakyRelu", site.input(0), alpha=site.node.number("alpha", 0.2))
+def _leaky_relu_onnx(site: Site) -> str:
+    return site.one("LeakyRelu", site.input(0), alpha=_ALPHA(site.node))
 
 
 def _elu_onnx(site: Site) -> str:
@@ -98,19 +102,19 @@ def _is_finite_onnx(site: Site) -> str:
     return site.one("Not", site.one("Or", site.one("IsNaN", x), site.one("IsInf", x)))
 
 
-def _bucket_onnx(site: Site) -> str:
+def _bucketize_onnx(site: Site) -> str:
     """How many boundaries a number has reached."""
-    boundaries = np.asarray(site.node.numbers("boundaries"), np.float64)
+    boundaries = np.asarray(_BOUNDARIES(site.node), np.float64)
     x = site.one("Unsqueeze", site.one("Cast", site.input(0), to=onnx_type("float64")), site.block.ints(-1))
     reached = site.one("Cast", site.one("GreaterOrEqual", x, site.constant(boundaries)), to=onnx.INT32)
     return site.one("ReduceSum", reached, site.block.ints(-1), keepdims=0)
 
 
-def _fake_quantized_onnx(site: Site) -> str:
+def _fake_quant_onnx(site: Site) -> str:
     """The nearest of the levels that so many bits have between two bounds, of which zero is one."""
     x, *bounds = site.inputs()
-    low, high = bounds or (number(site, site.node.number(name, value)) for name, value in (("min", -6), ("max", 6)))
-    first, last = int(site.node.flag("narrow_range")), 2 ** site.node.integer("num_bits", 8) - 1
+    low, high = bounds or (number(site, bound(site.node)) for bound in (_MIN, _MAX))
+    first, last = int(_NARROW(site.node)), 2 ** _BITS(site.node) - 1
     scale = site.one("Div", site.one("Sub", high, low), number(site, last - first))
     zero = site.one("Sub", number(site, first + 0.5), site.one("Div", low, scale))
     zero = site.one("Max", site.one("Min", site.one("Floor", zero), number(site, last)), number(site, first))
@@ -124,23 +128,23 @@ def _clip_onnx(site: Site) -> str:
     return site.one("Min", site.one("Max", site.input(0), site.input(1)), site.input(2))
 
 
-def _function(
-    names: str, onnx: OnnxRule, fold: FoldRule | None = None, lazy: tuple[int, ...] = (), types: tuple[str, ...] = ()
-) -> Operator:
-    return Operator(names, first_shape, fold, keeps, onnx, lazy, types, Tag.ELEMENTWISE)
+def _function(names: str, onnx: OnnxRule, tags: tuple[Tag, ...] = (), **rules: Any) -> Operator:
+    """The record of a function of one number."""
+    return Operator(names, shape=first_shape, steps=keeps, onnx=onnx, tags=(Tag.ELEMENTWISE, *tags), **rules)
 
 
 #: Functions that have the same name and meaning in ONNX.
-_SAME = "Sigmoid Tanh Relu Exp Log Sqrt Abs Sign Ceil Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh"
+_SAME = "Exp Log Sqrt Abs Sign Ceil Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh"
 
 OPERATORS = (
     *(_function(name, same(name)) for name in _SAME.split()),
-    _function("Relu6", _relu6_onnx),
-    _function("Elu", _elu_onnx),
-    _function("Selu", _selu_onnx),
-    _function("LeakyRelu", _leaky_onnx),
-    _function("Softplus", _softplus_onnx),
-    _function("Softsign", _softsign_onnx),
+    *(_function(name, same(name), tags=(Tag.ACTIVATION,)) for name in ("Sigmoid", "Tanh", "Relu")),
+    _function("Relu6", _relu6_onnx, tags=(Tag.ACTIVATION,)),
+    _function("Elu", _elu_onnx, tags=(Tag.ACTIVATION,)),
+    _function("Selu", _selu_onnx, tags=(Tag.ACTIVATION,)),
+    _function("LeakyRelu", _leaky_relu_onnx, tags=(Tag.ACTIVATION,), attributes=(_ALPHA,)),
+    _function("Softplus", _softplus_onnx, tags=(Tag.ACTIVATION,)),
+    _function("Softsign", _softsign_onnx, tags=(Tag.ACTIVATION,)),
     _function("Expm1", _expm1_onnx),
     _function("Log1p", _log1p_onnx),
     _function("Rsqrt", _rsqrt_onnx),
@@ -153,11 +157,15 @@ OPERATORS = (
     _function("IsFinite", _is_finite_onnx, types=("bool",)),
     _function("IsNan", same("IsNaN"), types=("bool",)),
     _function("IsInf", same("IsInf"), types=("bool",)),
-    _function("ClipByValue", _clip_onnx),
-    _function("Bucketize", _bucket_onnx, types=("int32",)),
+    _function("ClipByValue", _clip_onnx, inputs=3),
+    _function("Bucketize", _bucketize_onnx, types=("int32",), tags=(Tag.DISCRETE,), attributes=(_BOUNDARIES,)),
+    _function("FakeQuantWithMinMaxArgs", _fake_quant_onnx, attributes=(_MIN, _MAX, _BITS, _NARROW)),
     _function(
-        "FakeQuantWithMinMaxArgs FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel", _fake_quantized_onnx
+        "FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel",
+        _fake_quant_onnx,
+        attributes=(_BITS, _NARROW),
+        inputs=3,
     ),
-    _function("ZerosLike", _filled_like(0), fold=_unary(np.zeros_like)),
-    _function("OnesLike", _filled_like(1), fold=_unary(np.ones_like)),
+    _function("ZerosLike", _filled_like(0), fold=_unary(np.zeros_like), tags=(Tag.SHAPE_ONLY, Tag.REPEATING)),
+    _function("OnesLike", _filled_like(1), fold=_unary(np.ones_like), tags=(Tag.SHAPE_ONLY, Tag.REPEATING)),
 )

@@ -5,22 +5,26 @@ from __future__ import annotations
 import numpy as np
 
 from reprise.graph import Node, Value
-from reprise.operators.elementwise import choice
+from reprise.operators.elementwise import select
+from reprise.operators.rules.attributes import ElementType, Integer
 from reprise.operators.rules.block import computed, onnx_type
-from reprise.operators.rules.record import Operator
+from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Dims, Fact, Shapes, known_axis
 from reprise.operators.rules.site import Site
 from reprise.operators.rules.sizes import Dim, dim
-from reprise.operators.rules.steps import END, ROWS, STILL, Axes, Kind, has_time, keeps, mixed
+from reprise.operators.rules.steps import END, STEPS, STILL, Axes, Kind, has_time, keeps, mixed
 from reprise.tensors import Array
 from reprise.wire import onnx
+
+_AXIS, _BATCH_DIMS, _K = Integer("axis", -1), Integer("batch_dims", 0), Integer("k")
+_INDEX_TYPE = ElementType("out_idx", "int32")
 
 
 def _gather_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     table, ids = inputs[0], inputs[1]
     axis = known_axis(inputs[2], len(table.shape or ())) if len(inputs) > 2 else 0
-    together = int(node.attributes.get("batch_dims", 0) or 0)
-    if axis == 0 and not together and (taken := _taken(table.content, ids.content)) is not None:
+    together = _BATCH_DIMS(node)
+    if axis == 0 and not together and (taken := _gathered_content(table.content, ids.content)) is not None:
         return [Fact(tuple(dim(n) for n in taken.shape), taken)]
     if table.shape is None or ids.shape is None or axis is None:
         return [UNKNOWN]
@@ -33,7 +37,7 @@ def _gather_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
 
 
 def _fix_flattened(facts: Shapes, looked_up: Dims) -> None:
-    """Places among rows that were joined with others count those others, as many as the file says.
+    """Indices among rows that were joined with others count those others, as many as the file says.
 
     A batch of one does not have any.
     """
@@ -43,7 +47,7 @@ def _fix_flattened(facts: Shapes, looked_up: Dims) -> None:
             facts.sizes.bake(Dim(1, facts.sizes.resolve(size).symbols[1:]))
 
 
-def _taken(table: Array | None, ids: Array | None) -> Array | None:
+def _gathered_content(table: Array | None, ids: Array | None) -> Array | None:
     if table is None or ids is None or ids.dtype == object:
         return None
     return np.asarray(table[ids], table.dtype)
@@ -54,21 +58,21 @@ def _resource_gather_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> lis
 
 
 def _gather_nd_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
-    """Each row of places names so many axes of the table."""
-    table, places = inputs[0].shape, inputs[1].shape
-    if table is None or not places or not facts.sizes.resolve(places[-1]).known:
+    """Each row of indices names so many axes of the table."""
+    table, indices = inputs[0].shape, inputs[1].shape
+    if table is None or not indices or not facts.sizes.resolve(indices[-1]).known:
         return [UNKNOWN]
-    depth = facts.sizes.resolve(places[-1]).scale
+    depth = facts.sizes.resolve(indices[-1]).scale
     _fix_flattened(facts, table[:depth])
     facts.bake_indices(table[:depth], node.inputs[1])
-    return [Fact((*places[:-1], *table[depth:]))]
+    return [Fact((*indices[:-1], *table[depth:]))]
 
 
 def _one_hot_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     shape, depth = inputs[0].shape, inputs[1].content
     if shape is None:
         return [UNKNOWN]
-    axis = int(node.attributes.get("axis", -1)) % (len(shape) + 1)
+    axis = _AXIS(node) % (len(shape) + 1)
     width = facts.fresh(node, axis) if depth is None else dim(depth.item())
     return [Fact((*shape[:axis], width, *shape[axis:]))]
 
@@ -87,23 +91,23 @@ def _in_top_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     return [Fact(facts.equate(inputs[1].shape, (inputs[0].shape or ())[:1] or None))]
 
 
-def _list_diff_value(node: Node, inputs: list[Array]) -> list[Array]:
+def _list_diff_fold(node: Node, inputs: list[Array]) -> list[Array]:
     kept = [i for i, n in enumerate(inputs[0]) if n not in inputs[1]]
     return [inputs[0][kept], np.asarray(kept, np.int32)]
 
 
-def _gathered_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _gather_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
     """Rows of a table, one for each id; or, of a sequence, columns: its steps in another order are mixed."""
-    if above[0] == ROWS:
+    if above[0] == STEPS:
         axis = axes.facts.content(node.inputs[2]) if len(node.inputs) > 2 else np.zeros(1, np.int64)
         rank = len(axes.facts.shape(node.inputs[0]) or ())
         if axis is None or int(axis.ravel()[0]) % max(rank, 1) in axes.timed(node.inputs[0]):
             return mixed(node)
-    return ROWS if has_time(axes, Value(node.name)) else mixed(node)
+    return STEPS if has_time(axes, Value(node.name)) else mixed(node)
 
 
-def _chosen_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
-    """GatherNd of the last valid step of each row, when its places come from the lengths."""
+def _gather_nd_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+    """GatherNd of the last valid step of each row, when its indices come from the lengths."""
     behind = axes.operators_behind(node.inputs[1:])
     from_lengths = above[1] == STILL and bool(behind & {"Placeholder", "PlaceholderWithDefault"}) and "Sub" in behind
     return END if from_lengths and not has_time(axes, Value(node.name)) else mixed(node)
@@ -111,87 +115,89 @@ def _chosen_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
 
 def _gather_onnx(site: Site) -> str:
     axis = site.axis(2, 0) if len(site.node.inputs) > 2 else 0
-    places = from_the_front(site, site.input(1), site.dtype(1))
-    together = site.node.integer("batch_dims", 0)
+    indices = refusing_negative(site, site.input(1), site.dtype(1))
+    together = _BATCH_DIMS(site.node)
     if together:
-        return _gather_together(site, places, axis, together + site.rank(1) if together < 0 else together)
-    return site.one("Gather", site.input(0), places, axis=axis)
+        return _batched_gather(site, indices, axis, together + site.rank(1) if together < 0 else together)
+    return site.one("Gather", site.input(0), indices, axis=axis)
 
 
-def _gather_together(site: Site, places: str, axis: int, together: int) -> str:
-    """The first axes belong together: places of one row of them are places in the same row of the table."""
+def _batched_gather(site: Site, indices: str, axis: int, together: int) -> str:
+    """The first axes belong together: indices of one row of them are indices in the same row of the table."""
     rank, own = site.rank(0), site.rank(1) - together
     table, order = site.input(0), [*range(together), axis, *(i for i in range(together, rank) if i != axis)]
     table = table if axis == together else site.one("Transpose", table, perm=order)
-    tuples = site.one("Unsqueeze", places if site.dtype(1) == "int64" else _wide(site, places), site.block.ints(-1))
+    tuples = site.one(
+        "Unsqueeze", indices if site.dtype(1) == "int64" else _as_int64(site, indices), site.block.ints(-1)
+    )
     found = site.one("GatherND", table, tuples, batch_dims=together)
-    # The result has the axes of the places after the common ones; TensorFlow leaves them where the axis was.
+    # The result has the axes of the indices after the common ones; TensorFlow leaves them where the axis was.
     before, end = axis - together, together + own
     back = [*range(together), *range(end, end + before), *range(together, end), *range(end + before, rank + own - 1)]
     return found if not before else site.one("Transpose", found, perm=back)
 
 
-def _wide(site: Site, places: str) -> str:
-    return site.one("Cast", places, to=onnx_type("int64"))
+def _as_int64(site: Site, indices: str) -> str:
+    return site.one("Cast", indices, to=onnx_type("int64"))
 
 
 def _gather_nd_onnx(site: Site) -> str:
-    return site.one("GatherND", site.input(0), from_the_front(site, site.int64(1), "int64"))
+    return site.one("GatherND", site.input(0), refusing_negative(site, site.int64(1), "int64"))
 
 
-def from_the_front(site: Site, places: str, kind: str, index: int = 1) -> str:
-    """ONNX counts negative places from the end, TensorFlow refuses them: they become places that no table has."""
+def refusing_negative(site: Site, indices: str, kind: str, index: int = 1) -> str:
+    """ONNX counts negative indices from the end, TensorFlow refuses them: they become indices that no table has."""
     made = site.emitter.structure.graph[site.emitter.structure.origin(site.node.inputs[index]).node]
     if site.known(index) is not None or made.op in ("ArgMax", "ArgMin", "Range"):
-        return places
+        return indices
     nowhere = site.constant(np.iinfo(np.int32).max, kind)
-    return site.one("Where", site.one("Less", places, site.constant(0, kind)), nowhere, places)
+    return site.one("Where", site.one("Less", indices, site.constant(0, kind)), nowhere, indices)
 
 
 def _one_hot_onnx(site: Site) -> str:
     depth = site.one("Reshape", site.int64(1), site.block.ints())
-    ids, axis = site.int64(0), site.node.integer("axis", -1)
+    ids, axis = site.int64(0), _AXIS(site.node)
     # ONNX counts negative ids from the end; TensorFlow leaves their rows empty, as those of ids beyond the depth.
     ids = site.one("Where", site.one("Less", ids, site.constant(0, "int64")), depth, ids)
     if site.shape(0) or (axis != -1 and site.rank(0)):
-        return _spread(site, ids, depth, axis)
+        return _hot_rows(site, ids, depth, axis)
     # It may be an id alone, which ONNX does not take.
     return site.one(
-        "Squeeze", _spread(site, site.one("Unsqueeze", ids, site.block.ints(-1)), depth, -1), site.block.ints(-2)
+        "Squeeze", _hot_rows(site, site.one("Unsqueeze", ids, site.block.ints(-1)), depth, -1), site.block.ints(-2)
     )
 
 
-def _spread(site: Site, ids: str, depth: str, axis: int) -> str:
+def _hot_rows(site: Site, ids: str, depth: str, axis: int) -> str:
     if computed(site.dtype(2)) == "float32":
         off, on = (site.one("Reshape", site.input(i), site.block.ints(1)) for i in (3, 2))
         return site.one("OneHot", ids, depth, site.one("Concat", off, on, axis=0), axis=axis)
     hot = site.one("Cast", site.one("OneHot", ids, depth, site.block.ints(0, 1), axis=axis), to=onnx_type("bool"))
-    return choice(site, hot, site.input(2), site.input(3), site.dtype(2))
+    return select(site, hot, site.input(2), site.input(3), site.dtype(2))
 
 
 def _where_onnx(site: Site) -> str:
-    """The places of what is not zero, one row for each."""
+    """The indices of what is not zero, one row for each."""
     flags = site.input(0) if site.dtype() == "bool" else site.one("Cast", site.input(0), to=onnx.BOOL)
     return site.one("Transpose", site.one("NonZero", flags), perm=[1, 0])
 
 
 def _unique_onnx(site: Site) -> tuple[str, ...]:
-    """Each number once, in the order of their first places, and for each place which of them it holds."""
-    kind, index = onnx_type(site.dtype()), onnx_type(site.node.dtype("out_idx", "int32"))
+    """Each number once, in the order of their first indices, and for each index which of them it holds."""
+    kind, index = onnx_type(site.dtype()), onnx_type(_INDEX_TYPE(site.node))
     whole = site.dtype().startswith("int")  # ONNX Runtime knows int64 alone
     x = site.int64(0) if whole else site.input(0)
-    values, _, places, counts = site.block.add("Unique", [x], 4, site.node.name, sorted=0)
+    values, _, indices, counts = site.block.add("Unique", [x], 4, site.node.name, sorted=0)
     values = site.one("Cast", values, to=kind) if whole else values
-    found = values, site.one("Cast", places, to=index), site.one("Cast", counts, to=index)
+    found = values, site.one("Cast", indices, to=index), site.one("Cast", counts, to=index)
     return found if site.node.op == "UniqueWithCounts" else found[:2]
 
 
 def _in_top_onnx(site: Site) -> str:
-    """Whether fewer than k numbers are greater than that at the place given, all of them being numbers."""
+    """Whether fewer than k numbers are greater than that at the index given, all of them being numbers."""
     scores = site.input(0)
-    places = site.one("Unsqueeze", site.int64(1), site.block.ints(1))
-    own = site.one("GatherElements", scores, places, axis=1)
-    k = site.int64(2) if len(site.node.inputs) > 2 else site.constant(site.node.integer("k"), "int64")
+    indices = site.one("Unsqueeze", site.int64(1), site.block.ints(1))
+    own = site.one("GatherElements", scores, indices, axis=1)
+    k = site.int64(2) if len(site.node.inputs) > 2 else site.constant(_K(site.node), "int64")
     greater = site.one("Cast", site.one("Greater", scores, own), to=onnx_type("int64"))
     few = site.one("Less", site.one("ReduceSum", greater, site.block.ints(1), keepdims=0), k)
     undefined = site.one("Or", site.one("IsNaN", scores), site.one("IsInf", scores))
@@ -200,13 +206,58 @@ def _in_top_onnx(site: Site) -> str:
 
 
 OPERATORS = (
-    Operator("Gather GatherV2", shape=_gather_shape, steps=_gathered_steps, onnx=_gather_onnx, lazy=(2,)),
-    Operator("ResourceGather", shape=_resource_gather_shape, steps=_gathered_steps, onnx=_gather_onnx, lazy=(2,)),
-    Operator("GatherNd", shape=_gather_nd_shape, steps=_chosen_steps, onnx=_gather_nd_onnx),
-    Operator("ResourceGatherNd", shape=_gather_nd_shape, onnx=_gather_nd_onnx),
-    Operator("OneHot", shape=_one_hot_shape, steps=keeps, onnx=_one_hot_onnx, lazy=(1,)),
+    Operator("Gather", 2, shape=_gather_shape, steps=_gather_steps, onnx=_gather_onnx, lazy=(2,), tags=(Tag.LOOKUP,)),
+    Operator(
+        "GatherV2",
+        3,
+        shape=_gather_shape,
+        steps=_gather_steps,
+        onnx=_gather_onnx,
+        lazy=(2,),
+        tags=(Tag.LOOKUP,),
+        attributes=(_BATCH_DIMS,),
+    ),
+    Operator(
+        "ResourceGather",
+        2,
+        shape=_resource_gather_shape,
+        steps=_gather_steps,
+        onnx=_gather_onnx,
+        lazy=(2,),
+        tags=(Tag.LOOKUP,),
+        attributes=(_BATCH_DIMS,),
+    ),
+    Operator("GatherNd", 2, shape=_gather_nd_shape, steps=_gather_nd_steps, onnx=_gather_nd_onnx),
+    Operator("ResourceGatherNd", 2, shape=_gather_nd_shape, onnx=_gather_nd_onnx),
+    Operator("OneHot", 4, shape=_one_hot_shape, steps=keeps, onnx=_one_hot_onnx, lazy=(1,), attributes=(_AXIS,)),
     Operator("Where", shape=_where_shape, onnx=_where_onnx, types=("int64",)),
-    Operator("Unique UniqueWithCounts", shape=_unique_shape, onnx=_unique_onnx, types=("", "out_idx=int32")),
-    Operator("InTopK InTopKV2", shape=_in_top_shape, onnx=_in_top_onnx, types=("bool",)),
-    Operator("ListDiff", fold=_list_diff_value),
+    Operator(
+        "Unique",
+        shape=_unique_shape,
+        onnx=_unique_onnx,
+        types=("", _INDEX_TYPE),
+        attributes=(_INDEX_TYPE,),
+        outputs="y idx",
+    ),
+    Operator(
+        "UniqueWithCounts",
+        shape=_unique_shape,
+        onnx=_unique_onnx,
+        types=("", _INDEX_TYPE),
+        attributes=(_INDEX_TYPE,),
+        outputs="y idx count",
+    ),
+    Operator(
+        "InTopK",
+        2,
+        shape=_in_top_shape,
+        onnx=_in_top_onnx,
+        types=("bool",),
+        tags=(Tag.DISCRETE, Tag.LOSS),
+        attributes=(_K,),
+    ),
+    Operator("InTopKV2", 3, shape=_in_top_shape, onnx=_in_top_onnx, types=("bool",), tags=(Tag.DISCRETE, Tag.LOSS)),
+    Operator("ListDiff", 2, fold=_list_diff_fold, outputs="out idx"),
+    Operator("UniqueV2", 2, types=("", _INDEX_TYPE), attributes=(_INDEX_TYPE,), outputs="y idx"),
+    Operator("UniqueWithCountsV2", 2, types=("", _INDEX_TYPE), attributes=(_INDEX_TYPE,), outputs="y idx count"),
 )

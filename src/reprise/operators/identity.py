@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from reprise.graph import VARIABLES, Node, Value
+from reprise.operators.rules.attributes import ElementType, Flag, Integer, Text
 from reprise.operators.rules.block import onnx_type
-from reprise.operators.rules.record import Operator
+from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import Fact, Shapes, first_fact, first_shape
 from reprise.operators.rules.site import Site, first_input
 from reprise.operators.rules.steps import keeps, passes
 from reprise.tensors import DTYPES, Array
+
+_TO, _FROM_QUANTIZED = ElementType("DstT"), ElementType("dtype", "float32")
+_MODE, _AXIS, _NARROW = Text("mode", "MIN_COMBINED"), Integer("axis", -1), Flag("narrow_range")
 
 
 def _identity_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
@@ -20,15 +24,15 @@ def _identity_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]
     return [facts.declared(node)] if unknown else first_fact(facts, node, inputs)
 
 
-def _cast_value(node: Node, inputs: list[Array]) -> Array:
-    return inputs[0].astype(DTYPES[node.dtype("DstT")])
+def _cast_fold(node: Node, inputs: list[Array]) -> Array:
+    return inputs[0].astype(DTYPES[_TO(node)])
 
 
-def _dequantize_value(node: Node, inputs: list[Array]) -> Array:
+def _dequantize_fold(node: Node, inputs: list[Array]) -> Array:
     """Whole numbers of a byte or two as the numbers of a range. Source: dequantize_op.cc (TensorFlow 1.15.5, 2.21)."""
     whole, (low, high) = inputs[0], (np.float32(a.item()) for a in inputs[1:])
-    kind, mode = np.iinfo(whole.dtype), node.text("mode", "MIN_COMBINED")
-    if node.integer("axis", -1) != -1 or node.flag("narrow_range"):
+    kind, mode = np.iinfo(whole.dtype), _MODE(node)
+    if _AXIS(node) != -1 or _NARROW(node):
         raise ValueError("a range for each channel")
     numbers, steps = whole.astype(np.float32), np.float32(int(kind.max) - int(kind.min))
     if mode == "SCALED":
@@ -51,25 +55,28 @@ def _dequantize_onnx(site: Site) -> str:
 
 
 def _cast_onnx(site: Site) -> str:
-    return site.one("Cast", site.input(0), to=onnx_type(site.node.dtype("DstT")))
+    return site.one("Cast", site.input(0), to=onnx_type(_TO(site.node)))
 
 
 OPERATORS = (
     Operator("Identity", shape=_identity_shape, steps=passes, onnx=first_input),
-    Operator("IdentityN", onnx=lambda site: tuple(site.inputs())),
+    Operator("IdentityN", onnx=lambda site: tuple(site.inputs()), outputs="output*T"),
     Operator(
-        ("StopGradient PreventGradient CheckNumerics CheckNumericsV2 EnsureShape Snapshot GuaranteeConst Print"),
+        "StopGradient PreventGradient CheckNumerics CheckNumericsV2 EnsureShape Snapshot GuaranteeConst",
         shape=first_fact,
         steps=passes,
         onnx=first_input,
     ),
-    Operator("Cast", shape=first_fact, fold=_cast_value, steps=keeps, onnx=_cast_onnx),
+    Operator("Print", shape=first_fact, steps=passes, onnx=first_input, tags=(Tag.SIDE_EFFECT,)),
+    Operator("Cast", shape=first_fact, fold=_cast_fold, steps=keeps, onnx=_cast_onnx, attributes=(_TO,)),
     Operator(
         "Dequantize",
+        3,
         shape=first_shape,
-        fold=_dequantize_value,
+        fold=_dequantize_fold,
         onnx=_dequantize_onnx,
         lazy=(0, 1, 2),
-        types=("dtype=float32",),
+        types=(_FROM_QUANTIZED,),
+        attributes=(_MODE, _AXIS, _NARROW, _FROM_QUANTIZED),
     ),
 )

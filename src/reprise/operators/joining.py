@@ -5,15 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from reprise.graph import Node, Value
-from reprise.operators.rules.record import Operator
+from reprise.operators.rules.attributes import Integer
+from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Fact, Shapes, known_axis
 from reprise.operators.rules.site import Site
 from reprise.operators.rules.sizes import Dim
 from reprise.operators.rules.steps import keeps
 from reprise.tensors import Array
 
+_AXIS, _COUNT, _PARTS = Integer("axis", 0), Integer("num"), Integer("num_split")
+
 
 def _concat_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """Concat(axis, parts…) and ConcatV2(parts…, axis): sizes agree but along the axis, where they add up."""
     parts, axis_fact = (inputs[1:], inputs[0]) if node.op == "Concat" else (inputs[:-1], inputs[-1])
     shapes = [p.shape for p in parts]
     known = next((s for s in shapes if s is not None), None)
@@ -24,16 +28,16 @@ def _concat_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     for shape in shapes:
         if shape is not None and len(shape) == len(known):
             joined = [d if i == axis else facts.sizes.equate(d, shape[i]) for i, d in enumerate(joined)]
-    content = _concatenated(parts, axis)
+    content = _joined_content(parts, axis)
     if any(s is None for s in shapes):
         joined[axis] = facts.fresh(node, axis)
     else:
         sizes = [facts.sizes.resolve(s[axis]) for s in shapes if s is not None]
-        joined[axis] = _sum(facts, node, axis, sizes)
+        joined[axis] = _joined_size(facts, node, axis, sizes)
     return [Fact(tuple(joined), content)]
 
 
-def _sum(facts: Shapes, node: Node, axis: int, sizes: list[Dim]) -> Dim:
+def _joined_size(facts: Shapes, node: Node, axis: int, sizes: list[Dim]) -> Dim:
     if all(d.known for d in sizes):
         return Dim(sum(d.scale for d in sizes))
     if len(set(sizes)) == 1:  # equal pieces, as when the steps of an unrolled recurrence are put together
@@ -44,7 +48,7 @@ def _sum(facts: Shapes, node: Node, axis: int, sizes: list[Dim]) -> Dim:
     return facts.fresh(node, axis)
 
 
-def _concatenated(parts: list[Fact], axis: int) -> Array | None:
+def _joined_content(parts: list[Fact], axis: int) -> Array | None:
     contents = [p.content for p in parts]
     if any(c is None for c in contents) or axis != 0:
         return None
@@ -57,7 +61,7 @@ def _pack_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
         shape = facts.equate(shape, other.shape)
     if shape is None:
         return [UNKNOWN]
-    axis = int(node.attributes.get("axis", 0)) % (len(shape) + 1)
+    axis = _AXIS(node) % (len(shape) + 1)
     contents = [f.content for f in inputs]
     content = None
     if shape == () and (all(c is not None for c in contents) or _is_whole_number(facts, node)):
@@ -73,20 +77,20 @@ def _is_whole_number(facts: Shapes, node: Node) -> bool:
 
 
 def _unpack_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
-    shape, count = inputs[0].shape, int(node.attributes.get("num", 0))
+    shape, count = inputs[0].shape, _COUNT(node)
     content = inputs[0].content
     if content is not None and content.ndim == 1 and len(content) == count:
         return [Fact((), np.asarray(c, object if isinstance(c, Dim) else None)) for c in content]
     if shape is None:
         return [UNKNOWN] * count
-    axis = int(node.attributes.get("axis", 0)) % len(shape)
+    axis = _AXIS(node) % len(shape)
     facts.sizes.bake(shape[axis], count)
     return [Fact((*shape[:axis], *shape[axis + 1 :]))] * count
 
 
 def _split_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     axis_fact, value = (inputs[0], inputs[1]) if node.op == "Split" else (inputs[2], inputs[0])
-    count = int(node.attributes.get("num_split", 1))
+    count = _PARTS(node)
     axis = None if value.shape is None else known_axis(axis_fact, len(value.shape))
     if value.shape is None or axis is None:
         return [UNKNOWN] * count
@@ -108,12 +112,12 @@ def _split_sizes(facts: Shapes, node: Node, inputs: list[Fact], whole: Dim, coun
     return [facts.fresh(node, "part")] * count
 
 
-def _split_value(node: Node, inputs: list[Array]) -> list[Array]:
+def _split_fold(node: Node, inputs: list[Array]) -> list[Array]:
     axis, whole = inputs
-    return np.split(whole, node.integer("num_split"), int(axis.item()))
+    return np.split(whole, _PARTS(node), int(axis.item()))
 
 
-def _split_by_sizes_value(node: Node, inputs: list[Array]) -> list[Array]:
+def _split_v_fold(node: Node, inputs: list[Array]) -> list[Array]:
     whole, sizes, axis = inputs
     along = int(axis.item())
     left = whole.shape[along] - int(sizes[sizes >= 0].sum())
@@ -123,7 +127,7 @@ def _split_by_sizes_value(node: Node, inputs: list[Array]) -> list[Array]:
     return np.split(whole, np.cumsum(sizes)[:-1], along)
 
 
-def _canonical_to_params_value(node: Node, inputs: list[Array]) -> Array:
+def _canonical_to_params_fold(node: Node, inputs: list[Array]) -> Array:
     """The one vector of cuDNN: all matrices, then all biases, each in the order in which the operator is given them."""
     return np.concatenate([part.ravel() for part in inputs[3:]])
 
@@ -138,35 +142,35 @@ def _concat_onnx(site: Site) -> str:
 
 
 def _pack_onnx(site: Site) -> str:
-    axis = site.node.integer("axis", 0)
+    axis = _AXIS(site.node)
     axes = site.block.ints(axis)
     raised = [site.one("Unsqueeze", site.input(i), axes) for i in range(len(site.node.inputs))]
     return raised[0] if len(raised) == 1 else site.one("Concat", *raised, axis=axis)
 
 
 def _unpack_onnx(site: Site) -> tuple[str, ...]:
-    count, axis = site.node.integer("num"), site.node.integer("axis", 0)
-    parts = _divided(site, site.input(0), axis, count)
+    count, axis = _COUNT(site.node), _AXIS(site.node)
+    parts = _split_into(site, site.input(0), axis, count)
     axes = site.block.ints(axis)
     return tuple(site.one("Squeeze", p, axes) for p in parts)
 
 
-def _divided(site: Site, name: str, axis: int, count: int) -> tuple[str, ...]:
+def _split_into(site: Site, name: str, axis: int, count: int) -> tuple[str, ...]:
     if count == 1:
         return (name,)
     return site.block.add("Split", [name], count, site.node.name, axis=axis)
 
 
 def _split_onnx(site: Site) -> tuple[str, ...]:
-    return _divided(site, site.input(1), site.axis(0, 1), site.node.integer("num_split"))
+    return _split_into(site, site.input(1), site.axis(0, 1), _PARTS(site.node))
 
 
 def _split_v_onnx(site: Site) -> tuple[str, ...]:
-    count = site.node.integer("num_split")
+    count = _PARTS(site.node)
     axis = site.axis(2, 0)
     sizes = site.must_know(1, "sizes").astype(np.int64)
     name = site.input(0)
-    whole = _length(site, name, axis)
+    whole = _axis_size(site, name, axis)
     left = None if whole is None else whole - int(sizes[sizes >= 0].sum())
     if (sizes < 0).any():
         if left is None:
@@ -178,7 +182,7 @@ def _split_v_onnx(site: Site) -> tuple[str, ...]:
     return site.block.add("Split", [name, site.block.ints(*sizes.tolist())], count, site.node.name, axis=axis)
 
 
-def _length(site: Site, name: str, axis: int) -> int | None:
+def _axis_size(site: Site, name: str, axis: int) -> int | None:
     """How long the first input is along an axis, as a weight or by what is known of its shape."""
     held = site.block.names.initializers.get(name)
     if held is not None:
@@ -196,32 +200,60 @@ def _canonical_to_params_onnx(site: Site) -> str:
 OPERATORS = (
     Operator(
         "Concat",
+        3,
         shape=_concat_shape,
         fold=lambda node, inputs: np.concatenate(inputs[1:], int(inputs[0].item())),
         steps=keeps,
         onnx=_concat_onnx,
         lazy=(0,),
+        tags=(Tag.JOIN,),
     ),
     Operator(
         "ConcatV2",
+        3,
         shape=_concat_shape,
         fold=lambda node, inputs: np.concatenate(inputs[:-1], int(inputs[-1].item())),
         steps=keeps,
         onnx=_concat_onnx,
+        tags=(Tag.JOIN,),
     ),
     Operator(
         "Pack",
         shape=_pack_shape,
-        fold=lambda node, inputs: np.stack(inputs, node.integer("axis", 0)),
+        fold=lambda node, inputs: np.stack(inputs, _AXIS(node)),
         steps=keeps,
         onnx=_pack_onnx,
+        attributes=(_AXIS,),
     ),
-    Operator("Unpack", shape=_unpack_shape, steps=keeps, onnx=_unpack_onnx),
-    Operator("Split", shape=_split_shape, fold=_split_value, steps=keeps, onnx=_split_onnx, lazy=(0,)),
-    Operator("SplitV", shape=_split_shape, fold=_split_by_sizes_value, steps=keeps, onnx=_split_v_onnx, lazy=(1, 2)),
+    Operator(
+        "Unpack", shape=_unpack_shape, steps=keeps, onnx=_unpack_onnx, attributes=(_COUNT, _AXIS), outputs="output*num"
+    ),
+    Operator(
+        "Split",
+        2,
+        shape=_split_shape,
+        fold=_split_fold,
+        steps=keeps,
+        onnx=_split_onnx,
+        lazy=(0,),
+        attributes=(_PARTS,),
+        outputs="output*num_split",
+    ),
+    Operator(
+        "SplitV",
+        3,
+        shape=_split_shape,
+        fold=_split_v_fold,
+        steps=keeps,
+        onnx=_split_v_onnx,
+        lazy=(1, 2),
+        attributes=(_PARTS,),
+        outputs="output*num_split",
+    ),
     Operator(
         "CudnnRNNCanonicalToParams CudnnRNNCanonicalToParamsV2",
-        fold=_canonical_to_params_value,
+        5,
+        fold=_canonical_to_params_fold,
         onnx=_canonical_to_params_onnx,
         lazy=(0, 1, 2),
     ),

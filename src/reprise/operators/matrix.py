@@ -7,19 +7,24 @@ import string
 import numpy as np
 
 from reprise.graph import Node, Value
-from reprise.operators.rules.record import Operator
+from reprise.operators.rules.attributes import ElementType, Flag, Text
+from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Dims, Fact, Shapes, first_shape
 from reprise.operators.rules.site import Site, number
 from reprise.operators.rules.sizes import Dim
-from reprise.operators.rules.steps import ROWS, STILL, Axes, Kind, has_time, mixed
+from reprise.operators.rules.steps import STEPS, STILL, Axes, Kind, has_time, mixed
+
+_TRANSPOSE_A, _TRANSPOSE_B = Flag("transpose_a"), Flag("transpose_b")
+_ADJOINT_X, _ADJOINT_Y = Flag("adj_x"), Flag("adj_y")
+_TYPE, _EQUATION = ElementType("Tout", "float32"), Text("equation")
 
 
 def _matmul_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     a, b = inputs[0].shape, inputs[1].shape
     if a is None or b is None or len(a) < 2 or len(b) < 2:
         return [UNKNOWN]
-    swap_a = bool(node.attributes.get("transpose_a") or node.attributes.get("adj_x"))
-    swap_b = bool(node.attributes.get("transpose_b") or node.attributes.get("adj_y"))
+    swap_a = _TRANSPOSE_A(node) or _ADJOINT_X(node)
+    swap_b = _TRANSPOSE_B(node) or _ADJOINT_Y(node)
     rows, inner = (a[-1], a[-2]) if swap_a else (a[-2], a[-1])
     inner_b, columns = (b[-1], b[-2]) if swap_b else (b[-2], b[-1])
     facts.sizes.equate(inner, inner_b)
@@ -29,7 +34,7 @@ def _matmul_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
 
 def _einsum_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     """Each letter is one size; `...` are the axes without a letter, stretched as in arithmetic."""
-    equation = node.attributes.get("equation", b"").decode()
+    equation = _EQUATION(node)
     given, _, wanted = equation.partition("->")
     terms = given.split(",")
     if (not wanted and "->" not in equation) or len(terms) != len(inputs):
@@ -37,7 +42,7 @@ def _einsum_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     sizes: dict[str, Dim] = {}
     others: Dims | None = ()
     for term, fact in zip(terms, inputs, strict=True):
-        rest = _named(facts, term, fact.shape, sizes)
+        rest = _sizes_by_letter(facts, term, fact.shape, sizes)
         others = None if rest is None else facts.broadcast(others, rest)
     if others is None or any(c not in sizes for c in wanted.replace("...", "")):
         return [UNKNOWN]
@@ -45,7 +50,7 @@ def _einsum_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     return [Fact((*(sizes[c] for c in before), *(others if dots else ()), *(sizes[c] for c in after)))]
 
 
-def _named(facts: Shapes, term: str, shape: Dims | None, sizes: dict[str, Dim]) -> Dims | None:
+def _sizes_by_letter(facts: Shapes, term: str, shape: Dims | None, sizes: dict[str, Dim]) -> Dims | None:
     """Gives the letters of a term their sizes; what is left are the axes of its ellipsis."""
     before, _, after = term.partition("...")
     if shape is None or len(shape) < len(before) + len(after):
@@ -58,13 +63,18 @@ def _named(facts: Shapes, term: str, shape: Dims | None, sizes: dict[str, Dim]) 
 
 def _diagonal_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     shape = inputs[0].shape
-    plain = shape and _is_main(inputs[1:]) and (node.op != "Diag" or len(shape) == 1)
+    plain = shape and _is_main_diagonal(inputs[1:]) and (node.op != "Diag" or len(shape) == 1)
     return [Fact((*shape, shape[-1]))] if shape and plain else [UNKNOWN]
 
 
 def _diagonal_part_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     shape = inputs[0].shape
-    if shape is None or len(shape) < 2 or not _is_main(inputs[1:2]) or (node.op == "DiagPart" and len(shape) != 2):
+    if (
+        shape is None
+        or len(shape) < 2
+        or not _is_main_diagonal(inputs[1:2])
+        or (node.op == "DiagPart" and len(shape) != 2)
+    ):
         return [UNKNOWN]
     rows, columns = (facts.sizes.resolve(d) for d in shape[-2:])
     if rows.known and columns.known:
@@ -72,37 +82,37 @@ def _diagonal_part_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[
     return [Fact((*shape[:-2], rows if rows == columns else facts.fresh(node, len(shape) - 2)))]
 
 
-def _is_main(settings: list[Fact]) -> bool:
+def _is_main_diagonal(settings: list[Fact]) -> bool:
     """Whether the settings of the later versions ask for the main diagonal and a matrix of its size."""
     return all(f.content is not None and f.content.ravel().tolist() in ([0], [-1], [0, 0]) for f in settings)
 
 
 def _matmul_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
-    return ROWS if above[1] == STILL and has_time(axes, Value(node.name)) else mixed(node)
+    return STEPS if above[1] == STILL and has_time(axes, Value(node.name)) else mixed(node)
 
 
 def _einsum_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
     """A letter that is in the result is the same step on both sides."""
-    return ROWS if above.count(ROWS) == 1 and has_time(axes, Value(node.name)) else mixed(node)
+    return STEPS if above.count(STEPS) == 1 and has_time(axes, Value(node.name)) else mixed(node)
 
 
 def _matmul_onnx(site: Site) -> str:
     a, b = site.inputs()
-    if site.node.flag("transpose_a") or site.node.flag("adj_x"):
-        a = _swapped(site, a, 0)
-    if site.node.flag("transpose_b") or site.node.flag("adj_y"):
-        b = _swapped(site, b, 1)
+    if _TRANSPOSE_A(site.node) or _ADJOINT_X(site.node):
+        a = _transposed(site, a, 0)
+    if _TRANSPOSE_B(site.node) or _ADJOINT_Y(site.node):
+        b = _transposed(site, b, 1)
     return site.one("MatMul", a, b)
 
 
-def _swapped(site: Site, name: str, index: int) -> str:
+def _transposed(site: Site, name: str, index: int) -> str:
     rank = site.rank(index)
     return site.one("Transpose", name, perm=[*range(rank - 2), rank - 1, rank - 2])
 
 
 def _einsum_onnx(site: Site) -> str:
     """Both know the notation of Einstein; axes without a letter get one: ONNX Runtime wants as many in each term."""
-    given, _, wanted = site.node.text("equation").partition("->")
+    given, _, wanted = _EQUATION(site.node).partition("->")
     terms = given.split(",")
     free = [c for c in string.ascii_letters if c not in given]
     rests = [site.rank(i) - len(t.replace("...", "")) if "..." in t else 0 for i, t in enumerate(terms)]
@@ -112,19 +122,19 @@ def _einsum_onnx(site: Site) -> str:
 
 
 def _offset(site: Site, name: str) -> tuple[str, str, str]:
-    """Column minus row of each place of a matrix, int64, and the numbers of its rows and columns, [1] each."""
+    """Column minus row of each index of a matrix, int64, and the numbers of its rows and columns, [1] each."""
     rank = site.rank(0)
     rows, columns = (site.one("Shape", name, start=axis, end=axis + 1) for axis in (rank - 2, rank - 1))
-    across = site.one("Unsqueeze", _counted(site, columns), site.block.ints(0))
-    return site.one("Sub", across, site.one("Unsqueeze", _counted(site, rows), site.block.ints(1))), rows, columns
+    across = site.one("Unsqueeze", _range_of(site, columns), site.block.ints(0))
+    return site.one("Sub", across, site.one("Unsqueeze", _range_of(site, rows), site.block.ints(1))), rows, columns
 
 
-def _counted(site: Site, count: str) -> str:
+def _range_of(site: Site, count: str) -> str:
     stop = site.one("Squeeze", count, site.block.ints(0))
     return site.one("Range", site.constant(0, "int64"), stop, site.constant(1, "int64"))
 
 
-def _band_onnx(site: Site) -> str:
+def _band_part_onnx(site: Site) -> str:
     """MatrixBandPart: so many diagonals below and above the main one; all of them where the number is negative."""
     x = site.input(0)
     offset, _, _ = _offset(site, x)
@@ -154,7 +164,7 @@ def _diagonal_onnx(site: Site) -> str:
     if site.node.op == "Diag" and site.rank(0) != 1:
         raise site.refusal("makes a diagonal of more than one axis")
     x, rank = site.input(0), site.rank(0)
-    count = _counted(site, site.one("Shape", x, start=rank - 1, end=rank))
+    count = _range_of(site, site.one("Shape", x, start=rank - 1, end=rank))
     across, down = (site.one("Unsqueeze", count, site.block.ints(axis)) for axis in (0, 1))
     spread = site.one("Unsqueeze", x, site.block.ints(rank - 1))
     return site.one("Where", site.one("Equal", across, down), spread, number(site, 0))
@@ -172,7 +182,7 @@ def _diagonal_part_onnx(site: Site) -> str:
     return site.one("Slice", kept, site.block.ints(0), site.one("Min", rows, columns), site.block.ints(last - 1))
 
 
-def _with_diagonal_onnx(site: Site) -> str:
+def _set_diagonal_onnx(site: Site) -> str:
     """A matrix whose diagonal is replaced."""
     _only_main_diagonal(site, 2)
     shape = site.shape(0)
@@ -184,18 +194,45 @@ def _with_diagonal_onnx(site: Site) -> str:
 
 
 OPERATORS = (
-    Operator("MatMul BatchMatMul BatchMatMulV2", shape=_matmul_shape, steps=_matmul_steps, onnx=_matmul_onnx),
-    Operator("BatchMatMulV3", shape=_matmul_shape, steps=_matmul_steps, onnx=_matmul_onnx, types=("Tout=float32",)),
-    Operator("Einsum", shape=_einsum_shape, steps=_einsum_steps, onnx=_einsum_onnx),
-    Operator("MatrixBandPart", shape=first_shape, onnx=_band_onnx, lazy=(1, 2)),
     Operator(
-        "MatrixDiag MatrixDiagV2 MatrixDiagV3 Diag", shape=_diagonal_shape, onnx=_diagonal_onnx, lazy=(1, 2, 3, 4)
+        "MatMul",
+        2,
+        shape=_matmul_shape,
+        steps=_matmul_steps,
+        onnx=_matmul_onnx,
+        tags=(Tag.PRODUCT,),
+        attributes=(_TRANSPOSE_A, _TRANSPOSE_B),
     ),
     Operator(
-        "MatrixDiagPart MatrixDiagPartV2 MatrixDiagPartV3 DiagPart",
-        shape=_diagonal_part_shape,
-        onnx=_diagonal_part_onnx,
-        lazy=(1, 2),
+        "BatchMatMul BatchMatMulV2",
+        2,
+        shape=_matmul_shape,
+        steps=_matmul_steps,
+        onnx=_matmul_onnx,
+        tags=(Tag.PRODUCT,),
+        attributes=(_ADJOINT_X, _ADJOINT_Y),
     ),
-    Operator("MatrixSetDiag MatrixSetDiagV2 MatrixSetDiagV3", shape=first_shape, onnx=_with_diagonal_onnx, lazy=(2,)),
+    Operator(
+        "BatchMatMulV3",
+        2,
+        shape=_matmul_shape,
+        steps=_matmul_steps,
+        onnx=_matmul_onnx,
+        types=(_TYPE,),
+        tags=(Tag.PRODUCT,),
+        attributes=(_ADJOINT_X, _ADJOINT_Y, _TYPE),
+    ),
+    Operator("Einsum", shape=_einsum_shape, steps=_einsum_steps, onnx=_einsum_onnx, attributes=(_EQUATION,)),
+    Operator("MatrixBandPart", 3, shape=first_shape, onnx=_band_part_onnx, lazy=(1, 2)),
+    Operator("MatrixDiag Diag", shape=_diagonal_shape, onnx=_diagonal_onnx, lazy=(1, 2, 3, 4)),
+    Operator("MatrixDiagV2 MatrixDiagV3", 5, shape=_diagonal_shape, onnx=_diagonal_onnx, lazy=(1, 2, 3, 4)),
+    Operator("MatrixDiagPart DiagPart", shape=_diagonal_part_shape, onnx=_diagonal_part_onnx, lazy=(1, 2)),
+    Operator("MatrixDiagPartV2 MatrixDiagPartV3", 3, shape=_diagonal_part_shape, onnx=_diagonal_part_onnx, lazy=(1, 2)),
+    Operator("MatrixSetDiag", 2, shape=first_shape, onnx=_set_diagonal_onnx, lazy=(2,)),
+    Operator("MatrixSetDiagV2 MatrixSetDiagV3", 3, shape=first_shape, onnx=_set_diagonal_onnx, lazy=(2,)),
+    Operator("SparseMatMul", 2),
+    Operator("LogMatrixDeterminant", outputs="sign log_abs_determinant"),
+    Operator("Qr", outputs="q r"),
+    Operator("SelfAdjointEigV2", outputs="e v"),
+    Operator("Svd", outputs="s u v"),
 )

@@ -8,8 +8,9 @@ import numpy as np
 
 from reprise.graph import Node, Value
 from reprise.operators.filling import filled_shape
+from reprise.operators.rules.attributes import ElementType
 from reprise.operators.rules.block import computed, onnx_type
-from reprise.operators.rules.record import Operator
+from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Fact, Shapes
 from reprise.operators.rules.site import Site
 from reprise.operators.rules.sizes import dim
@@ -17,8 +18,14 @@ from reprise.structure import Structure
 from reprise.tensors import Array
 from reprise.wire import onnx
 
+_TYPE, _WHOLE_TYPE, _INDEX_TYPE = (
+    ElementType("dtype"),
+    ElementType("Tout", "int32"),
+    ElementType("output_dtype", "int64"),
+)
 
-def _drawn_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+
+def _random_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     """Random numbers are as many as what they are joined with: sizes that the file bakes in are free with its own."""
     wanted = inputs[0].content
     if wanted is None or wanted.dtype == object:
@@ -27,7 +34,7 @@ def _drawn_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     return [Fact(facts.symbols(node.name, sizes, [axis for axis, n in enumerate(sizes) if n != 1]))]
 
 
-def _draws_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+def _multinomial_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     """Multinomial(logits [N, C], draws): so many classes for each row."""
     shape, count = inputs[0].shape, inputs[1].content
     if not shape:
@@ -73,14 +80,14 @@ def _is_uniform(structure: Structure, known: Known, value: Value) -> bool:
 
 
 def _uniform_onnx(site: Site) -> str:
-    return _drawn(site, "RandomUniformLike", site.node.dtype("dtype"))
+    return _drawn(site, "RandomUniformLike", _TYPE(site.node))
 
 
 def _normal_onnx(site: Site) -> str:
-    return _drawn(site, "RandomNormalLike", site.node.dtype("dtype"))
+    return _drawn(site, "RandomNormalLike", _TYPE(site.node))
 
 
-def _whole_onnx(site: Site) -> str:
+def _uniform_int_onnx(site: Site) -> str:
     """Whole numbers from the least on, below the greatest."""
     least, beyond = (site.one("Cast", site.input(i), to=onnx_type("float64")) for i in (1, 2))
     part = site.one("Mul", _drawn(site, "RandomUniformLike", "float64"), site.one("Sub", beyond, least))
@@ -96,7 +103,7 @@ def _drawn(site: Site, op: str, dtype: str) -> str:
 def _drawn_sizes(site: Site) -> str:
     """How many numbers are drawn: as many rows as the call has, where the file bakes in those it was made for."""
     emitter = site.emitter
-    shape = site.made() or ()
+    shape = site.result_shape() or ()
     sizes = [s for d in shape if (s := emitter.size(d, site.block)) is not None]
     return site.one("Concat", *sizes, axis=0) if sizes and len(sizes) == len(shape) else site.int64(0)
 
@@ -104,15 +111,60 @@ def _drawn_sizes(site: Site) -> str:
 def _multinomial_onnx(site: Site) -> str:
     """Classes by logarithms of their weights."""
     count = int(site.must_know(1, "number of draws").item())
-    kind = onnx_type(site.node.dtype("output_dtype", "int64"))
+    kind = onnx_type(_INDEX_TYPE(site.node))
     logits = site.one("Cast", site.input(0), to=onnx_type("float32"))
     return site.one("Multinomial", logits, sample_size=count, dtype=kind)
 
 
 OPERATORS = (
-    Operator("RandomUniform", shape=_drawn_shape, onnx=_uniform_onnx),
-    Operator("RandomStandardNormal", shape=_drawn_shape, onnx=_normal_onnx),
-    Operator("TruncatedNormal", shape=_drawn_shape),
-    Operator("RandomUniformInt", shape=_drawn_shape, onnx=_whole_onnx, types=("Tout=int32",)),
-    Operator("Multinomial", shape=_draws_shape, onnx=_multinomial_onnx, lazy=(1,), types=("output_dtype=int64",)),
+    Operator("RandomUniform", shape=_random_shape, onnx=_uniform_onnx, tags=(Tag.NOISE,), attributes=(_TYPE,)),
+    Operator("RandomStandardNormal", shape=_random_shape, onnx=_normal_onnx, tags=(Tag.NOISE,), attributes=(_TYPE,)),
+    Operator("TruncatedNormal", shape=_random_shape, tags=(Tag.NOISE,), attributes=(_TYPE,)),
+    Operator(
+        "RandomUniformInt",
+        3,
+        shape=_random_shape,
+        onnx=_uniform_int_onnx,
+        types=(_WHOLE_TYPE,),
+        tags=(Tag.DISCRETE, Tag.NOISE),
+        attributes=(_WHOLE_TYPE,),
+    ),
+    Operator(
+        "Multinomial",
+        2,
+        shape=_multinomial_shape,
+        onnx=_multinomial_onnx,
+        lazy=(1,),
+        types=(_INDEX_TYPE,),
+        tags=(Tag.DISCRETE, Tag.SAMPLING),
+        attributes=(_INDEX_TYPE,),
+    ),
+    Operator(
+        "RandomCategorical",
+        2,
+        types=(_INDEX_TYPE,),
+        tags=(Tag.DISCRETE, Tag.NOISE, Tag.SAMPLING),
+        attributes=(_INDEX_TYPE,),
+    ),
+    Operator(
+        "StatelessMultinomial", 3, types=(_INDEX_TYPE,), tags=(Tag.DISCRETE, Tag.SAMPLING), attributes=(_INDEX_TYPE,)
+    ),
+    Operator("RandomGamma RandomPoisson RandomPoissonV2", 2, tags=(Tag.NOISE,)),
+    Operator("RandomShuffle Dropout", tags=(Tag.NOISE,)),
+    Operator("RandomIndexShuffle", 3, tags=(Tag.NOISE,)),
+    Operator("ParameterizedTruncatedNormal", 5, tags=(Tag.NOISE,)),
+    Operator("StatelessTruncatedNormal", 2, tags=(Tag.NOISE,)),
+    Operator("StatelessTruncatedNormalV2", 4, tags=(Tag.NOISE,)),
+    Operator("StatelessRandomUniform StatelessRandomNormal", 2, tags=(Tag.NOISE,)),
+    Operator("StatelessRandomUniformV2 StatelessRandomNormalV2", 4, tags=(Tag.NOISE,)),
+    Operator("StatelessRandomUniformInt", 4, tags=(Tag.NOISE,)),
+    Operator("StatelessRandomUniformIntV2", 6, tags=(Tag.NOISE,)),
+    Operator("StatelessRandomUniformFullInt", 2, tags=(Tag.NOISE,)),
+    Operator("StatelessRandomUniformFullIntV2", 4, tags=(Tag.NOISE,)),
+    Operator("StatelessRandomBinomial", 4, tags=(Tag.NOISE,)),
+    Operator("StatelessRandomPoisson StatelessRandomGammaV2", 3, tags=(Tag.NOISE,)),
+    Operator("StatelessRandomGammaV3", 5, tags=(Tag.NOISE,)),
+    Operator("StatelessRandomGetAlg", 0, tags=(Tag.NOISE,)),
+    Operator("StatelessRandomGetKeyCounter", tags=(Tag.NOISE,), outputs="key counter"),
+    Operator("StatelessRandomGetKeyCounterAlg", tags=(Tag.NOISE,), outputs="key counter alg"),
 )

@@ -8,14 +8,18 @@ from typing import Any
 import numpy as np
 
 from reprise.graph import Node
+from reprise.operators.rules.attributes import ElementType, Flag, Integer
 from reprise.operators.rules.block import computed, onnx_type
-from reprise.operators.rules.record import Operator
+from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Fact, Shapes, first_shape, known_axis
 from reprise.operators.rules.site import OnnxRule, Site, is_real
 from reprise.operators.rules.sizes import Dim, dim, product
-from reprise.operators.rules.steps import ROWS, Axes, Kind, keeps, mixed
+from reprise.operators.rules.steps import STEPS, Axes, Kind, keeps, mixed
 from reprise.tensors import Array
 from reprise.wire import onnx
+
+_KEEP, _K, _INDEX_TYPE = Flag("keep_dims"), Integer("k"), ElementType("output_type", "int64")
+_EXCLUSIVE, _REVERSE = Flag("exclusive"), Flag("reverse")
 
 
 def _reduce_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
@@ -26,7 +30,7 @@ def _reduce_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     if node.op == "Prod" and content is not None and content.ndim == 1:
         return [Fact((), np.asarray(product(content.tolist()), object))]
     gone = {int(a) % max(len(shape), 1) for a in axes.ravel()}
-    if node.attributes.get("keep_dims") or node.attributes.get("keepdims"):
+    if _KEEP(node):
         return [Fact(tuple(Dim(1) if i in gone else d for i, d in enumerate(shape)))]
     return [Fact(tuple(d for i, d in enumerate(shape) if i not in gone))]
 
@@ -41,15 +45,15 @@ def _arg_reduce_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fac
 
 def _top_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     shape = inputs[0].shape
-    count = inputs[1].content if len(inputs) > 1 else np.asarray(int(node.attributes.get("k", 1)))
+    count = inputs[1].content if len(inputs) > 1 else np.asarray(_K(node))
     if not shape:
         return [UNKNOWN, UNKNOWN]
     return [Fact((*shape[:-1], facts.fresh(node, len(shape) - 1) if count is None else dim(count.item())))] * 2
 
 
-def _reduce_value(function: Callable[..., Any]) -> Callable[[Node, list[Array]], Any]:
+def _reduce_fold(function: Callable[..., Any]) -> Callable[[Node, list[Array]], Any]:
     def apply(node: Node, inputs: list[Array]) -> Any:
-        keep = node.flag("keep_dims")
+        keep = _KEEP(node)
         axes = tuple(int(a) for a in inputs[1].ravel())
         return np.asarray(function(inputs[0], axis=axes, keepdims=keep)).astype(inputs[0].dtype)
 
@@ -58,18 +62,18 @@ def _reduce_value(function: Callable[..., Any]) -> Callable[[Node, list[Array]],
 
 def _softmax_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
     shape = axes.facts.shape(node.inputs[0])
-    return mixed(node) if not shape or axes.holds_time(shape[-1]) else ROWS
+    return mixed(node) if not shape or axes.holds_time(shape[-1]) else STEPS
 
 
 def _reduced(site: Site, op: str, x: str) -> str:
     """`x`, of the shape of input 0, reduced over the axes of input 1."""
     if site.known(1) is None and _names_every_axis(site):
-        return site.one(op, x, keepdims=int(site.node.flag("keep_dims")))
+        return site.one(op, x, keepdims=int(_KEEP(site.node)))
     axes = site.must_know(1, "axes")
     numbers = [int(a) for a in axes.ravel()]
     if not numbers and axes.ndim:
         return x
-    keep = int(site.node.flag("keep_dims"))
+    keep = int(_KEEP(site.node))
     if op == "ReduceSum":
         return site.one(op, x, site.block.ints(*numbers), keepdims=keep)
     return site.one(op, x, axes=numbers, keepdims=keep)
@@ -130,7 +134,7 @@ def _reduce_flags(op: str) -> OnnxRule:
 def _arg(op: str) -> OnnxRule:
     def emit(site: Site) -> str:
         found = site.one(op, site.input(0), axis=site.axis(1, 0), keepdims=0)
-        wanted = site.node.dtype("output_type", "int64")
+        wanted = _INDEX_TYPE(site.node)
         return found if wanted == "int64" else site.one("Cast", found, to=onnx_type(wanted))
 
     return emit
@@ -145,20 +149,20 @@ def _l2_loss_onnx(site: Site) -> str:
     return site.one("Mul", site.one("ReduceSumSquare", x, keepdims=0), site.constant(0.5, computed(site.dtype())))
 
 
-def _cumulate_onnx(site: Site) -> str:
+def _cumsum_onnx(site: Site) -> str:
     axis = site.must_know(1, "axis")
-    flags = {k: int(site.node.flag(k)) for k in ("exclusive", "reverse")}
+    flags = {of.name: int(of(site.node)) for of in (_EXCLUSIVE, _REVERSE)}
     return site.one("CumSum", site.input(0), site.constant(axis, "int64"), **flags)
 
 
-def _cumulative_product_onnx(site: Site) -> str:
+def _cumprod_onnx(site: Site) -> str:
     """Through logarithms it would lose signs and zeros; by steps it needs the size of the axis."""
     axis = site.axis(1, 0)
     shape = site.shape(0)
     if shape is None or not shape[axis].known:
         raise site.refusal("runs over an axis whose size is not in the file")
     size = shape[axis].scale
-    exclusive, reverse = site.node.flag("exclusive"), site.node.flag("reverse")
+    exclusive, reverse = _EXCLUSIVE(site.node), _REVERSE(site.node)
     parts = (
         list(site.block.add("Split", [site.input(0)], size, site.node.name, axis=axis)) if size > 1 else [site.input(0)]
     )
@@ -176,43 +180,119 @@ def _one_like(site: Site, name: str) -> str:
 
 def _top_k_onnx(site: Site) -> tuple[str, str]:
     given = len(site.node.inputs) > 1
-    k = site.one("Reshape", site.int64(1), site.block.ints(1)) if given else site.block.ints(site.node.integer("k"))
-    values, places = site.block.add("TopK", [site.input(0), k], 2, site.node.name, axis=-1, largest=1, sorted=1)
-    return values, site.one("Cast", places, to=onnx.INT32)
+    k = site.one("Reshape", site.int64(1), site.block.ints(1)) if given else site.block.ints(_K(site.node))
+    values, indices = site.block.add("TopK", [site.input(0), k], 2, site.node.name, axis=-1, largest=1, sorted=1)
+    return values, site.one("Cast", indices, to=onnx.INT32)
 
 
 OPERATORS = (
     Operator(
-        "Sum", shape=_reduce_shape, fold=_reduce_value(np.sum), steps=keeps, onnx=_reduce_onnx("ReduceSum"), lazy=(1,)
+        "Sum",
+        2,
+        shape=_reduce_shape,
+        fold=_reduce_fold(np.sum),
+        steps=keeps,
+        onnx=_reduce_onnx("ReduceSum"),
+        lazy=(1,),
+        attributes=(_KEEP,),
     ),
-    Operator("Mean", shape=_reduce_shape, steps=keeps, onnx=_mean_onnx, lazy=(1,)),
+    Operator("Mean", 2, shape=_reduce_shape, steps=keeps, onnx=_mean_onnx, lazy=(1,), attributes=(_KEEP,)),
     Operator(
-        "Max", shape=_reduce_shape, fold=_reduce_value(np.max), steps=keeps, onnx=_extreme("ReduceMax"), lazy=(1,)
+        "Max",
+        2,
+        shape=_reduce_shape,
+        fold=_reduce_fold(np.max),
+        steps=keeps,
+        onnx=_extreme("ReduceMax"),
+        lazy=(1,),
+        attributes=(_KEEP,),
     ),
     Operator(
-        "Min", shape=_reduce_shape, fold=_reduce_value(np.min), steps=keeps, onnx=_extreme("ReduceMin"), lazy=(1,)
+        "Min",
+        2,
+        shape=_reduce_shape,
+        fold=_reduce_fold(np.min),
+        steps=keeps,
+        onnx=_extreme("ReduceMin"),
+        lazy=(1,),
+        attributes=(_KEEP,),
     ),
     Operator(
         "Prod",
+        2,
         shape=_reduce_shape,
-        fold=_reduce_value(np.prod),
+        fold=_reduce_fold(np.prod),
         steps=keeps,
         onnx=_reduce_onnx("ReduceProd"),
         lazy=(1,),
-    ),
-    Operator("All", shape=_reduce_shape, steps=keeps, onnx=_reduce_flags("ReduceMin"), lazy=(1,), types=("bool",)),
-    Operator("Any", shape=_reduce_shape, steps=keeps, onnx=_reduce_flags("ReduceMax"), lazy=(1,), types=("bool",)),
-    Operator(
-        "ArgMax", shape=_arg_reduce_shape, steps=keeps, onnx=_arg("ArgMax"), lazy=(1,), types=("output_type=int64",)
+        attributes=(_KEEP,),
     ),
     Operator(
-        "ArgMin", shape=_arg_reduce_shape, steps=keeps, onnx=_arg("ArgMin"), lazy=(1,), types=("output_type=int64",)
+        "All",
+        2,
+        shape=_reduce_shape,
+        steps=keeps,
+        onnx=_reduce_flags("ReduceMin"),
+        lazy=(1,),
+        types=("bool",),
+        attributes=(_KEEP,),
     ),
-    Operator("L2Loss", onnx=_l2_loss_onnx),
+    Operator(
+        "Any",
+        2,
+        shape=_reduce_shape,
+        steps=keeps,
+        onnx=_reduce_flags("ReduceMax"),
+        lazy=(1,),
+        types=("bool",),
+        attributes=(_KEEP,),
+    ),
+    Operator(
+        "ArgMax",
+        2,
+        shape=_arg_reduce_shape,
+        steps=keeps,
+        onnx=_arg("ArgMax"),
+        lazy=(1,),
+        types=(_INDEX_TYPE,),
+        tags=(Tag.DISCRETE,),
+        attributes=(_INDEX_TYPE,),
+    ),
+    Operator(
+        "ArgMin",
+        2,
+        shape=_arg_reduce_shape,
+        steps=keeps,
+        onnx=_arg("ArgMin"),
+        lazy=(1,),
+        types=(_INDEX_TYPE,),
+        tags=(Tag.DISCRETE,),
+        attributes=(_INDEX_TYPE,),
+    ),
+    Operator("L2Loss", onnx=_l2_loss_onnx, tags=(Tag.LOSS,)),
     Operator("Softmax", shape=first_shape, steps=_softmax_steps, onnx=_softmax("Softmax")),
     Operator("LogSoftmax", shape=first_shape, steps=_softmax_steps, onnx=_softmax("LogSoftmax")),
-    Operator("Cumsum", shape=first_shape, onnx=_cumulate_onnx, lazy=(1,)),
-    Operator("Cumprod", shape=first_shape, onnx=_cumulative_product_onnx, lazy=(1,)),
-    Operator("TopK", shape=_top_shape, steps=_softmax_steps, onnx=_top_k_onnx, types=("", "int32")),
-    Operator("TopKV2", shape=_top_shape, steps=_softmax_steps, onnx=_top_k_onnx, lazy=(1,), types=("", "int32")),
+    Operator("Cumsum", 2, shape=first_shape, onnx=_cumsum_onnx, lazy=(1,), attributes=(_EXCLUSIVE, _REVERSE)),
+    Operator("Cumprod", 2, shape=first_shape, onnx=_cumprod_onnx, lazy=(1,), attributes=(_EXCLUSIVE, _REVERSE)),
+    Operator(
+        "TopK",
+        shape=_top_shape,
+        steps=_softmax_steps,
+        onnx=_top_k_onnx,
+        types=("", "int32"),
+        tags=(Tag.RANKING,),
+        attributes=(_K,),
+        outputs="values indices",
+    ),
+    Operator(
+        "TopKV2",
+        2,
+        shape=_top_shape,
+        steps=_softmax_steps,
+        onnx=_top_k_onnx,
+        lazy=(1,),
+        types=("", "int32"),
+        tags=(Tag.RANKING,),
+        outputs="values indices",
+    ),
 )

@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from reprise.graph import Node, Value
+from reprise.operators.rules.attributes import ElementType, Integers
 from reprise.operators.rules.block import onnx_type
-from reprise.operators.rules.record import Operator
+from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Dims, Fact, Shapes, known_axis
 from reprise.operators.rules.site import Site
 from reprise.operators.rules.sizes import Dim, dim, product
-from reprise.operators.rules.steps import ROWS, Axes, Kind, has_time, keeps, mixed
+from reprise.operators.rules.steps import STEPS, Axes, Kind, has_time, keeps, mixed
 from reprise.tensors import Array
+
+_TYPE, _GONE = ElementType("out_type", "int32"), Integers("squeeze_dims", ())
 
 
 def _expand_dims_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
@@ -28,7 +31,7 @@ def _squeeze_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     shape = inputs[0].shape
     if shape is None:
         return [UNKNOWN]
-    axes = {int(a) % len(shape) for a in node.attributes.get("squeeze_dims") or node.attributes.get("axis") or ()}
+    axes = {int(a) % len(shape) for a in _GONE(node)}
     sizes = [facts.sizes.resolve(d) for d in shape]
     gone = axes or {i for i, d in enumerate(sizes) if d == Dim(1)}
     content = inputs[0].content
@@ -41,6 +44,7 @@ def _squeeze_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
 
 
 def _reshape_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """Reshape(x, shape): the factors of the sizes of x, grouped as the target shape asks."""
     target = inputs[1].content
     if target is None:
         return [UNKNOWN]
@@ -134,11 +138,11 @@ def _divide(facts: Shapes, factors: list[Dim], taken: list[Dim], target: int | N
     return True
 
 
-def _shape_op_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
-    return [_vector(f.shape) for f in inputs]
+def _shape_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    return [_shape_as_content(f.shape) for f in inputs]
 
 
-def _vector(shape: Dims | None) -> Fact:
+def _shape_as_content(shape: Dims | None) -> Fact:
     if shape is None:
         return Fact(None)
     content = np.empty(len(shape), object)
@@ -161,22 +165,22 @@ def _size_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     return [Fact((), np.asarray(count.scale if count.known else count))]
 
 
-def _squeeze_value(node: Node, inputs: list[Array]) -> Array:
-    return np.squeeze(inputs[0], node.integers("squeeze_dims", ()) or None)
+def _squeeze_fold(node: Node, inputs: list[Array]) -> Array:
+    return np.squeeze(inputs[0], _GONE(node) or None)
 
 
-def _expand_value(node: Node, inputs: list[Array]) -> Array:
+def _expand_dims_fold(node: Node, inputs: list[Array]) -> Array:
     return np.expand_dims(inputs[0], int(inputs[1].item()))
 
 
-def _reshaped_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _reshape_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
     """Flattened and taken apart again, time stays where it was among the numbers, or rows of steps are mixed."""
-    before, after = (_places(axes, v) for v in (node.inputs[0], Value(node.name)))
+    before, after = (_symbols_in_order(axes, v) for v in (node.inputs[0], Value(node.name)))
     kept = has_time(axes, Value(node.name)) and (before is None or before == after)
-    return ROWS if kept or axes.is_partition(Value(node.name)) else mixed(node)
+    return STEPS if kept or axes.is_partition(Value(node.name)) else mixed(node)
 
 
-def _places(axes: Axes, value: Value) -> list[tuple[int, str]] | None:
+def _symbols_in_order(axes: Axes, value: Value) -> list[tuple[int, str]] | None:
     """The free sizes of a shape in their order, each with the numbers that stand before it."""
     shape = axes.facts.shape(value)
     if shape is None:
@@ -189,7 +193,7 @@ def _places(axes: Axes, value: Value) -> list[tuple[int, str]] | None:
 
 
 def _shape_onnx(site: Site) -> tuple[str, ...]:
-    wanted = site.node.dtype("out_type", "int32")
+    wanted = _TYPE(site.node)
     shapes = [site.one("Shape", name) for name in site.inputs()]
     return tuple(s if wanted == "int64" else site.one("Cast", s, to=onnx_type(wanted)) for s in shapes)
 
@@ -199,7 +203,7 @@ def _rank_onnx(site: Site) -> str:
 
 
 def _size_onnx(site: Site) -> str:
-    return site.one("Cast", site.one("Size", site.input(0)), to=onnx_type(site.node.dtype("out_type", "int32")))
+    return site.one("Cast", site.one("Size", site.input(0)), to=onnx_type(_TYPE(site.node)))
 
 
 def _reshape_onnx(site: Site) -> str:
@@ -213,7 +217,7 @@ def _free_target(site: Site) -> str | None:
     A file that was saved for one batch size and length has them as numbers in its reshapes; `Facts` knows which of
     those numbers are the batch or the time.
     """
-    shape = site.made()
+    shape = site.result_shape()
     if shape is None:
         return None
     free = [i for i, d in enumerate(shape) if not d.known]
@@ -239,7 +243,7 @@ def _expand_dims_onnx(site: Site) -> str:
 
 
 def _squeeze_onnx(site: Site) -> str:
-    axes = site.node.integers("squeeze_dims", ())
+    axes = _GONE(site.node)
     if axes:
         return site.one("Squeeze", site.input(0), site.block.ints(*axes))
     shape = site.shape(0)
@@ -250,28 +254,62 @@ def _squeeze_onnx(site: Site) -> str:
 
 
 OPERATORS = (
-    Operator("Shape ShapeN VariableShape", shape=_shape_op_shape, onnx=_shape_onnx, types=("out_type=int32",)),
+    Operator(
+        "Shape", shape=_shape_shape, onnx=_shape_onnx, types=(_TYPE,), tags=(Tag.SHAPE_ONLY,), attributes=(_TYPE,)
+    ),
+    Operator(
+        "ShapeN",
+        shape=_shape_shape,
+        onnx=_shape_onnx,
+        types=(_TYPE,),
+        tags=(Tag.SHAPE_ONLY,),
+        attributes=(_TYPE,),
+        outputs="output*N",
+    ),
+    Operator("VariableShape", shape=_shape_shape, onnx=_shape_onnx, types=(_TYPE,), attributes=(_TYPE,)),
     Operator(
         "Rank",
         shape=_rank_shape,
         fold=lambda node, inputs: np.asarray(inputs[0].ndim, np.int32),
         onnx=_rank_onnx,
         types=("int32",),
+        tags=(Tag.SHAPE_ONLY,),
     ),
-    Operator("Size", shape=_size_shape, onnx=_size_onnx, types=("out_type=int32",)),
+    Operator("Size", shape=_size_shape, onnx=_size_onnx, types=(_TYPE,), tags=(Tag.SHAPE_ONLY,), attributes=(_TYPE,)),
     Operator(
-        "BroadcastArgs", fold=lambda node, inputs: np.asarray(np.broadcast_shapes(*map(tuple, inputs)), inputs[0].dtype)
+        "BroadcastArgs",
+        2,
+        fold=lambda node, inputs: np.asarray(np.broadcast_shapes(*map(tuple, inputs)), inputs[0].dtype),
     ),
     Operator(
         "Reshape",
+        2,
         shape=_reshape_shape,
         fold=lambda node, inputs: inputs[0].reshape([int(n) for n in inputs[1]]),
-        steps=_reshaped_steps,
+        steps=_reshape_steps,
         onnx=_reshape_onnx,
         lazy=(1,),
+        tags=(Tag.LAYOUT,),
     ),
     Operator(
-        "ExpandDims", shape=_expand_dims_shape, fold=_expand_value, steps=keeps, onnx=_expand_dims_onnx, lazy=(1,)
+        "ExpandDims",
+        2,
+        shape=_expand_dims_shape,
+        fold=_expand_dims_fold,
+        steps=keeps,
+        onnx=_expand_dims_onnx,
+        lazy=(1,),
+        tags=(Tag.LAYOUT,),
     ),
-    Operator("Squeeze", shape=_squeeze_shape, fold=_squeeze_value, steps=keeps, onnx=_squeeze_onnx),
+    Operator(
+        "Squeeze",
+        shape=_squeeze_shape,
+        fold=_squeeze_fold,
+        steps=keeps,
+        onnx=_squeeze_onnx,
+        tags=(Tag.LAYOUT,),
+        attributes=(_GONE,),
+    ),
+    Operator("BroadcastGradientArgs", 2, tags=(Tag.SHAPE_ONLY,), outputs="r0 r1"),
+    Operator("ConcatOffset", 3, tags=(Tag.SHAPE_ONLY,), outputs="offset*N"),
 )

@@ -7,14 +7,22 @@ from typing import Any
 import numpy as np
 
 from reprise.graph import Node, Value
-from reprise.operators.rules.record import Operator
+from reprise.operators.rules.attributes import Integer
+from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Dims, Fact, Shapes
 from reprise.operators.rules.site import Site
 from reprise.operators.rules.sizes import Dim, dim
-from reprise.operators.rules.steps import END, ROWS, Axes, Kind, has_time, mixed
+from reprise.operators.rules.steps import END, STEPS, Axes, Kind, has_time, mixed
 from reprise.tensors import Array
 
-_MASKS_shape = ("begin", "end", "ellipsis", "shrink_axis", "new_axis")
+_BEGIN, _END_MASK, _ELLIPSIS, _NEW_AXIS, _SHRINK = (
+    Integer(f"{name}_mask", 0) for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
+)
+
+
+def _masks(node: Node) -> dict[str, int]:
+    """For each index of the expression one bit: whether its begin or end is left out, and whether it is no range."""
+    return {of.name.removesuffix("_mask"): of(node) for of in (_BEGIN, _END_MASK, _ELLIPSIS, _NEW_AXIS, _SHRINK)}
 
 
 def _strided_slice_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
@@ -31,22 +39,23 @@ def _sliced_content(node: Node, inputs: list[Fact]) -> Fact | None:
         return None
     if any(c.dtype == object for c in (begin, end, strides)) or len(begin) != 1:
         return None
-    if node.attributes.get("shrink_axis_mask", 0):
+    if _SHRINK(node):
         if not -len(content) <= begin[0] < len(content):
             return UNKNOWN
         item = content[int(begin[0])]
         return Fact((), np.asarray(item, object if isinstance(item, Dim) else None))
-    first = None if node.attributes.get("begin_mask", 0) else int(begin[0])
-    last = None if node.attributes.get("end_mask", 0) else int(end[0])
+    first = None if _BEGIN(node) else int(begin[0])
+    last = None if _END_MASK(node) else int(end[0])
     part = content[first : last : int(strides[0])]
     return Fact((Dim(len(part)),), part)
 
 
 def _sliced_shape(facts: Shapes, node: Node, inputs: list[Fact], shape: Dims) -> Dims | None:
-    begin, end, strides = _places(inputs[1]), _places(inputs[2]), inputs[3].content
+    """The sizes of StridedSlice(x, begin, end, strides); an entry is a range, one index, an ellipsis or a new axis."""
+    begin, end, strides = _bounds(inputs[1]), _bounds(inputs[2]), inputs[3].content
     if begin is None or end is None or strides is None:
         return None
-    masks = {m: int(node.attributes.get(f"{m}_mask", 0)) for m in _MASKS_shape}
+    masks = _masks(node)
     sizes: list[Dim] = []
     axis = 0
     for i in range(len(begin)):
@@ -73,14 +82,14 @@ def _sliced_shape(facts: Shapes, node: Node, inputs: list[Fact], shape: Dims) ->
     return (*sizes, *shape[axis:])
 
 
-def _places(fact: Fact) -> list[Any] | None:
-    """A place along each axis, a symbol for one that is computed at run time."""
+def _bounds(fact: Fact) -> list[Any] | None:
+    """A index along each axis, a symbol for one that is computed at run time."""
     if fact.content is not None:
         return list(fact.content)
     return [_COMPUTED] * fact.shape[0].scale if fact.shape and fact.shape[0].known else None
 
 
-#: A place that is computed at run time.
+#: A index that is computed at run time.
 _COMPUTED = Dim(1, ("?",))
 
 
@@ -91,13 +100,13 @@ def _range_size(facts: Shapes, node: Node, i: int, size: Dim, bounds: tuple[Any,
         return whole
     if whole.known and not any(isinstance(b, Dim) for b in bounds):
         return Dim(len(range(whole.scale)[begin : end : int(stride)]))
-    left = _left(facts, whole, begin or 0, end) if stride == 1 else None
+    left = _remaining(facts, whole, begin or 0, end) if stride == 1 else None
     if left is None:
         facts.sizes.bake(whole)
     return facts.fresh(node, i) if left is None else left
 
 
-def _left(facts: Shapes, whole: Dim, begin: Any, end: Any) -> Dim | None:
+def _remaining(facts: Shapes, whole: Dim, begin: Any, end: Any) -> Dim | None:
     """What is left of an axis of any size of which a number of rows is cut off at its ends, or all but one."""
     missing = facts.sizes.apart(dim(end), whole) if isinstance(end, Dim) else 0 if end is None else end
     if isinstance(begin, Dim) or missing is None:
@@ -118,10 +127,10 @@ def _slice_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
         part = content[first : first + int(count[0])] if count[0] >= 0 else content[first:]
         return [Fact((Dim(len(part)),), part)]
     starts = [None] * len(count) if begin is None else list(begin)
-    return [Fact(tuple(_taken_shape(facts, node, i, shape[i], starts[i], dim(n)) for i, n in enumerate(count)))]
+    return [Fact(tuple(_slice_size(facts, node, i, shape[i], starts[i], dim(n)) for i, n in enumerate(count)))]
 
 
-def _taken_shape(facts: Shapes, node: Node, i: int, size: Dim, start: Any, count: Dim) -> Dim:
+def _slice_size(facts: Shapes, node: Node, i: int, size: Dim, start: Any, count: Dim) -> Dim:
     """How much Slice takes of an axis: -1 is all from `start` on."""
     if count != Dim(-1):
         if count.known and (start, count.scale) != (0, 1):
@@ -132,9 +141,10 @@ def _taken_shape(facts: Shapes, node: Node, i: int, size: Dim, start: Any, count
     return facts.sizes.plus(size, -int(start)) if isinstance(start, np.integer) else facts.fresh(node, i)
 
 
-def _strided_slice_value(node: Node, inputs: list[Array]) -> Array | None:
+def _strided_slice_fold(node: Node, inputs: list[Array]) -> Array | None:
+    """The same with known numbers, as NumPy indexes; an ellipsis does not occur among shapes and axes."""
     value, begin, end, strides = inputs
-    masks = {m: node.integer(f"{m}_mask", 0) for m in ("begin", "end", "shrink_axis", "new_axis", "ellipsis")}
+    masks = _masks(node)
     if masks["ellipsis"]:
         raise ValueError("ellipsis")
     index: list[Any] = []
@@ -150,35 +160,32 @@ def _strided_slice_value(node: Node, inputs: list[Array]) -> Array | None:
     return np.asarray(value[tuple(index)])
 
 
-def _slice_value(node: Node, inputs: list[Array]) -> Array:
+def _slice_fold(node: Node, inputs: list[Array]) -> Array:
     value, begin, size = inputs
     return value[tuple(slice(int(b), None if n < 0 else int(b) + int(n)) for b, n in zip(begin, size, strict=True))]
 
 
-def _sliced_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _slice_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
     keeps = has_time(axes, Value(node.name)) or axes.is_partition(Value(node.name))
     if node.op == "Slice":
-        return ROWS if keeps else mixed(node)
+        return STEPS if keeps else mixed(node)
     strides, timed = axes.facts.content(node.inputs[3]), axes.timed(node.inputs[0])
-    moved = bool(node.attributes.get("ellipsis_mask") or node.attributes.get("new_axis_mask"))
+    moved = bool(_ELLIPSIS(node) or _NEW_AXIS(node))
     if strides is None or any(s != 1 and (moved or i in timed) for i, s in enumerate(strides)):
         return mixed(node)
-    return ROWS if keeps else _taken_steps(axes, node, timed)
+    return STEPS if keeps else _last_step(axes, node, timed)
 
 
-def _taken_steps(axes: Axes, node: Node, timed: list[int]) -> Kind:
+def _last_step(axes: Axes, node: Node, timed: list[int]) -> Kind:
     """One row of a sequence: the last is what a step leaves; another is not."""
     begin = axes.facts.content(node.inputs[1])
     if begin is None or not timed or timed[0] >= len(begin) or begin[timed[0]] != -1:
         return mixed(node)
-    to_the_end = int(node.attributes.get("shrink_axis_mask", 0)) | int(node.attributes.get("end_mask", 0))
+    to_the_end = _SHRINK(node) | _END_MASK(node)
     return END if to_the_end >> timed[0] & 1 else mixed(node)
 
 
 _Item = tuple[str, int, int, int]  # slice, index or new; begin, end, stride
-
-
-_MASKS_onnx = ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
 
 
 _END = np.iinfo(np.int64).max
@@ -199,7 +206,7 @@ def _slice_onnx(site: Site) -> str:
 
 
 def _strided_slice_onnx(site: Site) -> str:
-    masks = {m: site.node.integer(f"{m}_mask", 0) for m in _MASKS_onnx}
+    masks = _masks(site.node)
     begin, end, strides = (site.known(i) for i in (1, 2, 3))
     if begin is None or end is None or strides is None:
         return _computed_slice(site, masks)
@@ -255,7 +262,7 @@ def _computed_slice(site: Site, masks: dict[str, int]) -> str:
     for i in range(count):
         first, last = (site.one("Gather", bound, site.block.ints(i), axis=0) for bound in (begin, end))
         if i in shrunk:  # whatever the masks say of this axis
-            last = _after(site, first)
+            last = _end_after(site, first)
         begins.append(site.block.ints(0) if masks["begin"] >> i & 1 and i not in shrunk else first)
         ends.append(site.block.ints(_END) if masks["end"] >> i & 1 and i not in shrunk else last)
     axes = site.block.ints(*range(count))
@@ -263,20 +270,32 @@ def _computed_slice(site: Site, masks: dict[str, int]) -> str:
     return site.one("Squeeze", x, site.block.ints(*shrunk)) if shrunk else x
 
 
-def _after(site: Site, place: str) -> str:
-    """The place after one; after the last row, which is reached as -1, that is not 0 but the end of the axis."""
-    following = site.one("Add", place, site.block.ints(1))
+def _end_after(site: Site, index: str) -> str:
+    """The index after one; after the last row, which is reached as -1, that is not 0 but the end of the axis."""
+    following = site.one("Add", index, site.block.ints(1))
     return site.one("Where", site.one("Equal", following, site.block.ints(0)), site.block.ints(_END), following)
 
 
 OPERATORS = (
-    Operator("Slice", shape=_slice_shape, fold=_slice_value, steps=_sliced_steps, onnx=_slice_onnx, lazy=(1, 2)),
+    Operator(
+        "Slice",
+        3,
+        shape=_slice_shape,
+        fold=_slice_fold,
+        steps=_slice_steps,
+        onnx=_slice_onnx,
+        lazy=(1, 2),
+        tags=(Tag.SLICE,),
+    ),
     Operator(
         "StridedSlice",
+        4,
         shape=_strided_slice_shape,
-        fold=_strided_slice_value,
-        steps=_sliced_steps,
+        fold=_strided_slice_fold,
+        steps=_slice_steps,
         onnx=_strided_slice_onnx,
         lazy=(1, 2, 3),
+        tags=(Tag.SLICE,),
+        attributes=(_BEGIN, _END_MASK, _ELLIPSIS, _NEW_AXIS, _SHRINK),
     ),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from reprise.graph import Node
+from reprise.operators.rules.attributes import ElementType, Integer
 from reprise.operators.rules.block import onnx_type
 from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import Fact, Shapes, first_shape
@@ -15,13 +16,15 @@ from reprise.operators.rules.site import Site
 from reprise.operators.rules.steps import keeps
 from reprise.tensors import Array
 
+_KEY_TYPE, _VALUE_TYPE, _BUCKETS = ElementType("Tin", "string"), ElementType("Tout", "int64"), Integer("num_buckets")
 
-def _found_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+
+def _find_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     """What a table of symbols has for each key."""
     return [Fact(inputs[1].shape)]
 
 
-def _one_number_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+def _table_size_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     return [Fact(())]
 
 
@@ -33,8 +36,8 @@ _IDS = "give the ids that it makes as the input instead, with inputs= (--input)"
 
 def _find_onnx(site: Site) -> str:
     """The value of each key, and the default where there is none."""
-    keys, values = _content(site)
-    kinds = site.node.dtype("Tin", "string"), site.node.dtype("Tout", "int64")
+    keys, values = _table_content(site)
+    kinds = _KEY_TYPE(site.node), _VALUE_TYPE(site.node)
     if kinds not in (("string", "int64"), ("string", "int32"), ("int64", "int64")):
         raise site.refusal(f"looks {kinds[0]} keys up for {kinds[1]} values, which has no translation")
     table = {
@@ -46,14 +49,14 @@ def _find_onnx(site: Site) -> str:
     return found if kinds[1] == "int64" else site.one("Cast", found, to=onnx_type(kinds[1]))
 
 
-def _size_onnx(site: Site) -> str:
-    return site.constant(_content(site)[0].size, "int64")
+def _table_size_onnx(site: Site) -> str:
+    return site.constant(_table_content(site)[0].size, "int64")
 
 
 def _bucket_onnx(site: Site) -> str:
     """A bucket for all unknown symbols together: every one of them is the first."""
-    if site.node.integer("num_buckets") != 1:
-        raise site.refusal(f"puts text into {site.node.integer('num_buckets')} buckets by a hash of its own; {_IDS}")
+    if _BUCKETS(site.node) != 1:
+        raise site.refusal(f"puts text into {_BUCKETS(site.node)} buckets by a hash of its own; {_IDS}")
     shape = site.one("Shape", site.input(0))
     return site.one("Expand", site.constant(0, "int64"), shape)
 
@@ -62,7 +65,7 @@ def _text_onnx(site: Site) -> str:
     raise site.refusal(f"works on text, which has no translation; {_IDS}")
 
 
-def _content(site: Site) -> tuple[Array, Array]:
+def _table_content(site: Site) -> tuple[Array, Array]:
     """The keys and values of the table that a node asks.
 
     Raises:
@@ -83,14 +86,16 @@ def _content(site: Site) -> tuple[Array, Array]:
 OPERATORS = (
     Operator(
         "LookupTableFind LookupTableFindV2",
-        shape=_found_shape,
+        3,
+        shape=_find_shape,
         steps=keeps,
         onnx=_find_onnx,
         lazy=(0, 2),
-        types=("Tout=int64",),
+        types=(_VALUE_TYPE,),
+        attributes=(_KEY_TYPE, _VALUE_TYPE),
     ),
     Operator(
-        "LookupTableSize LookupTableSizeV2", shape=_one_number_shape, onnx=_size_onnx, lazy=(0,), types=("int64",)
+        "LookupTableSize LookupTableSizeV2", shape=_table_size_shape, onnx=_table_size_onnx, lazy=(0,), types=("int64",)
     ),
     Operator(
         "StringToHashBucketFast",
@@ -98,7 +103,8 @@ OPERATORS = (
         steps=keeps,
         onnx=_bucket_onnx,
         types=("int64",),
-        tags=Tag.ELEMENTWISE,
+        tags=(Tag.ELEMENTWISE,),
+        attributes=(_BUCKETS,),
     ),
     Operator(
         "StringToHashBucket StringToHashBucketStrong",
@@ -106,8 +112,9 @@ OPERATORS = (
         steps=keeps,
         onnx=_text_onnx,
         types=("int64",),
-        tags=Tag.ELEMENTWISE,
+        tags=(Tag.ELEMENTWISE,),
     ),
-    Operator("StringSplit StringSplitV2", onnx=_text_onnx),
-    Operator("StringLower", shape=first_shape, steps=keeps, tags=Tag.ELEMENTWISE),
+    Operator("StringSplit StringSplitV2", 2, onnx=_text_onnx, outputs="indices values shape"),
+    Operator("StringLower", shape=first_shape, steps=keeps, tags=(Tag.ELEMENTWISE,)),
+    Operator("LookupTableExportV2", outputs="keys values"),
 )

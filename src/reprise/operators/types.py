@@ -31,8 +31,8 @@ def _of_operator(node: Node, index: int) -> str | None:
     record = OPERATORS.get(node.op)
     if record is None or not record.types:
         return None
-    attribute, _, default = record.types[min(index, len(record.types) - 1)].rpartition("=")
-    return str(node.attributes.get(attribute, default)) or None
+    kind = record.types[min(index, len(record.types) - 1)]
+    return kind or None if isinstance(kind, str) else kind(node)
 
 
 def _parsed(node: Node) -> tuple[str, ...]:

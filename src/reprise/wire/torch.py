@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,10 @@ def is_archive(path: Path) -> bool:
         return False
 
 
+#: What reading an archive raises that is damaged, compressed in a strange way, or says that it is encrypted.
+_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)
+
+
 def is_legacy(path: Path) -> bool:
     """Whether a file begins with the pickled number of the older kind."""
     try:
@@ -99,7 +104,7 @@ def read(path: Path) -> Archive:
     """
     try:
         return _read_zip(path) if is_archive(path) else _read_legacy(path)
-    except (Cut, ValueError, KeyError, TypeError, IndexError, struct.error, zipfile.BadZipFile, OSError) as error:
+    except (*_FAULTS, Cut, ValueError, KeyError, TypeError, IndexError, struct.error, OSError) as error:
         raise DamagedFile(
             f"{path}: is not a whole PyTorch file ({error}). It is cut or changed; copy it again."
         ) from error

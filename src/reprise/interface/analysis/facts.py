@@ -13,8 +13,8 @@ from reprise import operators
 from reprise.graph import Node, Value
 from reprise.interface.analysis import malformed
 from reprise.interface.analysis.influence import reachable
-from reprise.interface.analysis.settings import is_setting
-from reprise.operators import OPERATORS, types
+from reprise.interface.analysis.settings import PLACEHOLDERS, is_setting
+from reprise.operators import OPERATORS, Tag, named, types
 from reprise.operators.rules.shapes import SMALL, UNKNOWN, Dims, Fact, Shapes
 from reprise.operators.rules.sizes import Dim, Equalities, dim
 from reprise.structure import RESULTS, Structure, is_loop_merge
@@ -78,6 +78,7 @@ class Facts(Shapes):
         self._known.setdefault(asked, UNKNOWN)
 
     def _outputs(self, node: Node) -> list[Fact]:
+        """The facts of a node's outputs, by folding known inputs or by the shape rule of its operator."""
         self.sizes.place = node.name
         inputs = [self._known.get(v, UNKNOWN) for v in node.inputs]
         record = OPERATORS.get(node.op)
@@ -117,7 +118,7 @@ def stated(structure: Structure, value: Value) -> tuple[int | None, ...] | None:
     """The sizes that the file states for a value that is given, or that what reads it asks for; None if neither."""
     node = structure.graph[value.node]
     dims = node.declared(value.index)
-    if dims is not None or not node.op.startswith("Placeholder"):
+    if dims is not None or node.op not in PLACEHOLDERS:
         return dims
     if is_setting(structure, value):
         return ()
@@ -135,7 +136,7 @@ def _ends_rows(structure: Structure, node: Node) -> bool:
 
     compared = (c for name in reachable([node.name], passed_on) for c in structure.consumers[name])
     ends = {c for c in compared if structure.graph[c].op == "GreaterEqual" and structure.context(Value(c))}
-    return any(structure.graph[c].op in ("Select", "SelectV2") for end in ends for c in structure.consumers[end])
+    return any(structure.graph[c].op in _SELECTS for end in ends for c in structure.consumers[end])
 
 
-_PASSED_ON = ("Identity", "Enter", "Cast")
+_PASSED_ON, _SELECTS = ("Identity", "Enter", "Cast"), named(Tag.SELECT)

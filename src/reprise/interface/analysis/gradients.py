@@ -6,12 +6,11 @@ from collections.abc import Collection, Iterable
 
 from reprise.graph import Node, Value
 from reprise.interface.analysis.influence import ancestors
+from reprise.operators import Tag, named
 from reprise.structure import Structure
 
 #: Operators that compare scores with what is wanted, or measure weights.
-LOSSES = frozenset(
-    "SparseSoftmaxCrossEntropyWithLogits SoftmaxCrossEntropyWithLogits L2Loss CTCLoss InTopK InTopKV2".split()
-)
+LOSSES = named(Tag.LOSS)
 _POPS = ("StackPop", "TensorListPopBack")
 
 

@@ -6,26 +6,21 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from typing import TypeVar
 
 from reprise.graph import Value
+from reprise.operators import Tag, named
 from reprise.structure import Structure
 
 #: Operators whose result depends on the shape of their input, not on its numbers.
-SHAPE_ONLY = frozenset(
-    "Shape ShapeN Rank Size ZerosLike OnesLike TensorArraySizeV3 TensorArraySizeV2 TensorArraySize "
-    "BroadcastGradientArgs ConcatOffset TensorListLength TensorListElementShape".split()
-)
+SHAPE_ONLY = named(Tag.SHAPE_ONLY)
 
 #: Operators that choose: a symbol drawn from scores is a new input, not a continuation of the scores.
-DISCRETE = frozenset(
-    "ArgMax ArgMin Multinomial RandomCategorical StatelessMultinomial InTopK InTopKV2 RandomUniformInt Bucketize "
-    "CTCGreedyDecoder CTCBeamSearchDecoder".split()
-)
+DISCRETE = named(Tag.DISCRETE)
 
 #: Their second output is a choice: the places of the greatest scores.
-RANKING = frozenset({"TopK", "TopKV2"})
+RANKING = named(Tag.RANKING)
 
 
 #: Operators that ask which of two numbers is greater.
-ORDERINGS = frozenset("Less LessEqual Greater GreaterEqual".split())
+ORDERINGS = named(Tag.ORDERING)
 
 _Place = TypeVar("_Place", bound=Hashable)
 

@@ -8,19 +8,20 @@ import numpy as np
 
 from reprise.graph import Node, Value
 from reprise.interface.analysis.influence import reachable
-from reprise.operators import fold, is_foldable
+from reprise.operators import Tag, fold, is_foldable, named
 from reprise.operators.types import dtype
 from reprise.structure import InBranch, Structure
 from reprise.tensors import Array
 
-#: How the names of operators begin that draw random numbers.
-RANDOM = ("Random", "TruncatedNormal", "Dropout", "StatelessRandom")
+#: Operators that draw random numbers, those that draw symbols from scores aside.
+RANDOM = named(Tag.NOISE)
+PLACEHOLDERS = named(Tag.PLACEHOLDER)
 
 
 def is_setting(structure: Structure, value: Value) -> bool:
     """Whether a source is a scalar number or flag."""
     node = structure.graph[value.node]
-    if not node.op.startswith("Placeholder") or dtype(structure, value) == "string":
+    if node.op not in PLACEHOLDERS or dtype(structure, value) == "string":
         return False
     return _rank(node, structure) == 0
 
@@ -65,7 +66,7 @@ def _flag(structure: Structure, value: Value) -> tuple[bool, str]:
     """A flag that chooses between branches: inference takes the side without random numbers."""
     random = dict.fromkeys((0, 1), False)
     for name in structure.order:
-        if structure.graph[name].op.startswith(RANDOM):
+        if structure.graph[name].op in RANDOM:
             for element in structure.context(Value(name)):
                 if isinstance(element, InBranch) and structure.decider(element.predicate) == value:
                     random[element.side] = True
@@ -93,7 +94,7 @@ def _passed_on(structure: Structure, name: str) -> dict[str, bool]:
     return found
 
 
-_PASSING = frozenset("Identity Enter Switch Cast Merge Reshape ExpandDims Fill".split())
+_PASSING = named(Tag.LAYOUT).union("Identity Enter Switch Cast Merge Fill".split())
 
 
 def _keeps_probability(structure: Structure, name: str) -> bool:
@@ -150,7 +151,7 @@ def _folded(structure: Structure, value: Value, depth: int = 0) -> float | None:
 
 #: A probability is a few operators of constants; a longer way to it is not followed.
 _DEPTH = 4
-_NEAR_RANDOM = frozenset("Mul Add AddV2 Sub Identity GreaterEqual Greater Cast Enter".split())
+_NEAR_RANDOM = named(Tag.ADDITION).union("Mul Sub Identity GreaterEqual Greater Cast Enter".split())
 
 
 def _is_random(structure: Structure, name: str) -> bool:
@@ -159,7 +160,7 @@ def _is_random(structure: Structure, name: str) -> bool:
         node = structure.graph[at]
         return [v.node for v in node.inputs] if node.op in _NEAR_RANDOM else []
 
-    return any(structure.graph[at].op.startswith(RANDOM) for at in reachable([name], near))
+    return any(structure.graph[at].op in RANDOM for at in reachable([name], near))
 
 
 def _divides(structure: Structure, name: str) -> bool:

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reprise.graph import Value
+from reprise.operators import Tag, named
 from reprise.structure import Structure
 
 #: Where values come from outside the graph. Each output of such a node is a source of its own.
-SOURCES = frozenset(
-    "Placeholder PlaceholderV2 PlaceholderWithDefault QueueDequeue QueueDequeueV2 QueueDequeueMany QueueDequeueManyV2 "
-    "QueueDequeueUpTo QueueDequeueUpToV2 IteratorGetNext ReaderRead ReaderReadV2 ParseExample Unstage _Arg "
-    "ParseSingleExample ParseExampleV2 FakeQueue".split()
-)
+SOURCES = named(Tag.SOURCE)
 
 
 def sources(structure: Structure) -> tuple[Value, ...]:
     """All values that come from outside: placeholders, queues, iterators."""
     found = []
     for node in structure.graph:
-        if node.op in SOURCES or (node.op.startswith("QueueDequeue") or node.op.startswith("IteratorGetNext")):
+        if node.op in SOURCES:
             count = max(
                 (v.index for n in structure.consumers[node.name] for v in _from(structure, n, node.name)), default=0
             )

@@ -19,11 +19,12 @@ from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.loops.hidden_state import remembering
 from reprise.interface.loops.recurrences import Recurrence, Write, array_sizes
 from reprise.interface.loops.states import through_copies
+from reprise.operators import Tag, named
 from reprise.operators.types import dtype
 from reprise.structure import Carried, Structure
 
-_LOOKUPS = ("Gather", "GatherV2", "ResourceGather")
-_PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
+_LOOKUPS = named(Tag.LOOKUP)
+_PLACEHOLDERS = named(Tag.PLACEHOLDER)
 
 
 def open_feedback(structure: Structure, found: tuple[Recurrence, ...]) -> Rewritten:

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator, Sequence
 from reprise.graph import Value
 from reprise.interface.analysis.influence import ORDERINGS, SHAPE_ONLY, Influence, ancestors, reachable
 from reprise.interface.loops.recurrences import Read, Recurrence, kept_for_the_next
-from reprise.operators.arrays import READS, stacked_by
+from reprise.operators import Tag, named
+from reprise.operators.arrays import stacked_by
 from reprise.operators.types import dtype
 from reprise.structure import Carried, Structure
 
@@ -102,7 +103,7 @@ def _is_lagged(structure: Structure, recurrence: Recurrence, read: Read) -> bool
         n
         for c in recurrence.loop.carried
         for n in ancestors(structure, [c.initial])
-        if structure.graph[n].op.startswith(READS)
+        if structure.graph[n].op in named(Tag.READ)
     ]
     return any(stacked_by(structure, structure.graph[n]) == read.stacked for n in firsts)
 
@@ -112,7 +113,7 @@ def _is_next(structure: Structure, recurrence: Recurrence, index: Value) -> bool
     node = structure.graph[index.node]
     sides = [structure.plain(v) for v in node.inputs]
     counted = [i for i, side in enumerate(sides) if side in {c.entering for c in recurrence.counters}]
-    return node.op in ("Add", "AddV2") and len(counted) == 1 and structure.number(node.inputs[1 - counted[0]]) == 1
+    return node.op in named(Tag.ADDITION) and len(counted) == 1 and structure.number(node.inputs[1 - counted[0]]) == 1
 
 
 def _indexed(structure: Structure) -> frozenset[str]:

@@ -14,17 +14,16 @@ from dataclasses import dataclass
 from reprise.graph import Value
 from reprise.interface.analysis.influence import SHAPE_ONLY, Influence, ancestors
 from reprise.interface.loops.recurrences import Recurrence, recurrence
+from reprise.operators import Tag, named
 from reprise.structure import InLoop, Structure
 
-_SUMS = frozenset("Add AddV2 Sub Max Sum Exp Log".split())
-_MOVES = frozenset(
-    "Identity StopGradient Reshape ExpandDims Squeeze Transpose Select SelectV2 Merge Switch NextIteration Cast "
-    "IsFinite StridedSlice Slice".split()
+_ADDITIONS = named(Tag.ADDITION)
+_SUMS = _ADDITIONS.union("Sub Max Sum Exp Log".split())
+_MOVES = named(Tag.LAYOUT, Tag.SLICE, Tag.SELECT).union(
+    "Identity StopGradient Merge Switch NextIteration Cast IsFinite".split()
 )
-_JOINS = frozenset({"Concat", "ConcatV2"})
-_PARTS = frozenset(
-    "Identity Reshape ExpandDims Squeeze Transpose Slice StridedSlice ReverseSequence ReverseV2 Switch Cast".split()
-)
+_JOINS = named(Tag.JOIN)
+_PARTS = named(Tag.LAYOUT, Tag.SLICE).union("Identity ReverseSequence ReverseV2 Switch Cast".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ def _is_semiring(structure: Structure, found: Recurrence) -> bool:
     reached = Influence(structure, [state.entering], SHAPE_ONLY, within=found.loop.name)
     between = ancestors(structure, [state.leaving], {state.entering: None})
     ops = {structure.graph[n].op for n in between if reached.mask(Value(n))}
-    return ops <= _SUMS | _MOVES and bool(ops & {"Add", "AddV2"}) and ("Max" in ops or {"Exp", "Sum", "Log"} <= ops)
+    return ops <= _SUMS | _MOVES and bool(ops & _ADDITIONS) and ("Max" in ops or {"Exp", "Sum", "Log"} <= ops)
 
 
 def _wholes(structure: Structure, value: Value) -> Iterator[Value]:

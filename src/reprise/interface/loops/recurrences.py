@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from reprise.graph import Node, Value
 from reprise.interface.analysis.gradients import is_of_gradient
 from reprise.interface.analysis.influence import DISCRETE, RANKING, SHAPE_ONLY, Influence, reachable
-from reprise.operators.arrays import READS, stacked_by, written_value
+from reprise.operators import Tag, named
+from reprise.operators.arrays import stacked_by, written_value
 from reprise.operators.types import FLOATS, dtype
 from reprise.structure import Carried, Loop, Structure
 
+_ADDITIONS = named(Tag.ADDITION)
 _WRITES = ("TensorArrayWrite", "TensorListSetItem", "TensorListPushBack", "TensorListPopBack")
 
 
@@ -120,7 +122,7 @@ def kept_for_the_next(
 def is_counter(structure: Structure, carried: Carried) -> bool:
     """Whether a variable goes up by the constant one at each iteration."""
     made = structure.graph.nodes.get(structure.source(carried.leaving).node)
-    if made is None or made.op not in ("Add", "AddV2"):
+    if made is None or made.op not in _ADDITIONS:
         return False
     sides = [structure.source(v) for v in made.inputs]
     if carried.entering not in sides:
@@ -153,14 +155,14 @@ def _is_array(structure: Structure, carried: Carried) -> bool:
 def grows(structure: Structure, carried: Carried) -> bool:
     """Whether a variable is put together with something new at each step: a collection, of no size of its own."""
     made = structure.graph.nodes.get(structure.source(carried.leaving).node)
-    joined = made is not None and made.op in ("Concat", "ConcatV2")
+    joined = made is not None and made.op in named(Tag.JOIN)
     return made is not None and joined and carried.entering in [structure.source(v) for v in made.inputs]
 
 
 def _is_sum(structure: Structure, loop: Loop, carried: Carried, soft: Influence) -> bool:
     """`x ← x + …` where nothing else reads x: a loss, a count, the sum of gradients."""
     made = structure.graph.nodes.get(structure.source(carried.leaving).node)
-    if made is None or made.op not in ("Add", "AddV2", "AddN"):
+    if made is None or made.op not in (*_ADDITIONS, "AddN"):
         return False
     own = soft.mask(carried.entering)
     if carried.entering not in [structure.source(v) for v in made.inputs]:
@@ -172,10 +174,8 @@ def _is_sum(structure: Structure, loop: Loop, carried: Carried, soft: Influence)
 
 #: What may lie between a draw and the next input: which of their inputs is the symbol or what is looked up with it.
 _LOOKED_UP = {
-    **dict.fromkeys(
-        "Cast Reshape Squeeze StridedSlice Gather GatherV2 ResourceGather OneHot Merge".split(), slice(None)
-    ),
-    **dict.fromkeys(("Select", "SelectV2"), slice(1, None)),
+    **dict.fromkeys((*named(Tag.LOOKUP), *"Cast Reshape Squeeze StridedSlice OneHot Merge".split()), slice(None)),
+    **dict.fromkeys(named(Tag.SELECT), slice(1, None)),
     "Switch": slice(1),
 }
 
@@ -193,7 +193,7 @@ def _is_fed_back(structure: Structure, carried: Carried) -> bool:
 
 def _reads(structure: Structure, loop: Loop, body: list[Node]) -> Iterator[Read]:
     for node in body:
-        stacked = stacked_by(structure, node) if node.op.startswith(READS) else None
+        stacked = stacked_by(structure, node) if node.op in named(Tag.READ) else None
         if stacked is not None and not structure.is_inside(stacked, loop):  # else a loop inside this one reads it
             yield Read(node.name, node.inputs[1], stacked)
 

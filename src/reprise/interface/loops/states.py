@@ -12,16 +12,15 @@ from reprise.frame import CALLED, StateName
 from reprise.graph import Node, Value
 from reprise.interface.analysis.influence import reachable
 from reprise.interface.loops.recurrences import Recurrence, Write
+from reprise.operators import Tag, named
 from reprise.structure import Carried, Structure
 
-_ACTIVATIONS = frozenset("Tanh Relu Relu6 Elu Selu Softsign Softplus Sigmoid Identity Minimum Maximum Cast".split())
-_AFTER_THE_GATE = _ACTIVATIONS | frozenset({"MatMul", "ConcatV2", "Concat"})  # projection, in shards, and clipping
+_ACTIVATIONS = named(Tag.ACTIVATION).union("Identity Minimum Maximum Cast".split())
+_AFTER_THE_GATE = _ACTIVATIONS | named(Tag.JOIN) | {"MatMul"}  # projection, in shards, and clipping
 #: Operators that give one of these inputs as it is.
-_COPY_THROUGH = {"Select": slice(1, 3), "SelectV2": slice(1, 3), "Merge": slice(None), "Switch": slice(1)}
-_SLICES = frozenset(
-    "StridedSlice Slice Split SplitV Unpack Squeeze Reshape Identity Transpose Gather GatherV2 Cast".split()
-)
-PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault", "_Arg")
+_COPY_THROUGH = {**dict.fromkeys(named(Tag.SELECT), slice(1, 3)), "Merge": slice(None), "Switch": slice(1)}
+_SLICES = named(Tag.LAYOUT, Tag.SLICE).union("Split SplitV Unpack Identity Gather GatherV2 Cast".split())
+PLACEHOLDERS = named(Tag.PLACEHOLDER) | {"_Arg"}
 
 # Far enough to pass an output gate, a clip, a projection of several shards; not far enough to reach another layer.
 _REACH = 9
@@ -58,7 +57,7 @@ def _layers(structure: Structure, recurrence: Recurrence) -> list[list[tuple[Car
 def _single_letter(structure: Structure, carried: Carried) -> str:
     """`state` where several quantities are packed into one tensor, else `h`."""
     made = {structure.graph[v.node].op for v in through_copies(structure, carried.leaving)}
-    return "state" if made & {"ConcatV2", "Concat", "Pack"} else "h"
+    return "state" if made & (named(Tag.JOIN) | {"Pack"}) else "h"
 
 
 def _pairs(structure: Structure, recurrence: Recurrence) -> dict[Carried, Carried]:

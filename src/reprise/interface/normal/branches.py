@@ -39,7 +39,7 @@ def decide(structure: Structure) -> Rewritten:
 
 def _held(structure: Structure) -> tuple[Value, ...]:
     """Flags in variables that decide whether random numbers are drawn."""
-    drawn = (n.name for n in structure.graph if n.op.startswith(settings.RANDOM))
+    drawn = (n.name for n in structure.graph if n.op in settings.RANDOM)
     branches = (e for name in drawn for e in structure.context(Value(name)) if isinstance(e, InBranch))
     flags = dict.fromkeys(structure.decider(e.predicate) for e in branches)
     return tuple(f for f in flags if structure.graph[f.node].op in VARIABLES)

@@ -14,14 +14,16 @@ import numpy as np
 from reprise.graph import Graph, Node, Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.building.rewritten import Rewritten
+from reprise.operators import Tag, named
 from reprise.operators.rules.sizes import product
 from reprise.structure import Structure
 from reprise.tensors import Array, in_memory
 
 #: Operators that stretch an operand of one element, and which of their inputs are operands of one shape.
 _STRETCHING: Mapping[str, slice] = {
-    **dict.fromkeys("Add AddV2 Sub Mul Div RealDiv Maximum Minimum SquaredDifference Pow".split(), slice(0, 2)),
-    **dict.fromkeys(("Select", "SelectV2"), slice(1, 3)),
+    **dict.fromkeys(named(Tag.ADDITION), slice(0, 2)),
+    **dict.fromkeys("Sub Mul Div RealDiv Maximum Minimum SquaredDifference Pow".split(), slice(0, 2)),
+    **dict.fromkeys(named(Tag.SELECT), slice(1, 3)),
 }
 
 

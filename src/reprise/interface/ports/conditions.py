@@ -13,11 +13,12 @@ import numpy as np
 from reprise.graph import Node, Value
 from reprise.interface.analysis.gradients import before, ones
 from reprise.interface.analysis.influence import Influence, descendants
+from reprise.operators import Tag, named
 from reprise.structure import Structure
 
-_LAYERS = frozenset("MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Conv1D Conv2D Conv3D".split())
-_STORED = frozenset("Variable VariableV2 VarHandleOp Const".split())
-_READS = frozenset("Identity ReadVariableOp Reshape ExpandDims Transpose Cast".split())
+_LAYERS = named(Tag.PRODUCT, Tag.CONVOLUTION)
+_STORED = named(Tag.VARIABLE) | {"Const"}
+_READS = named(Tag.LAYOUT) | {"Identity", "ReadVariableOp", "Cast"}
 
 
 def conditions(

@@ -131,7 +131,7 @@ def _best(structure: Structure, models: list[Model]) -> tuple[Model, tuple[str, 
 
 def _rank(structure: Structure, model: Model) -> tuple[int, int, int, int]:
     """Lower is better: no random numbers in it, few steps baked in, few rows baked in, more than its states."""
-    random = any(structure.graph[n].op.startswith(settings.RANDOM) for n in ancestors(structure, model.outputs))
+    random = any(structure.graph[n].op in settings.RANDOM for n in ancestors(structure, model.outputs))
     static, read = Facts(structure), [read.stacked for r in model.recurrences for read in r.reads]
     baked = [static.shape(stacked) or () for stacked in read]
     steps = [s[0].scale for s in baked if s and s[0].known]

@@ -14,7 +14,7 @@ from reprise.frame import REPLACED
 from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.gradients import LOSSES, before, ones_that_are_applied
-from reprise.interface.analysis.influence import DISCRETE, RANKING, Influence, ancestors, descendants
+from reprise.interface.analysis.influence import DISCRETE, ORDERINGS, RANKING, Influence, ancestors, descendants
 from reprise.interface.analysis.settings import is_setting
 from reprise.interface.analysis.sources import sources
 from reprise.interface.loops.recurrences import Recurrence, grows
@@ -22,30 +22,21 @@ from reprise.interface.loops.states import writes_state
 from reprise.interface.ports.conditions import conditions
 from reprise.interface.ports.parts import Parts, whole
 from reprise.interface.ports.random_numbers import Noise
+from reprise.operators import Tag, named
 from reprise.operators.types import dtype
 from reprise.structure import RESULTS, Structure
 
-_SIDE_EFFECTS = frozenset(
-    "ScalarSummary HistogramSummary MergeSummary TensorSummary TensorSummaryV2 ImageSummary AudioSummary Assert Print "
-    "NoOp SaveV2 Save SaveSlices WriteSummary WriteScalarSummary WriteHistogramSummary ControlTrigger StackPush "
-    "StackPushV2 TensorListPushBack Abort StringFormat PrintV2".split()
-)
-_JOINS = frozenset("Pack ConcatV2 Concat".split())
-_MOVES = frozenset(
-    "Reshape ExpandDims Squeeze Transpose StridedSlice Slice Split SplitV Unpack GatherNd TensorListStack".split()
-)
-_ROUNDABOUT = frozenset("Identity Cast Squeeze Reshape Log LogSoftmax OneHot Transpose StridedSlice Max Min".split())
+_SIDE_EFFECTS = named(Tag.SIDE_EFFECT)
+_JOINS = named(Tag.JOIN) | {"Pack"}
+_MOVES = named(Tag.LAYOUT, Tag.SLICE).union("Split SplitV Unpack GatherNd TensorListStack".split())
+_ROUNDABOUT = named(Tag.LAYOUT).union("Identity Cast Log LogSoftmax OneHot StridedSlice Max Min".split())
 
 
 #: What turns scores into a decision, and a decision into its name.
-_DECISIONS = (
-    DISCRETE
-    | RANKING
-    | frozenset("Round Rint Greater GreaterEqual Less LessEqual LookupTableFind LookupTableFindV2".split())
-)
-_COST_STEPS = frozenset("Mean Sum Square Pow SquaredDifference Sub Abs Neg Sqrt StridedSlice Slice".split())
-_COST_SUMS = frozenset("Add AddV2 AddN Mul".split())
-_LOSS_STEPS = frozenset("Log Log1p Sub Add AddV2 Neg Maximum Minimum ClipByValue Reshape Identity Mul".split())
+_DECISIONS = (DISCRETE | RANKING | ORDERINGS).union("Round Rint LookupTableFind LookupTableFindV2".split())
+_COST_STEPS = named(Tag.SLICE).union("Mean Sum Square Pow SquaredDifference Sub Abs Neg Sqrt".split())
+_COST_SUMS = named(Tag.ADDITION) | {"AddN", "Mul"}
+_LOSS_STEPS = named(Tag.ADDITION).union("Log Log1p Sub Neg Maximum Minimum ClipByValue Reshape Identity Mul".split())
 
 
 def predictions(

@@ -18,7 +18,7 @@ class Noise:
 
     def __init__(self, structure: Structure, leaving: Collection[Value]) -> None:
         """`leaving` are the values that the recurrences give."""
-        drawn = [Value(n.name) for n in structure.graph if n.op.startswith(RANDOM)]
+        drawn = [Value(n.name) for n in structure.graph if n.op in RANDOM]
         self._influence = Influence(structure, drawn, SHAPE_ONLY | _MASKS)
         self._before = 0
         for value in leaving:

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reprise.graph import Value
-from reprise.interface.analysis.influence import ancestors, reachable
+from reprise.interface.analysis.influence import ORDERINGS, ancestors, reachable
 from reprise.interface.loops.recurrences import Recurrence
 from reprise.interface.loops.states import writes_state
 from reprise.interface.steps.axes import Axes
+from reprise.operators import Tag, named
 from reprise.operators.types import dtype
 from reprise.structure import RESULTS, Structure
 
-_LOOKUPS = frozenset("Gather GatherV2 ResourceGather OneHot EmbeddingLookup".split())
-_PASSING = frozenset(
-    "Identity Cast Reshape Transpose Squeeze ExpandDims Split Unpack StridedSlice TensorArrayScatterV3 Enter Switch "
-    "Merge NextIteration TensorListFromTensor Pack ConcatV2 Concat Slice".split()
+_LOOKUPS = named(Tag.LOOKUP) | {"OneHot"}
+_PASSING = named(Tag.LAYOUT, Tag.SLICE, Tag.JOIN).union(
+    "Identity Cast Split Unpack TensorArrayScatterV3 Enter Switch Merge NextIteration TensorListFromTensor Pack".split()
 )
 _ARRANGED = frozenset("Reshape Identity _Results Transpose ReverseSequence ReverseV2".split())
-_COMPARISONS = frozenset(
-    "GreaterEqual Less Greater LessEqual Equal NotEqual Max Min Maximum Minimum ReverseSequence".split()
-)
+_COMPARISONS = ORDERINGS.union("Equal NotEqual Max Min Maximum Minimum ReverseSequence".split())
 
 
 def of_input(axes: Axes, value: Value, wanted: Sequence[Value]) -> str:

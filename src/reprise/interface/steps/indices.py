@@ -8,8 +8,9 @@ from reprise.graph import Node, Value
 from reprise.interface.analysis.influence import ORDERINGS
 from reprise.interface.analysis.settings import RANDOM
 from reprise.interface.steps.axes import Axes
+from reprise.operators import Tag, named
 
-_REPEATING = frozenset("Fill ZerosLike OnesLike Tile BroadcastTo".split())
+_REPEATING = named(Tag.REPEATING)
 
 
 def differ(axes: Axes, value: Value, is_sequence: Callable[[str], bool]) -> bool:
@@ -45,4 +46,4 @@ def _is_repeated(axes: Axes, node: Node) -> bool:
     if node.constant is not None:
         content = node.constant.load()
         return content.size == 0 or bool((content == content.flat[0]).all())
-    return node.op in _REPEATING or node.op.startswith(RANDOM)
+    return node.op in _REPEATING or node.op in RANDOM

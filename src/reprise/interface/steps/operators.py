@@ -1,17 +1,17 @@
-"""What becomes of the steps of a sequence in one operator: whether row t of its result is made of row t alone."""
+"""What becomes of the steps of a sequence in one operator: whether step t of its result is made of step t alone."""
 
 from __future__ import annotations
 
 from reprise.graph import Node, Value
 from reprise.interface.steps.axes import Axes
-from reprise.operators import OPERATORS
-from reprise.operators.rules.steps import ROWS, Kind, mixed
+from reprise.operators import OPERATORS, Tag, named
+from reprise.operators.rules.steps import STEPS, Kind, mixed
 
-_JOINS = frozenset({"Concat", "ConcatV2"})
+_JOINS = named(Tag.JOIN)
 
 
-def of_rows(axes: Axes, node: Node, above: list[Kind]) -> Kind:
-    """The kind of the result of a node, some of whose inputs are rows; `above` are the kinds of all its inputs."""
+def kind_after(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+    """The kind of the result of a node, some of whose inputs hold steps; `above` are the kinds of all its inputs."""
     if len(axes.timed(Value(node.name))) > 1:  # each step beside each other
         return mixed(node)
     if node.op != "Reshape" and (other := _other_steps(axes, node, above)):
@@ -22,8 +22,8 @@ def of_rows(axes: Axes, node: Node, above: list[Kind]) -> Kind:
 
 def _other_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind | None:
     """The obstacle where a node makes more or fewer steps than it is given."""
-    rows = [v for v, kind in zip(node.inputs, above, strict=True) if kind == ROWS]
-    given = {size: v for v in rows for size in axes.facts.shape(v) or () if axes.holds_time(size)}
+    sequences = [v for v, kind in zip(node.inputs, above, strict=True) if kind == STEPS]
+    given = {size: v for v in sequences for size in axes.facts.shape(v) or () if axes.holds_time(size)}
     made = {size for size in axes.facts.shape(Value(node.name)) or () if axes.holds_time(size)}
     if not given or made <= set(given):
         return None

@@ -1,9 +1,9 @@
 """Whether T single steps are the same as one run of T steps.
 
 They are when every number at step t is made of the inputs at step t and of the state. Each value outside the loops is
-one of five kinds: *still* (no input of a sequence reaches it), *count* (it tells how many steps there are), *rows* (it
-has the axis of time, and row t is made of row t), *end* (made of what the last step left behind), or mixed, which is
-the obstacle. An operator that is not known to keep rows apart mixes them.
+one of five kinds: *still* (no input of a sequence reaches it), *count* (it tells how many steps there are), *steps* (it
+has the axis of time, and step t of it is made of step t), *end* (made of what the last step left behind), or mixed,
+which is the obstacle. An operator that is not known to keep steps apart mixes them.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from reprise.interface.loops.recurrences import Recurrence
 from reprise.interface.steps import indices as places
 from reprise.interface.steps.axes import PARTITIONS, Axes
 from reprise.interface.steps.encoders import still
-from reprise.interface.steps.operators import of_rows
+from reprise.interface.steps.operators import kind_after
 from reprise.operators import Tag, named
 from reprise.operators.rules.sizes import Dim
-from reprise.operators.rules.steps import COUNT, END, ROWS, STILL, Kind
+from reprise.operators.rules.steps import COUNT, END, STEPS, STILL, Kind
 from reprise.structure import InBranch, InLoop, Structure
 
 _ARRAYS = ("TensorArray", "TensorList")
@@ -31,19 +31,14 @@ _NUMBERS = {
     **dict.fromkeys("Tile BroadcastTo ExpandDims Reshape Transpose StridedSlice Slice Gather GatherV2".split(), 0),
     **dict.fromkeys("Sum Mean Max Min Prod".split(), 0),
 }
-_COMPUTES = (
-    named(Tag.ELEMENTWISE)
-    .union(_NUMBERS)
-    .union(
-        "Cast Identity Select SelectV2 Switch Merge BiasAdd MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Concat "
-        "ConcatV2 Pack Squeeze".split()
-    )
+_COMPUTES = named(Tag.ELEMENTWISE, Tag.SELECT, Tag.PRODUCT, Tag.JOIN).union(
+    _NUMBERS, "Cast Identity Switch Merge BiasAdd Pack Squeeze".split()
 )
 _SEVERAL = frozenset({"Split", "SplitV", "Unpack"})
 #: Operators that make as many numbers as a count says, none of which tells it: places, random numbers, room for rows.
-_ONLY_AS_MANY = ("Range", *RANDOM, *_ARRAYS)
+_ONLY_AS_MANY = RANDOM | {"Range"}
 #: What makes another number of the number of steps.
-_PARTS = frozenset("Sub Div RealDiv FloorDiv TruncateDiv FloorMod Mod Add AddV2".split())
+_PARTS = named(Tag.ADDITION).union("Sub Div RealDiv FloorDiv TruncateDiv FloorMod Mod".split())
 
 
 def obstacle(
@@ -65,7 +60,7 @@ def obstacle(
         if why:
             return why
         fixed = [r.stacked for r in recurrence.reads if kinds.get(r.stacked.node, STILL) == STILL]
-        placed = next((v for v in fixed if places.differ(axes, v, lambda n: kinds.get(n) == ROWS)), None)
+        placed = next((v for v in fixed if places.differ(axes, v, lambda n: kinds.get(n) == STEPS)), None)
         if placed is not None:
             return f"loop {recurrence.loop.name!r} reads {placed}, numbers of places in the sequence, beside its input"
     crowded = next((v for v in outputs if _rows_of_a_step(axes, v) > 1), None)
@@ -122,7 +117,7 @@ def _kinds(
     outputs: Sequence[Value],
 ) -> dict[str, Kind]:
     structure = axes.structure
-    kinds = {v.node: ROWS if axes.time_axis(v) is not None else STILL for v in inputs}
+    kinds = {v.node: STEPS if axes.time_axis(v) is not None else STILL for v in inputs}
     loops = {c.final.node: r for r in (*used, *before) for c in r.loop.carried if c.final is not None}
     results = [*outputs, *(c.final for r in used for c in r.states if c.final is not None)]
     wanted = ancestors(structure, results)
@@ -170,7 +165,7 @@ def _after(axes: Axes, kinds: dict[str, Kind], recurrence: Recurrence, *, whole:
     mixed = _to_its_end(axes, kinds, recurrence) if whole else _in_loop(axes.structure, kinds, recurrence)
     written = {w.carried for w in recurrence.writes}
     return {
-        c.final.node: mixed or (ROWS if c in written else END) for c in recurrence.loop.carried if c.final is not None
+        c.final.node: mixed or (STEPS if c in written else END) for c in recurrence.loop.carried if c.final is not None
     }
 
 
@@ -181,7 +176,7 @@ def _in_loop(structure: Structure, kinds: dict[str, Kind], recurrence: Recurrenc
     for kind in (*reads, *others):
         if kind.name == "mixed":
             return kind
-    if any(k in (ROWS, END) for k in others):
+    if any(k in (STEPS, END) for k in others):
         return Kind("mixed", f"every iteration of loop {recurrence.loop.name!r} looks at a whole sequence")
     if _computes_with_the_count(structure, recurrence, kinds):
         return Kind("mixed", f"loop {recurrence.loop.name!r} computes with the number of steps")
@@ -199,11 +194,11 @@ def _to_its_end(axes: Axes, kinds: dict[str, Kind], recurrence: Recurrence) -> K
     if all(k == STILL for k in every):
         return STILL
     if (
-        all(k in (STILL, ROWS) for k in every)
-        and ROWS not in fixed
+        all(k in (STILL, STEPS) for k in every)
+        and STEPS not in fixed
         and not any(0 in axes.timed(v) for v in seen[: len(recurrence.reads)])
     ):
-        return ROWS
+        return STEPS
     return Kind("mixed", f"loop {recurrence.loop.name!r} looks at the whole sequence before the first step")
 
 
@@ -262,24 +257,24 @@ def _holds_count(axes: Axes, node: Node, *, otherwise: bool) -> bool:
     """
     content = None if node.op in _SEVERAL else axes.facts.of(Value(node.name)).content
     if content is None:
-        return otherwise and not node.op.startswith(_ONLY_AS_MANY)
+        return otherwise and node.op not in _ONLY_AS_MANY and not node.op.startswith(_ARRAYS)
     return any(isinstance(size, Dim) and axes.holds_time(size) for size in content.flat)
 
 
 def _of_steps(axes: Axes, node: Node, above: list[Kind], deciding: list[Kind], kinds: dict[str, Kind]) -> Kind:
-    if ROWS not in (*above, *deciding):
+    if STEPS not in (*above, *deciding):
         return END
     if node.op.startswith(_ARRAYS):
-        return ROWS
+        return STEPS
     if END in (*above, *deciding):
         return Kind("mixed", f"{node.op} {node.name!r} joins every step with the last one")
-    return _placed(axes, node, above, kinds) or of_rows(axes, node, above)
+    return _placed(axes, node, above, kinds) or kind_after(axes, node, above)
 
 
 def _placed(axes: Axes, node: Node, above: list[Kind], kinds: dict[str, Kind]) -> Kind | None:
     """The obstacle where rows meet what no step reaches and what is not the same at every step."""
     fixed = [v for v, kind in zip(node.inputs, above, strict=True) if kind == STILL and places.has_time(axes, v)]
-    differ = (places.differ(axes, v, lambda n: kinds.get(n) == ROWS) for v in fixed)
+    differ = (places.differ(axes, v, lambda n: kinds.get(n) == STEPS) for v in fixed)
     if node.op in PARTITIONS or node.op == "_Results" or not any(differ):
         return None
     return Kind("mixed", f"{node.op} {node.name!r} joins each step with numbers of its place in the sequence")

@@ -14,11 +14,11 @@ import numpy as np
 from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import Facts
 from reprise.lift.numbers import Numbers
-from reprise.operators import fold
+from reprise.operators import Tag, fold, named
 from reprise.structure import Structure
 from reprise.tensors import Array
 
-_SUMS = frozenset({"Add", "AddV2", "BiasAdd", "BiasAddV1", "AddN"})
+_SUMS = named(Tag.ADDITION) | {"BiasAdd", "BiasAddV1", "AddN"}
 _ACTIVATIONS = frozenset({"Sigmoid", "Tanh", "Relu", "Softsign"})  # those that ONNX calls the same
 _DIVIDING = {"Split": 1, "SplitV": 0, "StridedSlice": 0, "Slice": 0}  # operator → which input it divides
 _ROWS = 1 << 20  # of a view without memory: more than any batch, so that a slice that takes some rows is told apart

@@ -10,9 +10,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from reprise.graph import Value
+from reprise.operators import Tag, named
 from reprise.structure import Carried, Loop, Structure
 
-_SELECTS = ("Select", "SelectV2")
+_SELECTS = named(Tag.SELECT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from reprise.graph import Node, Value
 from reprise.lift.emitter import Emitter
 from reprise.lift.recurrent.lengths import Row
 from reprise.lift.recurrent.matching import Found
-from reprise.operators.arrays import READS, array_of, stacked_into
+from reprise.operators import Tag, named
+from reprise.operators.arrays import array_of, stacked_into
 from reprise.operators.random import certain_mask
 from reprise.structure import Loop
 
@@ -19,7 +20,7 @@ _POINTWISE = frozenset(
     "Sigmoid Tanh Relu Relu6 Elu Selu LeakyRelu Softplus Softsign Floor Round Rint Reciprocal Inv Cast ClipByValue "
     "Softmax LogSoftmax BiasAdd".split()
 )
-_LOOKUPS = {"Gather": 1, "GatherV2": 1, "ResourceGather": 1, "OneHot": 0}
+_LOOKUPS = {**dict.fromkeys(named(Tag.LOOKUP), 1), "OneHot": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ class Walk:
 
     def _is_read(self, value: Value, node: Node) -> bool:
         """Whether it is the row of this iteration of a sequence that was there before the loop."""
-        if not node.op.startswith(READS):
+        if node.op not in named(Tag.READ):
             return False
         origin = self._structure.origin(array_of(node))
         filled = self._structure.graph.nodes.get(origin.node)

@@ -93,7 +93,7 @@ class Site:
         """The sizes of an input, as far as they are known."""
         return self.emitter.facts.shape(self.node.inputs[index])
 
-    def made(self) -> Dims | None:
+    def result_shape(self) -> Dims | None:
         """The sizes of the first output, as far as they are known."""
         return self.emitter.facts.shape(Value(self.node.name))
 

@@ -18,7 +18,7 @@ class Kind(NamedTuple):
 
 
 #: No step reaches it; it tells how many steps there are; step t of it is computed from step t; what the last step left.
-STILL, COUNT, ROWS, END = Kind("still"), Kind("count"), Kind("rows"), Kind("end")
+STILL, COUNT, STEPS, END = Kind("still"), Kind("count"), Kind("steps"), Kind("end")
 
 
 class Axes(Protocol):
@@ -57,13 +57,13 @@ def has_time(axes: Axes, value: Value) -> bool:
 
 def passes(axes: Axes, node: Node, above: list[Kind]) -> Kind:
     """The steps of what is handed on as it is."""
-    return ROWS
+    return STEPS
 
 
 def keeps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
     """Steps stay apart where an axis of the result is still time."""
     result = Value(node.name)
-    return ROWS if has_time(axes, result) or axes.is_partition(result) else mixed(node)
+    return STEPS if has_time(axes, result) or axes.is_partition(result) else mixed(node)
 
 
 def mixes(axes: Axes, node: Node, above: list[Kind]) -> Kind:

@@ -10,11 +10,11 @@ import numpy as np
 from reprise.frame import Scope
 from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import Facts
-from reprise.operators import types
+from reprise.operators import Tag, named, types
 from reprise.operators.rules.sizes import Dim
 from reprise.structure import Carried, Loop, Structure
 
-_SUMS = {"Add": 1, "AddV2": 1, "Sub": -1}
+_SUMS = {**dict.fromkeys(named(Tag.ADDITION), 1), "Sub": -1}
 #: Which side of a comparison goes up to the other, and by how much an equal pair is one iteration more.
 _LIMITS = {"Less": (0, 0), "LessEqual": (0, 1), "Greater": (1, 0), "GreaterEqual": (1, 1)}
 #: What the body may compute of values from outside that are then known before the loop.

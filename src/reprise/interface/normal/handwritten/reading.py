@@ -9,8 +9,8 @@ from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.normal.handwritten.counting import Count, Counting
 from reprise.interface.normal.handwritten.sequences import Site
-from reprise.operators import types
-from reprise.operators.arrays import READS, stacked_by
+from reprise.operators import Tag, named, types
+from reprise.operators.arrays import stacked_by
 from reprise.structure import Loop, Structure
 
 
@@ -37,7 +37,7 @@ def found(structure: Structure, facts: Facts, loop: Loop, counting: Counting, bo
     """The rows that a body takes by a count of its own; plain reads at the number of the iteration are left alone."""
     ahead = {structure.source(c.leaving) for c in loop.carried}
     for node in body:
-        if node.op.startswith(READS):
+        if node.op in named(Tag.READ):
             stacked, index = stacked_by(structure, node), counting.of(node.inputs[1])
             plain = counting.is_number(node.inputs[1]) or structure.plain(node.inputs[1]) in ahead
             plain = plain or structure.context(Value(node.name)) != loop.context  # in a branch: there may be no row

@@ -10,12 +10,12 @@ from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import Influence
 from reprise.interface.normal.handwritten.counting import Count, Counting
 from reprise.interface.normal.handwritten.sequences import Site
-from reprise.operators import types
+from reprise.operators import Tag, named, types
 from reprise.operators.arrays import written_value
 from reprise.operators.rules.sizes import Dim
 from reprise.structure import Carried, Loop, Structure
 
-_JOINS = frozenset({"Concat", "ConcatV2"})
+_JOINS = named(Tag.JOIN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,12 @@ from typing import Any
 
 from reprise.graph import VARIABLES, Graph, Node, Value
 from reprise.interface.normal.unrolled.time_slices import content_of
+from reprise.operators import Tag, named
 from reprise.operators.types import FLOATS
 from reprise.structure import InLoop, Structure
 
-_READERS = frozenset(
-    "MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 SparseMatMul Einsum Conv2D LSTMBlockCell GRUBlockCell "
-    "BiasAdd Mul Add AddV2".split()
+_READERS = named(Tag.PRODUCT, Tag.ADDITION).union(
+    "SparseMatMul Einsum Conv2D LSTMBlockCell GRUBlockCell BiasAdd Mul".split()
 )
 #: The slots of the kernels, peepholes and biases of cells that are one operator.
 _BLOCKS = {"LSTMBlockCell": range(3, 8), "GRUBlockCell": range(2, 6)}

@@ -31,11 +31,12 @@ from reprise.interface.normal.unrolled.steps import (
     View,
 )
 from reprise.interface.normal.unrolled.time_slices import Piece, alike, content_of, holds_batches, piece_of
+from reprise.operators import Tag, named
 
 # Nodes between a row of the input and the cell; the walk is recursive.
 MAX_DEPTH = 100
 
-_JOINS = ("Concat", "ConcatV2", "Pack")
+_JOINS = named(Tag.JOIN) | {"Pack"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +263,7 @@ class _Overlay:
         if matches is None:
             return None
         states = frozenset(s for m in matches for s in m.states)
-        fresh = node.op.startswith(RANDOM) or any(m.fresh for m in matches)
+        fresh = node.op in RANDOM or any(m.fresh for m in matches)
         if not states and not fresh:
             return _Match(SAME)
         self._keep(u.node, v.node, matches)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from reprise.frame import Scope
 from reprise.graph import Graph, Node, Value
 from reprise.interface.analysis.facts import Facts
+from reprise.interface.analysis.settings import PLACEHOLDERS
 from reprise.operators.rules.sizes import Dim
 from reprise.structure import Structure
 
@@ -43,5 +44,5 @@ def _place(graph: Graph, facts: Facts, node: Node) -> tuple[str, int] | None:
         return None
     name, _, axis = size.symbols[0].rpartition(".")
     known = graph.nodes.get(name)
-    whole = known is not None and known.op.startswith("Placeholder") and axis.isdecimal()
+    whole = known is not None and known.op in PLACEHOLDERS and axis.isdecimal()
     return (name, int(axis)) if whole else None

@@ -9,9 +9,10 @@ from typing import Any
 from reprise.graph import Graph, Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.normal.unrolled.time_slices import Piece
+from reprise.operators import Tag, named
 from reprise.structure import Structure
 
-RANDOM = ("Random", "TruncatedNormal", "Multinomial", "StatelessRandom")
+RANDOM = named(Tag.NOISE, Tag.SAMPLING)
 IMPURE = tuple("Queue Iterator Reader Stack TensorArray TensorList Barrier Placeholder Variable Assign".split())
 
 
