@@ -15,10 +15,11 @@ from reprise.interface.normal.unrolled.chains import weight_of
 from reprise.interface.normal.unrolled.steps import State, View
 from reprise.interface.normal.unrolled.time_slices import content_of
 from reprise.interface.normal.unrolled.updates import ACTIVATIONS, CLIPS, SUMS
+from reprise.operators import Tag, named
 from reprise.operators.rules.sizes import Dim
 
-_PRODUCTS = ("MatMul", "BatchMatMul", "BatchMatMulV2")
-_BEFORE_A_GATE = frozenset(("Sigmoid", "BiasAdd", "Split", "Slice", "StridedSlice", "Unpack", *SUMS))
+_PRODUCTS = named(Tag.PRODUCT)
+_BEFORE_A_GATE = SUMS | named(Tag.SLICE) | {"Sigmoid", "BiasAdd", "Split", "Unpack"}
 _BLOCKS = {"LSTMBlockCell": ((1, 1), (2, 6)), "GRUBlockCell": ((1, 3),)}
 
 

@@ -164,7 +164,7 @@ class Flow:
         nodes = self.view.graph.nodes
         others = [v for n in names for v in nodes[n].inputs if v.node not in self._masks]
         above = reachable(others, lambda v: () if nodes[v.node].op in SHAPE_ONLY else nodes[v.node].inputs)
-        return any(nodes[v.node].op.startswith(RANDOM) for v in above)
+        return any(nodes[v.node].op in RANDOM for v in above)
 
     def alike(self, value: Value, source: Source) -> bool:
         """Whether a value has the type and, as far as they are known, the sizes of a source."""

@@ -110,7 +110,7 @@ class OneStep:
     def _is_drawn(self, value: Value) -> bool:
         """Whether a value is made of random numbers, new ones at each step."""
         above = ancestors(self._view.structure, [value])
-        return any(self._nodes[name].op.startswith(RANDOM) for name in above)
+        return any(self._nodes[name].op in RANDOM for name in above)
 
     def _extend(self) -> None:
         """Adds what is computed from the step with nothing but weights, constants and its input: its scores."""

@@ -15,12 +15,13 @@ from collections.abc import Iterator
 from reprise.graph import Node, Value
 from reprise.interface.normal.unrolled.chains import weight_of
 from reprise.interface.normal.unrolled.flow import Flow, Source
+from reprise.operators import Tag, named
 from reprise.operators.rules.sizes import Dim
 
-SUMS = ("Add", "AddV2")
-ACTIVATIONS = frozenset("Tanh Sigmoid Relu Relu6 LeakyRelu Softsign Elu Selu Softplus".split())
+SUMS = named(Tag.ADDITION)
+ACTIVATIONS = named(Tag.ACTIVATION)
 CLIPS = ("Minimum", "Maximum", "ClipByValue")
-_SELECTS = ("Select", "SelectV2")
+_SELECTS = named(Tag.SELECT)
 _LAYER_NORM = frozenset(("StopGradient", "SquaredDifference", "Rsqrt"))
 _SLICES = ("Split", "Slice", "StridedSlice", "Unpack")
 
