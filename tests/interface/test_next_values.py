@@ -113,7 +113,9 @@ def highway(x, h):
 
 
 def grouped(x, c, h):
-    parts = [tf.split(times(tf.concat([x, h[:, a:b]], 1), f"g{a}", 4 * (b - a)), 4, 1) for a, b in ((0, 2), (2, H))]
+    parts = [
+        tf.split(times(tf.concat([x[:, a:b], h[:, a:b]], 1), f"g{a}", 4 * (b - a)), 4, 1) for a, b in ((0, 2), (2, H))
+    ]
     i, f, o, j = (tf.concat(gate, 1) for gate in zip(*parts, strict=True))
     c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(j)
     h = tf.sigmoid(o) * tf.tanh(c)

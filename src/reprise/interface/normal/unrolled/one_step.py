@@ -15,6 +15,8 @@ from reprise.interface.normal.unrolled.updates import SUMS
 _BLOCKS = ("LSTMBlockCell", "GRUBlockCell")
 #: What is another value at each call.
 _VARYING = tuple(op for op in IMPURE if op != "Variable")
+#: Operators that take a part of a row: the input of a group of units.
+_PARTS = ("Slice", "StridedSlice", "Split", "SplitV")
 #: Operators that make the row of a step of this step's number or id alone.
 _ROW_BY_ROW = ("Gather", "GatherV2", "ResourceGather", "OneHot", "Cast", "Identity")
 
@@ -85,6 +87,12 @@ class OneStep:
             return MADE if self._is_drawn(value) else SAME
         if self._view.masks.get(value.node) and (node.op in (*PRODUCTS, *SUMS, "BiasAdd") or self._is_flat(value)):
             return MADE  # what the input alone is made into with weights, apart from the state
+        if node.op in _PARTS and row_of(self._view, value).axis < 0:
+            whole = node.inputs[node.op == "Split"]
+            row = row_of(self._view, whole)
+            if row.axis >= 0:
+                self._rows[whole] = row
+                return MADE
         reads_rows = self._nodes[name].op in (*PRODUCTS, *_BLOCKS, *_ROW_BY_ROW, "Concat", "ConcatV2")
         if value not in self._rows and not reads_rows:
             # What is not multiplied with weights (a keep probability, a sequence's length) is the same for all steps.
