@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
+from types import ModuleType
 
 from reprise import verify
-from reprise.errors import CallError
+from reprise.errors import CallError, MissingDependency
 from reprise.export import onnx
 from reprise.files import folder_written_whole, written_whole
 from reprise.model import RecurrentModel
@@ -39,7 +43,33 @@ class Target:
     marks: tuple[str, ...] = ()
 
 
-TARGETS: tuple[Target, ...] = (Target("onnx", onnx.write, onnx.read, file="model.onnx"),)
+def _of_tensorflow(name: str) -> tuple[Callable[..., None], Callable[..., Restored]]:
+    """How a module of this package writes and reads; it loads TensorFlow, so only when it is asked.
+
+    Raises, when one of them is called, MissingDependency: TensorFlow is not installed.
+    """
+
+    def module() -> ModuleType:
+        if find_spec("tensorflow") is None:
+            raise MissingDependency(f"the export {name!r} needs TensorFlow: pip install 'reprise-rnn[tensorflow]'")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its greetings are no news to a user
+        return import_module(f"reprise.export.{name.replace('-', '_')}")
+
+    def write(model: RecurrentModel, path: Path) -> None:
+        module().write(model, path)
+
+    def read(path: Path, model: RecurrentModel) -> Restored:
+        found: Restored = module().read(path, model)
+        return found
+
+    return write, read
+
+
+TARGETS: tuple[Target, ...] = (
+    Target("onnx", onnx.write, onnx.read, file="model.onnx"),
+    Target("saved-model", *_of_tensorflow("saved-model"), marks=("saved_model.pb", "variables")),
+    Target("saver", *_of_tensorflow("saver"), marks=("checkpoint", "model.ckpt.meta")),
+)
 
 
 def export(model: RecurrentModel, path: str | PathLike[str], to: str = "onnx", steps: int = 16) -> Report:

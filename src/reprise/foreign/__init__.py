@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from reprise.errors import LiftError
+from reprise.errors import CallError, LiftError
 from reprise.foreign import functions, ports
 from reprise.foreign.probe import Probe
 from reprise.foreign.program import Program, program_of
@@ -46,7 +46,7 @@ def model_parts(stored: StoredModel, choices: Choices) -> tuple[Callable[[Values
         LiftError: ONNX Runtime refuses it.
     """
     program = _program(stored)
-    states = tuple(choices.nexts.items())
+    states = _named(program, choices)
     reading = reading_of(program, choices.settings, states)
     first = ports.lifted(reading, _one_step(reading))
 
@@ -57,6 +57,27 @@ def model_parts(stored: StoredModel, choices: Choices) -> tuple[Callable[[Values
         return ports.lifted(other, _one_step(other))
 
     return lift, lambda: _first_states(reading, first)
+
+
+def _named(program: Program, choices: Choices) -> tuple[tuple[str, str], ...]:
+    """The pairs of an input and an output that the caller names.
+
+    Raises:
+        CallError: The file has no such input or output, or the caller names other things than such a file has.
+    """
+    inputs, outputs = {i.name for i in program.inputs}, {o.name for o in program.outputs}
+    for taken, given in choices.nexts.items():
+        if taken not in inputs or given not in outputs:
+            raise CallError(
+                f"states: {taken} → {given}: expected an input and an output of the file; inputs are "
+                f"{', '.join(sorted(inputs))}, outputs {', '.join(sorted(outputs))}"
+            )
+    if choices.inputs or choices.outputs or choices.states or choices.scope:
+        raise CallError(
+            "inputs, outputs, single states and scope choose within a graph of TensorFlow; of this file, states can be "
+            "named as pairs (states={input: output}) and settings given"
+        )
+    return tuple(choices.nexts.items())
 
 
 def _program(stored: StoredModel) -> Program:

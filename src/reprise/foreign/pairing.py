@@ -200,7 +200,7 @@ def _take_left_over(program: Program, candidates: _Candidates) -> None:
         raise AmbiguousInterface(
             "the graph does not tell which of these inputs is a state whose next value is the output: "
             f"{', '.join(f'{t} → {g}' for t, g in likely)}. Say which, as pairs: states={{{first}}} "
-            f"(--states {likely[0][0]}={likely[0][1]})."
+            f"(--state-tensor {likely[0][0]}={likely[0][1]})."
         )
 
 

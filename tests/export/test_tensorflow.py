@@ -1,0 +1,146 @@
+"""SavedModels and Saver files of restored models, used as a program without Reprise would use them."""
+
+import json
+from importlib import import_module
+
+import numpy as np
+import pytest
+
+import reprise
+from reprise.cli import execute
+from reprise.errors import MissingDependency, SaveError, VerificationError
+from reprise.export import export
+from reprise.wire import onnx
+from tests.export.models import H, V, model
+from tests.foreign.building import D, cell_weights, gru_step, numbers, save, tensors, value
+
+tf = pytest.importorskip("tensorflow")
+
+
+def carried(original, ids, first):
+    """The logits and last state of a run, from a first state."""
+    found, state = original.run(ids, original.initial_state(len(ids)).replace({"h": first}))
+    return found["logits"], state["h"]
+
+
+def test_a_step_takes_the_state_and_gives_the_next(tmp_path):
+    original = model()
+    export(original, tmp_path / "m", to="saved-model")
+    step = tf.saved_model.load(str(tmp_path / "m")).signatures["step"]
+    ids, h = np.array([[2, 4, 1], [0, 3, 6]], np.int32), numbers(2, H)
+    wanted, last = carried(original, ids, h)
+    for t in range(3):
+        found = step(ids=tf.constant(ids[:, t]), h=tf.constant(h))
+        np.testing.assert_allclose(found["logits"], wanted[:, t], rtol=1e-5, atol=1e-6)
+        h = found["h"].numpy()
+    np.testing.assert_allclose(h, last, rtol=1e-5, atol=1e-6)
+
+
+def test_a_sequence_of_any_rows_and_steps_starts_from_the_models_own_state(tmp_path):
+    original = model(initial="file")
+    export(original, tmp_path / "m", to="saved-model")
+    loaded = tf.saved_model.load(str(tmp_path / "m"))
+    first = loaded.signatures["initial_state"](batch=tf.constant(3))["h"]
+    np.testing.assert_array_equal(first, original.initial_state(3)["h"])
+    ids = np.arange(12, dtype=np.int32).reshape(3, 4) % V
+    found = loaded.signatures["serving_default"](ids=tf.constant(ids))
+    wanted, last = carried(original, ids, original.initial_state(3)["h"])
+    np.testing.assert_allclose(found["logits"], wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found["h"], last, rtol=1e-5, atol=1e-6)
+
+
+def test_the_vocabulary_lies_among_the_assets(tmp_path):
+    export(model(), tmp_path / "m", to="saved-model")
+    assert json.loads((tmp_path / "m/assets/vocabulary.json").read_text())["symbols"] == list("abcdefg")
+
+
+def test_saver_files_are_imported_and_say_which_tensors_are_state(tmp_path):
+    original = model(initial="file")
+    export(original, tmp_path / "m", to="saver")
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        saver = v1.train.import_meta_graph(str(tmp_path / "m/model.ckpt.meta"))
+        saver.restore(session, str(tmp_path / "m/model.ckpt"))
+        meta = v1.MetaGraphDef.FromString((tmp_path / "m/model.ckpt.meta").read_bytes())
+        signature = meta.signature_def["step"]
+        ids = np.array([[1, 5, 2]], np.int32)
+        logits = session.run(signature.outputs["logits"].name, {signature.inputs["ids"].name: ids})
+    wanted, _ = carried(original, ids, original.initial_state(1)["h"])
+    np.testing.assert_allclose(logits, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_saver_files_are_restored_with_their_vocabulary(tmp_path):
+    original = model()
+    export(original, tmp_path / "m", to="saver")
+    again = reprise.restore(tmp_path / "m")
+    assert again.vocabulary == original.vocabulary
+    assert again.sample(20, seed=3, temperature=0.5) == original.sample(20, seed=3, temperature=0.5)
+
+
+@pytest.mark.parametrize("to", ["saved-model", "saver"])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN", "step", "Scan"])
+def test_every_kind_of_recurrence_is_written(tmp_path, to, kind):
+    if kind == "step":
+        path = gru_step(tmp_path / "m.onnx")
+    elif kind == "Scan":
+        nodes = [
+            onnx.node("MatMul", ["before", "R"], ["turned"]),
+            onnx.node("Add", ["turned", "row"], ["after"]),
+            onnx.node("Tanh", ["after"], ["shown"]),
+        ]
+        outputs = [onnx.value_info("after"), onnx.value_info("shown")]
+        body = onnx.graph(nodes, "b", [onnx.value_info("before", 1), onnx.value_info("row", 1)], outputs)
+        scan = onnx.node("Scan", ["h", "x"], ["h2", "y"], body=body, num_scan_inputs=1)
+        path = save(
+            tmp_path / "m.onnx",
+            [scan],
+            [value("x", "t", "n", D), value("h", "n", D)],
+            ["y", "h2"],
+            tensors(R=numbers(D, D)),
+        )
+    else:
+        gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[kind]
+        nodes = [onnx.node(kind, ["x", "W", "R", "B"], ["y"], hidden_size=5)]
+        path = save(tmp_path / "m.onnx", nodes, [value("x", "t", "n", D)], ["y"], tensors(**cell_weights(gates)))
+    assert export(reprise.restore(path), tmp_path / "m", to=to).equal
+
+
+@pytest.mark.parametrize("to", ["saved-model", "saver"])
+def test_an_operator_without_a_counterpart_is_named_and_nothing_is_left(tmp_path, to):
+    nodes = [
+        onnx.node("GRU", ["x", "W", "R", "B"], ["Y"], hidden_size=5),
+        onnx.node("MeanVarianceNormalization", ["Y"], ["y"], axes=[3]),
+    ]
+    path = save(tmp_path / "m.onnx", nodes, [value("x", "t", "n", D)], ["y"], tensors(**cell_weights(3)))
+    with pytest.raises(SaveError, match=r"MeanVarianceNormalization 'y' is an operator without a counterpart"):
+        export(reprise.restore(path), tmp_path / "m", to=to)
+    assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
+
+
+@pytest.mark.parametrize("to", ["saved-model", "saver"])
+def test_gates_in_another_order_are_refused_and_nothing_is_left(tmp_path, monkeypatch, to):
+    from reprise.export.tf_graph import recurrent
+
+    def exchanged(site, index, r, bias):
+        step = recurrent._lstm(site, index, r, bias)
+        return lambda part, states: step(tf.concat(tf.split(part, 4, axis=1)[::-1], 1), states)
+
+    monkeypatch.setitem(recurrent._STEPS, "LSTM", exchanged)
+    nodes = [onnx.node("LSTM", ["x", "W", "R", "B"], ["y"], hidden_size=5)]
+    path = save(tmp_path / "m.onnx", nodes, [value("x", "t", "n", D)], ["y"], tensors(**cell_weights(4)))
+    with pytest.raises(VerificationError, match="differ first at step 1 from zero state"):
+        export(reprise.restore(path), tmp_path / "m", to=to)
+    assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_a_target_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(import_module("reprise.export"), "find_spec", lambda name: None)
+    with pytest.raises(MissingDependency, match=r"the export 'saver' needs TensorFlow: pip install 'reprise-rnn\[t"):
+        export(model(), tmp_path / "m", to="saver")
+
+
+def test_the_command_writes_the_target_that_it_is_told(tmp_path, capsys):
+    nodes = [onnx.node("GRU", ["x", "W", "R", "B"], ["y"], hidden_size=5)]
+    path = save(tmp_path / "m.onnx", nodes, [value("x", "t", "n", D)], ["y"], tensors(**cell_weights(3)))
+    execute(["export", str(path), str(tmp_path / "out"), "--to", "saved-model"])
+    assert (tmp_path / "out/saved_model.pb").is_file()
