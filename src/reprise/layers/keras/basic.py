@@ -313,6 +313,10 @@ def _category(place: Place) -> Symbols:
 
 def _joined(kind: str) -> Callable[[Place], Symbols]:
     def layer(place: Place) -> Symbols:
+        if kind == "multiply" and place.options.version.major >= 3 and any(s.mask for s in place.inputs):
+            raise place.options.unknown(
+                "a product of masked values, whose hidden steps Keras 3 takes for ones or zeros"
+            )
         value = place.put(kinds.Join(kind))
         return (Symbol(value, _mask_of_all(place)),)
 
