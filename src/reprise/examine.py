@@ -10,6 +10,7 @@ from typing import Any
 
 from reprise import formats, interface
 from reprise.errors import RepriseError
+from reprise.export.layers import stack_of
 from reprise.formats import StoredModel
 from reprise.interface import Choices, Interface
 from reprise.model import DRAWS, RecurrentModel
@@ -56,6 +57,7 @@ class Examination:
         silence: Why a model that can be run cannot be sampled, or None where it can.
         draws: Whether a model that can be run draws random numbers in every call.
         options: What was chosen, as the command line says it.
+        layers: The standard layers that the model is a stack of, in one line; empty where it is none.
     """
 
     stored: StoredModel
@@ -65,6 +67,7 @@ class Examination:
     silence: RepriseError | None
     draws: bool = False
     options: str = ""
+    layers: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The same facts as plain data."""
@@ -83,6 +86,7 @@ class Examination:
             "obstacle": _error(self.obstacle),
             "silence": _error(self.silence),
             "draws": self.draws,
+            "layers": self.layers,
         }
 
     def __str__(self) -> str:
@@ -93,6 +97,7 @@ class Examination:
         yield f"{stored.format}: {stored.evidence}", [str(f) for f in stored.files]
         yield "Notes", [*stored.notes, *([DRAWS] if self.draws else [])]
         yield "Interface", [] if found is None else str(found).splitlines()
+        yield "Layers", [self.layers] if self.layers else []
         yield "Evidence", [] if found is None else list(found.evidence)
         yield "Vocabulary", _vocabulary(self.vocabulary, stored.vocabulary_source)
         yield "Signatures", [f"{s.name}: {', '.join(s.inputs)} → {', '.join(s.outputs)}" for s in stored.signatures]
@@ -119,7 +124,8 @@ def examine(
     except RepriseError as obstacle:
         return Examination(stored, symbols, _interface(stored, choices), obstacle, None)
     options = _options({"vocabulary": vocabulary, **choices})
-    return Examination(model.stored, model.vocabulary, model.interface, None, _silence(model), model.draws, options)
+    silence, layers = _silence(model), _layers(model)
+    return Examination(model.stored, model.vocabulary, model.interface, None, silence, model.draws, options, layers)
 
 
 def _options(choices: Mapping[str, Any]) -> str:
@@ -146,6 +152,13 @@ def _silence(model: RecurrentModel) -> RepriseError | None:
     except RepriseError as why:
         return why
     return None
+
+
+def _layers(model: RecurrentModel) -> str:
+    try:
+        return str(stack_of(model))
+    except RepriseError:
+        return ""
 
 
 def _interface(stored: StoredModel, choices: Mapping[str, Any]) -> Interface | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
-from reprise import foreign, formats, interface, lift
+from reprise import foreign, formats, interface, lift, stack
 from reprise.corpus import vocabulary_of
 from reprise.errors import AmbiguousInterface, CallError, DiscoveryError, MissingFile
 from reprise.formats import StoredModel
@@ -86,6 +86,9 @@ def restore(
         useless = cell is not None and not formats.takes_cell(stored.format)
         _refuse(stored, chosen=(own and choices != Choices()) or useless or averages)
         lifted, first_states = onnx_file.lifted_in(stored) if own else foreign.model_parts(stored, choices)
+    elif stack.is_stack(stored):
+        _refuse(stored, chosen=choices != Choices() or cell is not None or averages)
+        lifted, first_states = stack.lifted_in(stored)
     elif stored.obstacle:
         raise DiscoveryError(f"{stored.path}: {stored.obstacle}")
     else:

@@ -15,7 +15,7 @@ from types import ModuleType
 
 from reprise import verify
 from reprise.errors import CallError, MissingDependency
-from reprise.export import onnx
+from reprise.export import keras, onnx, safetensors, triton
 from reprise.files import folder_written_whole, written_whole
 from reprise.model import RecurrentModel
 from reprise.sampling.symbols import is_of_symbols
@@ -69,6 +69,9 @@ TARGETS: tuple[Target, ...] = (
     Target("onnx", onnx.write, onnx.read, file="model.onnx"),
     Target("saved-model", *_of_tensorflow("saved-model"), marks=("saved_model.pb", "variables")),
     Target("saver", *_of_tensorflow("saver"), marks=("checkpoint", "model.ckpt.meta")),
+    Target("triton", triton.write, triton.read, marks=(triton.CONFIGURATION,)),
+    Target("safetensors", safetensors.write, safetensors.read, file="model.safetensors"),
+    Target("keras", keras.write, keras.read, file="model.keras"),
 )
 
 

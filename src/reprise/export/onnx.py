@@ -25,11 +25,15 @@ def write(model: RecurrentModel, path: Path) -> None:
     if size + lifted.graph.ByteSize() >= onnx.LARGEST:
         raise SaveError(f"{size / 1e9:.1f} GB of weights do not fit into one ONNX file, which holds 2 GB at most.")
     columns = model.stored.metadata.get("columns", ())
-    path.write_bytes(onnx.to_bytes(onnx_file.written(lifted, _first_states(model), model.vocabulary, columns)))
+    path.write_bytes(onnx.to_bytes(onnx_file.written(lifted, first_states(model), model.vocabulary, columns)))
 
 
-def _first_states(model: RecurrentModel) -> dict[str, Array]:
-    """One row of each state that does not start from zeros; a batch of any size starts from copies of it."""
+def first_states(model: RecurrentModel) -> dict[str, Array]:
+    """One row of each state that does not start from zeros; a batch of any size starts from copies of it.
+
+    Raises:
+        SaveError: The rows start from different values.
+    """
     ports = [p for p in model.interface.states if p.initial == "file"]
     if not ports:
         return {}

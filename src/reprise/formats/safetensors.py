@@ -1,4 +1,4 @@
-"""Safetensors files with PyTorch's names: weights alone, of which names and shapes decide the model or do not."""
+"""Safetensors files: Reprise's say what their layers are; of PyTorch's, names and shapes decide the model or do not."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 
 import safetensors
 
-from reprise.errors import DamagedFile
+from reprise.errors import DamagedFile, VocabularyError
 from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._torch_state import with_model
 from reprise.tensors import DTYPES, Array, Tensor
+from reprise.vocabulary import Vocabulary
 
 #: How the header calls the element types that are read. Source: safetensors' README, "Format".
 _DTYPES = {
@@ -28,6 +29,16 @@ _DTYPES = {
     "U8": "uint8",
     "BOOL": "bool",
 }
+#: What a file of ours says of itself, in the metadata of its header: each key holds JSON.
+VERSION = "reprise.version"
+STACK = "reprise.stack"
+INTERFACE = "reprise.interface"
+FIRST_STATES = "reprise.first_states"
+VOCABULARY = "reprise.vocabulary"
+COLUMNS = "reprise.columns"
+
+#: The layout of these entries that this program writes, and the highest that it reads.
+LAYOUT = 1
 #: The longest header that the format allows.
 _LONGEST_HEADER = 100_000_000
 
@@ -51,7 +62,9 @@ def read(path: Path, *, cell: Mapping[str, Any] | None = None) -> StoredModel:
         path: The file.
         cell: What weights do not hold: `{"activation": "relu"}` of a plain RNN.
     """
-    state = _tensors(path)
+    state, metadata = _content(path)
+    if STACK in metadata:
+        return _own(path, state, metadata)
     beside = _sidecars.find(path.parent)
     stored = StoredModel(
         path=path,
@@ -67,15 +80,42 @@ def read(path: Path, *, cell: Mapping[str, Any] | None = None) -> StoredModel:
     return with_model(stored, state, cell=cell)
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors by name; the library checks that they lie in the file and do not overlap."""
+def _own(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> StoredModel:
+    """What Reprise wrote."""
+    held, columns = metadata.get(VOCABULARY), metadata.get(COLUMNS, [])
+    if not isinstance(columns, list) or not all(isinstance(name, str) for name in columns):
+        raise DamagedFile(f"{path}: the names of its columns are no list of words. Export the model again.")
+    try:
+        vocabulary = None if held is None else Vocabulary.from_json(held)
+    except VocabularyError as error:
+        raise DamagedFile(f"{path}: its {error}. Export the model again.") from error
+    return StoredModel(
+        path=path,
+        format=FORMAT.name,
+        evidence="it says of itself what its layers are",
+        graph=None,
+        weights=state,
+        vocabulary=vocabulary,
+        vocabulary_source=str(path) if vocabulary else "",
+        files=(path,),
+        metadata={**metadata, "columns": tuple(columns)},
+    )
+
+
+def _content(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors by name, and what of the metadata is ours.
+
+    The library checks that the tensors lie in the file and do not overlap.
+    """
     try:
         with safetensors.safe_open(path, "numpy") as file:
             names = list(file.keys())
+            facts = file.metadata() or {}
         with path.open("rb") as file:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        return {name: _tensor(path, name, header[name]) for name in names}
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        ours = {key: json.loads(text) for key, text in facts.items() if key.startswith("reprise.")}
+        return {name: _tensor(path, name, header[name]) for name in names}, ours
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedFile(f"{path}: is not a whole safetensors file ({error}). Copy it again.") from error
 
 

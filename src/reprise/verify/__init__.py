@@ -18,7 +18,7 @@ from reprise.verify.models import Model, Restored, baked, takes_any_steps
 from reprise.verify.report import TOLERANCE, Difference, Report, difference
 from reprise.verify.steps import check_steps
 
-__all__ = ["TOLERANCE", "Difference", "Model", "Report", "Restored", "check_steps", "compare"]
+__all__ = ["TOLERANCE", "Difference", "Model", "Report", "Restored", "baked", "check_steps", "compare"]
 
 
 def compare(
