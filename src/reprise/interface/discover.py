@@ -9,6 +9,7 @@ from reprise.errors import AmbiguousInterface, NoRecurrence
 from reprise.graph import Graph, Value
 from reprise.interface.analysis.influence import ancestors
 from reprise.interface.loops import recurrences
+from reprise.interface.loops.beginnings import begin
 from reprise.interface.loops.exits import restore_exits
 from reprise.interface.loops.feedback import open_feedback
 from reprise.interface.normal.order import normalise
@@ -41,7 +42,7 @@ def discover(graph: Graph, choices: Choices | None = None) -> Discovery:
         raise AmbiguousInterface(f"one step is written out, and its states are not certain: {'; '.join(normal.rivals)}")
     if not found:
         raise NoRecurrence(_without_recurrence(normal.structure, graph, normal.unread))
-    for rewrite in (restore_exits, open_feedback):
+    for rewrite in (restore_exits, open_feedback, begin):
         before = normal.structure
         normal = normal.after(partial(rewrite, found=found))
         if normal.structure is not before:

@@ -110,8 +110,9 @@ def _read(
     choices: Choices,
 ) -> _Reading:
     started = {c: _start(structure, c) for r in steps for c in r.states}
-    needed = _needed(structure, steps, wanted, [c for c in started if started[c] != "inputs"])
-    sources = [v for v in every_source(structure) if v in needed]
+    outside = [v for v in every_source(structure) if v not in _defaults(structure, started)]
+    needed = _needed(structure, steps, wanted, [c for c in started if started[c] != "inputs"], outside)
+    sources = [v for v in outside if v in needed]
     scalars = tuple(v for v in sources if settings.is_setting(structure, v))
     entries = tuple(v for v in sources if v not in scalars)
     ports = with_chosen_settings(_setting_ports(structure, scalars, needed), choices)
@@ -130,12 +131,22 @@ def _widened(structure: Structure, used: tuple[Recurrence, ...]) -> list[str]:
     return [f"{kind} numbers are computed in float32, more exactly than TensorFlow does" for kind in sorted(kinds)]
 
 
+def _defaults(structure: Structure, started: Mapping[Carried, Initial]) -> set[Value]:
+    """The placeholders of states that the model computes where nobody feeds them: they bring nothing from outside."""
+    fed = (states.fed_through(structure, c) for c, start in started.items() if start == "inputs")
+    return {Value.parse(name) for name in fed if name is not None}
+
+
 def _needed(
-    structure: Structure, used: tuple[Recurrence, ...], wanted: tuple[Value, ...], given: Sequence[Carried]
+    structure: Structure,
+    used: tuple[Recurrence, ...],
+    wanted: tuple[Value, ...],
+    given: Sequence[Carried],
+    outside: Sequence[Value],
 ) -> set[Value]:
-    """Every value whose numbers the outputs and next states need, up to the sources and the states that are given."""
+    """Every value whose numbers the outputs and next states need, up to what comes from outside and given states."""
     cut = {c.initial for c in given}
-    stop = dict.fromkeys([Value(c.enter) for c in given] + [*cut, *every_source(structure)])
+    stop = dict.fromkeys([Value(c.enter) for c in given] + [*cut, *outside])
     reached = ancestors(structure, [*wanted, *(c.leaving for r in used for c in r.states)], stop)
     return {v for name in reached for v in structure.graph[name].inputs if v not in cut} | set(wanted)
 
@@ -263,7 +274,8 @@ def _started(structure: Structure, started: Mapping[Carried, Initial]) -> Iterat
     """From which inputs each state is computed that starts from any."""
     for carried in (c for c, start in started.items() if start == "inputs"):
         behind = _numeric_ancestors(structure, carried.initial)
-        made = ", ".join(str(v) for v in every_source(structure) if v.node in behind)
+        outside = [v for v in every_source(structure) if v not in _defaults(structure, started)]
+        made = ", ".join(str(v) for v in outside if v.node in behind)
         yield f"the first value of {carried.final} is {structure.origin(carried.initial)}, computed from {made}"
 
 

@@ -18,7 +18,7 @@ from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.gradients import ones_that_are_applied
 from reprise.interface.analysis.influence import ancestors, descendants
 from reprise.interface.building.rewritten import Rewritten
-from reprise.interface.normal.unrolled import chains, chosen_steps, lone_step, step_copies
+from reprise.interface.normal.unrolled import beginnings, chains, chosen_steps, lone_step, step_copies
 from reprise.interface.normal.unrolled.chains import weight_of
 from reprise.interface.normal.unrolled.collected import Collected, Output, outputs_of
 from reprise.interface.normal.unrolled.overlay import correspond
@@ -130,7 +130,7 @@ def _plans(view: View, found: chains.Chains, nexts: Mapping[str, str]) -> tuple[
     plans: dict[str, Plan] = {}
     known: set[str] = set()
     for cluster in sorted(found.clusters, key=lambda c: min(view.place[chain.anchors[0]] for chain in c)):
-        steps = correspond(view, cluster)
+        steps = correspond(view, cluster) or beginnings.after(view, cluster)
         if steps is None:
             continue
         used, _ = steps.needed(view.graph, [Value(a) for a in steps.anchors])
@@ -151,7 +151,7 @@ def _plans(view: View, found: chains.Chains, nexts: Mapping[str, str]) -> tuple[
     alone = not plans and not view.structure.loops
     lone = lone_step.read(view, found.single, taken, alone=alone)
     plans |= {plan.frame: plan for plan in lone.plans}
-    return _linked(view, list(plans.values())), lone.rivals
+    return _linked(view, beginnings.without(view, plans.values())), lone.rivals
 
 
 def _apart(view: View, copies: list[Plan]) -> list[Plan]:

@@ -14,6 +14,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from reprise.graph import VARIABLES, Graph, Node, Value
+from reprise.interface.analysis.alike import attributes_of
 from reprise.interface.normal.unrolled.time_slices import content_of
 from reprise.operators import Tag, named
 from reprise.operators.types import FLOATS
@@ -29,7 +30,6 @@ _PASS = frozenset("Identity ReadVariableOp Switch StopGradient".split())
 #: Operators that take a part of a tensor → which input the tensor is.
 _PARTS = {"StridedSlice": 0, "Slice": 0, "Split": 1, "SplitV": 0}
 _NESTED = 4
-_SEEDS = frozenset(("seed", "seed2"))
 
 # Every node keeps one bit for each anchor above it; a graph that would need more than half a gigabyte is not rolled.
 MAX_BITS = 4_000_000_000
@@ -68,11 +68,6 @@ class Chains:
     masks: Mapping[str, int]
     clusters: tuple[tuple[Chain, ...], ...]
     single: tuple[Chain, ...]
-
-
-def attributes_of(node: Node) -> dict[str, Any]:
-    """What must agree between two steps: not the seeds, nor what TensorFlow notes for itself."""
-    return {k: v for k, v in node.attributes.items() if not k.startswith("_") and k not in _SEEDS}
 
 
 def weight_of(graph: Graph, value: Value, depth: int = 0) -> str | None:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from reprise.graph import Value
+from reprise.interface.analysis.alike import attributes_of
 from reprise.interface.analysis.influence import DISCRETE, ancestors, reachable
-from reprise.interface.normal.unrolled.chains import Chain, attributes_of, weight_of
+from reprise.interface.normal.unrolled.chains import Chain, weight_of
 from reprise.interface.normal.unrolled.steps import (
     IMPURE,
     MADE,

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from reprise.graph import Value
-from reprise.interface.normal.unrolled.chains import Chain, attributes_of, weight_of
+from reprise.interface.analysis.alike import attributes_of
+from reprise.interface.normal.unrolled.chains import Chain, weight_of
 from reprise.interface.normal.unrolled.collected import Collected, Output
 from reprise.interface.normal.unrolled.replacements import Plan, frame_name
 from reprise.interface.normal.unrolled.steps import SAME, Count, Made, Role, Row, State, Steps, View
