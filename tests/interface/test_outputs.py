@@ -250,6 +250,14 @@ def test_the_places_of_the_best_are_ids_and_no_scores():
     assert [p.role for p in found.outputs] == ["logits", "probabilities", "values", "ids"]
 
 
+def test_scores_in_several_layouts_are_one_output():
+    def reshaped(logits, targets):
+        tf.reshape(logits, [-1, 4, V], "steps")
+        tf.nn.softmax(logits, name="chances")
+
+    assert [p.tensor for p in interface_of(model(reshaped)).outputs] == ["steps:0", "chances:0"]
+
+
 def test_names_decide_nothing():
     found = interface_of(model(measured, ids="initial_state"))
     assert [(p.tensor, p.role) for p in found.inputs] == [("initial_state:0", "tokens")]

@@ -84,6 +84,8 @@ def regroup(facts: Shapes, node: Node, have: list[Dim], wanted: list[Dim]) -> Di
     middle = [_take(facts, factors, size, 0) for size in wanted[:open_at]]
     after = [_take(facts, factors, size, -1) for size in reversed(wanted[open_at + 1 :])]
     failed = None in middle or None in after
+    if open_at == len(wanted) and not failed:  # what is left over is one: `[N, V]` to `[1, 1, V]`
+        facts.sizes.fix(product(factors))
     rest = [facts.fresh(node, len(front) + open_at) if failed else product(factors)] if open_at < len(wanted) else []
     found = [*middle, *rest, *reversed(after)]
     return (*front, *(w if f is None else f for f, w in zip(found, wanted, strict=True)), *back)

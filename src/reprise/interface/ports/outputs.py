@@ -8,25 +8,26 @@ an output. What is joined with foreign values that do depend on it belongs to th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from reprise.frame import REPLACED
 from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import Facts
-from reprise.interface.analysis.gradients import LOSSES, before, ones_that_are_applied
-from reprise.interface.analysis.influence import DISCRETE, ORDERINGS, RANKING, Influence, ancestors, descendants
+from reprise.interface.analysis.gradients import LOSSES
+from reprise.interface.analysis.influence import DISCRETE, ORDERINGS, RANKING, Influence, descendants
 from reprise.interface.analysis.settings import is_setting
 from reprise.interface.analysis.sources import sources
 from reprise.interface.loops.recurrences import Recurrence, grows
 from reprise.interface.loops.states import writes_state
 from reprise.interface.ports.conditions import conditions
+from reprise.interface.ports.ends import Kinds
 from reprise.interface.ports.parts import Parts, whole
 from reprise.interface.ports.random_numbers import Noise
 from reprise.operators import Tag, named
 from reprise.operators.types import dtype
 from reprise.structure import RESULTS, Structure
 
-_SIDE_EFFECTS = named(Tag.SIDE_EFFECT)
+_LAYOUTS = ("Reshape", "Squeeze", "ExpandDims", "Identity", RESULTS)
 _JOINS = named(Tag.JOIN) | {"Pack"}
 _MOVES = named(Tag.LAYOUT, Tag.SLICE).union("Split SplitV Unpack GatherNd TensorListStack".split())
 _ROUNDABOUT = named(Tag.LAYOUT).union("Identity Cast Log LogSoftmax OneHot StridedSlice Max Min".split())
@@ -58,7 +59,7 @@ def predictions(
     wanted = _wanted(structure, recurrences, from_sources, lost) | {s for s in every if s in given}
     wanted |= conditions(structure, reached, from_sources, lost)
     foreign = sum(1 << i for i, s in enumerate(every) if s not in wanted)
-    kinds = _Kinds(structure, reached, from_sources, foreign, lost, Parts(structure, recurrences))
+    kinds = Kinds(structure, reached, from_sources, foreign, lost, Parts(structure, recurrences))
     noise = Noise(structure, tuple(leaves))
     scores = [v for v in scoring or () if v.node in kinds.candidates]
     ends = [*scores, *(v for v in kinds.outputs() if not (scores and _only_rearranges(structure, v, scores)))]
@@ -72,7 +73,7 @@ def predictions(
 
 
 def _shown(
-    structure: Structure, recurrences: Collection[Recurrence], found: Iterable[Value], kinds: _Kinds
+    structure: Structure, recurrences: Collection[Recurrence], found: Iterable[Value], kinds: Kinds
 ) -> list[Value]:
     """Those of the ends `found` that say something of their own; states and whole numbers where there is no other."""
     arrays = {w.carried.final for r in recurrences for w in r.writes}
@@ -82,15 +83,28 @@ def _shown(
     finals |= {w.carried.final for r in recurrences for w in r.writes if writes_state(structure, r, w)}
     unique = [v for v in unique if not _only_rearranges(structure, v, finals)] or unique
     unique = [v for v in unique if _is_float(structure, v) or _ranked(structure, v)] or unique
+    stood_in_for = {Value(n.name) for n in structure.graph if REPLACED in n.attributes}
+    unique = [v for v in unique if not _only_rearranges(structure, v, stood_in_for)] or unique
     others = {structure.source(v) for v in unique if not kinds.only_lost(v)}
-    return [v for v in unique if not (kinds.only_lost(v) and _only_rearranges(structure, v, others))]
+    unique = [v for v in unique if not (kinds.only_lost(v) and _only_rearranges(structure, v, others))]
+    return _in_one_layout(structure, unique)
+
+
+def _in_one_layout(structure: Structure, found: list[Value]) -> list[Value]:
+    """`found` without what is another of them flattened, or in fewer axes."""
+    facts, alike = Facts(structure), dict[Value, list[Value]]()
+    for value in found:
+        alike.setdefault(structure.graph.through(structure.result(value), _LAYOUTS), []).append(value)
+    ranks = {v: len(facts.shape(v) or ()) for same in alike.values() if len(same) > 1 for v in same}
+    kept = {max(same, key=lambda v: ranks.get(v, 0)) for same in alike.values()}
+    return [v for v in found if v in kept]
 
 
 def _is_float(structure: Structure, value: Value) -> bool:
     return dtype(structure, value).startswith(("float", "bfloat"))
 
 
-def _as_given(structure: Structure, value: Value, kinds: _Kinds) -> Value:
+def _as_given(structure: Structure, value: Value, kinds: Kinds) -> Value:
     """`value` before it was flattened to the rows that a loss operator wants, or lost the steps without a target."""
     if not kinds.only_lost(value):
         return value
@@ -137,142 +151,7 @@ def _is_scalar(node: Node) -> bool:
     return "shape" in node.attributes and node.declared() == ()
 
 
-def _may_be_output(structure: Structure, name: str) -> bool:
-    node = structure.graph[name]
-    op = node.op
-    if REPLACED in node.attributes:
-        return False
-    return op not in _SIDE_EFFECTS | LOSSES and not op.startswith(_STORES) and not structure.context(Value(name))
-
-
-class _Kinds:
-    """Sorts the nodes behind the recurrences into predictions and the rest."""
-
-    def __init__(
-        self,
-        structure: Structure,
-        reached: Influence,
-        from_sources: Influence,
-        foreign: int,
-        lost: Collection[str],
-        parts: Parts,
-    ) -> None:
-        self._structure = structure
-        self.parts = parts
-        self._losses = set(lost)
-        self._reached = reached
-        self._targets = tuple(s for i, s in enumerate(from_sources.seeds) if foreign >> i & 1)
-        self._foreign = {n.name for n in structure.graph if from_sources.mask(Value(n.name)) & foreign}
-        self._recurrent = {n.name for n in structure.graph if reached.mask(Value(n.name))}
-        self.candidates = {name for name in self._recurrent - self._foreign if _may_be_output(structure, name)}
-        self._remove_losses()
-        self._before = before(structure, reached.seeds, self._losses)
-        self._after_loss = self._gradients()
-        self.candidates -= self._after_loss
-        self.joined = False
-
-    def _remove_losses(self) -> None:
-        """What is computed from a loss operator is no prediction even where its targets are the inputs themselves."""
-        lost = descendants(self._structure, self._losses & self._recurrent)
-        self._foreign |= lost
-        self.candidates -= lost
-        self._lost = lost
-
-    def _gradients(self) -> set[str]:
-        """What depends on a loss, if only for its shape, and what descends from the ones a gradient begins with.
-
-        The second matters for losses that are linear in a prediction or target and whose shapes are all constants.
-        """
-        roots = ones_that_are_applied(self._structure) - self._before
-        self._gradient = descendants(self._structure, roots)
-        return descendants(self._structure, (self._foreign & self._recurrent) | roots)
-
-    def outputs(self) -> list[Value]:
-        """Candidates that end a branch of the computation and are no part of the gradient."""
-        self._live: set[str] = set()
-        ends = self._ends(self._live, (), self._is_end)
-        if self.joined:
-            ends += self._late_ends(ends)
-        return ends
-
-    def _late_ends(self, ends: Collection[Value]) -> list[Value]:
-        """What the loss reads but does not make of what it compares: the weights of a mixture beside its means."""
-        readers = ((v, r) for name in self.candidates for v, r in self._readers(name).items())
-        compared = Influence(self._structure, [v for v, r in readers if self.is_joined(v, r)])
-        live = ancestors(self._structure, ends)
-        late = self._ends(live, ends, lambda value, readers: self._is_lossy(readers))
-        return [v for v in late if not compared.mask(v) and Facts(self._structure).shape(v) != ()]
-
-    def _ends(
-        self, live: set[str], known: Collection[Value], is_end: Callable[[Value, list[str]], bool]
-    ) -> list[Value]:
-        """Values that no live node reads and that `is_end` takes, given their readers; what leads to them is live.
-
-        Those that are `known` already are left out.
-        """
-        found: list[Value] = []
-        for name in reversed(self._structure.order):
-            if name not in self.candidates:
-                continue
-            readers = self._readers(name)
-            read = [v for v in readers if any(c in live for c in readers[v])]
-            ends = [v for v in readers if v not in (*read, *known) and is_end(v, readers[v])]
-            found += ends
-            live.update([name] if read or ends else [])
-        return found
-
-    def _readers(self, name: str) -> dict[Value, list[str]]:
-        """The nodes that read each output of a node."""
-        readers: dict[Value, list[str]] = {}
-        for consumer in self._structure.consumers[name]:
-            for value in self._structure.graph[consumer].inputs:
-                if value.node == name:
-                    readers.setdefault(value, []).append(consumer)
-        return readers | {v: [] for v in self.parts.unread(self._structure.graph[name], readers)}
-
-    def _is_end(self, value: Value, readers: list[str]) -> bool:
-        consumers = [c for c in readers if self._counts(c)]
-        if not consumers:
-            return not any(self._structure.graph[c].op.startswith(_STORES) for c in readers)
-        joined = self.is_joined(value, consumers)
-        self.joined = self.joined or joined
-        return joined
-
-    def is_joined(self, value: Value, readers: Iterable[str]) -> bool:
-        """Whether any of `readers` joins a value with targets."""
-        return any(self._joins_targets(c, value.node) for c in readers)
-
-    def only_lost(self, value: Value) -> bool:
-        """Whether losses alone read `value`: an output in the layout that a loss wants is no output of its own."""
-        readers = self._structure.consumers[value.node]
-        return bool(self._losses.intersection(readers)) and not self._live.intersection(readers)
-
-    def _is_lossy(self, readers: Iterable[str]) -> bool:
-        """Whether any of `readers` is a part of the loss, and not of its gradient."""
-        return any(c in self._foreign and c not in self._lost and c not in self._gradient for c in readers)
-
-    def _counts(self, name: str) -> bool:
-        node = self._structure.graph[name]
-        return node.op not in _SIDE_EFFECTS and not node.op.startswith(_STORES)
-
-    def _joins_targets(self, consumer: str, name: str) -> bool:
-        node = self._structure.graph[consumer]
-        others = [v for v in node.inputs if v.node != name]
-        if consumer in self._losses:
-            return True
-        return any(self._is_target(v) for v in others)
-
-    def _is_target(self, value: Value) -> bool:
-        """A foreign value before any loss; an iterator gives inputs and targets as outputs of one node."""
-        if value in self._targets:
-            return True
-        return value.node in self._foreign and value.node not in self._recurrent | self._after_loss
-
-
-_STORES = ("Assign", "ResourceApply", "Apply", "ScatterUpdate", "AssignVariableOp", "Restore")
-
-
-def _presented(structure: Structure, value: Value, kinds: _Kinds, noise: Noise) -> Iterator[Value]:
+def _presented(structure: Structure, value: Value, kinds: Kinds, noise: Noise) -> Iterator[Value]:
     """What to show for the end of a branch: scores instead of a draw from them; logits beside probabilities."""
     node = structure.graph[value.node]
     if node.op in _DECISIONS or (node.op in _ROUNDABOUT and _behind_draw(structure, value)):
@@ -326,7 +205,7 @@ def _behind_draw(structure: Structure, value: Value) -> bool:
     return structure.graph.producer(structure.graph.through(value, _ROUNDABOUT)).op in _DECISIONS
 
 
-def _behind_cost(structure: Structure, value: Value, kinds: _Kinds) -> Iterator[Value]:
+def _behind_cost(structure: Structure, value: Value, kinds: Kinds) -> Iterator[Value]:
     """What costs are computed from whose targets are the inputs themselves: `mean(square(y[:, :-1] - x[:, 1:]))`."""
     node = structure.graph[value.node]
     computed = [v for v in node.inputs if v.node in kinds.candidates]
