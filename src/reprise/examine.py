@@ -167,7 +167,8 @@ def _interface(stored: StoredModel, choices: Mapping[str, Any]) -> Interface | N
         return None
     try:
         chosen = {name: choices[name] for name in _CHOOSING if name in choices}
-        return interface.discover(stored.graph, Choices.of(**chosen)).interface
+        found = replace(Choices.of(**chosen), declared=stored.declared())
+        return interface.discover(stored.graph, found).interface
     except RepriseError:
         return None  # the obstacle says why
 

@@ -93,7 +93,8 @@ def restore(
         raise DiscoveryError(f"{stored.path}: {stored.obstacle}")
     else:
         stored, source = _source(stored, cell, symbols, averages=averages)
-        found = interface.discover(source.graph, choices.or_outputs(source.outputs))
+        wanted = replace(choices.or_outputs(source.outputs), declared=stored.declared())
+        found = interface.discover(source.graph, wanted)
         lifted, first_states = _lifted(source, found)
     model = RecurrentModel(stored, _from_zeros(lifted) if zero_state else lifted, first_states, symbols, threads)
     return model if corpus is None else _spelled(model, corpus, given=vocabulary is not None)

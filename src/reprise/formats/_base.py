@@ -13,6 +13,10 @@ from reprise.tensors import Tensor
 from reprise.vocabulary import Vocabulary
 from reprise.weights.keras import Facts
 
+#: How the methods of signatures end that are served; the one of this name is served where none is asked for.
+_SERVED = ("/predict", "/classify", "/regress")
+_DEFAULT = "serving_default"
+
 
 @dataclass(frozen=True, slots=True)
 class Signature:
@@ -64,6 +68,12 @@ class StoredModel:
     keras: Facts | None = None
     layers: Layers | None = None
     foreign: Any = None
+
+    def declared(self) -> dict[str, str]:
+        """The tensors that the file's own signature names as outputs → their names; none where it has several."""
+        served = [s for s in self.signatures if s.method.endswith(_SERVED)]
+        named = [s for s in served if s.name == _DEFAULT] or served
+        return {tensor: key for key, tensor in named[0].outputs.items()} if len(named) == 1 else {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,16 @@ from functools import partial
 from reprise.errors import AmbiguousInterface, NoRecurrence
 from reprise.graph import Graph, Value
 from reprise.interface.analysis.influence import ancestors
+from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.loops import recurrences
 from reprise.interface.loops.beginnings import begin
 from reprise.interface.loops.exits import restore_exits
 from reprise.interface.loops.feedback import open_feedback
+from reprise.interface.loops.recurrences import Recurrence
 from reprise.interface.normal.order import normalise
 from reprise.interface.ports.choices import Choices
 from reprise.interface.ports.describe import Discovery, describe
-from reprise.interface.ports.models import choose
+from reprise.interface.ports.models import choose, drawing
 from reprise.operators import Tag, named
 from reprise.structure import Structure
 
@@ -42,7 +44,7 @@ def discover(graph: Graph, choices: Choices | None = None) -> Discovery:
         raise AmbiguousInterface(f"one step is written out, and its states are not certain: {'; '.join(normal.rivals)}")
     if not found:
         raise NoRecurrence(_without_recurrence(normal.structure, graph, normal.unread))
-    for rewrite in (restore_exits, open_feedback, begin):
+    for rewrite in (restore_exits, partial(_opened, choices=choices), begin):
         before = normal.structure
         normal = normal.after(partial(rewrite, found=found))
         if normal.structure is not before:
@@ -51,6 +53,12 @@ def discover(graph: Graph, choices: Choices | None = None) -> Discovery:
     model, why = choose(structure, found, choices)
     said = (*notes, *why, *_left_written_out(structure, model.outputs))
     return describe(structure, model.recurrences, model.outputs, choices, said)
+
+
+def _opened(structure: Structure, found: tuple[Recurrence, ...], choices: Choices) -> Rewritten:
+    """The graph with the loops opened that draw their own input, those aside whose draws are wanted."""
+    kept = drawing(structure, found, choices)
+    return open_feedback(structure, tuple(r for r in found if r not in kept))
 
 
 def _without_recurrence(structure: Structure, graph: Graph, unread: tuple[str, ...]) -> str:

@@ -14,14 +14,39 @@ from reprise.operators.rules.steps import keeps, passes
 from reprise.structure import InBranch, is_loop_merge
 from reprise.wire import onnx
 
+_MEASURES = frozenset("Shape ShapeN Size Rank".split())
+
 
 def _merge_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     if is_loop_merge(node, facts.structure.graph):
         return [Fact(_at_every_step(facts, node, inputs[0].shape))]
     shape = inputs[0].shape
+    by_size = _is_by_size(facts, node)
     for other in inputs[1:]:
-        shape = facts.equate(shape, other.shape)
+        shape = _of_any(shape, other.shape) if by_size else facts.equate(shape, other.shape)
     return [Fact(shape), Fact(())]
+
+
+def _of_any(one: Dims | None, other: Dims | None) -> Dims | None:
+    """The shape where a size itself decides: a branch that is for one step alone has one, and does not bake it in."""
+    if one is None or other is None or len(one) != len(other):
+        return None
+    return tuple(b if a.known else a for a, b in zip(one, other, strict=True))
+
+
+def _is_by_size(facts: Shapes, merge: Node) -> bool:
+    """Whether what decides about a conditional is made of sizes and constants alone."""
+    contexts = [facts.structure.context(v)[-1:] for v in merge.inputs]
+    pending = [e.predicate.node for context in contexts for e in context if isinstance(e, InBranch)]
+    seen = dict.fromkeys(pending)
+    for name in pending:
+        node = facts.structure.graph[name]
+        above = [] if node.op in _MEASURES else [v.node for v in node.inputs if v.node not in seen]
+        seen.update(dict.fromkeys(above))
+        pending += above
+    nodes = [facts.structure.graph[name] for name in seen]
+    sized = any(n.op in _MEASURES for n in nodes)
+    return sized and all(n.op in _MEASURES or n.inputs or n.constant is not None for n in nodes)
 
 
 def _at_every_step(facts: Shapes, merge: Node, first: Dims | None) -> Dims | None:

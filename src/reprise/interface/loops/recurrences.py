@@ -207,6 +207,11 @@ def _writes(structure: Structure, loop: Loop, body: list[Node]) -> Iterator[Writ
             yield Write(node.name, node.inputs[1], element, carried)
 
 
+def ranks(structure: Structure, recurrence: Recurrence) -> Node | None:
+    """The node by which each iteration of a loop goes on with the best of several candidates, as a search does."""
+    return next((n for n in structure.body(recurrence.loop) if n.op in RANKING), None)
+
+
 def array_sizes(structure: Structure, recurrence: Recurrence) -> list[Value]:
     """The sizes that the arrays were made with which a recurrence writes."""
     made = [structure.graph[structure.origin(w.carried.initial).node] for w in recurrence.writes]

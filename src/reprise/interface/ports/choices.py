@@ -26,6 +26,7 @@ class Choices:
         scope: A name scope that holds the wanted model.
         settings: Values of settings by name, instead of those that inference uses.
         nexts: The tensor by which each state enters → the one with its next value: all states of a recurrence.
+        declared: Tensor names that the file itself declares as outputs → what it calls them.
     """
 
     inputs: tuple[str, ...] = ()
@@ -34,6 +35,7 @@ class Choices:
     scope: str = ""
     settings: Mapping[str, float | int | bool] = field(default_factory=dict)
     nexts: Mapping[str, str] = field(default_factory=dict)
+    declared: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(

@@ -71,7 +71,7 @@ def describe(
     inputs = _input_ports(steps, found.axes, found.entries, wanted, taken)
     interface = Interface(
         inputs,
-        _output_ports(found.axes, wanted, steps, {*taken, *(p.name for p in inputs)}),
+        _output_ports(found.axes, wanted, steps, {*taken, *(p.name for p in inputs)}, choices.declared),
         _state_ports(steps, found.axes, found.started),
         found.settings,
         not why_not,
@@ -234,10 +234,15 @@ def _port(axes: Axes, name: str, value: Value, role: str) -> Port:
 
 
 def _output_ports(
-    axes: Axes, wanted: Sequence[Value], used: tuple[Recurrence, ...], taken: Collection[str]
+    axes: Axes,
+    wanted: Sequence[Value],
+    used: tuple[Recurrence, ...],
+    taken: Collection[str],
+    declared: Mapping[str, str],
 ) -> tuple[Port, ...]:
+    keys = {axes.structure.result(Value.parse(name)): key for name, key in declared.items()}
     kinds = {v: roles.of_output(axes, v, wanted, used) for v in wanted}
-    called = names.unique([names.of_output(v, kinds[v]) for v in wanted], taken)
+    called = names.unique([keys.get(axes.structure.result(v)) or names.of_output(v, kinds[v]) for v in wanted], taken)
     return tuple(
         replace(_port(axes, name, v, kinds[v]), rows=axes.rows(v)) for name, v in zip(called, wanted, strict=True)
     )

@@ -13,9 +13,10 @@ from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import ancestors
 from reprise.interface.analysis.named import named
 from reprise.interface.loops import path_scores as paths
-from reprise.interface.loops.recurrences import Recurrence
+from reprise.interface.loops.recurrences import Recurrence, ranks
 from reprise.interface.ports import outputs, roles
 from reprise.interface.ports.choices import Choices
+from reprise.operators.types import dtype
 from reprise.structure import Structure
 
 
@@ -42,6 +43,9 @@ def choose(structure: Structure, found: Sequence[Recurrence], choices: Choices) 
     """
     if choices.outputs:
         return _named(structure, found, choices.outputs), (f"outputs chosen: {', '.join(choices.outputs)}",)
+    declared = _declared(structure, found, choices)
+    if drawing(structure, found, choices):
+        return _named(structure, found, declared), (f"outputs that the file declares: {', '.join(declared)}",)
     given = tuple(named(structure, name, "inputs") for name in choices.inputs)
     scoring = paths.find(structure)
     loops = tuple(r for r in found if r.loop.name not in {p.loop for p in scoring})
@@ -49,7 +53,29 @@ def choose(structure: Structure, found: Sequence[Recurrence], choices: Choices) 
         scoring, loops = (), tuple(found)
     predicted = outputs.predictions(structure, loops, given, {p.scores: p.parts for p in scoring})
     model, why = _best(structure, _within(_models(structure, loops, predicted), choices.scope))
+    shown = {structure.source(v) for v in model.outputs}
+    more = [name for name in declared if structure.source(Value.parse(name)) not in shown]
+    if more and not choices.scope:
+        model = _named(structure, found, [*map(str, model.outputs), *more])
+        why = (*why, f"outputs that the file declares besides: {', '.join(more)}")
     return model, (*why, *(str(p) for p in scoring if p.scores in model.outputs))
+
+
+def drawing(structure: Structure, found: Sequence[Recurrence], choices: Choices) -> tuple[Recurrence, ...]:
+    """The loops that draw symbols which are wanted as they are: chosen as outputs, or declared as such by the file."""
+    names = choices.outputs or _declared(structure, found, choices)
+    values = [v for n in names if (v := Value.parse(n)).node in structure.graph]
+    ids = [v for v in values if dtype(structure, v).startswith("int")]
+    draws = [r for r in _behind(structure, ids, found) if r.fed_back or ranks(structure, r)]
+    return tuple(draws)
+
+
+def _declared(structure: Structure, found: Sequence[Recurrence], choices: Choices) -> tuple[str, ...]:
+    """The outputs that the file declares, as far as a recurrence makes them; states are none."""
+    finals = {c.final for r in found for c in r.states}
+    values = [v for name in choices.declared if (v := Value.parse(name)).node in structure.graph]
+    made = [v for v in values if _behind(structure, [v], found)]
+    return tuple(str(v) for v in made if not outputs.only_rearranges(structure, v, finals))
 
 
 def _named(structure: Structure, found: Sequence[Recurrence], names: Sequence[str]) -> Model:

@@ -62,9 +62,9 @@ def predictions(
     kinds = Kinds(structure, reached, from_sources, foreign, lost, Parts(structure, recurrences))
     noise = Noise(structure, tuple(leaves))
     scores = [v for v in scoring or () if v.node in kinds.candidates]
-    ends = [*scores, *(v for v in kinds.outputs() if not (scores and _only_rearranges(structure, v, scores)))]
+    ends = [*scores, *(v for v in kinds.outputs() if not (scores and only_rearranges(structure, v, scores)))]
     found = [v for end in ends for v in (*_presented(structure, end, kinds, noise), *_ranked(structure, end))]
-    if all(_only_rearranges(structure, v, leaves) for v in found):
+    if all(only_rearranges(structure, v, leaves) for v in found):
         found += [v for end in ends if _is_cost(structure, end) for v in _behind_cost(structure, end, kinds)]
     shown = _shown(structure, recurrences, [_as_given(structure, v, kinds) for v in found], kinds)
     places = {name: i for i, name in enumerate(structure.graph.nodes)}
@@ -79,14 +79,14 @@ def _shown(
     arrays = {w.carried.final for r in recurrences for w in r.writes}
     unique = [v for v in dict.fromkeys(found) if v not in arrays]
     finals = {c.final for r in recurrences for c in r.states}
-    unique = [v for v in unique if not _only_rearranges(structure, v, finals)] or unique
+    unique = [v for v in unique if not only_rearranges(structure, v, finals)] or unique
     finals |= {w.carried.final for r in recurrences for w in r.writes if writes_state(structure, r, w)}
-    unique = [v for v in unique if not _only_rearranges(structure, v, finals)] or unique
+    unique = [v for v in unique if not only_rearranges(structure, v, finals)] or unique
     unique = [v for v in unique if _is_float(structure, v) or _ranked(structure, v)] or unique
     stood_in_for = {Value(n.name) for n in structure.graph if REPLACED in n.attributes}
-    unique = [v for v in unique if not _only_rearranges(structure, v, stood_in_for)] or unique
+    unique = [v for v in unique if not only_rearranges(structure, v, stood_in_for)] or unique
     others = {structure.source(v) for v in unique if not kinds.only_lost(v)}
-    unique = [v for v in unique if not (kinds.only_lost(v) and _only_rearranges(structure, v, others))]
+    unique = [v for v in unique if not (kinds.only_lost(v) and only_rearranges(structure, v, others))]
     return _in_one_layout(structure, unique)
 
 
@@ -248,7 +248,7 @@ def _logits_of(structure: Structure, value: Value) -> Value | None:
     return logits
 
 
-def _only_rearranges(structure: Structure, value: Value, finals: Collection[Value | None]) -> bool:
+def only_rearranges(structure: Structure, value: Value, finals: Collection[Value | None]) -> bool:
     """Whether an end is nothing but what loops leave behind, cut or put together without any computation."""
     pending = [value]
     while pending:

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from reprise.graph import Node, Value
-from reprise.interface.analysis.influence import ORDERINGS, RANKING, SHAPE_ONLY, Influence, ancestors
+from reprise.interface.analysis.influence import ORDERINGS, SHAPE_ONLY, Influence, ancestors
 from reprise.interface.analysis.settings import RANDOM
 from reprise.interface.loops import hidden_state as memory
-from reprise.interface.loops.recurrences import Recurrence
+from reprise.interface.loops.recurrences import Recurrence, ranks
 from reprise.interface.steps import indices as places
 from reprise.interface.steps.axes import PARTITIONS, Axes
 from reprise.interface.steps.encoders import still
@@ -92,12 +92,11 @@ def _rows_of_a_step(axes: Axes, value: Value) -> int:
 def _searching(structure: Structure, used: tuple[Recurrence, ...]) -> str:
     """The words for loops that go on with the best of several candidates, as a search by beams does; else none."""
     for recurrence in used:
-        body = structure.body(recurrence.loop)
-        ranking = next((n.name for n in body if n.op in RANKING), None)
+        ranking = ranks(structure, recurrence)
         if ranking is not None:
             return (
                 f"loop {recurrence.loop.name!r} searches: each step goes on with the best candidates of the last "
-                f"({ranking}), and no input gives the symbols. Run it whole; to step the decoder, save a graph in "
+                f"({ranking.name}), and no input gives the symbols. Run it whole; to step the decoder, save a graph in "
                 "which it reads symbols, as for training"
             )
     return ""

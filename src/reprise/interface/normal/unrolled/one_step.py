@@ -12,6 +12,7 @@ from reprise.interface.normal.unrolled.step_copies import row_of
 from reprise.interface.normal.unrolled.steps import IMPURE, MADE, RANDOM, SAME, Role, Row, State, Steps, View
 from reprise.interface.normal.unrolled.updates import SUMS
 
+_JOINS = ("Concat", "ConcatV2", "Pack", "Reshape", "ExpandDims", "Identity")
 _BLOCKS = ("LSTMBlockCell", "GRUBlockCell")
 #: What is another value at each call.
 _VARYING = tuple(op for op in IMPURE if op != "Variable")
@@ -120,9 +121,21 @@ class OneStep:
         above = ancestors(self._view.structure, [value])
         return any(self._nodes[name].op in RANDOM for name in above)
 
+    def _packed(self) -> set[str]:
+        """What is put together of the next states alone, to be fetched and fed: it is made of the last ones."""
+        found, joined = {s.next.node for s in self._states}, set[str]()
+        for name in self._view.structure.order:
+            values = [v.node for v in self._nodes[name].inputs if self._nodes[v.node].op != "Const"]
+            if values and self._nodes[name].op in _JOINS and found.union(joined).issuperset(values):
+                joined.add(name)
+        read = {name for name in joined if not joined.issuperset(self._view.structure.consumers[name])}
+        while left := {v.node for n in read for v in self._nodes[n].inputs} & joined - read:
+            read |= left
+        return joined - read
+
     def _extend(self) -> None:
         """Adds what is computed from the step with nothing but weights, constants and its input: its scores."""
-        after = descendants(self._view.structure, {name for name, _ in self._slots})
+        after = descendants(self._view.structure, {name for name, _ in self._slots}) - self._packed()
         for name in self._ordered(after - self._seen):
             self._include(name)
 
