@@ -15,6 +15,7 @@ from reprise.interface.normal.fused import unfuse
 from reprise.interface.normal.handwritten import straighten
 from reprise.interface.normal.inline import inline
 from reprise.interface.normal.loop_entries import part
+from reprise.interface.normal.towers import join
 from reprise.interface.normal.unrolled import roll
 from reprise.interface.normal.windows import give, open_windows
 from reprise.structure import Structure, analyse
@@ -59,6 +60,7 @@ def normalise(graph: Graph, inputs: Collection[str] = (), nexts: Mapping[str, st
     check(inlined)
     normal = Normal(analyse(part(inlined)))
     for rewrite in (
+        join,
         decide,
         open_windows,
         partial(give, names=inputs),

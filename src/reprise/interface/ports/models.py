@@ -52,7 +52,7 @@ def choose(structure: Structure, found: Sequence[Recurrence], choices: Choices) 
     if not loops:
         scoring, loops = (), tuple(found)
     predicted = outputs.predictions(structure, loops, given, {p.scores: p.parts for p in scoring})
-    model, why = _best(structure, _within(_models(structure, loops, predicted), choices.scope))
+    model, why = _best(structure, _within(structure, _models(structure, loops, predicted), choices.scope))
     shown = {structure.source(v) for v in model.outputs}
     more = [name for name in declared if structure.source(Value.parse(name)) not in shown]
     if more and not choices.scope:
@@ -120,10 +120,11 @@ def _models(
     return [Model(tuple(values), own) for own, values in groups.items() if not any(set(own) < set(k) for k in groups)]
 
 
-def _within(models: list[Model], scope: str) -> list[Model]:
+def _within(structure: Structure, models: list[Model], scope: str) -> list[Model]:
     """Those with an output in a name scope."""
     begin = scope.rstrip("/") + "/" if scope else ""
-    found = [m for m in models if any(v.node.startswith(begin) for v in m.outputs)]
+    places = ((m, n) for m in models for v in m.outputs for n in (v.node, structure.source(v).node))
+    found = list(dict.fromkeys(m for m, name in places if name.startswith(begin)))
     if scope and not found:
         raise CallError(f"scope {scope!r}: no output of a recurrence lies in it")
     return found
