@@ -14,9 +14,10 @@ import numpy as np
 from reprise.frame import REPLACED
 from reprise.graph import Graph, Node, Value
 from reprise.interface.analysis.alike import attributes_of
-from reprise.interface.analysis.facts import Facts, stacked_into, stated
+from reprise.interface.analysis.facts import Facts, stated
 from reprise.interface.analysis.sources import sources
 from reprise.interface.building.rewritten import Rewritten
+from reprise.operators.arrays import stacked_into
 from reprise.operators.types import FLOATS, dtype
 from reprise.structure import Structure
 
