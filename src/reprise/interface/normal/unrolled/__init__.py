@@ -130,7 +130,7 @@ def _plans(view: View, found: chains.Chains, nexts: Mapping[str, str]) -> tuple[
     plans: dict[str, Plan] = {}
     known: set[str] = set()
     for cluster in sorted(found.clusters, key=lambda c: min(view.place[chain.anchors[0]] for chain in c)):
-        steps = correspond(view, cluster) or beginnings.after(view, cluster)
+        steps = correspond(view, cluster, wide=False) or beginnings.after(view, cluster) or correspond(view, cluster)
         if steps is None:
             continue
         used, _ = steps.needed(view.graph, [Value(a) for a in steps.anchors])

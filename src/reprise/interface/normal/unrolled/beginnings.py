@@ -29,7 +29,7 @@ def after(view: View, cluster: tuple[Chain, ...]) -> Steps | None:
         rest = tuple(replace(c, anchors=c.anchors[left_out:], bits=c.bits[left_out:]) for c in cluster)
         if min(len(c.anchors) for c in rest) < 2:
             return None
-        steps = correspond(view, rest)
+        steps = correspond(view, rest, wide=False)
         if steps is not None:
             first = [Value(c.anchors[k]) for c in cluster for k in range(left_out)]
             return None if _share_a_source(view, steps, first) else steps
@@ -37,12 +37,14 @@ def after(view: View, cluster: tuple[Chain, ...]) -> Steps | None:
 
 
 def _share_a_source(view: View, steps: Steps, first: Iterable[Value]) -> bool:
-    """Whether the sequences of the steps and what was computed `first` come from one source."""
+    """Whether the sequences of the steps and what was computed `first` come from one source, or may do."""
     known = Influence(view.structure, sources(view.structure))
     names = steps.needed(view.graph, [Value(a) for a in steps.anchors])[0]
     read = 0
     for row in steps.rows(view.graph, names):
-        read |= known.mask(row.first if row.source is None else row.source)
+        if row.source is None:  # a placeholder for each step, of which the first may be one more
+            return True
+        read |= known.mask(row.source)
     return any(known.mask(v) & read for v in first)
 
 

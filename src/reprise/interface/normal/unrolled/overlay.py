@@ -57,10 +57,13 @@ class _Match:
     forced: bool = False
 
 
-def correspond(view: View, cluster: tuple[Chain, ...]) -> Steps | None:
-    """The steps of a cluster of chains, or None where they are not alike."""
+def correspond(view: View, cluster: tuple[Chain, ...], *, wide: bool = True) -> Steps | None:
+    """The steps of a cluster of chains, or None where they are not alike.
+
+    With `wide`, what the first step makes of the first states alone may be a part of it.
+    """
     overlay = _Overlay(view, cluster)
-    while (steps := _laid_over(overlay, view, cluster)) is None and overlay.widen():
+    while (steps := _laid_over(overlay, view, cluster)) is None and wide and overlay.widen():
         pass
     return steps
 
