@@ -374,6 +374,8 @@ class _Overlay:
                 names, states = steps.needed(self.view.graph, [Value(a) for a in steps.anchors])
         except KeyError:  # something that the anchors rest on has no counterpart in some step
             return None
+        if any(_ends_before(row, len(images)) for row in steps.rows(self.view.graph, names)):
+            return None
         return steps if states and self._changes(names) else None
 
     def _whole(self, names: set[str]) -> set[str]:
@@ -428,3 +430,9 @@ class _Overlay:
         """Whether any of these nodes reads rows or counts steps."""
         roles = (self.roles[n, i] for n in names for i in range(len(self.nodes[n].inputs)))
         return any(isinstance(r, (Row, Count)) for r in roles)
+
+
+def _ends_before(row: Row, steps: int) -> bool:
+    """Whether a sequence has no row for the last of so many steps: the last one may lack what the others make."""
+    last = row.start + row.delta * (steps - 1)
+    return row.source is not None and row.of is not None and row.axis >= 0 and not 0 <= last < row.of
