@@ -15,7 +15,7 @@ from types import ModuleType
 
 from reprise import verify
 from reprise.errors import CallError, MissingDependency
-from reprise.export import keras, onnx, safetensors, triton
+from reprise.export import c, keras, onnx, safetensors, torch, triton
 from reprise.files import folder_written_whole, written_whole
 from reprise.model import RecurrentModel
 from reprise.sampling.symbols import is_of_symbols
@@ -71,6 +71,8 @@ TARGETS: tuple[Target, ...] = (
     Target("saver", *_of_tensorflow("saver"), marks=("checkpoint", "model.ckpt.meta")),
     Target("triton", triton.write, triton.read, marks=(triton.CONFIGURATION,)),
     Target("safetensors", safetensors.write, safetensors.read, file="model.safetensors"),
+    Target("torch", torch.write, torch.read, marks=(torch.WEIGHTS, torch.PROGRAM)),
+    Target("c", c.write, c.read, marks=(c.HEADER, c.SOURCE)),
     Target("keras", keras.write, keras.read, file="model.keras"),
 )
 
