@@ -146,6 +146,7 @@ _BLOCK = "tensorflow/core/ops/rnn_ops.cc"
 _KERAS = "keras/src/layers/rnn/"
 _ONNX = "onnx/defs/rnn/defs.cc"
 _CUDNN = "cuDNN API reference, cudnnGetRNNLinLayerMatrixParams"
+_TORCH_RNN = "torch-rnn, "
 _TORCH = "torch/nn/modules/rnn.py"
 
 #: TensorFlow 1's GRUCell keeps the candidate apart from the gates: its kernels, joined, have this order.
@@ -161,6 +162,8 @@ LAYOUTS: tuple[Layout, ...] = (
     Layout("Keras LSTM", LSTM, "ifco", source=_KERAS + "lstm.py"),
     Layout("Keras GRU, reset_after=False", GRU, "zrc", source=_KERAS + "gru.py"),
     Layout("Keras GRU, reset_after=True", GRU_RESET_AFTER, "zrc", biases=2, source=_KERAS + "gru.py"),
+    Layout("torch-rnn LSTM", LSTM, "ifoc", source=_TORCH_RNN + "LSTM.lua"),
+    Layout("torch-rnn VanillaRNN", RNN, "c", source=_TORCH_RNN + "VanillaRNN.lua"),
     Layout("cuDNN LSTM", LSTM, "ifco", biases=2, transposed=True, source=_CUDNN),
     Layout("cuDNN GRU", GRU_RESET_AFTER, "rzc", biases=2, transposed=True, source=_CUDNN),
     Layout("PyTorch LSTM", LSTM, "ifco", biases=2, transposed=True, source=_TORCH),

@@ -20,7 +20,6 @@ STRANGERS = {
     "pickle": (b"\x80\x04K\x01.", "a pickle, as PyTorch and scikit-learn save" + NO_WAY),
     "tflite": (bytes(4) + b"TFL3" + bytes(40), "a TensorFlow Lite model" + NO_WAY),
     "safetensors": (b'\x10\0\0\0\0\0\0\0{"a": 1}', "a safetensors file, which holds weights only" + NO_WAY),
-    "torch7": (b"\4\0\0\0\1\0\0\0\3\0\0\0V 1\x0f\0\0\0torch.CharTensor", "a file of Lua Torch (.t7)" + NO_WAY),
     "text": (b"hello there", "text. Name the file or folder of a saved model."),
     "bytes": (b"\0\1\2\3", "of an unknown kind; it begins 00 01 02 03. Name the file or folder"),
     "events": (bytes(12) + b"\x1a\x0dbrain.Event:2", "a log for TensorBoard. Name the checkpoint"),

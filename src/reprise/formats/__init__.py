@@ -13,13 +13,16 @@ from reprise.formats import (
     json_state,
     keras_archive,
     keras_h5,
+    ml5,
     nam,
     onnx,
     pytorch,
+    rtneural,
     safetensors,
     tf_checkpoint,
     tf_frozen,
     tf_saved_model,
+    torch7,
 )
 from reprise.formats._base import Format, Signature, StoredModel
 from reprise.formats._sidecars import given_vocabulary, read_vocabulary
@@ -32,12 +35,15 @@ FORMATS: tuple[Format, ...] = (
     nam.FORMAT,
     keras_archive.FORMAT,
     keras_h5.FORMAT,
+    ml5.FORMAT,
     onnx.FORMAT,
     pytorch.FORMAT,
+    rtneural.FORMAT,
     safetensors.FORMAT,
     tf_checkpoint.FORMAT,
     tf_frozen.FORMAT,
     tf_saved_model.FORMAT,
+    torch7.FORMAT,
 )
 
 #: How much of a folder is looked at for models inside, and which of its folders are parts of one.

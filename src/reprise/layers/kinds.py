@@ -164,6 +164,7 @@ class Recurrent(Layer):
         sequences: Whether it gives the outputs of all steps.
         zeros_where_masked: Whether a hidden step gives zeros instead of the output before it.
         time_major: Whether sequences are [T, N, …].
+        cell_state_first: Whether an LSTM's c is listed before its h, as programs of TensorFlow 1 and Lua Torch do.
     """
 
     cells: tuple[RecurrentCell | ConvolutionalCell, ...]
@@ -171,6 +172,7 @@ class Recurrent(Layer):
     sequences: bool = True
     zeros_where_masked: bool = False
     time_major: bool = False
+    cell_state_first: bool = False
 
 
 Padding = Literal["valid", "same", "causal"]

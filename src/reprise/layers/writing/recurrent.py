@@ -118,7 +118,11 @@ class _Loop:
             letters = equations.STATES[cell.kind.name]
             shapes = [_units(cell, letter) for letter in letters]
         scope = f"{self._ops.scope.name}.{number}" if several else self._ops.scope.name
-        return step, [self._state(f"{scope}.{k}", shape, initial) for k, shape in zip(letters, shapes, strict=True)]
+        sized = list(zip(letters, shapes, strict=True))
+        if self._layer.cell_state_first:
+            sized.reverse()
+        states = {letter: self._state(f"{scope}.{letter}", shape, initial) for letter, shape in sized}
+        return step, [states[letter] for letter in letters]
 
     def _state(self, name: str, shape: Shape, initial: list[Output]) -> _State:
         given = initial.pop(0) if initial else None
