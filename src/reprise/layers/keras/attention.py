@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from reprise.graph import Value
 from reprise.layers import kinds
@@ -47,16 +47,36 @@ def _multi_head(place: Place) -> Symbols:
         raise options.unknown(f"attention along the axes {options.get('attention_axes')}")
     if named.get("attention_mask") is not None:
         raise options.unknown("a mask of attention that is given")
+    if options.get("sliding_window") is not None or options.flag("use_gate"):
+        raise options.unknown("attention with a sliding window or a gate")
     inputs = [*place.inputs, *(s for key in ("value", "key") if isinstance(s := named.get(key), Symbol))]
-    if len(inputs) < 2:
-        raise options.refuse("value", "a query and a value as inputs")
+    if len(inputs) not in (2, 3):
+        raise options.refuse("value", "a query, a value and perhaps a key as inputs")
     scores = bool(named.get("return_attention_scores"))
     parts = {part: _projection(place.weights.of(f"{part}_dense")) for part in _PARTS}
     causal = bool(named.get("use_causal_mask"))
     layer = kinds.MultiHeadAttention(**parts, causal=causal, scores=scores)
-    mask, other = place.x.mask, inputs[1].mask
+    mask, other = _masks(place, inputs)
     made = place.put(layer, inputs=inputs, mask=mask, other_mask=other)
     return (Symbol(made, mask), *((Symbol(Value(made.node, 1)),) if scores else ()))
+
+
+def _masks(place: Place, inputs: Sequence[Symbol]) -> tuple[Value | None, Value | None]:
+    """The masks of the query and of the values: their own, unless the call is given another for the values.
+
+    Raises:
+        LiftError: It is given another mask for the query, which not every version of Keras 3 reads, or for the keys.
+    """
+    own = dict(zip(("query", "value", "key"), (s.mask for s in inputs), strict=False))
+    given = {part: place.named[f"{part}_mask"] for part in own if place.named.get(f"{part}_mask") is not None}
+    if not all(isinstance(one, Symbol) for one in given.values()):
+        raise place.options.unknown("a mask of attention that is a constant")
+    used = {**own, **{part: one.value for part, one in given.items()}}
+    for part, like in (("query", own["query"]), ("key", used["value"])):
+        mask = used.get(part)
+        if mask is not None and (like is None or not place.calls.alike(mask, like)):
+            raise place.options.unknown(f"a mask of its own for the {part} of attention")
+    return own["query"], used["value"]
 
 
 def _projection(weights: Weights) -> kinds.Projection:

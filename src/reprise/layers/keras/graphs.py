@@ -193,7 +193,11 @@ def _argument(value: Any) -> Any:
     if value.get("class_name") == "__keras_tensor__":
         config = value.get("config")
         history = config.get("keras_history") if isinstance(config, Mapping) else None
-        return Reference(*history[:3]) if _is_reference(history) and history else None
+        if not _is_reference(history):
+            raise DamagedFile(
+                f"a call of a layer reads a tensor of the history {history!r:.80}; expected name and indices"
+            )
+        return Reference(*history[:3])
     if value.get("class_name") == "__tuple__":
         return tuple(_argument(one) for one in _config(value, "items"))
     return {key: _argument(one) for key, one in value.items()}

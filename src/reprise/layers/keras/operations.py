@@ -54,6 +54,8 @@ def apply(place: Place, kind: str, given: Any, named: Mapping[str, Any]) -> Symb
     x, *rest = given
     if not isinstance(x, Symbol):
         raise place.options.unknown("an operation that reads no value")
+    if kind == "ConvertToTensor" and not rest and all(option in (None, False) for option in named.values()):
+        return (x,)
     layer = _layer(place, kind, [*rest, *named.values()], named)
     return (Symbol(place.put(layer, inputs=[x])),)
 

@@ -40,6 +40,11 @@ class Calls:
         self.calls.append(Call(unique, layer, tuple(inputs), **others))
         return Value(unique)
 
+    def alike(self, a: Value, b: Value) -> bool:
+        """Whether two values are one, or of equal layers that read the same."""
+        made = {call.name: (call.layer, call.inputs) for call in self.calls}
+        return a == b or (a.index == b.index and made[a.node] == made[b.node])
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

@@ -12,6 +12,7 @@ import numpy as np
 from reprise import cells
 from reprise.errors import DamagedFile
 from reprise.graph import Value
+from reprise.layers.keras.masks import flat
 from reprise.layers.keras.options import Options
 from reprise.layers.keras.place import Place, Symbol
 from reprise.layers.keras.weights import Spec, Weights
@@ -252,7 +253,7 @@ class _Ran:
 def _run(place: Place, made: Sequence[_Made], *, zeros: bool | None = None) -> tuple[Symbol, ...]:
     options = place.options
     ran = _ran(place, made, zeros=zeros)
-    mask = _mask(place) if options.flag("return_sequences") else None
+    mask = place.x.mask if options.flag("return_sequences") else None
     states = [Symbol(v) for v in ran.states] if options.flag("return_state") else []
     return (Symbol(ran.outputs, mask), *states)
 
@@ -273,29 +274,15 @@ def _ran(place: Place, made: Sequence[_Made], *, zeros: bool | None = None) -> _
     count = sum(2 if isinstance(c, ConvolutionalCell) or c.kind is cells.LSTM else 1 for c in made)
     if len(initial) not in (0, count):
         raise DamagedFile(f"{options.place}: {len(initial)} first states are given, and it has {count}")
-    value = place.put(layer, inputs=(place.x,), mask=_mask(place), initial=initial)
+    value = place.put(layer, inputs=(place.x,), mask=place.x.mask, initial=initial)
     return _Ran(value, tuple(Value(value.node, 1 + i) for i in range(count)))
-
-
-def _mask(place: Place) -> Value | None:
-    """The mask that is given by name, else that of the input."""
-    given = place.named.get("mask")
-    return given.value if isinstance(given, Symbol) else place.x.mask
 
 
 def _initial(place: Place) -> tuple[Value, ...]:
     """The first states: further inputs, or given by name; in one list or in one for each cell."""
     given = place.named.get("initial_state")
-    flat = [*place.inputs[1:], *_flat(given)]
-    return tuple(symbol.value for symbol in flat)
-
-
-def _flat(given: Any) -> Iterator[Symbol]:
-    if isinstance(given, Symbol):
-        yield given
-    elif isinstance(given, (list, tuple)):
-        for one in given:
-            yield from _flat(one)
+    states = (*place.inputs[1:], *flat(given))
+    return tuple(symbol.value for symbol in states)
 
 
 _MERGES = {"sum": "add", "mul": "multiply", "ave": "average"}
@@ -325,7 +312,7 @@ def bidirectional(place: Place) -> tuple[Symbol, ...]:
     for (end, states), (kind, own) in zip(ends, _directions(options), strict=True):
         called = f"{place.name}/{end.removesuffix('_layer')}"
         weights = place.weights.of(end)
-        part = replace(place.inside(called, kind, own, weights), inputs=(replace(place.x, mask=_mask(place)), *states))
+        part = replace(place.inside(called, kind, own, weights), inputs=(place.x, *states))
         made = (
             tuple(_any_cell(*_inner(own, "cell"), weights.of("cell")))
             if kind == "RNN"
@@ -336,7 +323,7 @@ def bidirectional(place: Place) -> tuple[Symbol, ...]:
     sequences = _directions(options)[0][1].flag("return_sequences")
     if sequences:
         backward = place.put(Reverse(), "/turned", inputs=(Symbol(backward),))
-    mask = _mask(place) if sequences else None
+    mask = place.x.mask if sequences else None
     merged = _merged(place, (Symbol(forward, mask), Symbol(backward, mask)))
     states = [Symbol(v) for r in ran for v in r.states] if _directions(options)[0][1].flag("return_state") else []
     return (*merged, *states)

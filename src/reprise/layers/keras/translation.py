@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from reprise.errors import DamagedFile, LiftError
 from reprise.layers import kinds
-from reprise.layers.keras import attention, basic, operations, recurrent
+from reprise.layers.keras import attention, basic, masks, operations, recurrent
 from reprise.layers.keras.basic import Symbols, Translation
 from reprise.layers.keras.graphs import Applied, Described, Model, Reference, described, is_model, model, references
 from reprise.layers.keras.options import Options, Version
@@ -284,13 +284,15 @@ class _Translator:
         if known.operation:
             place = self._place(scope, known, scope.weights.of(key), ())
             return operations.apply(place, known.kind, given, named)
-        return self._apply(scope, key, known, tuple(_flat(given)), named)
+        kind = masks.MODEL if is_model(known.config) else known.kind
+        inputs, named = masks.applied(kind, self._options_of(known), given, named)
+        return self._apply(scope, key, known, inputs, named)
 
     def _apply(self, scope: _Scope, key: str, layer: Described, inputs: Symbols, named: Mapping[str, Any]) -> Symbols:
         known, weights = self._known(layer), scope.weights.of(key)
         if is_model(known.config):
             inner = _Scope(self._model_of(known), f"{scope.prefix}{known.name}/", weights)
-            more = (*inputs, *_flat(list(named.values())))
+            more = (*inputs, *masks.flat(list(named.values())))
             return self._sequential(inner, more) if inner.model.sequential else self._functional(inner, more)
         place = replace(self._place(scope, known, weights, inputs), named=named)
         if known.kind == "Bidirectional":
@@ -310,6 +312,8 @@ class _Translator:
         if inner.kind in _STEPWISE and not is_model(inner.config):
             made = self._apply_inner(own, inner, place.inputs)
             return tuple(Symbol(s.value, place.x.mask) for s in made)
+        if place.x.mask is not None and masks.reads(inner.kind):
+            raise place.options.unknown(f"a layer of the class {inner.kind} for each step of masked values")
         merged = place.put(kinds.MergeSteps(), "/merged", inputs=(place.x,))
         made = self._apply_inner(own, inner, (Symbol(merged),))
         split = (place.put(kinds.SplitSteps(), inputs=(s, place.x)) for s in made)
@@ -373,14 +377,6 @@ def _read(made: Mapping[tuple[str, int], Symbols], reference: Reference, name: s
             f"model {name!r}: layer {reference.layer!r} gives {len(symbols)} values; number {reference.output} is read"
         )
     return symbols[reference.output]
-
-
-def _flat(given: Any) -> Iterator[Symbol]:
-    if isinstance(given, Symbol):
-        yield given
-    elif isinstance(given, (list, tuple)):
-        for one in given:
-            yield from _flat(one)
 
 
 def _sizes(options: Options, found: Any) -> Shape:

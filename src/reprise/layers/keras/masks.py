@@ -1,0 +1,67 @@
+"""Masks that a call of a layer is given as an argument, rather than along with what it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from reprise.layers.keras.basic import Symbols
+from reprise.layers.keras.options import Options
+from reprise.layers.keras.place import Symbol
+
+#: What stands for the class of a model in a model.
+MODEL = "a model"
+_PAIRS = frozenset({"Attention", "AdditiveAttention"})
+_RECURRENT = "LSTM GRU SimpleRNN RNN CuDNNLSTM CuDNNGRU ConvLSTM1D ConvLSTM2D ConvLSTM3D Bidirectional"
+#: Class → which argument of its call is the mask, counted from 0. The calls of other classes take none.
+_PLACES = {
+    **dict.fromkeys(("Softmax", "GlobalAveragePooling1D", *_PAIRS), 1),
+    **dict.fromkeys(("BatchNormalization", "TimeDistributed", MODEL, *_RECURRENT.split()), 2),
+}
+
+
+def applied(
+    kind: str, options: Options, given: Sequence[Any], named: Mapping[str, Any]
+) -> tuple[Symbols, dict[str, Any]]:
+    """What a layer reads, each with the mask that the call gives for it, and the other arguments by name.
+
+    Args:
+        kind: The class of the layer, or `MODEL`.
+        options: Its configuration.
+        given: The arguments by position.
+        named: The arguments by name.
+
+    Raises:
+        LiftError: The layer takes no mask, or not such a one.
+    """
+    place = _PLACES.get(kind, len(given))
+    masks = [m for m in (*given[place : place + 1], named.get("mask")) if m is not None]
+    inputs = _masked(kind, options, tuple(flat(given[:place])), masks)
+    return inputs, {name: value for name, value in named.items() if name != "mask"}
+
+
+def _masked(kind: str, options: Options, inputs: Symbols, masks: Sequence[Any]) -> Symbols:
+    """The inputs with a mask in place of their own: one for the first of them; for attention, one for each."""
+    if not masks:
+        return inputs
+    each = masks[0] if kind in _PAIRS else masks
+    known = kind in _PLACES and len(masks) == 1 and isinstance(each, (list, tuple)) and len(each) <= len(inputs)
+    if not known or not all(m is None or isinstance(m, Symbol) for m in each):
+        raise options.unknown("a mask that its call is given as an argument, in this form or by this layer")
+    read = zip(inputs, each, strict=False)
+    return (*(replace(s, mask=m.value if m else None) for s, m in read), *inputs[len(each) :])
+
+
+def flat(given: Any) -> Iterator[Symbol]:
+    """All values in an argument."""
+    if isinstance(given, Symbol):
+        yield given
+    elif isinstance(given, (list, tuple)):
+        for one in given:
+            yield from flat(one)
+
+
+def reads(kind: str) -> bool:
+    """Whether what a layer of this class computes depends on a mask."""
+    return kind in _PLACES and kind not in ("BatchNormalization", MODEL)
