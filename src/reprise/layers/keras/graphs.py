@@ -193,7 +193,7 @@ def _argument(value: Any) -> Any:
     if value.get("class_name") == "__keras_tensor__":
         config = value.get("config")
         history = config.get("keras_history") if isinstance(config, Mapping) else None
-        if not _is_reference(history):
+        if history is None or not _is_reference(history):
             raise DamagedFile(
                 f"a call of a layer reads a tensor of the history {history!r:.80}; expected name and indices"
             )
