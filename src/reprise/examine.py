@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from os import PathLike
 from typing import Any
 
-from reprise import formats, interface
+from reprise import formats
 from reprise.errors import RepriseError
 from reprise.export.layers import stack_of
 from reprise.formats import StoredModel
 from reprise.interface import Choices, Interface
 from reprise.model import DRAWS, RecurrentModel
-from reprise.restore import restore
+from reprise.restore import discovered, restore
 from reprise.sampling.symbols import reader
 from reprise.tensors import DTYPES, Tensor
 from reprise.vocabulary import Vocabulary
@@ -23,7 +23,7 @@ from reprise.vocabulary import Vocabulary
 _READING = frozenset({"format", "tags", "graph", "layers", "custom"})
 
 #: What of them concerns the interface.
-_CHOOSING = frozenset({"inputs", "outputs", "states", "scope", "settings"})
+_CHOOSING = frozenset({"inputs", "outputs", "states", "scope", "settings", "signature"})
 
 #: The option of each argument of `restore`.
 _FLAGS = {
@@ -163,12 +163,9 @@ def _layers(model: RecurrentModel) -> str:
 
 def _interface(stored: StoredModel, choices: Mapping[str, Any]) -> Interface | None:
     """The interface of a graph that was understood but cannot be run."""
-    if stored.graph is None:
-        return None
     try:
         chosen = {name: choices[name] for name in _CHOOSING if name in choices}
-        found = replace(Choices.of(**chosen), declared=stored.declared())
-        return interface.discover(stored.graph, found).interface
+        return discovered(stored, Choices.of(**chosen))[2].interface
     except RepriseError:
         return None  # the obstacle says why
 

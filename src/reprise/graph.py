@@ -6,7 +6,7 @@ A value is written as TensorFlow writes it: `node:k` is output k of a node, and 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 from typing import Any, NamedTuple
 
@@ -15,6 +15,9 @@ from reprise.tensors import Tensor
 
 #: Operators that are a variable.
 VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
+
+#: The attribute of arguments and results of a function that tells in which nested structure they stand.
+GROUP = "_group"
 
 
 class Value(NamedTuple):
@@ -157,13 +160,38 @@ class Function:
     results: tuple[Value, ...]
     nodes: Mapping[str, Node]
 
+    def placed(self, prefix: str, arguments: Mapping[str, Value]) -> tuple[list[Node], list[Value]]:
+        """The nodes under `prefix`, with values in the place of the arguments; and the results."""
+
+        def moved(value: Value) -> Value:
+            return arguments[value.node] if value.node in arguments else Value(f"{prefix}/{value.node}", value.index)
+
+        nodes = [
+            replace(
+                n,
+                name=f"{prefix}/{n.name}",
+                inputs=tuple(moved(v) for v in n.inputs),
+                controls=tuple(f"{prefix}/{c}" for c in n.controls if c not in arguments),
+            )
+            for n in self.nodes.values()
+            if n.name not in arguments
+        ]
+        return nodes, [moved(v) for v in self.results]
+
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Nodes by name, in the order of the file, and the functions they call."""
+    """A graph of operations.
+
+    Attributes:
+        nodes: By name, in the order of the file.
+        functions: The library of functions that they call, by name.
+        results: What the graph gives, where the file says so: the results of a function.
+    """
 
     nodes: Mapping[str, Node]
     functions: Mapping[str, Function] = field(default_factory=dict)
+    results: tuple[Value, ...] = ()
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes.values())

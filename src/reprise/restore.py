@@ -29,6 +29,7 @@ def restore(
     outputs: Sequence[str] = (),
     states: Sequence[str] | Mapping[str, str] = (),
     scope: str = "",
+    signature: str = "",
     settings: Settings | None = None,
     format: str = "",
     tags: Sequence[str] = (),
@@ -53,6 +54,7 @@ def restore(
         states: Tensor names that are the states; or, where a graph holds one step, the tensor by which each state
             enters and the one with its next value, such as `{"c:0": "cell/add_1:0", "h:0": "cell/mul_2:0"}`.
         scope: The name scope of the wanted model, where a graph holds several.
+        signature: The signature or function of the wanted model, where a SavedModel of TensorFlow 2 holds several.
         settings: Values of settings by name, such as a keep probability, instead of those that inference uses.
         format: The name of the format, where the files could be of several.
         tags: The tags of the wanted MetaGraph, where a SavedModel holds several.
@@ -80,7 +82,7 @@ def restore(
     symbols = formats.given_vocabulary(vocabulary) or stored.vocabulary
     if symbols is not None:
         symbols = symbols.extended(symbols_before, symbols_after)
-    choices = Choices.of(inputs, outputs, states, scope, settings)
+    choices = Choices.of(inputs, outputs, states, scope, settings, signature)
     if stored.foreign is not None:
         own = onnx_file.is_own(stored)
         useless = cell is not None and not formats.takes_cell(stored.format)
@@ -92,9 +94,7 @@ def restore(
     elif stored.obstacle:
         raise DiscoveryError(f"{stored.path}: {stored.obstacle}")
     else:
-        stored, source = _source(stored, cell, symbols, averages=averages)
-        wanted = replace(choices.or_outputs(source.outputs), declared=stored.declared())
-        found = interface.discover(source.graph, wanted)
+        stored, source, found = discovered(stored, choices, cell, symbols, averages=averages)
         lifted, first_states = _lifted(source, found)
     model = RecurrentModel(stored, _from_zeros(lifted) if zero_state else lifted, first_states, symbols, threads)
     return model if corpus is None else _spelled(model, corpus, given=vocabulary is not None)
@@ -153,6 +153,30 @@ def _averaged(stored: StoredModel) -> dict[str, str]:
     if not shadows:
         raise CallError(f"{stored.path}: averages were asked for, and the file keeps no moving averages of its weights")
     return {**stored.variable_names, **shadows}
+
+
+def discovered(
+    stored: StoredModel,
+    choices: Choices,
+    cell: Mapping[str, Any] | None = None,
+    symbols: Vocabulary | None = None,
+    *,
+    averages: bool = False,
+) -> tuple[StoredModel, Written, Discovery]:
+    """The model, its graph with its tensors, and the interface of that; of several functions the best one's.
+
+    Raises:
+        RepriseError: As `restore`.
+    """
+    if stored.entries:
+        name, found = interface.discover_entry(stored.entries, choices)
+        stored, source = _source(replace(stored, graph=stored.entries[name]), cell, symbols, averages=averages)
+        return stored, source, found
+    if choices.signature:
+        raise CallError(f"{stored.path}: holds no functions, so signature has nothing to choose. Leave it out.")
+    stored, source = _source(stored, cell, symbols, averages=averages)
+    wanted = replace(choices.or_outputs(source.outputs), declared=stored.declared())
+    return stored, source, interface.discover(source.graph, wanted)
 
 
 def _source(

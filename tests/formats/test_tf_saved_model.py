@@ -14,7 +14,7 @@ v1 = tf.compat.v1
 
 
 class TestContract(FormatContract):
-    name = "TensorFlow 1 SavedModel"
+    name = "TensorFlow SavedModel"
 
     @classmethod
     def write(cls, folder):
@@ -35,7 +35,7 @@ class TestContract(FormatContract):
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """Folders: one MetaGraph; two; two of which one serves; as text; written by TensorFlow 2."""
+    """Folders: one MetaGraph; two; two of which one serves; as text."""
     root = tmp_path_factory.mktemp("saved_models")
     (root / "vocab.txt").write_text("b\na\nc\n")
     for name, tags, text in (
@@ -59,14 +59,13 @@ def written(tmp_path_factory):
                 else:
                     builder.add_meta_graph(tag, {"go": signature}, assets_collection=assets)
         builder.save(as_text=text)
-    tf.saved_model.save(tf.Module(), str(root / "second"))
     return root
 
 
 @pytest.mark.parametrize("path", ["one", "text", "one/saved_model.pb", "text/saved_model.pbtxt"])
 def test_graph_weights_signatures_and_assets_are_read(written, path):
     model = formats.read(written / path)
-    assert model.format == "TensorFlow 1 SavedModel"
+    assert model.format == "TensorFlow SavedModel"
     assert np.array_equal(model.weights[model.variable_names["kernel"]].load(), np.full((2, 3), 7, np.float32))
     [signature] = model.signatures
     assert (signature.name, signature.inputs, signature.outputs) == ("go", {"in": "x:0"}, {"out": "y0:0"})
@@ -91,15 +90,8 @@ def test_of_several_metagraphs_the_one_that_serves_is_meant(written):
 
 
 def test_a_choice_that_a_format_lacks_is_an_error(written):
-    with pytest.raises(CallError, match="TensorFlow 1 SavedModel has no choice step; it has: tags"):
+    with pytest.raises(CallError, match="TensorFlow SavedModel has no choice step; it has: tags"):
         formats.read(written / "one", step=3)
-
-
-def test_one_of_tensorflow_2_is_not_taken_for_one_of_tensorflow_1(written):
-    with pytest.raises(UnknownFormat, match=r"seems to be a TensorFlow 2 SavedModel"):
-        formats.read(written / "second")
-    with pytest.raises(UnknownFormat, match=r"saved_model\.pb: seems to be a TensorFlow 2 SavedModel"):
-        formats.read(written / "second" / "saved_model.pb")
 
 
 def test_a_folder_of_saved_models_is_explained(written, tmp_path):

@@ -30,6 +30,8 @@ def add_model(parser: ArgumentParser) -> None:
     shown = "TENSOR[=NEXT]"
     group.add_argument("--state-tensor", dest="states", metavar=shown, action=_States, default=[], help=about)
     group.add_argument("--scope", metavar="NAME", default="", help="which of several models in a graph")
+    about = "which of several signatures or functions of a SavedModel"
+    group.add_argument("--signature", metavar="NAME", default="", help=about)
     about = "a value of a setting, such as keep_prob=0.5; may be repeated"
     group.add_argument("--set", dest="settings", metavar="NAME=VALUE", action=_Assign, default={}, help=about)
     group.add_argument("--format", metavar="NAME", default="", help="one of `reprise formats`, or a part of its name")

@@ -36,7 +36,9 @@ class StoredModel:
         path: What the user named.
         format: The name of the format, as users see it.
         evidence: Why it is this format, one clause.
-        graph: The graph, or None where the file has layers, or weights only.
+        graph: The graph, or None where the file has layers, weights only, or several graphs to choose from.
+        entries: Signatures and functions by name, each as a graph, where a file has these in the place of one graph;
+            those that the file declares for callers come first.
         weights: Stored tensors by the name under which the file holds them.
         variable_names: Variable node of the graph → the name in `weights` that belongs to it. Nodes that are
             not in the saver, or whose tensor is missing from the files, are absent.
@@ -56,6 +58,7 @@ class StoredModel:
     format: str
     evidence: str
     graph: Graph | None
+    entries: Mapping[str, Graph] = field(default_factory=dict)
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     variable_names: Mapping[str, str] = field(default_factory=dict)
     signatures: tuple[Signature, ...] = ()

@@ -113,8 +113,6 @@ def _is_part(file: Path) -> bool:
 
 
 def _folder(path: Path) -> Stranger:
-    if (path / "saved_model.pb").is_file():
-        return Stranger("a TensorFlow 2 SavedModel (it has an object graph)")
     if (path / "keras_metadata.pb").is_file():
         return Stranger("a Keras SavedModel without its saved_model.pb", "Copy that too.")
     names = sorted(p.name for p in path.iterdir())
@@ -123,8 +121,6 @@ def _folder(path: Path) -> Stranger:
 
 
 def _file(path: Path) -> Stranger:
-    if path.name == "saved_model.pb":
-        return _folder(path.parent)
     head = _head(path)
     if head.startswith(b"PK\x03\x04"):
         return _archive(path)

@@ -30,6 +30,7 @@ class Content:
     """What a MetaGraph and the tensors stored with it are together; the fields are those of `StoredModel`."""
 
     graph: Graph | None = None
+    entries: Mapping[str, Graph] = field(default_factory=dict)
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     variable_names: Mapping[str, str] = field(default_factory=dict)
     signatures: tuple[Signature, ...] = ()
@@ -80,9 +81,9 @@ def content(proto: Any, tensors: Mapping[str, Tensor], path: Path) -> Content:
         graph=graph,
         weights={**tensors, **binding.parts},
         variable_names=binding.names,
-        signatures=tuple(_signature(name, proto.signature_def[name]) for name in sorted(proto.signature_def)),
+        signatures=signatures(proto),
         vocabulary=vocabulary,
-        metadata=_metadata(proto, shadows, columns),
+        metadata=metadata(proto, shadows, columns),
         notes=tuple(_notes(binding, shadows)),
     )
 
@@ -105,9 +106,20 @@ def stored(content: Content, vocabulary: _sidecars.Found, notes: Sequence[str], 
 def _notes(binding: Binding, shadows: Mapping[str, str]) -> Iterator[str]:
     if shadows:
         yield f"moving averages are stored too, of {len(shadows)} variables; the plain values are used"
-    if binding.strangers:
-        shown = "; ".join(binding.strangers[:4]) + (" …" if len(binding.strangers) > 4 else "")
-        yield f"graph and weights are not of one model: {len(binding.strangers)} variables differ ({shown})"
+    yield from notes_on(binding.strangers)
+
+
+def notes_on(strangers: Sequence[str]) -> tuple[str, ...]:
+    """What to say of variables whose stored tensor is not theirs."""
+    if not strangers:
+        return ()
+    shown = "; ".join(strangers[:4]) + (" …" if len(strangers) > 4 else "")
+    return (f"graph and weights are not of one model: {len(strangers)} variables differ ({shown})",)
+
+
+def signatures(proto: Any) -> tuple[Signature, ...]:
+    """Those that a MetaGraphDef declares."""
+    return tuple(_signature(name, proto.signature_def[name]) for name in sorted(proto.signature_def))
 
 
 def _signature(name: str, proto: Any) -> Signature:
@@ -131,7 +143,10 @@ def _meaning(proto: Any, path: Path) -> tuple[Vocabulary | None, tuple[str, ...]
         raise DamagedFile(f"{path}: the vocabulary inside cannot be read ({error}). Copy the file again.") from error
 
 
-def _metadata(proto: Any, moving_averages: Mapping[str, str], columns: tuple[str, ...]) -> dict[str, Any]:
+def metadata(
+    proto: Any, moving_averages: Mapping[str, str] | None = None, columns: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """What a MetaGraphDef says of itself."""
     info = proto.meta_info_def
     found = {
         "tensorflow_version": info.tensorflow_version,

@@ -6,6 +6,7 @@ Source: tensorflow/core/kernels/lookup_util.cc, InitializeTableFromTextFile (Ten
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -13,9 +14,12 @@ import numpy as np
 
 from reprise.graph import Graph, Node, Value
 from reprise.tensors import DTYPES, Array, Tensor, in_memory
+from reprise.vocabulary import Vocabulary
 
 _FROM_FILE = ("InitializeTableFromTextFile", "InitializeTableFromTextFileV2")
+_FILLED = ("LookupTableImport", "LookupTableImportV2", "InitializeTable", "InitializeTableV2")
 _WHOLE, _NUMBER = -2, -1
+_UNKNOWN, _MOST_UNKNOWN = "[UNK]", 16
 
 
 def filled(graph: Graph, folder: Path) -> Graph:
@@ -31,7 +35,33 @@ def filled(graph: Graph, folder: Path) -> Graph:
             for name, tensor in zip(names, columns, strict=True):
                 nodes[name.node] = Node(name.node, "Const", attributes={"dtype": tensor.dtype, "value": tensor})
             nodes[node.name] = replace(node, op="InitializeTableV2", inputs=(node.inputs[0], *names))
-    return Graph(nodes, graph.functions) if asking else graph
+    return replace(graph, nodes=nodes) if asking else graph
+
+
+def vocabulary(graphs: Iterable[Graph]) -> Vocabulary | None:
+    """The symbols of the tables that give ids for text, where they all give the same; ids without a symbol are unknown.
+
+    The layers that look symbols up keep the first ids for unknown ones.
+    """
+    found = {v for graph in graphs for node in graph if (v := _symbols(graph, node)) is not None}
+    return found.pop() if len(found) == 1 else None
+
+
+def _symbols(graph: Graph, node: Node) -> Vocabulary | None:
+    if node.op not in _FILLED or len(node.inputs) != 3:
+        return None
+    parts = [None if (made := graph.nodes.get(v.node)) is None else made.constant for v in node.inputs[1:]]
+    keys, ids = (None if part is None else part.load().ravel() for part in parts)
+    if keys is None or ids is None or keys.dtype != object or ids.dtype.kind != "i" or not 0 < len(keys) == len(ids):
+        return None
+    texts = [k.decode("utf-8", "replace") if isinstance(k, bytes) else str(k) for k in keys]
+    if ids.min() < 0 or ids.max() > len(ids) + _MOST_UNKNOWN or len(set(texts)) < len(texts):
+        return None
+    symbols = [_UNKNOWN if k == 0 else f"{_UNKNOWN}{k}" for k in range(int(ids.max()) + 1)]
+    for text, k in zip(texts, ids, strict=True):
+        symbols[k] = text
+    plain = [t for t in texts if not t.startswith("[")]
+    return Vocabulary(tuple(symbols), "characters" if all(len(t) <= 1 for t in plain) else "words")
 
 
 def _file(graph: Graph, name: Value, folder: Path) -> Path | None:

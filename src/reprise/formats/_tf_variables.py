@@ -65,12 +65,12 @@ def bind(graph: Graph, weights: Mapping[str, Tensor], restore_op: str = "") -> B
     names = {variable: one.name for variable, one in found.items()}
     names.update((variable, name) for variable, name in own.items() if name)
     tensors = {variable: parts.get(name) or weights[name] for variable, name in names.items()}
-    strangers = {v: _described(graph[v], tensor) for v, tensor in tensors.items() if not _fits(graph[v], tensor)}
+    strangers = {v: described(graph[v], tensor) for v, tensor in tensors.items() if not fits(graph[v], tensor)}
     fitting = {variable: name for variable, name in names.items() if variable not in strangers}
     return Binding(fitting, parts, tuple(strangers.values()))
 
 
-def _fits(variable: Node, tensor: Tensor) -> bool:
+def fits(variable: Node, tensor: Tensor) -> bool:
     """Whether a tensor has the shape and the type that the variable declares, as far as it does."""
     shape, dtype = variable.attributes.get("shape"), variable.attributes.get("dtype", tensor.dtype)
     if dtype != tensor.dtype:
@@ -82,7 +82,8 @@ def _fits(variable: Node, tensor: Tensor) -> bool:
     )
 
 
-def _described(variable: Node, tensor: Tensor) -> str:
+def described(variable: Node, tensor: Tensor) -> str:
+    """What a variable declares, and what is stored, for messages."""
     dims = variable.attributes["shape"].dims if "shape" in variable.attributes else None
     declared = f"{variable.attributes.get('dtype')} {'of any shape' if dims is None else list(dims)}"
     return f"{variable.name} is {declared}, stored is {tensor.dtype} {list(tensor.shape)}"

@@ -1,61 +1,43 @@
-"""SavedModels of TensorFlow 1: `saved_model.pb` (or `.pbtxt`) with MetaGraphs, beside `variables/` and `assets/`."""
+"""SavedModels of TensorFlow 1 and 2: `saved_model.pb` (or `.pbtxt`) with MetaGraphs, beside `variables/` and `assets/`.
+
+What TensorFlow 2 adds is an object graph, whose functions are read in the place of the graph.
+"""
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from reprise.errors import AmbiguousFormat, DamagedFile, MissingFile
-from reprise.formats import _sidecars, _tf_bundle, _tf_metagraph
+from reprise.formats import _sidecars, _tf_bundle, _tf_entries, _tf_metagraph
 from reprise.formats._base import Format, StoredModel
 from reprise.wire import messages
-from reprise.wire.fields import LENGTH_DELIMITED, fields
-from reprise.wire.varint import Cut
+from reprise.wire.fields import LENGTH_DELIMITED
 
 _BINARY, _TEXT = "saved_model.pb", "saved_model.pbtxt"
 _TEXT_START = b"saved_model_schema_version"
-_META_GRAPH, _OBJECT_GRAPH = 2, 7
 _NODE = 1
 _SERVE = frozenset({"serve"})
 
 
 def sniff(path: Path) -> str | None:
-    """Evidence of a TensorFlow 1 SavedModel: its file, and that it has no object graph (which TensorFlow 2 adds)."""
+    """Evidence of a SavedModel: its file."""
     file = _file(path)
     if file is None:
         return None
     try:
-        if has_object_graph(file) or _begins_with_a_node(file):
+        if _begins_with_a_node(file):
             return None
-    except (OSError, ValueError, Cut):
-        pass  # a damaged one is claimed, so that the reader can say so
-    return f"{file.name} is a SavedModel without an object graph"
+    except OSError:
+        pass  # claimed, so that the reader can say so
+    return f"{file.name} is the file of a SavedModel"
 
 
 def _begins_with_a_node(file: Path) -> bool:
     """Whether a file of this name is a GraphDef: its first field is a message, where a SavedModel has a number."""
     with file.open("rb") as stream:
         return stream.read(1) == bytes([_NODE << 3 | LENGTH_DELIMITED])
-
-
-def has_object_graph(file: Path) -> bool:
-    """Whether a `saved_model.pb` was written by TensorFlow 2's `tf.saved_model.save`."""
-    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        if mapped[: len(_TEXT_START)] == _TEXT_START:
-            return mapped.find(b"\n  object_graph_def {") >= 0
-        with memoryview(mapped) as data:
-            return _any_object_graph(data)
-
-
-def _any_object_graph(data: memoryview) -> bool:
-    return any(
-        inner.number == _OBJECT_GRAPH
-        for outer in fields(data)
-        if outer.number == _META_GRAPH and outer.kind == LENGTH_DELIMITED
-        for inner in fields(data, outer.start, outer.end)
-    )
 
 
 def _file(path: Path) -> Path | None:
@@ -76,15 +58,16 @@ def read(path: Path, *, tags: Collection[str] | None = None) -> StoredModel:
     meta = _chosen(proto.meta_graphs, tags, file)
     variables = file.parent / "variables"
     bundle = _tf_bundle.read(variables / "variables") if variables.is_dir() else _tf_bundle.NOTHING
-    content = _tf_metagraph.content(meta, bundle.tensors, file)
+    content = _tf_entries.content(meta, bundle, file) or _tf_metagraph.content(meta, bundle.tensors, file)
     return _tf_metagraph.stored(
         content,
         _vocabulary(content, file),
-        bundle.notes,
+        () if content.entries else bundle.notes,
         path=path,
         format=FORMAT.name,
-        evidence=f"{file.name} is a SavedModel without an object graph",
+        evidence=f"{file.name} is a SavedModel {'with' if content.entries else 'without'} an object graph",
         files=(file, *bundle.files),
+        entries=content.entries,
     )
 
 
@@ -115,7 +98,7 @@ def _vocabulary(content: _tf_metagraph.Content, file: Path) -> _sidecars.Found:
 
 
 FORMAT = Format(
-    name="TensorFlow 1 SavedModel",
+    name="TensorFlow SavedModel",
     spec="tensorflow/core/protobuf/saved_model.proto",
     sniff=sniff,
     read=read,

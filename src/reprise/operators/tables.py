@@ -115,6 +115,8 @@ OPERATORS = (
         tags=(Tag.ELEMENTWISE,),
     ),
     Operator("StringSplit StringSplitV2", 2, onnx=_text_onnx, outputs="indices values shape"),
+    Operator("UnicodeDecode", outputs="row_splits char_values"),
+    Operator("UnicodeDecodeWithOffsets", outputs="row_splits char_values char_to_byte_starts"),
     Operator("StringLower", shape=first_shape, steps=keeps, tags=(Tag.ELEMENTWISE,)),
     Operator("LookupTableExportV2", outputs="keys values"),
 )

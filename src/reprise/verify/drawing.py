@@ -21,6 +21,7 @@ class Draw:
     ) -> None:
         self._face = face
         self._symbols = _symbols(face, vocabulary)
+        self._texts = () if vocabulary is None else vocabulary.symbols
         self._rows = rows
         self._length = length
         self._random = random
@@ -54,8 +55,14 @@ class Draw:
         if dtype.kind == "b":
             return self._random.integers(0, 2, shape).astype(dtype)
         if dtype.kind == "O":
-            raise VerificationError(f"input {port.name!r} is text; the models cannot be compared on drawn inputs")
+            return self._text(port, shape)
         return self._normal(shape, port.dtype)
+
+    def _text(self, port: Port, shape: Sequence[int]) -> Array:
+        """Symbols, where they are known."""
+        if not self._texts:
+            raise VerificationError(f"input {port.name!r} is text; the models cannot be compared on drawn inputs")
+        return np.array(self._texts, object)[self._random.integers(0, len(self._texts), tuple(shape))]
 
     def _normal(self, shape: Sequence[int], dtype: str, scale: float = 1.0) -> Array:
         return np.asarray(scale * self._random.standard_normal(tuple(shape))).astype(DTYPES[dtype])

@@ -1,4 +1,4 @@
-"""The protobuf messages of TensorFlow 1 files, as one table.
+"""The protobuf messages of TensorFlow files, as one table.
 
 The descriptors are built on first use in a pool of their own, so they never meet TensorFlow's registration of the same
 messages in the same process. Field numbers are those of `tensorflow/core/framework/*.proto` and
@@ -108,9 +108,65 @@ MetaInfoDef
   1 meta_graph_version string
   4 tags string*
   5 tensorflow_version string
+AssetFileDef
+  2 filename string
+TensorSpecProto
+  1 name string
+  2 shape TensorShapeProto
+  3 dtype DataType
+StructuredValue
+  11 float64_value double|
+  12 int64_value sint64|
+  13 string_value string|
+  14 bool_value bool|
+  33 tensor_spec_value TensorSpecProto|
+  35 bounded_tensor_spec_value TensorSpecProto|
+  51 list_value StructuredValues|
+  52 tuple_value StructuredValues|
+  53 dict_value StructuredFields|
+  54 named_tuple_value StructuredPairs|
+StructuredValues
+  1 values StructuredValue*
+StructuredFields
+  1 fields map:StructuredValue
+StructuredPair
+  1 key string
+  2 value StructuredValue
+StructuredPairs
+  2 values StructuredPair*
 ObjectReference
   1 node_id int32
   2 local_name string
+SavedFunction
+  1 concrete_functions string*
+SavedBareConcreteFunction
+  1 concrete_function_name string
+  2 argument_keywords string*
+SavedVariable
+  1 dtype DataType
+  2 shape TensorShapeProto
+  6 name string
+SavedConstant
+  1 operation string
+SavedAsset
+  1 asset_file_def_index int32
+SavedResource
+  1 device string
+SavedObject
+  1 children ObjectReference*
+  5 asset SavedAsset|
+  6 function SavedFunction|
+  7 variable SavedVariable|
+  8 bare_concrete_function SavedBareConcreteFunction|
+  9 constant SavedConstant|
+  10 resource SavedResource|
+SavedConcreteFunction
+  2 bound_inputs int32*
+  3 canonicalized_input_signature StructuredValue
+  4 output_signature StructuredValue
+SavedObjectGraph
+  1 nodes SavedObject*
+  2 concrete_functions map:SavedConcreteFunction
 SerializedTensor
   1 name string
   2 full_name string
@@ -126,6 +182,8 @@ MetaGraphDef
   3 saver_def SaverDef
   4 collection_def map:CollectionDef
   5 signature_def map:SignatureDef
+  6 asset_file_def AssetFileDef*
+  7 object_graph_def SavedObjectGraph
 SavedModel
   1 saved_model_schema_version int64
   2 meta_graphs MetaGraphDef*

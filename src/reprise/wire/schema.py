@@ -23,6 +23,7 @@ _SCALARS = {
     "float": _Field.TYPE_FLOAT,
     "int64": _Field.TYPE_INT64,
     "uint64": _Field.TYPE_UINT64,
+    "sint64": _Field.TYPE_SINT64,
     "int32": _Field.TYPE_INT32,
     "uint32": _Field.TYPE_UINT32,
     "fixed32": _Field.TYPE_FIXED32,

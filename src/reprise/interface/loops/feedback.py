@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from reprise.frame import Scope
-from reprise.graph import Graph, Node, ShapeAttribute, Value
+from reprise.graph import Node, ShapeAttribute, Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import DISCRETE
 from reprise.interface.building.rewritten import Rewritten
@@ -43,7 +43,7 @@ def open_feedback(structure: Structure, found: tuple[Recurrence, ...]) -> Rewrit
         f"({', '.join(str(c.initial) for c in r.fed_back)})"
         for r in closed
     )
-    return Rewritten(Graph(nodes, structure.graph.functions), notes)
+    return Rewritten(replace(structure.graph, nodes=nodes), notes)
 
 
 def _open(structure: Structure, recurrence: Recurrence, nodes: dict[str, Node]) -> None:

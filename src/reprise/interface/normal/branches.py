@@ -69,7 +69,7 @@ def _without(structure: Structure, sides: Mapping[Value, int]) -> Graph:
         elif taken:  # where branches meet
             nodes[node.name] = Node(node.name, RESULTS, taken[:1] * 2)
     alive = {n.name: replace(n, controls=tuple(c for c in n.controls if c in nodes)) for n in nodes.values()}
-    return Graph(alive, structure.graph.functions)
+    return replace(structure.graph, nodes=alive)
 
 
 def _is_decided(structure: Structure, node: Node, sides: Mapping[Value, int]) -> bool:

@@ -21,6 +21,7 @@ LOOPS = frozenset({"While", "StatelessWhile"})
 BRANCHES = frozenset({"If", "StatelessIf"})
 CASES = frozenset({"Case", "StatelessCase"})
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+ACTING = CALLS | frozenset("ReadVariableOp AssignVariableOp AssignAddVariableOp AssignSubVariableOp".split())
 PASSED = frozenset({"IdentityN"})  # what a gradient of one's own leaves in the graph
 
 # A library may call itself, or double at every level; real files stay far below both.
@@ -50,7 +51,7 @@ def inline(graph: Graph) -> Graph:
                 f"{MAX_NODES} nodes; a function probably calls itself"
             )
         pending.extend((m, depth + 1) for m in reversed(made))
-    return Graph(nodes, graph.functions)
+    return replace(graph, nodes=nodes)
 
 
 def _expand(node: Node, functions: Mapping[str, Function]) -> Iterator[Node]:
@@ -80,33 +81,16 @@ def _function(node: Node, name: object, attribute: str, functions: Mapping[str, 
     return functions[name.name]
 
 
-def _body(function: Function, prefix: str, arguments: Mapping[str, Value]) -> tuple[list[Node], list[Value]]:
-    """The nodes of `function` under `prefix`, its arguments replaced; and its results."""
-
-    def moved(value: Value) -> Value:
-        return arguments[value.node] if value.node in arguments else Value(f"{prefix}/{value.node}", value.index)
-
-    nodes = [
-        replace(
-            n,
-            name=f"{prefix}/{n.name}",
-            inputs=tuple(moved(v) for v in n.inputs),
-            controls=tuple(f"{prefix}/{c}" for c in n.controls if c not in arguments),
-        )
-        for n in function.nodes.values()
-        if n.name not in arguments
-    ]
-    return nodes, [moved(v) for v in function.results]
-
-
 def _results(node: Node, values: list[Value]) -> Node:
     return Node(node.name, RESULTS, tuple(values), (), {})
 
 
 def _call(node: Node, function: Function) -> Iterator[Node]:
-    nodes, results = _body(function, node.name, dict(zip(function.arguments, node.inputs, strict=False)))
-    yield from nodes
-    yield _results(node, results)
+    """The body, which runs after what the call waits for; what waits for the call waits for what the body assigns."""
+    nodes, results = function.placed(node.name, dict(zip(function.arguments, node.inputs, strict=False)))
+    acting = [n.name for n in nodes if n.op in ACTING]
+    yield from (replace(n, controls=(*n.controls, *node.controls)) if n.op in ACTING else n for n in nodes)
+    yield replace(_results(node, results), controls=tuple(acting))
 
 
 def _branch(node: Node, then: Function, otherwise: Function) -> Iterator[Node]:
@@ -122,7 +106,7 @@ def _branch(node: Node, then: Function, otherwise: Function) -> Iterator[Node]:
             arguments[argument] = Value(f"{prefix}/Switch_{argument}", side)
         yield pivot
         yield Node(f"{prefix}/chosen", "Identity", (Value(pivot.name, side),))
-        nodes, results = _body(function, prefix, arguments)
+        nodes, results = function.placed(prefix, arguments)
         # A constant of the branch reads nothing; the control edge keeps it there.
         yield from (replace(n, controls=(*n.controls, f"{prefix}/chosen")) if not n.inputs else n for n in nodes)
         outcomes.append(results)
@@ -171,11 +155,11 @@ def _loop(node: Node, condition: Function, body: Function) -> Iterator[Node]:
         yield Node(f"{name}/Switch_{k}", "Switch", (Value(f"{name}/Merge_{k}"), Value(f"{name}/LoopCond")))
         yield Node(f"{name}/Exit_{k}", "Exit", (Value(f"{name}/Switch_{k}", 0),))
     tested = {a: Value(f"{name}/Merge_{k}") for k, a in enumerate(condition.arguments)}
-    nodes, results = _body(condition, f"{name}/cond", tested)
+    nodes, results = condition.placed(f"{name}/cond", tested)
     yield from nodes
     yield Node(f"{name}/LoopCond", "LoopCond", (results[0],))
     carried = {a: Value(f"{name}/Switch_{k}", 1) for k, a in enumerate(body.arguments)}
-    nodes, results = _body(body, f"{name}/body", carried)
+    nodes, results = body.placed(f"{name}/body", carried)
     yield from nodes
     for k, value in enumerate(results[:count]):
         yield Node(f"{name}/NextIteration_{k}", "NextIteration", (value,))

@@ -11,10 +11,12 @@ from reprise.interface.analysis.malformed import check
 from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.normal.branches import decide
 from reprise.interface.normal.constants import shrink
+from reprise.interface.normal.effects import purify
 from reprise.interface.normal.fused import unfuse
 from reprise.interface.normal.handwritten import straighten
 from reprise.interface.normal.inline import inline
 from reprise.interface.normal.loop_entries import part
+from reprise.interface.normal.texts import open_texts
 from reprise.interface.normal.towers import join
 from reprise.interface.normal.unrolled import roll
 from reprise.interface.normal.windows import give, open_windows
@@ -56,11 +58,12 @@ def normalise(graph: Graph, inputs: Collection[str] = (), nexts: Mapping[str, st
     Raises:
         CallError: One of `inputs` cannot be given, or one of `nexts` is not computed in one step from what it is of.
     """
-    inlined = _without_references(inline(graph))
+    inlined = purify(_without_references(inline(graph)))
     check(inlined)
     normal = Normal(analyse(part(inlined)))
     for rewrite in (
         join,
+        open_texts,
         decide,
         open_windows,
         partial(give, names=inputs),

@@ -27,6 +27,7 @@ class Choices:
         settings: Values of settings by name, instead of those that inference uses.
         nexts: The tensor by which each state enters → the one with its next value: all states of a recurrence.
         declared: Tensor names that the file itself declares as outputs → what it calls them.
+        signature: The signature or function of the file that is the wanted model.
     """
 
     inputs: tuple[str, ...] = ()
@@ -36,6 +37,7 @@ class Choices:
     settings: Mapping[str, float | int | bool] = field(default_factory=dict)
     nexts: Mapping[str, str] = field(default_factory=dict)
     declared: Mapping[str, str] = field(default_factory=dict)
+    signature: str = ""
 
     @classmethod
     def of(
@@ -45,11 +47,12 @@ class Choices:
         states: Iterable[str] | Mapping[str, str] = (),
         scope: str = "",
         settings: Mapping[str, float | int | bool] | None = None,
+        signature: str = "",
     ) -> Choices:
         """The choices that a caller gives, with states by name or, as a mapping, with the next value of each."""
         nexts = states if isinstance(states, Mapping) else {}
         names = () if isinstance(states, Mapping) else states
-        return cls(tuple(inputs), tuple(outputs), tuple(names), scope, settings or {}, nexts)
+        return cls(tuple(inputs), tuple(outputs), tuple(names), scope, settings or {}, nexts, signature=signature)
 
     def or_outputs(self, outputs: tuple[str, ...]) -> Choices:
         """The same choices, with these outputs where the caller names none."""
@@ -66,7 +69,7 @@ def with_chosen_states(structure: Structure, used: tuple[Recurrence, ...], choic
         return _with_chosen_nexts(structure, used, choices.nexts)
     if not choices.states:
         return used
-    wanted = {named(structure, n, "states") for n in choices.states}
+    wanted = {structure.result(named(structure, n, "states")) for n in choices.states}
     chosen = []
     for r in used:
         kept = tuple(

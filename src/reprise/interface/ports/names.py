@@ -54,6 +54,8 @@ def of_setting(value: Value) -> str:
 def of_initial(structure: Structure, carried: Carried) -> str:
     """The tensor that holds the first value of a state, alone or with others."""
     value = structure.origin(carried.initial)
+    if structure.graph.results and structure.graph[value.node].op == "ReadVariableOp":
+        value = structure.decider(value)
     return str(structure.graph[value.node].attributes.get("_whole", value))
 
 

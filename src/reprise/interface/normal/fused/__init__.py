@@ -51,7 +51,7 @@ def unfuse(structure: Structure) -> Rewritten:
         if s.dropout
     )
     unread = tuple(f"{graph[n].op} {n} {s.reason}" for n, s in read.items() if isinstance(s, cudnn.Unread))
-    return Rewritten(Graph(nodes, graph.functions), (*notes, *dropped), unread)
+    return Rewritten(replace(graph, nodes=nodes), (*notes, *dropped), unread)
 
 
 def _rewrite(facts: Facts, node: Node, nodes: dict[str, Node]) -> dict[str, Value]:

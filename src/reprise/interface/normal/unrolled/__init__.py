@@ -18,7 +18,8 @@ from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.gradients import ones_that_are_applied
 from reprise.interface.analysis.influence import ancestors, descendants
 from reprise.interface.building.rewritten import Rewritten
-from reprise.interface.normal.unrolled import beginnings, chains, chosen_steps, lone_step, step_copies
+from reprise.interface.normal.unrolled import beginnings, chains, chosen_steps, declared, lone_step, step_copies
+from reprise.interface.normal.unrolled.cells import cells
 from reprise.interface.normal.unrolled.chains import weight_of
 from reprise.interface.normal.unrolled.collected import Collected, Output, outputs_of
 from reprise.interface.normal.unrolled.overlay import correspond
@@ -63,7 +64,7 @@ def roll(structure: Structure, nexts: Mapping[str, str] | None = None) -> Rewrit
     for name in left | _no_longer_read(graph, steps, nodes):
         nodes[name] = replace(nodes[name], attributes={**nodes[name].attributes, REPLACED: True})
     notes = tuple(note for p in plans for note in (_note(p), *p.why))
-    return Rewritten(Graph(nodes, graph.functions), notes, rivals=rivals)
+    return Rewritten(replace(graph, nodes=nodes), notes, rivals=rivals)
 
 
 def _without_waiting(graph: Graph) -> Graph:
@@ -81,7 +82,7 @@ def _without_waiting(graph: Graph) -> Graph:
         nodes[node.name] = replace(node, inputs=tuple(_at_once(v, late) for v in node.inputs))
     for name in read:
         nodes[name] = replace(nodes[name], attributes={**nodes[name].attributes, REPLACED: True})
-    return Graph(nodes, graph.functions)
+    return replace(graph, nodes=nodes)
 
 
 def _at_once(value: Value, late: Mapping[str, Value]) -> Value:
@@ -145,6 +146,11 @@ def _plans(view: View, found: chains.Chains, nexts: Mapping[str, str]) -> tuple[
     copies = _apart(view, [copy for model in plans.values() for copy in step_copies.adopt(view, model, found.single)])
     plans |= {copy.frame: copy for copy in sorted(copies, key=lambda c: len(c.outputs))}
     taken = {name for plan in plans.values() for images in plan.steps.images for name in images.values()}
+    if not plans and view.graph.results and not view.structure.loops:
+        repeated = ~sum(c.mask for c in found.single)
+        step = declared.plan(view, cells(view, repeated), chosen_steps.pairs(view, nexts))
+        if step is not None:
+            return [step], ()
     if nexts:
         chosen = chosen_steps.read(view, nexts, list(plans.values()))
         return _linked(view, [*plans.values(), *chosen]), ()

@@ -19,7 +19,7 @@ from reprise.operators import Tag, named
 from reprise.operators.rules.sizes import Dim
 
 _PRODUCTS = named(Tag.PRODUCT)
-_BEFORE_A_GATE = SUMS | named(Tag.SLICE) | {"Sigmoid", "BiasAdd", "Split", "Unpack"}
+_BEFORE_A_GATE = SUMS | named(Tag.SLICE) | {"Sigmoid", "BiasAdd", "Split", "Unpack", "Reshape"}
 _BLOCKS = {"LSTMBlockCell": ((1, 1), (2, 6)), "GRUBlockCell": ((1, 3),)}
 
 
@@ -135,8 +135,9 @@ def _recurrent(view: View, gate: Value, hidden: Value) -> tuple[str, int] | None
     places = [place for product in _products(view, gate) for place in _operands(view, product)]
     wide = []
     for name, slot in places:
-        operand = view.facts.shape(view.graph.nodes[name].inputs[slot])
-        if operand is not None and operand[-1] == shape[-1]:
+        value = view.graph.nodes[name].inputs[slot]
+        operand = view.facts.shape(value)
+        if operand is not None and operand[-1] == shape[-1] and not view.masks.get(value.node):
             wide.append((name, slot))
     together = len({name for name, _ in wide}) == 1
     return wide[-1] if wide and (together or len(wide) == 1) else None

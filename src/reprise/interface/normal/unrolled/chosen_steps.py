@@ -15,6 +15,18 @@ from reprise.interface.normal.unrolled.steps import View
 from reprise.operators.types import dtype
 
 
+def pairs(view: View, nexts: Mapping[str, str]) -> dict[Value, Value]:
+    """The value of each state → its next value.
+
+    Raises:
+        CallError: A tensor is none of the graph's, or a next value is not computed in one step from its state.
+    """
+    found = {_value(view, a): view.structure.source(_value(view, b)) for a, b in nexts.items()}
+    for initial, value in found.items():
+        _check(view, initial, value)
+    return found
+
+
 def read(view: View, nexts: Mapping[str, str], others: Sequence[Plan]) -> list[Plan]:
     """The plan for these states, nothing where the graph has loops or the steps of `others` carry them.
 

@@ -63,7 +63,7 @@ class _Writer(Scope):
         return finals
 
     def _inside(self, value: Value) -> Value:
-        return Value(f"{self.plan.frame}/{value.node}", value.index)
+        return Value(f"{self.plan.frame}/step/{value.node}", value.index)
 
     def _moved(self, frame: Frame, node: Node, entering: dict[object, Value]) -> Node:
         inputs = []
@@ -77,7 +77,7 @@ class _Writer(Scope):
                 inputs.append(entering[role])
             else:
                 inputs.append(frame.constant(self._outside(value)))
-        return replace(node, name=f"{frame.name}/{node.name}", inputs=tuple(inputs), controls=())
+        return replace(node, name=self._inside(Value(node.name)).node, inputs=tuple(inputs), controls=())
 
     def _outside(self, value: Value) -> Value:
         """A value as the loop can bring it in: a constant of a branch is one of the loop's own."""

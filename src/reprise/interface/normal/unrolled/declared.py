@@ -1,0 +1,197 @@
+"""One step whose states the file declares: a function that assigns them to variables, or takes and gives them.
+
+What a variable held before the call and what is assigned to it are the same state before and after the step, whatever
+the cell computes. Of arguments and results the cell's equations tell which belong together, or that there is only one
+way: a result of the same type and shape that is computed from the argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+from reprise.errors import AmbiguousInterface
+from reprise.graph import GROUP, VARIABLES, Node, Value
+from reprise.interface.analysis.influence import DISCRETE, Influence
+from reprise.interface.analysis.settings import is_setting
+from reprise.interface.normal.effects import ASSIGN
+from reprise.interface.normal.unrolled import pairings
+from reprise.interface.normal.unrolled.cells import Cell
+from reprise.interface.normal.unrolled.collected import Collected, Output
+from reprise.interface.normal.unrolled.replacements import Plan, frame_name
+from reprise.interface.normal.unrolled.steps import MADE, SAME, Role, Row, State, Steps, View
+from reprise.operators.types import FLOATS, dtype
+
+
+def plan(view: View, known_cells: Iterable[Cell], chosen: Mapping[Value, Value]) -> Plan | None:
+    """The step, None where the file declares no states, or has loops of its own.
+
+    Args:
+        view: The graph.
+        known_cells: Cells that are told by their equations.
+        chosen: Every state and its next value, where the caller says so.
+
+    Raises:
+        AmbiguousInterface: There is more than one way to tell which argument a result is given as.
+    """
+    graph = view.graph
+    if not graph.results or view.structure.loops:
+        return None
+    found = [State(a, _result(view, b)) for a, b in chosen.items()] or _found(view, known_cells)
+    if not found:
+        return None
+    steps = _Step(view, found).steps([*(s.next for s in found), *graph.results])
+    outputs = tuple(_outputs(view, steps, {s.next for s in found}))
+    return Plan(frame_name(view, steps), steps, outputs)
+
+
+def _found(view: View, known_cells: Iterable[Cell]) -> list[State]:
+    """The states that the file itself tells."""
+    known = tuple(_assigned(view))
+    known += tuple(_of_cells(view, (s for cell in known_cells for s in cell.states), known))
+    return [*known, *_paired(view, known)]
+
+
+def _assigned(view: View) -> Iterator[State]:
+    """What variables hold before and after the step."""
+    reads = {n.inputs[0]: n for n in view.graph if n.op == "ReadVariableOp"}
+    for node in view.graph:
+        read = reads.get(node.inputs[0]) if node.op == ASSIGN else None
+        if read is not None and dtype(view.structure, Value(read.name)) in FLOATS:
+            yield State(Value(read.name), _result(view, node.inputs[1]))
+
+
+def _result(view: View, value: Value) -> Value:
+    """A value by the name that it has as a result of the file, or itself."""
+    named = [r for r in view.graph.results if view.graph[r.node].inputs[:1] == (value,)]
+    return named[-1] if named else value
+
+
+def _of_cells(view: View, cells: Iterable[State], known: Collection[State]) -> Iterator[State]:
+    """The states of known cells that come from an argument and go to a result."""
+    taken = {s.initial for s in known}
+    for state in cells:
+        result = _result(view, state.next)
+        if _is_argument(view, state.initial) and result != state.next and state.initial not in taken:
+            yield State(state.initial, result)
+
+
+def _is_argument(view: View, value: Value) -> bool:
+    return view.graph[value.node].op == "Placeholder" and not is_setting(view.structure, value)
+
+
+def _paired(view: View, known: Sequence[State]) -> list[State]:
+    """Arguments and results that belong together, where something is left for an input and for an output."""
+    arguments = [Value(n.name) for n in view.graph if _is_argument(view, Value(n.name))]
+    fitting = _fitting(view, [a for a in arguments if a not in {s.initial for s in known}], known)
+    pairs = pairings.largest(fitting)
+    if not pairs or len(pairs) + len(known) in (len(arguments), len(view.graph.results)):
+        return []
+    if pairings.others(fitting, pairs):
+        pairs = _in_order(view, fitting, known)
+    return [State(a, r) for a, r in pairs.items()]
+
+
+def _fitting(view: View, arguments: Sequence[Value], known: Sequence[State]) -> dict[Value, list[Value]]:
+    """For each argument the results of its type and shape that are computed from it."""
+    floats = [a for a in arguments if _is_float(view, a)]
+    results = [r for r in view.graph.results if r not in {s.next for s in known} and _is_float(view, r)]
+    reached = Influence(view.structure, floats)
+    return {a: [r for r in results if reached.mask(r) & reached.mask(a) and _same_shape(view, a, r)] for a in floats}
+
+
+def _in_order(view: View, fitting: Mapping[Value, Sequence[Value]], known: Sequence[State]) -> dict[Value, Value]:
+    """The arguments of one nested structure with the results of another that has as many, in the same order."""
+    settled = {s.initial: s.next for s in known}
+    wanted = {a for a, results in fitting.items() if results}
+    found = []
+    for given in _groups(view, [*fitting, *settled]):
+        for made in (g for g in _groups(view, view.graph.results) if len(g) == len(given)):
+            pairs = dict(zip(given, made, strict=True))
+            if wanted <= pairs.keys() and all(settled.get(a) == r or r in fitting.get(a, ()) for a, r in pairs.items()):
+                found.append({a: r for a, r in pairs.items() if a in wanted})
+    if len(found) != 1:
+        raise _ambiguous(fitting, known)
+    return found[0]
+
+
+def _ambiguous(fitting: Mapping[Value, Sequence[Value]], known: Sequence[State]) -> AmbiguousInterface:
+    open_ones = {str(a): [str(r) for r in results] for a, results in fitting.items() if results}
+    listed = "; ".join(f"{a} with {' or '.join(results)}" for a, results in open_ones.items())
+    said = {str(s.initial): str(s.next) for s in known} | {a: results[0] for a, results in open_ones.items()}
+    return AmbiguousInterface(
+        "the file does not say which arguments of a step are its states, and which results their next values: "
+        f"{listed}. Say where every state enters and what its next value is, such as "
+        f"states={said} ({' '.join(f'--state-tensor {a}={r}' for a, r in said.items())})"
+    )
+
+
+def _groups(view: View, values: Iterable[Value]) -> list[list[Value]]:
+    """Those of the arguments or results that stand in one nested structure, for each structure, in the file's order."""
+    groups: dict[bytes, list[Value]] = {}
+    for value in sorted(values, key=lambda v: view.place[v.node]):
+        group = view.graph[value.node].attributes.get(GROUP)
+        if isinstance(group, bytes) and group:
+            groups.setdefault(group, []).append(value)
+    return list(groups.values())
+
+
+def _is_float(view: View, value: Value) -> bool:
+    return dtype(view.structure, value) in FLOATS
+
+
+def _same_shape(view: View, argument: Value, result: Value) -> bool:
+    one, two = view.facts.shape(argument), view.facts.shape(result)
+    if one is None or two is None or len(one) != len(two) or not one:
+        return False
+    return all(a == b or not (a.known and b.known) for a, b in zip(one, two, strict=True))
+
+
+class _Step:
+    """Tells what every input of the step is, from the results back to what comes from outside."""
+
+    def __init__(self, view: View, states: Sequence[State]) -> None:
+        self._view = view
+        self._states = {s.initial: s for s in states}
+        rows = [
+            Value(n.name) for n in view.graph if _is_argument(view, Value(n.name)) and Value(n.name) not in self._states
+        ]
+        self._moving = Influence(view.structure, [*self._states, *rows], ())
+
+    def steps(self, roots: Sequence[Value]) -> Steps:
+        """The step that makes `roots`."""
+        pending, seen = [r.node for r in roots], set[str]()
+        roles: dict[tuple[str, int], Role] = {}
+        while pending:
+            name = pending.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            for slot, value in enumerate(self._view.graph[name].inputs):
+                roles[name, slot] = self._role(value)
+                pending += [value.node] if roles[name, slot] == MADE else []
+        order = tuple(sorted(seen, key=self._view.place.__getitem__))
+        members = {r: (r.first,) for r in roles.values() if isinstance(r, Row)}
+        anchors = tuple(dict.fromkeys(s.next.node for s in self._states.values()))
+        return Steps(roles, ({n: n for n in seen},), order, anchors, members, {})
+
+    def _role(self, value: Value) -> Role:
+        if value in self._states:
+            return self._states[value]
+        if not self._moving.mask(value):
+            return SAME
+        return Row(value, None) if _is_argument(self._view, value) else MADE
+
+
+def _outputs(view: View, steps: Steps, carried: Collection[Value]) -> Iterator[Output]:
+    """The results that are no states, and the scores behind probabilities and draws."""
+    results = [r for r in view.graph.results if r not in carried and r.node in steps.images[0]]
+    scores = [v for name in steps.order for v in _scores(view, view.graph[name], steps)]
+    for value in dict.fromkeys((*results, *scores)):
+        yield Output(value, Collected.SINGLY, value.node)
+
+
+def _scores(view: View, node: Node, steps: Steps) -> Iterator[Value]:
+    if node.op in DISCRETE or node.op == "Softmax":
+        scores = node.inputs[0]
+        if steps.roles[node.name, 0] == MADE and view.graph[scores.node].op not in VARIABLES:
+            yield scores
