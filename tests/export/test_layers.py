@@ -40,6 +40,13 @@ def changed(node, *more):
     return replace(model.lifted, graph=graph)
 
 
+def test_a_factor_that_is_worked_out_to_one_changes_nothing():
+    ones = onnx.node("Cos", ["zeros"], ["ones"])
+    lifted = changed(onnx.node("Mul", ["before", "ones"], ["logits"]), ones)
+    lifted.graph.initializer.extend([onnx.tensor(np.zeros(1, np.float32), "zeros")])
+    assert str(recognise(lifted)) == "embedding 7×5 → RNN 5 → dense 7"
+
+
 def test_an_operator_that_no_layer_stands_for_is_the_reason():
     found = recognise(changed(onnx.node("Mul", ["before", "before"], ["logits"])))
     assert found == Miss("no layer stands for operator 'Mul' ('logits')")

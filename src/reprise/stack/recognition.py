@@ -76,6 +76,8 @@ class _Recognition:
         face = self._face
         if self._lifted.open:
             raise _MissError(f"setting {self._lifted.open[0]!r} must be given at each call")
+        if self._lifted.draws:
+            raise _MissError("it draws random numbers in every call")
         if len(face.inputs) != 1:
             raise _MissError(f"it has {len(face.inputs)} inputs ({', '.join(p.name for p in face.inputs)})")
         if axes_of(face.inputs[0], features=_has_features(face.inputs[0])) is None:
@@ -117,7 +119,11 @@ class _Recognition:
         return self._found[value]
 
     def _passes(self, value: str) -> bool:
-        return value in self._makers and self._makers[value].op_type in _PASSED
+        node = self._makers.get(value)
+        if node is None or node.op_type not in ("Mul", "Div"):
+            return node is not None and node.op_type in _PASSED
+        factor = self._fixed(node, 1)
+        return factor is not None and bool((factor == 1).all())
 
     def _made(self, value: str) -> Layer:
         port = self._face.inputs[0]
@@ -201,7 +207,18 @@ class _Recognition:
         raise _unknown(node)
 
     def _fixed(self, node: onnx.Message, at: int) -> Array | None:
-        return self._numbers.get(node.input[at])
+        """The numbers of an input that depends on no input of the model, such as a kernel that is laid out anew."""
+        name = node.input[at]
+        if name in self._makers and name not in self._numbers:
+            graph, weights = _leading_to(self._lifted, name)
+            if graph.input:
+                return None
+            try:
+                engine = Engine(graph, weights, 1, self._lifted.opsets)
+                self._numbers[name] = engine.run({}, [_PLACES])[_PLACES]
+            except LiftError:  # of another type than float32
+                return None
+        return self._numbers.get(name)
 
     # Recurrent layers
 
