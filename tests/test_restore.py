@@ -162,11 +162,18 @@ def test_calls_that_do_not_fit_are_refused_before_anything_runs(model):
     with pytest.raises(CallError, match=rf"input '{name}': expected shape \[any, any\], found \[3\]"):
         model.run(np.zeros(3, np.int32))
     with pytest.raises(CallError, match=rf"input '{name}': expected whole numbers \(int32\), found float64"):
-        model.run(np.zeros((2, 3)))
+        model.run(np.full((2, 3), 0.5))
     with pytest.raises(CallError, match=rf"'words' is not an input or setting of the model; it has {name}"):
         model.run({"words": tokens(2, 3)})
     with pytest.raises(CallError, match=rf"input '{name}' \(Placeholder:0\) is missing; given: nothing"):
         model.run({})
+
+
+def test_ids_that_are_floats_are_taken_where_they_are_whole(model):
+    ids = tokens(2, 3)
+    wanted, found = (model.run(given)[0] for given in (ids, ids.astype(np.float32)))
+    for name, array in wanted.items():
+        np.testing.assert_array_equal(found[name], array)
 
 
 def test_states_that_do_not_fit_are_refused(model):

@@ -394,7 +394,8 @@ def _fitting(port: Port, array: Array) -> Array:
             f"input {port.name!r}: expected at least {port.least} steps, since the model leaves some out at the ends, "
             f"found {array.shape[port.time_axis]}"
         )
-    if array.dtype.kind not in _TAKEN.get(wanted.kind, "fiubV"):
+    as_floats = wanted.kind in "iu" and array.dtype.kind == "f" and _are_whole(array)  # ids, as Keras takes them
+    if array.dtype.kind not in _TAKEN.get(wanted.kind, "fiubV") and not as_floats:
         whole = "whole " if wanted.kind in "iu" else ""
         raise CallError(f"input {port.name!r}: expected {whole}numbers ({port.dtype}), found {array.dtype}")
     if port.dtype == "string":
@@ -404,6 +405,10 @@ def _fitting(port: Port, array: Array) -> Array:
         beyond = array[fitted != array].flat[0]
         raise CallError(f"input {port.name!r}: expected numbers in the range of {port.dtype}, found {beyond}")
     return fitted
+
+
+def _are_whole(array: Array) -> bool:
+    return bool(np.isfinite(array).all() and (np.trunc(array) == array).all())
 
 
 def _texts(port: Port, array: Array) -> Array:
