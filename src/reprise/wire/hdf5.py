@@ -109,6 +109,8 @@ def _guarded(task: Callable[[], _Read], source: str) -> _Read:
 class _Bounded:
     """A file object over bytes that gives them out only so often."""
 
+    closed = False  # pyfive asks, and refuses what is
+
     def __init__(self, content: memoryview) -> None:
         self._content, self._place = content, 0
         self._left, self._pieces = _TIMES * len(content) + 2**20, _PIECES
