@@ -18,7 +18,6 @@ NO_WAY = ". What can be read: "
 #: What may lie at the path of a model, and what is said of it.
 STRANGERS = {
     "pickle": (b"\x80\x04K\x01.", "a pickle, as PyTorch and scikit-learn save" + NO_WAY),
-    "tflite": (bytes(4) + b"TFL3" + bytes(40), "a TensorFlow Lite model" + NO_WAY),
     "safetensors": (b'\x10\0\0\0\0\0\0\0{"a": 1}', "a safetensors file, which holds weights only" + NO_WAY),
     "text": (b"hello there", "text. Name the file or folder of a saved model."),
     "bytes": (b"\0\1\2\3", "of an unknown kind; it begins 00 01 02 03. Name the file or folder"),

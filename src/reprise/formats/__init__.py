@@ -22,6 +22,7 @@ from reprise.formats import (
     tf_checkpoint,
     tf_frozen,
     tf_saved_model,
+    tflite,
     torch7,
 )
 from reprise.formats._base import Format, Signature, StoredModel
@@ -43,6 +44,7 @@ FORMATS: tuple[Format, ...] = (
     tf_checkpoint.FORMAT,
     tf_frozen.FORMAT,
     tf_saved_model.FORMAT,
+    tflite.FORMAT,
     torch7.FORMAT,
 )
 

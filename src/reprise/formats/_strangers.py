@@ -143,8 +143,6 @@ def _in_its_place(head: bytes) -> Stranger | None:
 
 
 def _by_layout(head: bytes) -> Stranger:
-    if head[4:8] == b"TFL3":
-        return Stranger("a TensorFlow Lite model")
     if head[8:10] == b'{"' and head[4:8] == bytes(4):
         return Stranger("a safetensors file, which holds weights only")
     if _LUA_TORCH.match(head):

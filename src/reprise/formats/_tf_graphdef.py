@@ -11,6 +11,7 @@ from reprise.formats import _tf_functions
 from reprise.formats._tf_tensors import dtype_name, shape_attribute, tensor
 from reprise.graph import FunctionName, Graph, Node, Value
 from reprise.tensors import Tensor
+from reprise.wire import messages
 
 
 def graph(definition: Any, path: Path, constants: Mapping[int, Tensor] | None = None) -> Graph:
@@ -51,6 +52,16 @@ def _check_inputs(nodes: Mapping[str, Node], path: Path) -> None:
                 raise DamagedFile(
                     f"{path}: node {node.name} reads {name}, which the graph does not have. The file is cut or changed."
                 )
+
+
+def attributes_of(definition: bytes, path: Path) -> Mapping[str, Any]:
+    """The attributes in the bytes of a NodeDef.
+
+    Raises:
+        DamagedFile: They are none.
+    """
+    proto = messages.parse("NodeDef", definition, path)
+    return Attributes(proto.attr, proto.name or proto.op, path)
 
 
 class Attributes(Mapping[str, Any]):

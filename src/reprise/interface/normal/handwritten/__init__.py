@@ -48,11 +48,13 @@ def _rewritten(structure: Structure, facts: Facts, loop: Loop) -> Mapping[str, N
     taken = [t for t in reading.found(structure, facts, loop, counting, body) if _is_data(structure, t)]
     written = list(writing.written(structure, loop, counting))
     grown = list(writing.grown(structure, facts, loop))
-    if not (taken or written or grown):
+    exchanged = list(writing.exchanged(structure, facts, loop, counting))
+    if not (taken or written or grown or exchanged):
         return {}
     site = _site(structure, facts, loop, counting, limits, gates[0])
     changes = [reading.rewrite(site, t) for t in taken]
     changes += [writing.refill(site, w) for w in written] + [writing.collect(site, g) for g in grown]
+    changes += [writing.restack(site, e) for e in exchanged]
     if not any(changes):
         return {}
     gate = _gate(site.frame, gates[0], others)

@@ -1,14 +1,18 @@
-"""What a loop collects: arrays that it fills in an order of its own, and tensors that it makes longer at each step."""
+"""What a loop collects.
+
+These are arrays that it fills in an order of its own, or of which it writes one row again and again; tensors that it
+makes longer at each step; and tensors of which it exchanges one row at each step, as converters write arrays.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import Influence
-from reprise.interface.normal.handwritten.counting import Count, Counting
+from reprise.interface.normal.handwritten.counting import Count, Counting, of_size
 from reprise.interface.normal.handwritten.sequences import Site
 from reprise.operators import Tag, named, types
 from reprise.operators.arrays import written_value
@@ -54,6 +58,21 @@ class Grown:
     in_front: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """A tensor of which each step exchanges one row: what is before it, the new row, and what is after it, joined.
+
+    Attributes:
+        carried: The loop variable that holds it.
+        row: The new row, with an axis of one in front.
+        index: Which row.
+    """
+
+    carried: Carried
+    row: Value
+    index: Count
+
+
 def written(structure: Structure, loop: Loop, counting: Counting) -> Iterator[Written]:
     """The arrays of a loop that it does not fill in the order of its iterations, from row 0 on."""
     for carried in loop.carried:
@@ -94,17 +113,64 @@ def grown(structure: Structure, facts: Facts, loop: Loop) -> Iterator[Grown]:
         if own.count(True) != 1 or along is None or shape is None:
             continue
         at = int(along.item()) % len(shape)
-        if shape[at].known and shape[at].scale == 1 and _is_apart(structure, loop, carried):
+        pieces = [v for v in node.inputs if structure.source(v) != carried.entering]
+        if shape[at].known and shape[at].scale == 1 and _is_apart(structure, loop, carried, pieces):
             yield Grown(carried, parts[own.index(False)], at, own[1])
 
 
-def _is_apart(structure: Structure, loop: Loop, carried: Carried) -> bool:
-    """Whether nothing of the loop but a variable itself depends on it, by numbers or by shape."""
+def _is_apart(structure: Structure, loop: Loop, carried: Carried, pieces: Iterable[Value]) -> bool:
+    """Whether nothing of the loop, such as the `pieces` put to a variable, depends on it, by numbers or by shape."""
     influence = Influence(structure, [carried.entering], (), within=loop.name)
-    node = structure.graph[structure.source(carried.leaving).node]
-    pieces = [v for v in node.inputs if structure.source(v) != carried.entering]
     others = [c.leaving for c in loop.carried if c is not carried]
     return not any(influence.mask(v) for v in (loop.condition, *pieces, *others))
+
+
+def exchanged(structure: Structure, facts: Facts, loop: Loop, counting: Counting) -> Iterator[Exchanged]:
+    """The variables of a loop of which it exchanges the rows, and on which nothing else in the loop depends."""
+    for carried in loop.carried:
+        node = structure.graph[structure.source(carried.leaving).node]
+        if node.op != "ConcatV2" or len(node.inputs) != 4 or carried.final is None:
+            continue
+        before, row, after = (structure.source(v) for v in node.inputs[:3])
+        index, end = (_bound(structure, facts, counting, v, carried, k) for k, v in ((2, before), (1, after)))
+        axis, shape = facts.content(node.inputs[3]), facts.shape(row)
+        one = bool(shape) and shape is not None and shape[0] == Dim(1)
+        if index is None or end != index.plus(Count(constant=1)) or axis is None or axis.any() or not one:
+            continue
+        if _is_apart(structure, loop, carried, [row]):
+            yield Exchanged(carried, node.inputs[1], index)
+
+
+def _bound(
+    structure: Structure, facts: Facts, counting: Counting, part: Value, carried: Carried, slot: int
+) -> Count | None:
+    """Where the part of a variable ends (slot 2, it begins at 0) or begins (slot 1, it goes on to the end)."""
+    node = structure.graph[part.node]
+    if node.op != "Slice" or structure.source(node.inputs[0]) != carried.entering:
+        return None
+    joined = structure.graph[structure.source(node.inputs[slot]).node]
+    other = facts.content(node.inputs[3 - slot])
+    if joined.op != "ConcatV2" or other is None or any(other.ravel() != (0 if slot == 2 else -1)):
+        return None
+    first = structure.graph[structure.source(joined.inputs[0]).node]
+    rest = [facts.content(v) for v in joined.inputs[1:-1]]
+    if any(r is None or any(r.ravel() != (-1 if slot == 2 else 0)) for r in rest):
+        return None
+    return counting.of(first.inputs[0]) if first.op in ("Reshape", "Pack", "ExpandDims") and first.inputs else None
+
+
+def restack(site: Site, what: Exchanged) -> dict[str, Node]:
+    """A tensor whose rows are all exchanged, as the rows of all steps; nothing where not all of them are."""
+    final, facts = what.carried.final, site.facts
+    whole, row = facts.shape(what.carried.initial), facts.shape(what.row)
+    if final is None or not whole or not row or site.trips is None or what.index != Count(each=1):
+        return {}
+    if of_size(facts.sizes.resolve(whole[0])) != site.trips:
+        return {}
+    name, kind = f"exchanged/{final.node}", types.dtype(site.structure, what.row)
+    inner = site.frame.make(f"{name}/row", "Squeeze", (what.row,), T=kind, squeeze_dims=(0,))
+    rows = site.frame.write(name, inner, kind)
+    return {final.node: Node(final.node, "Identity", (rows,), (), {"T": kind}), **still(site, what.carried)}
 
 
 def collect(site: Site, what: Grown) -> dict[str, Node]:
@@ -167,6 +233,12 @@ def _is_filled(site: Site, what: Written) -> bool:
     start = Count() if what.index.each == 1 else size.plus(Count(constant=-1))
     wanted = [start.plus(Count(constant=k), what.index.each) for k in range(len(what.before) + 1)]
     return [*(row for row, _ in what.before), what.index.first()] == wanted
+
+
+def _is_one_row(site: Site, what: Written) -> bool:
+    """Whether an array has one row, which every iteration writes anew."""
+    size = site.counting.of(what.made.inputs[1 if what.made.op == "TensorListReserve" else 0])
+    return what.index == Count() and size == Count(constant=1) and not what.before
 
 
 def still(site: Site, carried: Carried) -> dict[str, Node]:

@@ -1,0 +1,156 @@
+"""LiteRT models, held against TensorFlow's interpreter of them."""
+
+import flatbuffers
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.lite.python import schema_py_generated as schema
+
+import reprise
+from reprise import formats
+from reprise.errors import DamagedFile
+from tests.formats.contract import FormatContract
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning")
+T, D, H, V = 5, 4, 24, 7  # the converter quantises kernels from 1024 numbers on
+
+
+def weight(*shape):
+    return np.random.default_rng(sum(shape)).normal(0, 0.5, shape).astype(np.float32)
+
+
+def step_model(path, *, quantised=False):
+    """One step of a GRU whose state is fed, as TensorFlow's converter writes it."""
+    root = tf.Module()
+    root.table, root.kernel, root.recurrent = (tf.Variable(weight(*s)) for s in ((V, D), (D, 3 * H), (H, 3 * H)))
+    root.output = tf.Variable(weight(H, V))
+
+    @tf.function(input_signature=[tf.TensorSpec([1], tf.int32), tf.TensorSpec([1, H])])
+    def step(ids, h):
+        x, r = tf.split(tf.gather(root.table, ids) @ root.kernel, 3, 1), tf.split(h @ root.recurrent, 3, 1)
+        z = tf.sigmoid(x[0] + r[0])
+        h = z * h + (1 - z) * tf.tanh(x[2] + tf.sigmoid(x[1] + r[1]) * r[2])
+        return {"scores": h @ root.output, "next": h}
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([step.get_concrete_function()], root)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT] if quantised else []
+    path.write_bytes(converter.convert())
+    return path
+
+
+def operator_model(path, name, options, inputs, outputs):
+    """One operator over inputs that are shapes (the first is fed, others keep their content), arrays or None."""
+    model, graph = schema.ModelT(), schema.SubGraphT()
+    model.version, model.buffers, graph.tensors = 3, [schema.BufferT()], []
+
+    def tensor(content, shape, *, variable=False):
+        made = schema.TensorT()
+        made.name, made.shape, made.buffer, made.isVariable = f"t{len(graph.tensors)}", list(shape), 0, variable
+        if content is not None:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(content.tobytes(), np.uint8)
+            model.buffers.append(buffer)
+            made.buffer = len(model.buffers) - 1
+        graph.tensors.append(made)
+        return len(graph.tensors) - 1
+
+    op, code = schema.OperatorT(), schema.OperatorCodeT()
+    op.inputs = [
+        -1 if one is None else tensor(None, one, variable=k > 0) if isinstance(one, tuple) else tensor(one, one.shape)
+        for k, one in enumerate(inputs)
+    ]
+    op.outputs = [tensor(None, shape) for shape in outputs]
+    code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
+    op.builtinOptions, op.opcodeIndex = options, 0
+    op.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
+    graph.inputs, graph.outputs, graph.operators = op.inputs[:1], op.outputs, [op]
+    model.operatorCodes, model.subgraphs = [code], [graph]
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path.write_bytes(bytes(builder.Output()))
+    return path
+
+
+def interpreted(path, feeds):
+    """The outputs of TensorFlow's interpreter, in the order of the file."""
+    interpreter = tf.lite.Interpreter(str(path))
+    interpreter.allocate_tensors()
+    for one in interpreter.get_input_details():
+        interpreter.set_tensor(one["index"], feeds[one["name"]])
+    interpreter.invoke()
+    return {one["name"]: interpreter.get_tensor(one["index"]) for one in interpreter.get_output_details()}
+
+
+class TestContract(FormatContract):
+    name = "LiteRT model"
+
+    @classmethod
+    def write(cls, folder):
+        return step_model(folder / "model.tflite")
+
+
+@pytest.mark.parametrize(("quantised", "tolerance"), [(False, 1e-5), (True, 2e-2)])
+def test_a_step_whose_state_is_fed_carries_it(tmp_path, quantised, tolerance):
+    path = step_model(tmp_path / "model.tflite", quantised=quantised)
+    model = reprise.restore(path)
+    [state], [port] = model.interface.states, model.interface.inputs
+    h = weight(1, H)
+    carried = model.initial_state().replace({state.name: h})
+    for one in (3, 0, 6):
+        ids = np.array([one], np.int32)
+        made = tf.lite.Interpreter(str(path)).get_signature_runner()(ids=ids, h=h)
+        outputs, carried = model.step({port.name: ids}, carried)
+        np.testing.assert_allclose(carried[state.name], made["next"], atol=tolerance)
+        np.testing.assert_allclose(next(iter(outputs.values())), made["scores"], atol=tolerance)
+        h = carried[state.name]
+    assert any("weights are quantised (int8" in note for note in model.stored.notes) == quantised
+
+
+def lstm_inputs(*, coupled, peepholes, projected, normalised):
+    """The inputs of a sequence LSTM; the first is the sequence."""
+    out = 3 if projected else H
+    kernels = [None if coupled and k == 0 else weight(H, D) + k / 10 for k in range(4)]
+    recurrent = [None if coupled and k == 0 else weight(H, out) - k / 10 for k in range(4)]
+    cells = [weight(H) if peepholes and not (coupled and k == 0) else None for k in range(3)]
+    biases = [None if coupled and k == 0 else weight(H) + k / 5 for k in range(4)]
+    projection = [weight(out, H), weight(out)] if projected else [None, None]
+    norms = [weight(H) + k if normalised and not (coupled and k == 0) else None for k in range(4)]
+    return [*kernels, *recurrent, *cells, *biases, *projection, (1, out), (1, H), *norms], out
+
+
+@pytest.mark.parametrize("coupled", [False, True])
+@pytest.mark.parametrize("peepholes", [False, True])
+@pytest.mark.parametrize(("projected", "normalised"), [(False, False), (True, False), (True, True)])
+def test_an_lstm_over_a_sequence_is_what_the_interpreter_computes(tmp_path, coupled, peepholes, projected, normalised):
+    kinds = {"coupled": coupled, "peepholes": peepholes, "projected": projected, "normalised": normalised}
+    inputs, out = lstm_inputs(**kinds)
+    options = schema.UnidirectionalSequenceLSTMOptionsT()
+    options.fusedActivationFunction, options.cellClip, options.projClip = schema.ActivationFunctionType.TANH, 0.8, 0.4
+    options.timeMajor = False
+    path = tmp_path / "model.tflite"
+    operator_model(path, "UNIDIRECTIONAL_SEQUENCE_LSTM", options, [(1, T, D), *inputs], [(1, T, out)])
+    x = weight(1, T, D)
+    model = reprise.restore(path)
+    outputs, _ = model.run(x)
+    [expected] = interpreted(path, {"t0": x}).values()
+    np.testing.assert_allclose(next(iter(outputs.values())), expected, atol=1e-5)
+    assert model.interface.steppable
+    assert [s.shape for s in model.interface.states] == [(None, out), (None, H)]
+
+
+def test_an_rnn_over_a_sequence_is_what_the_interpreter_computes(tmp_path):
+    options = schema.SequenceRNNOptionsT()
+    options.fusedActivationFunction, options.timeMajor = schema.ActivationFunctionType.RELU, True
+    inputs = [(T, 1, D), weight(H, D), weight(H, H), weight(H), (1, H)]
+    path = tmp_path / "model.tflite"
+    operator_model(path, "UNIDIRECTIONAL_SEQUENCE_RNN", options, inputs, [(T, 1, H)])
+    x = weight(T, 1, D)
+    outputs, _ = reprise.restore(path).run(x)
+    np.testing.assert_allclose(next(iter(outputs.values())), interpreted(path, {"t0": x})["t5"], atol=1e-5)
+
+
+def test_an_operator_that_is_not_as_the_schema_has_it_is_refused(tmp_path):
+    options = schema.UnidirectionalSequenceLSTMOptionsT()
+    path = operator_model(tmp_path / "m.tflite", "UNIDIRECTIONAL_SEQUENCE_LSTM", options, [(1, T, D)], [(1, T, H)])
+    with pytest.raises(DamagedFile, match=r"operator UNIDIRECTIONAL_SEQUENCE_LSTM of subgraph .* is not as the schema"):
+        formats.read(path)
