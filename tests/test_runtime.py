@@ -9,6 +9,7 @@ from reprise.errors import CallError, LiftError
 from reprise.lift.model import assemble
 from reprise.operators.rules.block import Block, Names
 from reprise.runtime import Engine
+from reprise.wire import onnx
 
 TABLE = np.random.default_rng(0).normal(size=(50, 40)).astype(np.float32)  # too large to stand in the graph itself
 
@@ -78,3 +79,33 @@ def test_a_graph_that_is_none_is_refused():
 def test_a_number_of_threads_below_one_is_refused():
     with pytest.raises(CallError, match="threads: expected at least 1, found 0"):
         engine(threads=0)
+
+
+def loop(body_op, trips):
+    """A model that applies an operator to its input again and again: without `trips`, for ever."""
+    going, x = onnx.value_info("going", onnx.BOOL, []), onnx.value_info("h", 1, None)
+    body = onnx.graph(
+        [onnx.node("Identity", ["going"], ["again"]), onnx.node(body_op, ["h", "h"], ["more"])],
+        "body",
+        [onnx.value_info("i", onnx.INT64, []), going, x],
+        [onnx.value_info("again"), onnx.value_info("more")],
+    )
+    node = onnx.node("Loop", ["trips" if trips else "", "yes", "x"], ["y"], body=body)
+    known = [onnx.tensor(np.asarray(True), "yes"), onnx.tensor(np.asarray(trips or 0, np.int64), "trips")]
+    return onnx.graph([node], "m", [onnx.value_info("x", 1, [1])], [onnx.value_info("y", 1, [1])], known)
+
+
+def test_a_loop_without_an_end_is_stopped_and_one_beside_it_is_not():
+    endless, ends = Engine(loop("Mul", None), {}, time_limit=0.3), Engine(loop("Add", 3), {}, time_limit=0.3)
+    with ThreadPoolExecutor(4) as pool:
+        stopped = [pool.submit(endless.run, {"x": np.ones(1)}, ["y"]) for _ in range(3)]
+        other = pool.submit(lambda: [ends.run({"x": np.ones(1)}, ["y"])["y"].item() for _ in range(50)])
+        assert other.result() == [8] * 50
+        for one in stopped:
+            with pytest.raises(CallError, match=r"did not end within 0 seconds .* \(--time-limit\)"):
+                one.result(timeout=20)
+
+
+def test_a_time_limit_is_above_zero():
+    with pytest.raises(CallError, match="time_limit: expected seconds above 0, found 0"):
+        engine(time_limit=0)

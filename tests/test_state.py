@@ -1,5 +1,7 @@
 """States as values: immutable, exchangeable by name, kept in files, refused by models that they do not belong to."""
 
+import json
+
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -8,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from reprise.errors import MissingFile, SaveError, StateError
-from reprise.state import State
+from reprise.state import State, _checksum
+from reprise.tensors import DTYPES
 
 
 def state(**others):
@@ -44,7 +47,7 @@ NUMBERS = arrays.arrays(st.sampled_from(["float32", "float64", "int32", "bool"])
 def test_a_file_holds_every_bit_and_the_order(tmp_path_factory, values):
     path = tmp_path_factory.mktemp("state") / "s.safetensors"
     State(values, "abc").save(path)
-    loaded = State.load(path)
+    loaded = State.load(path, finite=False)
     assert (list(loaded), loaded.fingerprint) == (list(values), "abc")
     for name, array in values.items():
         assert loaded[name].dtype == array.dtype
@@ -58,10 +61,71 @@ def test_what_is_no_state_file_is_refused(tmp_path):
     path.write_bytes(b"not safetensors at all")
     with pytest.raises(StateError, match="not a state file"):
         State.load(path)
-    for about in ("null", '{"order": 5}', '{"order": ["layer0.c"]}'):
+    for about in ("null", '{"order": 5}', "[]", "{"):
         safetensors.numpy.save_file({"layer0.h": np.zeros(3)}, path, {"reprise": about})
-        with pytest.raises(StateError, match=r"a safetensors file, but not one of `State\.save`"):
+        with pytest.raises(StateError, match=r"not a state file .* expected one that `State\.save` wrote"):
             State.load(path)
+
+
+def test_another_layout_is_named(tmp_path):
+    safetensors.numpy.save_file({"h": np.zeros(3)}, tmp_path / "s", {"reprise": '{"version": 9, "order": ["h"]}'})
+    with pytest.raises(StateError, match="a state file of layout 9, and this program reads 2; save the state again"):
+        State.load(tmp_path / "s")
+
+
+@pytest.mark.parametrize("part", ["the header", "the numbers"])
+def test_no_bit_of_a_file_can_change_unseen(tmp_path, part):
+    path = tmp_path / "s.safetensors"
+    state().save(path)
+    whole = path.read_bytes()
+    size = int.from_bytes(whole[:8], "little")
+    places = range(8, 8 + size, 7) if part == "the header" else range(8 + size, len(whole))
+    for place in places:
+        changed = bytearray(whole)
+        changed[place] ^= 1 << place % 8
+        path.write_bytes(changed)
+        try:
+            State.load(path)
+        except StateError:
+            continue
+        assert json.loads(whole[8 : 8 + size]) == json.loads(changed[8 : 8 + size])  # a space became another
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"pending": 3}, {"pending": ["other"], "order": None}, {"dtypes": ["float32"]}, {"dtypes": ["float64"] * 2},
+        {"order": ["layer0.c", "other"]}, {"dtypes": ["string"] * 2},
+    ],
+)  # fmt: skip
+def test_a_file_whose_words_do_not_fit_its_arrays_is_refused(tmp_path, about):
+    arrays = {"layer0.c": np.zeros((2, 3), np.float32), "layer0.h": np.zeros((2, 3), np.float32)}
+    plain = {
+        "version": 2,
+        "fingerprint": "abc",
+        "order": list(arrays),
+        "dtypes": ["float32"] * 2,
+        "pending": [],
+    } | about
+    metadata = {"reprise": json.dumps(plain | {"crc32c": _checksum(plain, arrays)})}
+    safetensors.numpy.save_file(arrays, tmp_path / "s", metadata)
+    with pytest.raises(StateError, match="a state file that contradicts itself"):
+        State.load(tmp_path / "s")
+
+
+def test_numbers_that_are_none_are_refused_unless_they_are_wanted(tmp_path):
+    state().replace({"layer0.h": np.full((2, 3), np.nan)}).save(tmp_path / "s")
+    with pytest.raises(StateError, match=r"state 'layer0\.h' has NaN or infinite numbers"):
+        State.load(tmp_path / "s")
+    assert np.isnan(State.load(tmp_path / "s", finite=False)["layer0.h"]).all()
+
+
+def test_scalars_and_half_precision_come_back_as_they_were(tmp_path):
+    kept = State({"t": np.float32(3), "h": np.array([1.5, -2], DTYPES["bfloat16"])}, "abc")
+    kept.save(tmp_path / "s")
+    loaded = State.load(tmp_path / "s")
+    assert (loaded["t"].shape, loaded["h"].dtype) == ((), DTYPES["bfloat16"])
+    assert loaded["h"].tolist() == [1.5, -2]
 
 
 def test_a_place_where_nothing_can_be_written_is_named(tmp_path):

@@ -22,9 +22,17 @@
 Messages say what failed, where, what was expected and found, and what to do.
 """
 
+from reprise.printable import bounded
+
 
 class RepriseError(Exception):
-    """The root of the tree: catch it to catch everything that Reprise raises on purpose."""
+    """The root of the tree: catch it to catch everything that Reprise raises on purpose.
+
+    Messages hold names that come from files: as text they are bounded, and safe to show on a terminal.
+    """
+
+    def __str__(self) -> str:
+        return bounded(super().__str__())
 
 
 class ReadError(RepriseError):

@@ -14,6 +14,7 @@ from reprise.export.layers import stack_of
 from reprise.formats import StoredModel
 from reprise.interface import Choices, Interface
 from reprise.model import DRAWS, RecurrentModel
+from reprise.printable import printable_line
 from reprise.restore import discovered, restore
 from reprise.sampling.symbols import reader
 from reprise.tensors import DTYPES, Tensor
@@ -94,7 +95,7 @@ class Examination:
 
     def _sections(self) -> Iterator[tuple[str, list[str]]]:
         stored, found = self.stored, self.interface
-        yield f"{stored.format}: {stored.evidence}", [str(f) for f in stored.files]
+        yield printable_line(f"{stored.format}: {stored.evidence}"), [str(f) for f in stored.files]
         yield "Notes", [*stored.notes, *([DRAWS] if self.draws else [])]
         yield "Interface", [] if found is None else str(found).splitlines()
         yield "Layers", [self.layers] if self.layers else []
@@ -171,7 +172,7 @@ def _interface(stored: StoredModel, choices: Mapping[str, Any]) -> Interface | N
 
 
 def _indented(lines: Sequence[str]) -> str:
-    return "\n".join(f"  {line}" for line in lines)
+    return "\n".join(f"  {printable_line(line)}" for line in lines)
 
 
 def _vocabulary(vocabulary: Vocabulary | None, source: str) -> list[str]:
@@ -186,7 +187,7 @@ def _vocabulary(vocabulary: Vocabulary | None, source: str) -> list[str]:
 
 def _amount(tensors: Any) -> str:
     known = list(tensors)
-    size = sum(t.size * DTYPES[t.dtype].itemsize for t in known)
+    size = sum(t.size * DTYPES[t.dtype].itemsize for t in known if t.dtype in DTYPES)
     return f"{len(known)} with {sum(t.size for t in known):,} numbers, {size / 1e6:,.1f} MB"
 
 

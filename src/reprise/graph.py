@@ -1,4 +1,7 @@
-"""A graph in the operator names of the program that saved it: nothing is translated here.
+"""A graph in TensorFlow's operator names with TensorFlow's attributes: our vocabulary, whatever program saved it.
+
+A format that is not TensorFlow's translates its operators into these; `reprise.graph_check` holds that what comes out
+is a graph.
 
 A value is written as TensorFlow writes it: `node:k` is output k of a node, and `node` alone is `node:0`.
 """
@@ -12,6 +15,10 @@ from typing import Any, NamedTuple
 
 from reprise.errors import DiscoveryError
 from reprise.tensors import Tensor
+
+#: A node that stands for several values under one name, each of which is one of its inputs: what is left of a call, a
+#: loop or a branch that was opened. No file has it.
+RESULTS = "_Results"
 
 #: Operators that are a variable.
 VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
@@ -49,7 +56,7 @@ class Node:
 
     Attributes:
         name: Unique in its graph.
-        op: The operator, in the source's words (`MatMul`, `Enter`, `BlockLSTM`).
+        op: The operator, in TensorFlow's words (`MatMul`, `Enter`, `BlockLSTM`).
         inputs: The values it reads, in order.
         controls: Names of nodes that must run before it.
         attributes: By name: bool, int, float, bytes, tuples of these, a dtype name (`str`, a key of `DTYPES`),
@@ -130,6 +137,12 @@ class Node:
             f"operator {self.op!r} (node {self.name!r}): expected {expected} as its attribute {name!r}, found {found}; "
             "the file is damaged, or changed by a program that Reprise does not know"
         )
+
+
+class LazyAttributes(Mapping[str, Any]):
+    """Attributes that a reader converts when they are asked for; it gives each one of the kinds that `Node` names."""
+
+    __slots__ = ()
 
 
 class ShapeAttribute(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,18 @@ from reprise.errors import CallError, StateError
 from reprise.formats import StoredModel
 from reprise.interface import Interface, Port, StatePort
 from reprise.interface.ports.choices import setting_value
-from reprise.lift import STATE_FIRST, STATE_IN, STATE_OUT, Lifted, part
-from reprise.runtime import THREADS, Engine
+from reprise.lift import STATE_FIRST, STATE_IN, STATE_OUT, Lifted, Opsets, part
+from reprise.runtime import THREADS, TIME_LIMIT, Engine
 from reprise.state import State
 from reprise.tensors import DTYPES, Array, Shape
 from reprise.vocabulary import Vocabulary
 
 Inputs = Array | Mapping[str, Array]
 Settings = Mapping[str, float | int | bool]
+Key = tuple[tuple[str, Any], ...]
+
+#: For how many values of settings an engine is kept.
+KEPT = 4
 
 #: What to say of a model that `draws`.
 DRAWS = "the model draws random numbers in every call, so no two calls give the same numbers"
@@ -44,18 +48,20 @@ class RecurrentModel:
         first_states: Callable[[], tuple[Any, Mapping[str, Array]]],
         vocabulary: Vocabulary | None,
         threads: int = THREADS,
+        time_limit: float = TIME_LIMIT,
     ) -> None:
         """`lift` gives the model for some values of its settings; `first_states` the graph of its own first states."""
         self.stored = stored
         self.vocabulary = vocabulary
         self._lift = lift
         self._first_states = first_states
-        self._threads = threads
+        self._threads, self._time_limit = threads, time_limit
         self.lifted = lift({})
         self.interface: Interface = self.lifted.interface
         self._computed_starts = frozenset(s.name for s in self.interface.states if s.initial == "inputs")
-        self._engines: dict[tuple[tuple[str, Any], ...], tuple[Lifted, Engine]] = {}
-        self._starters: dict[tuple[tuple[str, Any], ...], Engine] = {}
+        # Each has its own copy of the weights, so few are kept for other values of settings than those of the model.
+        self._built = lru_cache(maxsize=KEPT)(self._build)
+        self._built_starter = lru_cache(maxsize=KEPT)(self._build_starter)
 
     def __repr__(self) -> str:
         return f"<{self.stored.format} at {self.stored.path}>\n{self.interface}"
@@ -126,11 +132,12 @@ class RecurrentModel:
 
     def _starter(self, chosen: Settings) -> Engine:
         """What computes the states that start from inputs."""
-        lifted, key = self._engine(chosen)[0], self._key(chosen)
-        if key not in self._starters:
-            graph, weights = part(lifted, [STATE_FIRST + n for n in self._computed_starts])
-            self._starters[key] = Engine(graph, weights, self._threads, lifted.opsets)
-        return self._starters[key]
+        return self._built_starter(self._key(chosen))
+
+    def _build_starter(self, key: Key) -> Engine:
+        lifted = self._engine(dict(key))[0]
+        graph, weights = part(lifted, [STATE_FIRST + n for n in self._computed_starts])
+        return self._loaded(graph, weights, key, lifted.opsets)
 
     def _own_first_states(self, batch: int) -> dict[str, Array]:
         wanted = [p for p in self.interface.states if p.initial == "file"]
@@ -142,7 +149,7 @@ class RecurrentModel:
 
     @cached_property
     def _first_engine(self) -> Engine:
-        return Engine(*self._first_states(), threads=1)
+        return self._loaded(*self._first_states(), threads=1)
 
     def run(
         self, inputs: Inputs, state: State | None = None, settings: Settings | None = None
@@ -210,17 +217,35 @@ class RecurrentModel:
             )
 
     def _engine(self, chosen: Settings) -> tuple[Lifted, Engine]:
-        if not chosen and () in self._engines:
-            return self._engines[()]
-        key = self._key(chosen)
-        if key not in self._engines:
-            lifted = self._lift(dict(key)) if key else self.lifted
-            names = {o.name for o in lifted.graph.output if not o.name.startswith(STATE_FIRST)}
-            steps = part(lifted, names) if self._computed_starts else (lifted.graph, lifted.weights)
-            self._engines[key] = lifted, Engine(*steps, self._threads, lifted.opsets)
-        return self._engines[key]
+        key = self._key(chosen) if chosen else ()
+        return self._built(key) if key else self._own
 
-    def _key(self, chosen: Settings) -> tuple[tuple[str, Any], ...]:
+    @cached_property
+    def _own(self) -> tuple[Lifted, Engine]:
+        return self._build(())
+
+    def _build(self, key: Key) -> tuple[Lifted, Engine]:
+        lifted = self._lift(dict(key)) if key else self.lifted
+        names = {o.name for o in lifted.graph.output if not o.name.startswith(STATE_FIRST)}
+        steps = part(lifted, names) if self._computed_starts else (lifted.graph, lifted.weights)
+        return lifted, self._loaded(*steps, key, lifted.opsets)
+
+    def _loaded(
+        self, graph: Any, weights: Mapping[str, Array], key: Key = (), opsets: Opsets = (), threads: int = 0
+    ) -> Engine:
+        """An engine, whose numbers are those that the files had when the model was restored.
+
+        Raises:
+            DamagedFile: A file was changed since, and its numbers were not all in memory by then: it is mapped, or was
+                read again for other values of settings.
+        """
+        engine = Engine(graph, weights, threads or self._threads, opsets, self._time_limit)
+        for file in self.stored.originals:
+            if key or file.is_mapped:
+                file.check()
+        return engine
+
+    def _key(self, chosen: Settings) -> Key:
         """The settings that are built into a graph, where they are not those of the model."""
         built = {k: v for k, v in chosen.items() if k not in self.lifted.open and v != self.lifted.fixed.get(k)}
         return tuple(sorted(built.items()))
@@ -299,6 +324,9 @@ class RecurrentModel:
                 raise StateError(
                     f"state {port.name!r}: expected shape {shape} for {batch} rows, found {state[port.name].shape}"
                 )
+            kind = state[port.name].dtype
+            if not np.can_cast(kind, DTYPES[port.dtype], "same_kind") and kind.kind not in "fV":
+                raise StateError(f"state {port.name!r}: expected numbers of {port.dtype}, found {kind}")
         return state
 
     def sample(self, length: int, **options: Any) -> str:

@@ -16,7 +16,7 @@ from reprise.interface import Choices, Discovery
 from reprise.layers import Layers, Written, written
 from reprise.lift import Lifted, onnx_file
 from reprise.model import RecurrentModel, Settings
-from reprise.runtime import THREADS
+from reprise.runtime import THREADS, TIME_LIMIT
 from reprise.tensors import Tensor
 from reprise.vocabulary import Vocabulary
 from reprise.weights import assemble, describe, keras, ways
@@ -44,6 +44,7 @@ def restore(
     symbols_after: Sequence[str] = (),
     corpus: str | PathLike[str] | None = None,
     threads: int = THREADS,
+    time_limit: float = TIME_LIMIT,
 ) -> RecurrentModel:
     """The saved model at `path`, running, with its recurrent state in the caller's hands.
 
@@ -73,6 +74,8 @@ def restore(
         corpus: The text that the model was trained on, where no file has the symbols: they are made from it, and the
             model decides in which of the ways in which programs do that.
         threads: How many threads one call may use; 1 is best where many models or sessions share the machine.
+        time_limit: How many seconds a loop may run in one call before it is taken for one that never ends; for each
+            number that is fed, a hundredth of a second more.
 
     Raises:
         RepriseError: The file cannot be read, understood or run; the message says where and why.
@@ -96,7 +99,8 @@ def restore(
     else:
         stored, source, found = discovered(stored, choices, cell, symbols, averages=averages)
         lifted, first_states = _lifted(source, found)
-    model = RecurrentModel(stored, _from_zeros(lifted) if zero_state else lifted, first_states, symbols, threads)
+    lifted = _from_zeros(lifted) if zero_state else lifted
+    model = RecurrentModel(stored, lifted, first_states, symbols, threads, time_limit)
     return model if corpus is None else _spelled(model, corpus, given=vocabulary is not None)
 
 

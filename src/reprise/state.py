@@ -6,14 +6,16 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
+import google_crc32c
 import numpy as np
 import safetensors
 import safetensors.numpy
 
 from reprise.errors import MissingFile, StateError
-from reprise.files import written_whole
-from reprise.tensors import Array
+from reprise.files import read_whole, written_whole
+from reprise.tensors import DTYPES, Array
 
 
 class State(Mapping[str, Array]):
@@ -72,32 +74,91 @@ class State(Mapping[str, Array]):
         Raises:
             SaveError: It cannot be written.
         """
-        about = {"version": 1, "fingerprint": self.fingerprint, "order": list(self), "pending": sorted(self.pending)}
-        metadata = {"reprise": json.dumps(about)}
+        about = {
+            "version": LAYOUT,
+            "fingerprint": self.fingerprint,
+            "order": list(self),
+            "dtypes": [array.dtype.name for array in self.values()],
+            "pending": sorted(self.pending),
+        }
+        stored = {name: _stored(array) for name, array in self.items()}
+        metadata = {_ENTRY: json.dumps(about | {"crc32c": _checksum(about, stored)})}
         with written_whole(Path(path)) as part:
-            part.write_bytes(safetensors.numpy.save({k: np.ascontiguousarray(v) for k, v in self.items()}, metadata))
+            part.write_bytes(safetensors.numpy.save(stored, metadata))
 
     @classmethod
-    def load(cls, path: str | PathLike[str]) -> State:
-        """Reads what `save` wrote; a model refuses it when it belongs to another.
+    def load(cls, path: str | PathLike[str], *, finite: bool = True) -> State:
+        """Reads what `save` wrote; a model refuses it when it belongs to another, or its types and shapes do not fit.
+
+        Args:
+            path: The file.
+            finite: Refuse numbers that are infinite or NaN: whatever goes on from them is NaN too, as a rule.
 
         Raises:
             MissingFile: There is no such file.
-            StateError: It is not a state file.
+            StateError: It is not a state file, not a whole one, or of a layout that this program does not know.
         """
-        if not Path(path).is_file():
-            raise MissingFile(f"{path}: no such state file")
+        about, stored = _read(Path(path))
         try:
-            with safetensors.safe_open(path, "numpy") as file:
-                about = json.loads((file.metadata() or {}).get("reprise", "null"))
-                values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        except (safetensors.SafetensorError, OSError, ValueError, TypeError) as error:
-            raise StateError(f"{path}: not a state file ({error}); expected one that `--save-state` wrote") from error
-        order = about.get("order") if isinstance(about, dict) else None
-        if not isinstance(order, list) or sorted(map(str, order)) != sorted(values):
-            raise StateError(f"{path}: a safetensors file, but not one of `State.save`")
-        pending = [name for name in values if name in (about.get("pending") or ())]
-        return cls({name: values[name] for name in order}, str(about.get("fingerprint", "")), pending)
+            values = {
+                name: stored[name].view(DTYPES[dtype])
+                for name, dtype in zip(about["order"], about["dtypes"], strict=True)
+            }
+            loaded = cls(values, str(about["fingerprint"]), [name for name in values if name in about["pending"]])
+        except (KeyError, TypeError, ValueError) as error:
+            raise StateError(
+                f"{path}: a state file that contradicts itself ({error!r}); save the state again"
+            ) from error
+        endless = [n for n, a in loaded.items() if finite and a.dtype.kind in "fcV" and not np.isfinite(a).all()]
+        if endless:
+            raise StateError(
+                f"{path}: state {endless[0]!r} has NaN or infinite numbers, and so has what follows from them. Go on "
+                "from an earlier state, or read it as it is with State.load(path, finite=False)"
+            )
+        return loaded
+
+
+#: The layout of the entry that `save` writes, and the only one that `load` reads.
+LAYOUT = 2
+_ENTRY = "reprise"
+#: NumPy itself has no such numbers, nor has every version of safetensors: they are stored as whole numbers.
+_AS_WHOLE = {"bfloat16": np.dtype(np.uint16)}
+
+
+def _stored(array: Array) -> Array:
+    array = np.asarray(array, order="C")
+    return array.view(_AS_WHOLE.get(array.dtype.name, array.dtype))
+
+
+def _checksum(about: Mapping[str, Any], stored: Mapping[str, Array]) -> int:
+    """Over all that a file says and holds: one bit that changes is a state that never was."""
+    crc = google_crc32c.value(json.dumps(about, sort_keys=True).encode())
+    for name in sorted(stored):
+        array = stored[name]
+        crc = google_crc32c.extend(crc, f"{name} {array.dtype} {array.shape}".encode() + array.tobytes())
+    return int(crc)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """What a state file says of itself, and its arrays, both as they were written."""
+    try:
+        data = read_whole(path)
+    except OSError as error:
+        raise MissingFile(f"{path}: no such state file ({error.strerror})") from error
+    try:
+        stored = safetensors.numpy.load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        about = json.loads(header["__metadata__"][_ENTRY])
+        version, crc = about["version"], about.pop("crc32c", None)
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise StateError(f"{path}: not a state file ({error}); expected one that `State.save` wrote") from error
+    if version != LAYOUT:
+        raise StateError(
+            f"{path}: a state file of layout {version!r}, and this program reads {LAYOUT}; save the state again"
+        )
+    if crc != _checksum(about, stored):
+        raise StateError(f"{path}: its checksum does not fit its content; the file is damaged, copy it again")
+    return about, stored
 
 
 def _frozen(array: Array) -> Array:

@@ -15,10 +15,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from reprise import bounds
+from reprise.graph import RESULTS as RESULTS
 from reprise.graph import Graph, Node, Value
-
-#: A node that stands for several values under one name: what is left of a call, a loop or a branch that was opened.
-RESULTS = "_Results"
 
 _PASS = frozenset({"Identity", "StopGradient", "PreventGradient", "CheckNumerics", "EnsureShape"})
 _IDENTITY = ("Identity",)
@@ -102,6 +101,7 @@ class Structure:
     bodies: Mapping[str, tuple[str, ...]]
     _contexts: Mapping[Value, Context] = field(repr=False)
     _loop_switches: Mapping[str, Value] = field(repr=False)
+    _sources: dict[Value, Value] = field(default_factory=dict, repr=False, compare=False)
 
     def context(self, value: Value) -> Context:
         """Where `value` is made."""
@@ -123,18 +123,27 @@ class Structure:
 
     def source(self, value: Value) -> Value:
         """`value` without the nodes that only pass it on, inside its own context."""
-        while True:
-            node = self.graph.nodes.get(value.node)
-            if node is None:
-                return value
-            if node.op in _PASS and node.inputs:
-                value = node.inputs[0]
-            elif node.op == RESULTS:
-                value = self.result(value)
-            elif value.node in self._loop_switches and value.index == 1:
-                value = self._loop_switches[value.node]
-            else:
-                return value
+        passed: list[Value] = []
+        while value not in self._sources:
+            passed.append(value)
+            before = self._passed_on(value)
+            if before is None:
+                break
+            value = before
+        source = self._sources.get(value, value)
+        self._sources.update(
+            dict.fromkeys(passed, source)
+        )  # or long chains would be gone through from each of their nodes
+        return source
+
+    def _passed_on(self, value: Value) -> Value | None:
+        """What a node passes on as `value`, None where it makes a value of its own."""
+        node = self.graph.nodes.get(value.node)
+        if node is not None and node.op in _PASS and node.inputs:
+            return node.inputs[0]
+        if node is not None and node.op == RESULTS:
+            return self.result(value)
+        return self._loop_switches.get(value.node) if value.index == 1 else None
 
     def plain(self, value: Value) -> Value:
         """`source`, and into branches: a value inside a branch is the one that its Switch lets in."""
@@ -307,6 +316,9 @@ def _passed_down(
             predicate = graph.through(node.inputs[1], _IDENTITY)
             contexts[Value(name, 1)] = (*inside, InBranch(predicate, 1))
             inside = (*inside, InBranch(predicate, 0))
+        bounds.check(
+            len(inside), bounds.NESTING, f"node {name!r}: lies in loops and branches within each other; levels"
+        )
         contexts[Value(name)] = inside
     for name in order:  # a back edge stands before the body that it comes from
         if graph.nodes[name].op == "NextIteration":

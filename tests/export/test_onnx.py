@@ -1,4 +1,5 @@
 import json
+from importlib import import_module
 
 import numpy as np
 import onnx
@@ -91,7 +92,7 @@ def test_an_unknown_target_is_an_error(tmp_path):
 
 
 def test_weights_beyond_two_gigabytes_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("reprise.formats.onnx.LARGEST", 100)
+    monkeypatch.setattr(import_module("reprise.export.onnx"), "LARGEST", 100)
     with pytest.raises(SaveError, match="GB of weights do not fit into one ONNX file"):
         export(model(), tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())

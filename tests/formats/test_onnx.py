@@ -7,7 +7,7 @@ import pytest
 import reprise
 from reprise.errors import DamagedFile, ReadError, UnknownFormat
 from reprise.export import export
-from reprise.formats import identify
+from reprise.formats import identify, read
 from reprise.formats import onnx as format
 from tests.export.models import model
 from tests.formats.contract import FormatContract
@@ -122,6 +122,42 @@ def test_a_file_without_an_interface_is_one_of_another_program(tmp_path, content
     model = reprise.restore(tmp_path / "m.onnx")
     assert "not written by Reprise: producer somebody" in model.stored.notes[0]
     assert [s.source_out for s in model.interface.states] == ["state_out.h"]
+
+
+def hidden_in_a_sparse_value(held, tensor):
+    held.graph.node.add(op_type="Constant", output=["x"]).attribute.add(
+        name="sparse_value", type=onnx.AttributeProto.SPARSE_TENSOR
+    ).sparse_tensor.values.CopyFrom(tensor)
+
+
+def hidden_in_a_body(held, tensor):
+    body = held.graph.node.add(op_type="If", output=["x"]).attribute.add(
+        name="then_branch", type=onnx.AttributeProto.GRAPH
+    )
+    body.g.sparse_initializer.add().values.CopyFrom(tensor)
+
+
+@pytest.mark.parametrize("hide", [hidden_in_a_sparse_value, hidden_in_a_body])
+def test_what_is_not_read_here_never_reaches_the_engine(tmp_path, content, hide):
+    (tmp_path / "secret").write_bytes(bytes(4))
+    held, tensor = onnx.ModelProto.FromString(content), onnx.TensorProto(name="s", dims=[1], data_type=1)
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="secret")
+    hide(held, tensor)
+    (tmp_path / "m").write_bytes(changed(held.SerializeToString()))
+    assert b"secret" in (tmp_path / "m").read_bytes()
+    assert b"secret" not in read(tmp_path / "m").foreign.SerializeToString()
+
+
+@pytest.mark.parametrize("name", ["op_type", "name", "producer_name"])
+def test_names_that_are_no_text_are_damage(tmp_path, content, name):
+    held = onnx.ModelProto.FromString(content)
+    setattr(held if name == "producer_name" else held.graph.node[0], name, "PLACEHOLDER")
+    at = changed(held.SerializeToString()).replace(b"PLACEHOLDER", b"PL\xffCEHOLDER")
+    body = at[: -len(format._seal(b""))]
+    (tmp_path / "m").write_bytes(body + format._seal(body))
+    with pytest.raises(DamagedFile, match=r"not UTF-8|not a whole ONNX model"):
+        reprise.restore(tmp_path / "m")
 
 
 def test_weights_in_another_file_are_not_read(tmp_path, content):

@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from reprise.cli._parsing import Parser, meant_instead
 from reprise.errors import RepriseError
+from reprise.printable import bounded
 
 COMMANDS = ("train", "sample", "score", "inspect", "run", "export", "formats", "version")
 
@@ -132,5 +133,5 @@ def summary(command: str) -> str:
 def _line(error: Exception) -> str:
     """What is wrong, as one line."""
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+        return bounded(f"{error.filename}: {error.strerror}")
+    return bounded(" ".join(str(error).split()))

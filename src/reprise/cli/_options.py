@@ -7,6 +7,8 @@ from argparse import SUPPRESS, Action, ArgumentError, ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reprise.printable import printable_line
+
 if TYPE_CHECKING:
     from reprise.model import RecurrentModel
     from reprise.state import State
@@ -49,6 +51,8 @@ def add_model(parser: ArgumentParser) -> None:
     group.add_argument("--zero-state", action="store_true", help=about)
     about = "how many threads a call may use; 1 is best beside other work"
     group.add_argument("--threads", metavar="N", type=int, default=SUPPRESS, help=about)
+    about = "how long a loop of the model may run in one call, before it is taken for one that never ends (30)"
+    group.add_argument("--time-limit", metavar="S", type=float, default=SUPPRESS, help=about)
 
 
 def add_state(parser: ArgumentParser) -> None:
@@ -64,7 +68,7 @@ def restored(**options: Any) -> RecurrentModel:
 
     model = restore(**options)
     if options.get("cell") is not None or options.get("corpus") is not None:
-        sys.stderr.writelines(f"note: {note}\n" for note in model.stored.notes)
+        sys.stderr.writelines(f"note: {printable_line(note)}\n" for note in model.stored.notes)
     if model.draws:
         sys.stderr.write(f"note: {DRAWS}; `reprise inspect` tells more\n")
     return model
@@ -84,7 +88,8 @@ def note_unknown(vocabulary: Vocabulary | None, text: str) -> None:
     if unknown := vocabulary.unknown(text):
         shown = " ".join(unknown[:10]) + (" …" if len(unknown) > 10 else "")
         stand_in = vocabulary.symbols[vocabulary.stand_in]
-        sys.stderr.write(f"note: read as {stand_in}, since the model does not know them: {shown}\n")
+        note = f"read as {stand_in}, since the model does not know them: {shown}"
+        sys.stderr.write(f"note: {printable_line(note)}\n")
 
 
 class _States(Action):

@@ -30,4 +30,4 @@ def inspect(as_json: bool, **options: Any) -> None:
     from reprise.examine import examine
 
     found = examine(**options)
-    print(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if as_json else found)
+    print(json.dumps(found.to_json(), indent=2) if as_json else found)

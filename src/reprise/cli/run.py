@@ -58,7 +58,7 @@ def read(path: Path) -> dict[str, Any]:
     from tokenize import TokenError
 
     # What is raised for an archive, or the head of an array, that is damaged; RuntimeError where it is encrypted.
-    faults = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError, MemoryError, TokenError)
+    faults = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError, MemoryError, TokenError, OSError)
     if not path.is_file():
         raise MissingFile(f"{path}: no such file; expected an .npz file with the inputs")
     try:
@@ -69,16 +69,20 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _array(archive: Any, info: Any) -> Any:
+    import warnings
+
     import numpy as np
     from numpy.lib import format as npy
 
-    with archive.open(info) as file:
+    with archive.open(info) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of files that Python 2 wrote: they only take longer
         version = npy.read_magic(file)
         shape, _, dtype = npy.read_array_header_1_0(file) if version == (1, 0) else npy.read_array_header_2_0(file)
     size = int(np.prod(shape, dtype=object)) * dtype.itemsize
     if size > info.file_size:
         raise ValueError(f"{info.filename} says {size} bytes and has {info.file_size}")
-    with archive.open(info) as file:
+    with archive.open(info) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         return npy.read_array(file, allow_pickle=False)
 
 

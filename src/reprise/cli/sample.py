@@ -10,6 +10,7 @@ from typing import Any
 
 from reprise.cli._family import SAMPLE
 from reprise.cli._options import add_model, add_state, note_unknown, restored, started
+from reprise.printable import printable
 
 #: Options of other programs.
 ALIASES = SAMPLE
@@ -58,7 +59,7 @@ def sample(length: int, prompt: str, samples: int, state: Path | None, save_stat
     if samples == 1:
         _stream(prompt, pieces)
     else:
-        sys.stdout.write(RULE.join(prompt + "".join(text) for text in zip(*pieces, strict=True)))
+        _show(RULE.join(prompt + "".join(text) for text in zip(*pieces, strict=True)))
     if sys.stdout.isatty():
         sys.stdout.write("\n")
     if save_state:
@@ -67,8 +68,12 @@ def sample(length: int, prompt: str, samples: int, state: Path | None, save_stat
 
 def _stream(prompt: str, pieces: Iterator[tuple[str, ...]]) -> None:
     """Each piece is shown as soon as it is drawn."""
-    sys.stdout.write(prompt)
-    sys.stdout.flush()
+    _show(prompt)
     for (piece,) in pieces:
-        sys.stdout.write(piece)
-        sys.stdout.flush()
+        _show(piece)
+
+
+def _show(text: str) -> None:
+    """Writes text as it is, and for a terminal without what a vocabulary could command it to do."""
+    sys.stdout.write(printable(text.replace("\r", "")) if sys.stdout.isatty() else text)
+    sys.stdout.flush()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from reprise.errors import SaveError
+from reprise.files import LARGEST
 from reprise.formats import onnx
 from reprise.lift import onnx_file
 from reprise.model import RecurrentModel
@@ -22,7 +23,7 @@ def write(model: RecurrentModel, path: Path) -> None:
     """
     lifted = model.lifted
     size = sum(array.nbytes for array in lifted.weights.values())
-    if size + lifted.graph.ByteSize() >= onnx.LARGEST:
+    if size + lifted.graph.ByteSize() >= LARGEST:
         raise SaveError(f"{size / 1e9:.1f} GB of weights do not fit into one ONNX file, which holds 2 GB at most.")
     columns = model.stored.metadata.get("columns", ())
     path.write_bytes(onnx.to_bytes(onnx_file.written(lifted, first_states(model), model.vocabulary, columns)))

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from reprise.foreign.probe import SECONDS
 from reprise.foreign.program import Entry, Program, renamed, with_nodes, without_unused
 from reprise.interface import Setting
 from reprise.runtime import Engine
@@ -111,4 +112,6 @@ def _values(program: Program, names: Sequence[str], feeds: Mapping[str, Array]) 
         inputs=tuple(i for i in program.inputs if i.name in behind),
         weights={k: a for k, a in program.weights.items() if k in behind},
     )
-    return Engine(alone.message(names), alone.weights, threads=1, opsets=program.opsets).run(feeds, names)
+    return Engine(alone.message(names), alone.weights, threads=1, opsets=program.opsets, time_limit=SECONDS).run(
+        feeds, names
+    )

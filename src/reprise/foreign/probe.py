@@ -14,6 +14,8 @@ from reprise.wire import onnx
 
 #: How many ids are drawn where no table says how many there are.
 _IDS = 2
+#: How long a loop may run in one trial of a few steps.
+SECONDS = 5.0
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -34,7 +36,8 @@ class Probe:
         """
         self.program = program
         outputs = list(dict.fromkeys([*(o.name for o in program.outputs), *also]))
-        self._engine = Engine(program.message(outputs), program.weights, threads=1, opsets=program.opsets)
+        graph = program.message(outputs)
+        self._engine = Engine(graph, program.weights, threads=1, opsets=program.opsets, time_limit=SECONDS)
         drawn = program.after(n for node in program.nodes if node.op_type in RANDOM for n in node.output)
         self.certain = [o.name for o in program.outputs if o.name not in drawn]
         self._ids = {i.name: _table_rows(program, i) for i in program.inputs}

@@ -26,6 +26,7 @@ from reprise.formats import (
     torch7,
 )
 from reprise.formats._base import Format, Signature, StoredModel
+from reprise.formats._checked import checked
 from reprise.formats._sidecars import given_vocabulary, read_vocabulary
 
 __all__ = ["FORMATS", "Format", "Signature", "StoredModel", "given_vocabulary", "identify", "read", "read_vocabulary"]
@@ -139,10 +140,11 @@ def read(path: str | PathLike[str], *, format: str = "", **choices: Any) -> Stor
         known = ", ".join(chosen.choices) or "none"
         raise CallError(f"{path}: {chosen.name} has no choice {', '.join(unknown)}; it has: {known}.")
     try:
-        return chosen.read(Path(path), **choices)
+        stored = chosen.read(Path(path), **choices)
     except ReadError as error:
         found = _strangers.instead(Path(path))
         if found is None:
             raise
         file, stranger = found
         raise DamagedFile(f"{file}: is {stranger.what}. {stranger.step}") from error
+    return checked(stored)

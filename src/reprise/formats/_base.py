@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from reprise.files import Original
 from reprise.graph import Graph
 from reprise.layers import Layers
 from reprise.tensors import Tensor
@@ -51,6 +52,7 @@ class StoredModel:
         obstacle: Why the file gives no model that runs, and what it lacks, as a sentence; empty where it gives one.
         keras: What a file of weights of Keras says besides them, or None.
         layers: The model as layers with their weights, or None.
+        originals: Those files as they were when they were read.
         foreign: What only this format's own lifter understands (an ONNX model, for `format == "onnx"`).
     """
 
@@ -70,6 +72,7 @@ class StoredModel:
     obstacle: str = ""
     keras: Facts | None = None
     layers: Layers | None = None
+    originals: tuple[Original, ...] = ()
     foreign: Any = None
 
     def declared(self) -> dict[str, str]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from reprise.errors import CallError, DamagedFile, MissingFile, ReadError, UnknownFormat, VocabularyError
+from reprise.files import read_whole
 from reprise.vocabulary import Vocabulary
 from reprise.wire import pickle
 from reprise.wire.varint import Cut
@@ -25,6 +26,8 @@ _MOST_BYTES = 2**26
 _MOST_FOUND_BYTES = {True: 2**23, False: 2**18}
 _MOST_SYMBOLS = 2**22
 _MOST_NESTING = 4
+#: How many lists and tables of one file are looked at: one may hold another many times.
+_MOST_PARTS = 4096
 #: A file of lines is taken for a vocabulary only where its name says so; it could be a corpus.
 _NAMED = re.compile(r"vocab|char|symbol|token|alphabet|dictionary|word|itos|stoi|2id|2idx", re.IGNORECASE)
 #: Symbols that stand for no text, by what programs call them; among characters they are not words.
@@ -88,14 +91,12 @@ def read_vocabulary(path: str | PathLike[str]) -> Vocabulary:
     """
     file = Path(path)
     try:
-        if file.stat().st_size > _MOST_BYTES:
-            raise UnknownFormat(f"{file}: has {file.stat().st_size} bytes; a vocabulary has at most {_MOST_BYTES}.")
-        data = file.read_bytes()
+        data = read_whole(file, _MOST_BYTES)
     except OSError as error:
         raise MissingFile(f"{file}: the vocabulary cannot be read ({error.strerror}).") from error
     try:
         reader, data = _reader(file, data)
-        found = set(_within(reader(data), _MOST_NESTING))
+        found = set(_within(reader(data)))
     except _Corpus as error:
         raise UnknownFormat(
             f"{file}: is text, and no list of symbols. If the model was trained on it, give it as corpus= (--corpus)."
@@ -133,7 +134,7 @@ def given_vocabulary(given: object) -> Vocabulary | None:
 def within(content: Any) -> Vocabulary | None:
     """The one vocabulary in plain data, such as what a checkpoint holds beside its weights; None without one."""
     try:
-        found = set(_within(content, _MOST_NESTING))
+        found = set(_within(content))
     except (ValueError, VocabularyError):
         return None
     return found.pop() if len(found) == 1 else None
@@ -216,16 +217,21 @@ def _table(data: bytes) -> dict[Any, Any]:
     return {}
 
 
-def _within(content: Any, depth: int) -> Iterator[Vocabulary]:
+def _within(content: Any) -> Iterator[Vocabulary]:
     """The vocabularies in plain data; what contains one and its inverse gives the same one twice."""
-    symbols = _symbols(content)
-    if symbols is not None:
-        yield _vocabulary(symbols)
-    elif depth and isinstance(content, dict) and isinstance(content.get("symbols"), list):
-        yield Vocabulary.from_json(content)
-    elif depth:
-        for part in _parts(content):
-            yield from _within(part, depth - 1)
+    pending, seen = [(content, _MOST_NESTING)], set[int]()
+    while pending and len(seen) < _MOST_PARTS:
+        part, depth = pending.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        symbols = _symbols(part)
+        if symbols is not None:
+            yield _vocabulary(symbols)
+        elif depth and isinstance(part, dict) and isinstance(part.get("symbols"), list):
+            yield Vocabulary.from_json(part)
+        elif depth:
+            pending += [(one, depth - 1) for one in _parts(part)]
 
 
 def _parts(content: Any) -> Sequence[Any]:

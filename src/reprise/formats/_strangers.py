@@ -9,6 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+from reprise.files import opened
+
 _HEAD = 512
 _DIRECTORY = 2**16
 #: How many files of a folder are looked at.
@@ -128,7 +130,7 @@ def _file(path: Path) -> Stranger:
 
 
 def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with opened(path) as file:
         return file.read(_HEAD)
 
 
@@ -155,7 +157,7 @@ def _by_layout(head: bytes) -> Stranger:
 
 
 def _archive(path: Path) -> Stranger:
-    with path.open("rb") as file:
+    with opened(path) as file:
         file.seek(max(0, file.seek(0, 2) - _DIRECTORY))
         names = file.read()  # a zip archive lists its files at its end
     return next((what for name, what in _MEMBERS if name in names), _ZIP)

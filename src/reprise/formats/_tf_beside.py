@@ -91,7 +91,7 @@ def _meta(file: Path) -> Any:
     """The MetaGraphDef in a file, made of its GraphDef where it holds that alone."""
     if file.suffix == ".meta":
         return _tf_metagraph.read(file)
-    data = _tf_metagraph.load(file, "a graph")
+    data = _tf_metagraph.load(file)
     if _tf_metagraph.TEXT.match(data):
         return _tf_metagraph.read(file)
     graph = (messages.parse_text if _TEXT.match(data) else messages.parse)("GraphDef", data, file)

@@ -17,6 +17,7 @@ import google_crc32c
 import numpy as np
 
 from reprise.errors import DamagedFile, MissingFile
+from reprise.files import MAPPED, opened, read_whole
 from reprise.formats._tf_slices import bounds, slice_key
 from reprise.formats._tf_tensors import dtype_name, known_shape, packed_array
 from reprise.tensors import DTYPES, Array, Tensor
@@ -85,7 +86,7 @@ def read(prefix: Path, *, may_lack_data: bool = False) -> Bundle:
 
 def _content(index: Path) -> bytes:
     try:
-        return index.read_bytes()
+        return read_whole(index)
     except OSError as error:
         raise MissingFile(
             f"{index}: cannot be read ({error.strerror}). A checkpoint is the .index file, its .data files and, for "
@@ -164,19 +165,28 @@ def _load(name: str, dtype: str, shape: tuple[int, ...], entry: Any, file: Path)
     if entry.size == 0 and dtype != "string":
         return np.empty(shape, DTYPES[dtype])
     try:
-        content = np.memmap(file, np.uint8, "r", entry.offset, (entry.size,)) if entry.size else np.empty(0, np.uint8)
+        content = _bytes(file, entry.offset, entry.size)
     except (OSError, ValueError) as error:
         raise MissingFile(f"{file}: {what} cannot be read any more ({error}). Was the file moved or cut?") from error
     if dtype == "string":
-        array, found = _strings(content.tobytes(), shape, what, file)
+        array, found = _strings(bytes(content), shape, what, file)
     else:
-        array, found = packed_array(content.data, dtype, shape, what, file), sstable.masked_crc32c(content.data)
+        array, found = packed_array(content, dtype, shape, what, file), sstable.masked_crc32c(content)
     if found != entry.crc32c:
         raise DamagedFile(
             f"{file}: {what} at byte {entry.offset} has checksum {found:#010x}, expected {entry.crc32c:#010x}. "
             "The file was changed, or belongs to another checkpoint; copy it again."
         )
     return array
+
+
+def _bytes(file: Path, offset: int, size: int) -> bytes | memoryview:
+    """A part of a shard: read, or mapped where it is large."""
+    if size > MAPPED:
+        return np.memmap(file, np.uint8, "r", offset, (size,)).data
+    with opened(file) as stream:
+        stream.seek(offset)
+        return stream.read(size)
 
 
 def _strings(content: bytes, shape: tuple[int, ...], what: str, file: Path) -> tuple[Array, int]:

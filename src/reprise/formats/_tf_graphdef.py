@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from reprise.errors import DamagedFile
+from reprise.errors import DamagedFile, DiscoveryError
 from reprise.formats import _tf_functions
 from reprise.formats._tf_tensors import dtype_name, shape_attribute, tensor
-from reprise.graph import FunctionName, Graph, Node, Value
+from reprise.graph import FunctionName, Graph, LazyAttributes, Node, Value
+from reprise.graph_check import check_edges
 from reprise.tensors import Tensor
 from reprise.wire import messages
 
@@ -23,7 +24,7 @@ def graph(definition: Any, path: Path, constants: Mapping[int, Tensor] | None = 
         constants: The `value` of the i-th node, where it was left out of the message.
 
     Raises:
-        DamagedFile: Two nodes have one name, or an input does not exist.
+        DamagedFile: Two nodes have one name.
     """
     nodes: dict[str, Node] = {}
     for i, proto in enumerate(definition.node):
@@ -31,7 +32,10 @@ def graph(definition: Any, path: Path, constants: Mapping[int, Tensor] | None = 
         nodes[proto.name] = _node(proto, path, known)
     if len(nodes) < len(definition.node) or "" in nodes:
         raise DamagedFile(f"{path}: two nodes have one name, or one has none. The file was changed; copy it again.")
-    _check_inputs(nodes, path)
+    try:
+        check_edges(nodes)  # what binds variables to tensors relies on it
+    except DiscoveryError as error:
+        raise DamagedFile(f"{path}: {error}") from error
     return Graph(nodes, _tf_functions.functions(definition.library.function, Attributes, path))
 
 
@@ -45,15 +49,6 @@ def _node(proto: Any, path: Path, known: dict[str, Any] | None) -> Node:
     return Node(proto.name, proto.op, tuple(inputs), tuple(controls), Attributes(proto.attr, proto.name, path, known))
 
 
-def _check_inputs(nodes: Mapping[str, Node], path: Path) -> None:
-    for node in nodes.values():
-        for name in (*[v.node for v in node.inputs], *node.controls):
-            if name not in nodes:
-                raise DamagedFile(
-                    f"{path}: node {node.name} reads {name}, which the graph does not have. The file is cut or changed."
-                )
-
-
 def attributes_of(definition: bytes, path: Path) -> Mapping[str, Any]:
     """The attributes in the bytes of a NodeDef.
 
@@ -64,7 +59,7 @@ def attributes_of(definition: bytes, path: Path) -> Mapping[str, Any]:
     return Attributes(proto.attr, proto.name or proto.op, path)
 
 
-class Attributes(Mapping[str, Any]):
+class Attributes(LazyAttributes):
     """The attributes of a node, each converted when it is first asked for: most never are.
 
     One that waits for the caller of its function is None.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reprise.errors import DamagedFile, VocabularyError
+from reprise.files import read_whole
 from reprise.formats import _sidecars, _tf_graphdef
 from reprise.formats._base import Signature, StoredModel
 from reprise.formats._tf_tables import filled
@@ -20,7 +21,6 @@ from reprise.vocabulary import Vocabulary
 from reprise.wire import messages
 
 _COLLECTION = "reprise"
-_MOST_BYTES = 2**31 - 1  # what protobuf itself can hold
 #: How the text form of one begins.
 TEXT = re.compile(rb"(\s|#[^\n]*\n)*(meta_info_def|graph_def)")
 
@@ -45,26 +45,23 @@ def read(path: Path) -> Any:
     Raises:
         DamagedFile: It is none.
     """
-    data = load(path, "a MetaGraph")
+    data = load(path)
     proto = (messages.parse_text if TEXT.match(data) else messages.parse)("MetaGraphDef", data, path)
     if not proto.graph_def.node:
         raise DamagedFile(f"{path}: holds no graph; expected a MetaGraph, as a Saver writes it. Copy the file again.")
     return proto
 
 
-def load(path: Path, what: str) -> bytes:
+def load(path: Path) -> bytes:
     """The bytes of a file that protobuf can hold.
 
     Raises:
         DamagedFile: It cannot be read, or is too large.
     """
     try:
-        size = path.stat().st_size
-        if size <= _MOST_BYTES:
-            return path.read_bytes()
+        return read_whole(path)
     except OSError as error:
         raise DamagedFile(f"{path}: cannot be read ({error.strerror}).") from error
-    raise DamagedFile(f"{path}: has {size} bytes, {what} has at most {_MOST_BYTES}.")
 
 
 def content(proto: Any, tensors: Mapping[str, Tensor], path: Path) -> Content:

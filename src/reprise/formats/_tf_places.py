@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from reprise.errors import AmbiguousFormat, DamagedFile, MissingFile
+from reprise.errors import AmbiguousFormat, MissingFile
+from reprise.files import opened, read_whole
 from reprise.wire import messages
 from reprise.wire.sstable import MAGIC
 
@@ -144,7 +145,7 @@ def _v1_files(prefix: Path) -> tuple[Path, ...]:
 def _is_v1(path: Path) -> bool:
     """Whether the file is a table without being the index of a V2 checkpoint."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - len(MAGIC)))
             return file.read() == MAGIC
@@ -238,11 +239,7 @@ def _state(folder: Path) -> str:
     """The name in the folder's `checkpoint` file, without its folders, which may be another machine's; or nothing."""
     file = folder / _STATE_FILE
     try:
-        if file.stat().st_size > _MOST_STATE_BYTES:
-            raise DamagedFile(
-                f"{file}: has {file.stat().st_size} bytes; a checkpoint state file is a few lines of text."
-            )
-        text = file.read_bytes()
+        text = read_whole(file, _MOST_STATE_BYTES)
     except OSError:
         return ""
     named = messages.parse_text("CheckpointState", text, file).model_checkpoint_path

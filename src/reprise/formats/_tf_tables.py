@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from reprise.files import read_whole
 from reprise.graph import Graph, Node, Value
 from reprise.tensors import DTYPES, Array, Tensor, in_memory
 from reprise.vocabulary import Vocabulary
@@ -80,7 +81,7 @@ def _file(graph: Graph, name: Value, folder: Path) -> Path | None:
 
 def _columns(node: Node, table: Node, file: Path) -> tuple[Tensor, Tensor] | None:
     """The keys and values in a file, None where it does not have what the table holds."""
-    lines = file.read_bytes().replace(b"\r", b"").split(b"\n")
+    lines = read_whole(file).replace(b"\r", b"").split(b"\n")
     lines = lines[: len(lines) - (not lines[-1])]
     size = node.integer("vocab_size", -1)
     lines = lines[:size] if size >= 0 else lines

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from reprise import bounds
 from reprise.errors import DamagedFile
 from reprise.graph import ShapeAttribute
 from reprise.tensors import DTYPES, Array, Tensor
@@ -62,8 +63,6 @@ _VALUE_FIELDS = {
     "uint64": "uint64_val",
 }
 
-#: A constant that states a few elements and asks for the rest to be filled is refused above this size.
-_MOST_FILLED_BYTES = 2**28
 _MOST_ELEMENTS = 2**48
 
 
@@ -86,7 +85,8 @@ def known_shape(proto: Any, what: str, path: Path) -> tuple[int, ...]:
         DamagedFile: One is not, or their product is beyond any file.
     """
     shape = tuple(d.size for d in proto.dim)
-    if proto.unknown_rank or min(shape, default=0) < 0 or math.prod(shape) > _MOST_ELEMENTS:
+    too_many = len(shape) > bounds.AXES or math.prod(shape) > _MOST_ELEMENTS
+    if proto.unknown_rank or min(shape, default=0) < 0 or too_many:
         raise DamagedFile(
             f"{path}: {what} has the shape {list(shape)}, which no stored tensor can have. Copy the file again."
         )
@@ -113,7 +113,7 @@ def content_tensor(proto: Any, content: bytes | memoryview, what: str, path: Pat
         array = packed_array(content, dtype, shape, what, path)
         load = partial(_same, array)
     else:
-        load = partial(_filled, _listed(proto, dtype, shape, what, path), shape)
+        load = partial(_filled, _listed(proto, dtype, shape, what, path), shape, f"{path}: {what}")
     return Tensor(dtype, shape, load, f"{path}: {what}")
 
 
@@ -141,8 +141,6 @@ def _listed(proto: Any, dtype: str, shape: tuple[int, ...], what: str, path: Pat
     count = math.prod(shape)
     if len(values) > count:
         raise DamagedFile(f"{path}: {what} holds {len(values)} values, its shape {list(shape)} has room for {count}.")
-    if 1 < len(values) < count and count * values.itemsize > _MOST_FILLED_BYTES:
-        raise DamagedFile(f"{path}: {what} holds {len(values)} values and asks for {count}, too many for a constant.")
     return values
 
 
@@ -162,11 +160,12 @@ def _values(stored: Any, dtype: str) -> Array:
     return np.array(stored, kind)
 
 
-def _filled(values: Array, shape: tuple[int, ...]) -> Array:
+def _filled(values: Array, shape: tuple[int, ...], what: str) -> Array:
     """The elements, the last one repeated as often as the shape asks (none at all are zeros)."""
     count = math.prod(shape)
     if len(values) == count:
         return values.reshape(shape)
+    bounds.check(count * values.itemsize, bounds.SPREAD, f"{what} holds {len(values)} values of {list(shape)}; bytes")
     if len(values) <= 1:
         only = values[0] if len(values) else (b"" if values.dtype == object else values.dtype.type(0))
         return np.broadcast_to(np.array(only, values.dtype), shape)

@@ -5,11 +5,14 @@ The format is `tensorflow/core/util/saved_tensor_slice.proto`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from reprise.bounds import check
 from reprise.errors import DamagedFile, MissingFile
+from reprise.files import read_whole
 from reprise.formats._tf_bundle import Bundle, joined
 from reprise.formats._tf_slices import bounds, slice_key
 from reprise.formats._tf_tensors import dtype_name, known_shape, tensor
@@ -38,7 +41,7 @@ def read(files: Sequence[Path]) -> Bundle:
 
 def _table(file: Path) -> dict[bytes, bytes]:
     try:
-        table = dict(sstable.entries(file.read_bytes(), file))
+        table = dict(sstable.entries(read_whole(file), file))
     except OSError as error:
         raise MissingFile(f"{file}: cannot be read ({error.strerror}).") from error
     if _META_KEY not in table:
@@ -62,6 +65,7 @@ def _tensor(listed: list[Any], slices: Mapping[bytes, tuple[bytes, Path]], file:
 
 
 def _slice(name: str, dtype: int, shape: tuple[int, ...], value: bytes, file: Path) -> Tensor:
+    check(math.prod(shape), len(value), f"{file}: a slice of tensor {name} lists its values; numbers")
     return Tensor(dtype_name(dtype), shape, lambda: _values(name, dtype, shape, value, file), str(file))
 
 

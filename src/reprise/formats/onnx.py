@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import google_crc32c
 from google.protobuf.message import DecodeError
 
 from reprise.errors import DamagedFile, MissingFile, VocabularyError
+from reprise.files import opened, read_whole
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._onnx_weights import weights_of
 from reprise.vocabulary import Vocabulary
@@ -31,9 +33,6 @@ CHECKSUM = "reprise.crc32c"
 #: The layout of the entries above that this program writes, and the highest that it reads.
 LAYOUT = 1
 
-#: What protobuf can hold in one message, so in one file.
-LARGEST = 2**31 - 1
-
 _HEAD = 4096
 #: IR versions that ONNX has had since its first release; a SavedModel begins alike, with a version of 1.
 _IR_VERSIONS = range(3, 100)
@@ -44,7 +43,7 @@ _NEXT_TAGS = (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42)
 def sniff(path: Path) -> str | None:
     """Evidence of an ONNX model: it begins with the version of its representation, and a field of a model follows."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             head = file.read(_HEAD)
         if head[:1] != b"\x08":
             return None
@@ -72,18 +71,21 @@ def _seal(body: bytes | memoryview) -> bytes:
 def read(path: Path) -> StoredModel:
     """The model in an ONNX file; the interface is what the file itself says of it."""
     try:
-        data = path.read_bytes()
+        data = read_whole(path)
     except OSError as error:
         raise MissingFile(f"{path}: cannot be read ({error.strerror}).") from error
     model = onnx.empty("ModelProto")
     try:
         model.ParseFromString(data)
         metadata = {_text(entry.key): _text(entry.value) for entry in model.metadata_props}
+        producer = f"{_text(model.producer_name)} {_text(model.producer_version)}".strip()
     except (DecodeError, UnicodeDecodeError) as error:
         raise DamagedFile(
             f"{path}: is not a whole ONNX model ({error}). It is cut or changed; copy it again."
         ) from error
     _check_sum(path, data, metadata)
+    model.DiscardUnknownFields()  # what is not read and checked here never reaches ONNX Runtime
+    _check_names(path, model)
     held = {
         key: _json(path, key, text) for key, text in metadata.items() if key.startswith("reprise.") and key != CHECKSUM
     }
@@ -97,10 +99,10 @@ def read(path: Path) -> StoredModel:
         weights={} if held else weights,
         vocabulary=vocabulary,
         vocabulary_source="the file itself" if vocabulary else "",
-        files=(path,),
+        files=(path, *_beside(path, model)),
         notes=() if held else (f"not written by Reprise: {describe(model)}",),
         metadata={
-            "producer": f"{model.producer_name} {model.producer_version}".strip(),
+            "producer": producer,
             "columns": _columns(path, held),
             **held,
         },
@@ -122,6 +124,36 @@ def _check_sum(path: Path, data: bytes, metadata: dict[str, str]) -> None:
             f"{path}: its checksum ({CHECKSUM}) does not fit its content. It is cut or damaged, or another program has "
             "changed it; copy it again, or export the model again."
         )
+
+
+def _check_names(path: Path, model: onnx.Message) -> None:
+    """Refuses names that are no text: protobuf gives them as bytes, and every message would have to expect that."""
+    names = (name for graph in _graphs(model) for name in _names(graph))
+    wrong = next((name for name in names if not isinstance(name, str)), None)
+    if wrong is not None:
+        raise DamagedFile(f"{path}: the name {wrong!r} is not UTF-8. It is damaged; copy it again.")
+
+
+def _graphs(model: onnx.Message) -> Iterator[onnx.Message]:
+    """The graph of a model, its functions, and the graphs of loops and branches within them."""
+    pending = [model.graph, *model.functions]
+    while pending:
+        yield (graph := pending.pop())
+        pending += [inner for node in graph.node for inner in onnx.subgraphs(node)]
+
+
+def _names(graph: onnx.Message) -> Iterator[str | bytes]:
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+    for port in (*graph.input, *graph.output, *getattr(graph, "initializer", ())):
+        yield port if isinstance(port, (str, bytes)) else port.name
+
+
+def _beside(path: Path, model: onnx.Message) -> Iterator[Path]:
+    """The files beside a model that its weights lie in; their names were checked."""
+    locations = (e.value for t in model.graph.initializer for e in t.external_data if e.key == "location")
+    yield from (path.parent / name for name in dict.fromkeys(locations))
 
 
 def _json(path: Path, key: str, text: str) -> Any:

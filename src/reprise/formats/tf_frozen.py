@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import mmap
 import re
 from pathlib import Path
 from typing import Any
 
 from reprise.errors import DamagedFile, MissingFile
+from reprise.files import opened, view
 from reprise.formats import _sidecars, _tf_graphdef
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._tf_tensors import content_tensor
@@ -29,7 +29,7 @@ _NODE, _NAME, _OP = 1, 1, 2
 def sniff(path: Path) -> str | None:
     """Evidence of a GraphDef: it begins with a node, which begins with its name and its operator."""
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             head = file.read(_HEAD)
     except OSError:
         return None
@@ -63,14 +63,12 @@ def _leading(head: bytes, position: int, number: int) -> tuple[int, int]:
 def read(path: Path) -> StoredModel:
     """The graph in a `.pb` or `.pbtxt` file; large constants of a binary one stay on disk until they are asked for."""
     try:
-        with path.open("rb") as file:
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:  # a file of no bytes cannot be mapped
-        why = error.strerror if isinstance(error, OSError) else error
-        raise MissingFile(f"{path}: cannot be read ({why}).") from error
+        data = view(path)
+    except OSError as error:
+        raise MissingFile(f"{path}: cannot be read ({error.strerror}).") from error
     constants: dict[int, Tensor] = {}
     if _TEXT.match(data[:_HEAD]):
-        definition = messages.parse_text("GraphDef", data[:], path)
+        definition = messages.parse_text("GraphDef", bytes(data), path)
     else:
         definition = _binary(memoryview(data), constants, path)
     if not definition.node:

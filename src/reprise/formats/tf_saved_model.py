@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reprise.errors import AmbiguousFormat, DamagedFile, MissingFile
+from reprise.files import opened
 from reprise.formats import _sidecars, _tf_bundle, _tf_entries, _tf_metagraph
 from reprise.formats._base import Format, StoredModel
 from reprise.wire import messages
@@ -36,7 +37,7 @@ def sniff(path: Path) -> str | None:
 
 def _begins_with_a_node(file: Path) -> bool:
     """Whether a file of this name is a GraphDef: its first field is a message, where a SavedModel has a number."""
-    with file.open("rb") as stream:
+    with opened(file) as stream:
         return stream.read(1) == bytes([_NODE << 3 | LENGTH_DELIMITED])
 
 
@@ -53,7 +54,7 @@ def read(path: Path, *, tags: Collection[str] | None = None) -> StoredModel:
     file = _file(path)
     if file is None:
         raise MissingFile(f"{path}: holds no {_BINARY}.")
-    data = _tf_metagraph.load(file, "a SavedModel")
+    data = _tf_metagraph.load(file)
     proto = (messages.parse_text if data.startswith(_TEXT_START) else messages.parse)("SavedModel", data, file)
     meta = _chosen(proto.meta_graphs, tags, file)
     variables = file.parent / "variables"

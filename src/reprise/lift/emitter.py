@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 
+from reprise import bounds
 from reprise.errors import LiftError, MissingWeights
 from reprise.graph import Node, Value
 from reprise.interface.analysis import malformed
@@ -165,6 +167,8 @@ class Emitter:
         rule = OPERATORS[node.op].onnx
         if rule is None:
             raise self.refusal(node)
+        amount = math.prod(size.scale for size in self.facts.of(value).shape or ())
+        bounds.check(amount, bounds.COMPUTED, f"node {node.name!r} ({node.op}): numbers")
         home = block.home(self.structure.context(value))
         try:
             made = rule(Site(self, node, home))

@@ -137,13 +137,13 @@ def _info(name: str, dtype: str, shape: Shape) -> onnx.Message:
 
 def _used(nodes: Sequence[onnx.Message]) -> set[str]:
     names: set[str] = set()
-    for node in _every(nodes):
+    for node in every_node(nodes):
         names.update(node.input)
         names.update(o.name for a in node.attribute if a.type == onnx.GRAPH for o in a.g.output)
     return names
 
 
-def _every(nodes: Sequence[onnx.Message]) -> Iterator[onnx.Message]:
+def every_node(nodes: Sequence[onnx.Message]) -> Iterator[onnx.Message]:
     """The nodes, and those of loops and branches within them."""
     pending = list(nodes)
     while pending:
@@ -191,5 +191,5 @@ def _model(graph: onnx.Message, metadata: Mapping[str, str], opsets: Opsets) -> 
 
 def _own_opsets(graph: onnx.Message) -> Opsets:
     """Those of a graph that Reprise wrote: ONNX's own operators, and tables of symbols."""
-    others = sorted({n.domain for n in _every(graph.node) if n.domain})
+    others = sorted({n.domain for n in every_node(graph.node) if n.domain})
     return (("", OPSET), *((domain, TABLES_OPSET) for domain in others))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from reprise import bounds
 from reprise.graph import VARIABLES, Node, Value
 from reprise.operators import fold, is_foldable
 from reprise.structure import Structure
@@ -23,6 +24,7 @@ class Numbers:
         self._structure = structure
         self._known = known
         self._variable = variable
+        self._left = bounds.WORKED_OUT
         self._held: dict[Value, Array | None] = {}
 
     def of(self, value: Value, depth: int = 0) -> Array | None:
@@ -55,4 +57,7 @@ class Numbers:
                 return None
             inputs.append(numbers)
         made = fold(node, inputs)
+        self._left -= sum(array.nbytes for array in made or ())
+        if self._left < 0:
+            return None
         return None if made is None else made[index]

@@ -10,12 +10,14 @@ One rule is not here: how a whole loop is written in ONNX stands in `lift/`, bec
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
 import numpy as np
 
+from reprise import bounds
 from reprise.graph import Node
 from reprise.operators import (
     arrays,
@@ -91,10 +93,22 @@ def is_foldable(op: str) -> bool:
     return record is not None and record.fold is not None
 
 
+def _spreads(inputs: list[Array]) -> bool:
+    """Whether stretching the inputs to each other's sizes makes far more of them than there is."""
+    largest = max((a.size for a in inputs), default=0)
+    if largest <= 4096:
+        return False
+    try:
+        together = math.prod(np.broadcast_shapes(*(a.shape for a in inputs)))
+    except ValueError:
+        return False
+    return together > largest and together * inputs[0].itemsize > bounds.SPREAD
+
+
 def fold(node: Node, inputs: list[Array]) -> list[Array] | None:
     """The outputs of `node` on known inputs, or None where the numbers do not fit the operator, or it has no rule."""
     record = OPERATORS.get(node.op)
-    if record is None or record.fold is None or any(a.dtype == object for a in inputs):
+    if record is None or record.fold is None or any(a.dtype == object for a in inputs) or _spreads(inputs):
         return None
     try:
         with np.errstate(all="ignore"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from reprise.bounds import AXES
 from reprise.graph import Node
 from reprise.operators.rules.block import onnx_type
 from reprise.operators.rules.record import Operator, Tag
@@ -29,7 +30,7 @@ def filled_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
     rank = sizes.shape[0] if sizes.shape else None
     if rank is None or not rank.known:
         return [UNKNOWN]
-    return [Fact(tuple(facts.fresh(node, axis) for axis in range(rank.scale)))]
+    return [Fact(tuple(facts.fresh(node, axis) for axis in range(min(rank.scale, AXES))))]
 
 
 def _linspace_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from reprise.bounds import SPREAD
 from reprise.graph import Node
 from reprise.operators.filling import checked_sizes
 from reprise.operators.rules.attributes import Integer, Text
@@ -75,6 +78,13 @@ def _pad_fold(node: Node, inputs: list[Array]) -> Array:
     values, borders = inputs[0], inputs[1]
     checked_sizes(values.shape + borders.sum(axis=1))
     return np.pad(values, borders, constant_values=inputs[2].item() if len(inputs) > 2 else 0)
+
+
+def _tile_fold(node: Node, inputs: list[Array]) -> Array:
+    times = checked_sizes(inputs[1])
+    if inputs[0].nbytes * math.prod(times) > SPREAD:
+        raise ValueError("size")
+    return np.tile(inputs[0], times)
 
 
 def _reverse_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
@@ -229,7 +239,7 @@ OPERATORS = (
         "Tile",
         2,
         shape=_tile_shape,
-        fold=lambda node, inputs: np.tile(inputs[0], checked_sizes(inputs[1])),
+        fold=_tile_fold,
         steps=keeps,
         onnx=_tile_onnx,
         lazy=(1,),

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from reprise.bounds import AXES
 from reprise.graph import Node, Value
 from reprise.operators.rules.attributes import Integer
 from reprise.operators.rules.record import Operator, Tag
@@ -86,7 +87,8 @@ def _bounds(fact: Fact) -> list[Any] | None:
     """A index along each axis, a symbol for one that is computed at run time."""
     if fact.content is not None:
         return list(fact.content)
-    return [_COMPUTED] * fact.shape[0].scale if fact.shape and fact.shape[0].known else None
+    count = fact.shape[0] if fact.shape else None
+    return [_COMPUTED] * count.scale if count is not None and count.known and count.scale <= AXES else None
 
 
 #: A index that is computed at run time.

@@ -52,8 +52,8 @@ def as_rows(port: StatePort, state: Array) -> Array:
 def of_rows(port: StatePort, rows: Array) -> Array:
     """The inverse of `as_rows`."""
     if port.batch_axis is None:
-        return rows.reshape([n or 1 for n in port.shape])
-    rest = [n or 1 for axis, n in enumerate(port.shape) if axis != port.batch_axis]
+        return rows.reshape([1 if n is None else n for n in port.shape])
+    rest = [1 if n is None else n for axis, n in enumerate(port.shape) if axis != port.batch_axis]
     return np.moveaxis(rows.reshape(len(rows), *rest), 0, port.batch_axis)
 
 

@@ -6,7 +6,6 @@ It builds dicts, lists, tuples, sets, text, bytes, numbers, None and booleans. A
 
 from __future__ import annotations
 
-import codecs
 import io
 import pickletools
 import re
@@ -24,6 +23,8 @@ _ARRAY_DTYPE = re.compile(r"[<>|=]?([biufSU])(\d{1,4})")
 _MARK = object()
 #: The name of the record of a persistent id: an object that lies elsewhere, which the program that reads must find.
 PERSISTENT = "persistent id"
+#: What the readers of opcodes and the makers of plain data raise for what is none.
+_FAULTS = (ValueError, TypeError, LookupError, AttributeError, OverflowError, MemoryError, SystemError, RecursionError)
 
 
 class Class(NamedTuple):
@@ -67,7 +68,7 @@ def load_first(data: bytes, count: int | None) -> tuple[list[Any], int]:
     try:
         while stream.tell() < len(data) if count is None else len(found) < count:
             found.append(_Machine(stream).run())
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, MemoryError) as error:
+    except _FAULTS as error:
         raise Cut(f"the pickle breaks off at byte {stream.tell()} ({error or type(error).__name__})") from error
     return found, stream.tell()
 
@@ -96,7 +97,7 @@ class _Machine:
 
     def _argument(self, name: str) -> Any:
         if name == "STRING":  # pickletools takes ASCII alone
-            return codecs.escape_decode(self._stream.readline().strip()[1:-1])[0]
+            return _ESCAPE.sub(_unescaped, self._stream.readline().strip()[1:-1])
         reader = _ARGUMENTS[name]
         return reader(self._stream) if reader else None
 
@@ -159,6 +160,20 @@ class _Machine:
             target.state = state
             if target.name == _ARRAY:
                 self.stack[-1] = _array(state)
+
+
+_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|.)", re.DOTALL)
+_PLAIN = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v", b"\n": b""}
+
+
+def _unescaped(match: re.Match[bytes]) -> bytes:
+    """One escape of Python's bytes literals; what is none stays as it is."""
+    what = match[1]
+    if what[:1] == b"x" and len(what) == 3:
+        return bytes([int(what[1:], 16)])
+    if what.isdigit():
+        return bytes([int(what, 8) & 0xFF])
+    return _PLAIN.get(what, what if what in b"\\'\"" else match[0])
 
 
 def _class(argument: str) -> Class:
@@ -231,7 +246,11 @@ def _dtype(record: Any) -> np.dtype[Any]:
 
 
 def _bytes(content: Any) -> bytes:
-    return content.encode("latin-1") if isinstance(content, str) else bytes(content)
+    if isinstance(content, str):
+        return content.encode("latin-1")
+    if not isinstance(content, (bytes, bytearray)):  # of a number it would be as many zeros
+        raise TypeError(f"a {type(content).__name__} as the bytes of an array")
+    return bytes(content)
 
 
 #: Classes and functions whose result is plain data.

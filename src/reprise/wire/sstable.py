@@ -7,7 +7,7 @@ bytes that points at the index. Keys share prefixes with the key before them.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +22,8 @@ _FOOTER = 48
 _TRAILER = 5  # one byte of compression, four of checksum
 _PLAIN, _SNAPPY = 0, 1
 _CHUNK = 2**18
+#: Keys share what they begin with; all of them together are at most so many times as long as the block they are in.
+_MOST_SHARED = 64
 
 
 class _Handle(NamedTuple):
@@ -57,10 +59,21 @@ def entries(data: bytes, path: Path) -> Iterator[tuple[bytes, bytes]]:
         )
     try:
         position = varint(data, varint(data, len(data) - _FOOTER)[1])[1]  # skips the metaindex handle
-        for _, handle in _pairs(_block(data, _handle(data, position), path)):
-            yield from _pairs(_block(data, _handle(handle, 0), path))
+        index = _pairs(_block(data, _handle(data, position), path))
+        for handle in _apart(_handle(value, 0) for _, value in index):
+            yield from _pairs(_block(data, handle, path))
     except Cut as error:
         raise DamagedFile(f"{path}: the table contradicts itself ({error}). Copy the file again.") from error
+
+
+def _apart(handles: Iterable[_Handle]) -> Iterator[_Handle]:
+    """The handles, which must lie one after the other: the same bytes would be read as often as they are named."""
+    end = 0
+    for handle in handles:
+        if handle.offset < end:
+            raise Cut(f"the block at byte {handle.offset} begins within the one before it")
+        end = handle.offset + handle.size
+        yield handle
 
 
 def _handle(data: bytes, position: int) -> _Handle:
@@ -93,7 +106,7 @@ def _pairs(block: bytes) -> Iterator[tuple[bytes, bytes]]:
     end = len(block) - 4 * (1 + struct.unpack_from("<I", block, len(block) - 4)[0])
     if end < 0:
         raise Cut("more restart points than the block has room for")
-    key, position = b"", 0
+    key, position, keys = b"", 0, 0
     while position < end:
         shared, position = varint(block, position)
         fresh, position = varint(block, position)
@@ -102,5 +115,8 @@ def _pairs(block: bytes) -> Iterator[tuple[bytes, bytes]]:
             raise Cut("an entry is longer than its block")
         key = key[:shared] + block[position : position + fresh]
         position += fresh
+        keys += len(key)
+        if keys > _MOST_SHARED * len(block):
+            raise Cut(f"the keys of a block of {len(block)} bytes are longer than {keys} together")
         yield key, block[position : position + size]
         position += size

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from reprise import bounds
 from reprise.errors import DiscoveryError
 from reprise.graph import Function, FunctionName, Graph, Node, Value
 from reprise.structure import RESULTS
@@ -24,9 +25,8 @@ CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 ACTING = CALLS | frozenset("ReadVariableOp AssignVariableOp AssignAddVariableOp AssignSubVariableOp".split())
 PASSED = frozenset({"IdentityN"})  # what a gradient of one's own leaves in the graph
 
-# A library may call itself, or double at every level; real files stay far below both.
+# A library may call itself, or double at every level.
 MAX_DEPTH = 40
-MAX_NODES = 500_000
 
 
 def inline(graph: Graph) -> Graph:
@@ -38,6 +38,8 @@ def inline(graph: Graph) -> Graph:
     if not any(n.op in LOOPS | BRANCHES | CASES | CALLS | PASSED or n.op in graph.functions for n in graph):
         return graph
     nodes: dict[str, Node] = {}
+    written = len(graph.nodes) + sum(len(f.nodes) for f in graph.functions.values())
+    most = bounds.UNFOLDED + bounds.UNFOLDED_PER_NODE * written
     pending = [(n, 0) for n in reversed(tuple(graph.nodes.values()))]
     while pending:
         node, depth = pending.pop()
@@ -45,10 +47,10 @@ def inline(graph: Graph) -> Graph:
         if made == [node]:
             nodes[node.name] = node
             continue
-        if depth > MAX_DEPTH or len(nodes) + len(pending) > MAX_NODES:
+        if depth > MAX_DEPTH or len(nodes) + len(pending) > most:
             raise DiscoveryError(
                 f"node {node.name!r}: function calls nest deeper than {MAX_DEPTH} levels or unfold to more than "
-                f"{MAX_NODES} nodes; a function probably calls itself"
+                f"{most} nodes; a function probably calls itself"
             )
         pending.extend((m, depth + 1) for m in reversed(made))
     return replace(graph, nodes=nodes)

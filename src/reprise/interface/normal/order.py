@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from reprise.graph import Graph
-from reprise.interface.analysis.malformed import check
+from reprise.graph_check import check_edges
 from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.normal.branches import decide
 from reprise.interface.normal.constants import shrink
@@ -59,7 +59,7 @@ def normalise(graph: Graph, inputs: Collection[str] = (), nexts: Mapping[str, st
         CallError: One of `inputs` cannot be given, or one of `nexts` is not computed in one step from what it is of.
     """
     inlined = purify(_without_references(inline(graph)))
-    check(inlined)
+    check_edges(inlined.nodes)
     normal = Normal(analyse(part(inlined)))
     for rewrite in (
         join,

@@ -7,6 +7,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal, TypeVar
 
 from reprise.errors import DamagedFile
+from reprise.printable import printable_line
 from reprise.tensors import DTYPES, Shape
 
 InputRole = Literal["tokens", "one-hot", "features", "lengths"]
@@ -144,7 +145,9 @@ class Interface:
         rows += [("output", p.name, p.tensor or "-", p.dtype, _shape(p), _meaning(p)) for p in self.outputs]
         rows += [("state", s.name, _passage(s), s.dtype, _state_shape(s), _start(s)) for s in self.states]
         rows += [("setting", s.name, s.tensor, s.dtype, "", f"{_value(s)}: {s.why}") for s in self.settings]
-        return "\n".join([*_columns(rows), f"steppable: {'yes' if self.steppable else 'no, ' + self.why_not}"])
+        return "\n".join(
+            [*_columns(rows), f"steppable: {'yes' if self.steppable else 'no, ' + printable_line(self.why_not)}"]
+        )
 
 
 def _read(kind: type[_Entry], data: Any) -> _Entry:
@@ -229,6 +232,6 @@ def _value(setting: Setting) -> str:
 
 
 def _columns(rows: Iterable[tuple[str, ...]]) -> list[str]:
-    table = list(rows)
+    table = [tuple(map(printable_line, row)) for row in rows]
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in table]

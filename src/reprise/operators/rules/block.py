@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from reprise import bounds
 from reprise.graph import Value
 from reprise.structure import Context
 from reprise.tensors import Array
@@ -46,6 +47,7 @@ class Names:
         self._count: dict[str, int] = {}
         self.initializers: dict[str, Array] = {}
         self.deferred: dict[str, Callable[[], Array]] = {}
+        self._spread = 0
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     def fresh(self, hint: str) -> str:
@@ -56,6 +58,11 @@ class Names:
 
     def constant(self, array: Array, hint: str = "constant") -> str:
         """The name of an initializer with these numbers; equal small ones are shared."""
+        if 0 in array.strides and array.size > 1:  # one number over and over, which takes its room from here on
+            self._spread += array.nbytes
+            bounds.check(
+                self._spread, bounds.SPREAD_IN_ALL, f"{hint!r} and others: bytes of a few numbers in large shapes"
+            )
         array = np.asarray(array, order="C")
         if array.dtype.name in COMPUTED:
             array = array.astype(np.float32)
