@@ -28,6 +28,7 @@ from reprise.errors import RepriseError
 from reprise.examine import examine
 from reprise.restore import restore
 from reprise.state import State
+from reprise.tensors import DTYPES
 from tests.hostile.graph_edits import edited
 from tests.hostile.harms import HARMS
 from tests.hostile.mutations import changed
@@ -149,7 +150,7 @@ def use(seed, path, thorough=True):
     if any(len(p.shape) > 8 or bounds.elements(p.shape) > 2**20 for p in model.interface.inputs):
         return said
     with np.errstate(all="ignore"):
-        feeds = {p.name: np.zeros([n or 2 for n in p.shape], p.dtype) for p in model.interface.inputs}
+        feeds = {p.name: np.zeros([n or 2 for n in p.shape], DTYPES[p.dtype]) for p in model.interface.inputs}
         settings = {s.name: 1 for s in model.interface.settings if s.value is None}
         _, state = model.run(feeds, settings=settings)
     return said + repr(state) + repr(model)

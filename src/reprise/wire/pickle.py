@@ -21,6 +21,8 @@ _ARRAY = "numpy.ndarray"
 _PLAIN_KEYS = (str, bytes, int, float, type(None))
 _ARRAY_DTYPE = re.compile(r"[<>|=]?([biufSU])(\d{1,4})")
 _MARK = object()
+#: How many lines of text the argument of an opcode is.
+_LINES = {"GLOBAL": 2, "INST": 2, "PERSID": 1}
 #: The name of the record of a persistent id: an object that lies elsewhere, which the program that reads must find.
 PERSISTENT = "persistent id"
 #: What the readers of opcodes and the makers of plain data raise for what is none.
@@ -98,8 +100,16 @@ class _Machine:
     def _argument(self, name: str) -> Any:
         if name == "STRING":  # pickletools takes ASCII alone
             return _ESCAPE.sub(_unescaped, self._stream.readline().strip()[1:-1])
+        if name in _LINES:  # and gives warnings for escapes that are none
+            return " ".join(self._line() for _ in range(_LINES[name]))
         reader = _ARGUMENTS[name]
         return reader(self._stream) if reader else None
+
+    def _line(self) -> str:
+        line = self._stream.readline()
+        if not line.endswith(b"\n"):
+            raise ValueError("a line that does not end")
+        return line.strip().decode("ascii")
 
     def push(self, value: Any) -> None:
         self.stack.append(value)

@@ -7,6 +7,7 @@ Sources: torch/serialization.py, torch/_utils.py (2.13).
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 import zipfile
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from reprise import bounds
 from reprise.errors import DamagedFile
 from reprise.tensors import DTYPES, Array, Tensor
 from reprise.wire import pickle
@@ -233,7 +235,14 @@ def _tensor(record: Record, numbers: Numbers, file: str) -> Tensor | None:
         raise ValueError(f"a tensor of sizes {shape} with strides {steps} from {offset}")
 
     def load() -> Array:
-        flat = numbers(storage.dtype, storage.key)
+        try:
+            flat = numbers(storage.dtype, storage.key)
+        except (LookupError, ValueError) as error:
+            raise DamagedFile(
+                f"{file}: storage {storage.key} cannot be read ({error}). Copy the file again."
+            ) from error
+        wanted = math.prod(shape) * flat.itemsize
+        bounds.check(wanted, flat.nbytes + bounds.SPREAD, f"{file}: storage {storage.key}: bytes")
         last = offset + sum((n - 1) * step for n, step in zip(shape, steps, strict=True))
         if 0 not in shape and last >= flat.size:
             raise DamagedFile(f"{file}: a tensor of sizes {list(shape)} ends after its storage of {flat.size} numbers")
