@@ -129,6 +129,17 @@ def amplifier(folder):
     return folder / "m.nam"
 
 
+def keras_file(ending):
+    def write(folder):
+        import keras
+
+        layers = [keras.Input((None, 3)), keras.layers.LSTM(4, return_sequences=True), keras.layers.Dense(2)]
+        keras.Sequential(layers).save(folder / f"m{ending}")
+        return folder / f"m{ending}"
+
+    return write
+
+
 def state(folder):
     State({"c": np.ones((2, 3), np.float32), "t": np.int32(4)}, "abc", ["c"]).save(folder / "s.safetensors")
     return folder / "s.safetensors"
@@ -160,6 +171,8 @@ OWN = {
     "pytorch, archive": torch_file,
     "pytorch, before 1.6": old_torch_file,
     "safetensors": safetensors_file,
+    "keras_archive": keras_file(".keras"),
+    "keras_h5": keras_file(".h5"),
     "json_state": json_state,
     "nam": amplifier,
     "state": state,
