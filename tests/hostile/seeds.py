@@ -1,27 +1,22 @@
 """Small whole models, one or more of every format, which the campaign damages.
 
-A seed is a function that writes a small model into a folder and gives the path that a user would name. It stands here,
-or in the test module of its format, `tests/formats/test_NAME.py`, as a function whose name begins with `seed`.
+The contract of a format says how a small model of it is written; here stands what it does not: other forms of the same
+format, and what is read beside models.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import pickle
-import pkgutil
 from pathlib import Path
 
 import numpy as np
-import safetensors.numpy
 
-import reprise
-from reprise import formats
 from reprise.export import export
-from reprise.formats import Format
 from reprise.state import State
 from tests.export.models import model
+from tests.formats.contract import contracts
 
 SYMBOLS = list("abcdefg")
 
@@ -89,57 +84,6 @@ def exported(folder):
     return folder / "m.onnx"
 
 
-def foreign(folder):
-    from tests.foreign.building import lstm
-
-    return lstm(folder / "m.onnx")
-
-
-def _torch_state():
-    from tests.formats.test_pytorch import recurrent
-
-    return recurrent("LSTM", layers=2)
-
-
-def torch_file(folder, legacy=False):
-    from tests.formats.torch_files import save
-
-    return save(folder / "m.pt", _torch_state(), legacy)
-
-
-def old_torch_file(folder):
-    return torch_file(folder, legacy=True)
-
-
-def safetensors_file(folder):
-    safetensors.numpy.save_file(_torch_state(), folder / "m.safetensors")
-    return folder / "m.safetensors"
-
-
-def json_state(folder):
-    from tests.formats.test_state_dicts import as_json
-
-    return as_json(folder / "m.json", _torch_state())
-
-
-def amplifier(folder):
-    from tests.formats.test_state_dicts import amplifier as write
-
-    write(folder / "m.nam")
-    return folder / "m.nam"
-
-
-def keras_file(ending):
-    def write(folder):
-        import keras
-
-        layers = [keras.Input((None, 3)), keras.layers.LSTM(4, return_sequences=True), keras.layers.Dense(2)]
-        keras.Sequential(layers).save(folder / f"m{ending}")
-        return folder / f"m{ending}"
-
-    return write
-
-
 def state(folder):
     State({"c": np.ones((2, 3), np.float32), "t": np.int32(4)}, "abc", ["c"]).save(folder / "s.safetensors")
     return folder / "s.safetensors"
@@ -158,7 +102,7 @@ def symbols(suffix, content):
     return write
 
 
-#: By name; a name begins with the format, or with what else is read.
+#: By name; what is no model has the name of its kind first.
 OWN = {
     "tf_checkpoint, frames": checkpoint,
     "tf_checkpoint, functions": functional_checkpoint,
@@ -167,14 +111,6 @@ OWN = {
     "tf_frozen": frozen,
     "tf_saved_model": saved_model,
     "onnx, ours": exported,
-    "onnx, foreign": foreign,
-    "pytorch, archive": torch_file,
-    "pytorch, before 1.6": old_torch_file,
-    "safetensors": safetensors_file,
-    "keras_archive": keras_file(".keras"),
-    "keras_h5": keras_file(".h5"),
-    "json_state": json_state,
-    "nam": amplifier,
     "state": state,
     "arrays": arrays,
     "vocabulary, json": symbols(".json", json.dumps({"symbols": SYMBOLS, "kind": "characters"}).encode()),
@@ -185,21 +121,9 @@ OWN = {
 }
 
 
-def format_modules():
-    """The modules of the package that hold one of `FORMATS`, by the ends of their names."""
-    names = [info.name for info in pkgutil.iter_modules(formats.__path__)]
-    modules = {name: importlib.import_module(f"reprise.formats.{name}") for name in names}
-    return {name: m for name, m in modules.items() if isinstance(getattr(m, "FORMAT", None), Format)}
-
-
 def seeds():
-    """How each seed is written: those above, and those of the tests of the formats."""
-    found = dict(OWN)
-    for name in format_modules():
-        if importlib.util.find_spec(f"tests.formats.test_{name}") is not None:
-            module = importlib.import_module(f"tests.formats.test_{name}")
-            found |= {f"{name}, {key}": value for key, value in vars(module).items() if key.split("_")[0] == "seed"}
-    return found
+    """How each seed is written: by the contract of every format, and those above."""
+    return {name: made.write for name, made in contracts().items()} | OWN
 
 
 def write_all(folder):
@@ -219,5 +143,4 @@ def write_all(folder):
 if __name__ == "__main__":
     import sys
 
-    assert reprise
     write_all(sys.argv[1])

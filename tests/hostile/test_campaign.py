@@ -10,9 +10,7 @@ from tests.hostile.harms import HARMS
 
 
 def test_every_format_has_a_seed():
-    without = set(seeds.format_modules()) - {name.split(",")[0] for name in seeds.seeds()}
-    assert not without, "give tests/hostile/seeds.py a function that writes a small model of it"
-    assert {module.FORMAT for module in seeds.format_modules().values()} == set(formats.FORMATS)
+    assert {each.name for each in formats.FORMATS} <= set(seeds.seeds())
 
 
 def test_every_seed_is_whole(seed_folder):
