@@ -59,18 +59,26 @@ def _source(view: View, value: Value) -> Source:
 
 
 def _parts(view: View, whole: Value) -> Iterator[Value]:
-    """What is sliced out of a placeholder, where something computes with it."""
-    for name, slot in view.readers.get(whole, ()):
+    """What is sliced out of a placeholder and out of its parts, inner ones first, where something computes with it."""
+    outer = [(whole, _cut_from(view, whole))]
+    while outer:
+        value, parts = outer[-1]
+        part = next(parts, None)
+        if part is None:
+            outer.pop()
+            if outer and any(view.graph.nodes[n].op not in _PARTS for n, _ in view.readers.get(value, ())):
+                yield value
+        elif _is_row(view, part):
+            yield part
+        else:
+            outer.append((part, _cut_from(view, part)))
+
+
+def _cut_from(view: View, value: Value) -> Iterator[Value]:
+    for name, slot in view.readers.get(value, ()):
         node = view.graph.nodes[name]
-        if node.op not in _PARTS or slot != (node.op == "Split"):
-            continue
-        for part in view.read(name):
-            if _is_row(view, part):
-                yield part
-                continue
-            yield from _parts(view, part)
-            if any(view.graph.nodes[n].op not in _PARTS for n, _ in view.readers.get(part, ())):
-                yield part
+        if node.op in _PARTS and slot == (node.op == "Split"):
+            yield from view.read(name)
 
 
 def _is_row(view: View, part: Value) -> bool:
