@@ -15,7 +15,11 @@ def test_every_format_has_a_seed():
 
 def test_every_seed_is_whole(seed_folder):
     for seed in json.loads((seed_folder / "seeds.json").read_text()):
-        worker.use(seed, seed_folder / seed["folder"] / seed["path"])
+        path = seed_folder / seed["folder"] / seed["path"]
+        if seed["name"] in seeds.OWN:
+            worker.use(seed, path)
+        else:  # a contract asks that it can be read: some need words of the caller to run
+            formats.read(path)
 
 
 def test_damaged_files_end_in_our_own_errors(seed_folder, tmp_path):
