@@ -5,12 +5,13 @@ TEXT ?=
 BIN := .venv/bin
 READY := .venv/.installed
 
-.PHONY: help demo test test-slow bench constraints clean
+.PHONY: help demo test test-slow test-lowest bench constraints clean
 
 help:
 	@echo "make demo [TEXT=file]   train a small model, restore it without TensorFlow, sample from it (about three minutes)"
 	@echo "make test               every check and every test but the slow ones"
 	@echo "make test-slow          the slow tests too, and new examples for the property tests"
+	@echo "make test-lowest        the tests with the lowest versions that pyproject.toml allows (needs uv)"
 	@echo "make bench              the measurements that the README reports"
 	@echo "make constraints        pin what is installed anew, from pyproject.toml"
 
@@ -24,6 +25,11 @@ test: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
 
+test-lowest:
+	test -x .venv-lowest/bin/python || uv venv --quiet --python 3.11 .venv-lowest
+	uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct -e '.[tensorflow,dev]'
+	.venv-lowest/bin/pytest -n 2 --dist loadfile -m "not slow"
+
 test-slow: $(READY)
 	$(BIN)/pytest -n 2 --dist loadfile --hypothesis-profile search
 
@@ -35,7 +41,7 @@ constraints:
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade --quiet -o constraints.txt
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv .venv-lowest .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 
 $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12")'

@@ -42,7 +42,7 @@ def add_options(parser: ArgumentParser) -> None:
         "--top-p", metavar="P", type=float, help="draw only from the fewest whose probabilities sum to P"
     )
     parser.add_argument("--greedy", action="store_true", help="always take the most probable symbol")
-    parser.add_argument("--seed", metavar="S", type=int, help="the same seed gives the same text on any machine")
+    parser.add_argument("--seed", metavar="S", type=int, help="the same seed gives the same text while scores agree")
     parser.add_argument(
         "-n", "--samples", metavar="N", type=int, default=1, help="how many texts, drawn as one batch (1)"
     )

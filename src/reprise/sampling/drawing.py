@@ -1,4 +1,7 @@
-"""From the scores of symbols to a symbol: numbers in, ids out, the same on every machine."""
+"""From the scores of symbols to a symbol: numbers in, ids out.
+
+Equal scores and seeds give equal symbols, up to the last unit of `exp`, which differs between processors.
+"""
 
 from __future__ import annotations
 
