@@ -156,7 +156,7 @@ class Counting:
     def _limit(self, node: Node) -> Count | None:
         if node.op != "NotEqual" and node.op not in _LIMITS:
             return None
-        one, other = (self.of(v) for v in node.inputs)
+        one, other = (self.of(v) for v in node.inputs[:2])
         if one is None or other is None:
             return None
         low, more = _LIMITS.get(node.op, (int(one.each < 0), 0))
