@@ -12,6 +12,7 @@ from reprise.corpus import vocabulary_of
 from reprise.errors import AmbiguousInterface, CallError, DiscoveryError, MissingFile
 from reprise.formats import StoredModel
 from reprise.graph import Node
+from reprise.graph_check import check
 from reprise.interface import Choices, Discovery
 from reprise.layers import Layers, Written, written
 from reprise.lift import Lifted, onnx_file
@@ -203,7 +204,9 @@ def _source(
     if layers is None:
         layers = _assembled(stored, {**stored.weights, **tensors}, cell, len(symbols) if symbols else 0)
         stored = replace(stored, notes=(*stored.notes, *layers.notes))
-    return stored, written(layers)
+    made = written(layers)
+    check(made.graph)
+    return stored, made
 
 
 def _assembled(
