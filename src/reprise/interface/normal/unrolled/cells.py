@@ -13,7 +13,6 @@ from reprise.graph import Node, Value
 from reprise.interface.analysis.influence import reachable
 from reprise.interface.normal.unrolled.chains import weight_of
 from reprise.interface.normal.unrolled.steps import State, View
-from reprise.interface.normal.unrolled.time_slices import content_of
 from reprise.interface.normal.unrolled.updates import ACTIVATIONS, CLIPS, SUMS
 from reprise.operators import Tag, named
 from reprise.operators.rules.sizes import Dim
@@ -173,7 +172,7 @@ def _gru(view: View, total: Node) -> Cell | None:
         if first.op != "Mul" or second.op != "Mul":
             continue
         rest = next((_made(view, v) for v in second.inputs if _made(view, v).op == "Sub"), None)
-        if rest is None or content_of(view.graph, rest.inputs[0]) != 1 or not _gate(view, rest.inputs[1]):
+        if rest is None or view.structure.number(rest.inputs[0]) != 1 or not _gate(view, rest.inputs[1]):
             continue
         slot = next((i for i in (0, 1) if first.inputs[1 - i] == rest.inputs[1]), None)
         if slot is None or not any(_made(view, v).op in ACTIVATIONS for v in second.inputs):

@@ -10,7 +10,6 @@ from reprise.interface.normal.unrolled.cells import Cell
 from reprise.interface.normal.unrolled.flow import Source
 from reprise.interface.normal.unrolled.step_copies import row_of
 from reprise.interface.normal.unrolled.steps import View
-from reprise.interface.normal.unrolled.time_slices import content_of
 from reprise.operators.types import FLOATS, dtype
 
 _PARTS = frozenset("Identity Split SplitV Slice StridedSlice Unpack Squeeze Reshape GatherV2 Gather".split())
@@ -46,7 +45,7 @@ def zeros(view: View) -> list[Source]:
 
 def _is_zero(view: View, node: Node) -> bool:
     if node.op == "Fill":
-        return content_of(view.graph, node.inputs[1]) == 0
+        return view.structure.number(node.inputs[1]) == 0
     tensor = node.constant if node.op == "Const" else None
     small = tensor is not None and len(tensor.shape) > 1 and tensor.dtype in FLOATS and 1 < tensor.size <= _LARGEST
     return tensor is not None and small and not tensor.load().any()
