@@ -13,7 +13,7 @@ from reprise.graph import Function, Graph, Node, ShapeAttribute, Value
 from reprise.graph_check import check, check_variable, outputs
 from reprise.tensors import in_memory
 
-X = Node("x", "Placeholder", attributes={"dtype": "float32"})
+X = Node("x", "Placeholder", attributes={"dtype": "float32", "shape": ShapeAttribute((None, 3))})
 
 
 def node(op, *inputs, name="n", controls=(), **attributes):

@@ -186,7 +186,9 @@ def _check_attributes(node: Node, where: str) -> None:
 
 
 def _is_known(value: Any) -> bool:
-    return value is None or all(_is_one(each) for each in (value if isinstance(value, tuple) else (value,)))
+    if value is None or _is_one(value):
+        return True
+    return type(value) is tuple and all(_is_one(each) for each in value)  # shapes and names are tuples too
 
 
 def _is_one(value: Any) -> bool:
