@@ -176,6 +176,8 @@ def _check_attributes(node: Node, where: str) -> None:
     if isinstance(node.attributes, LazyAttributes):
         return
     for name, value in node.attributes.items():
+        if name.startswith("_"):  # a note that rules leave for each other, as in TensorFlow
+            continue
         kind = _KINDS.get(needed.get(name, ""))
         fits = read[name].fits(value) if name in read else isinstance(value, kind) if kind else _is_known(value)
         if not fits:
