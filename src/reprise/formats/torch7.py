@@ -42,10 +42,9 @@ def read(path: Path) -> StoredModel:
     if not isinstance(model, Object) or not isinstance(model.fields, dict):
         raise UnknownFormat(f"{path}: is a file of Lua Torch without a model of torch-rnn in it; such alone are read.")
     net = model.fields.get("net")
-    modules = list(_modules(net)) if isinstance(net, Object) else []
     try:
-        layers, weights = _layers(modules)
-    except (KeyError, ValueError, IndexError, AttributeError, TypeError) as error:
+        layers, weights = _layers(list(_modules(net)) if isinstance(net, Object) else [])
+    except (KeyError, ValueError, IndexError, AttributeError, TypeError, RecursionError) as error:
         raise DamagedFile(f"{path}: its modules are not those of torch-rnn ({error}). Copy it again.") from error
     vocabulary = _vocabulary(model.fields.get("idx_to_token"))
     return StoredModel(

@@ -237,7 +237,7 @@ def _tensor(record: Record, numbers: Numbers, file: str) -> Tensor | None:
     def load() -> Array:
         try:
             flat = numbers(storage.dtype, storage.key)
-        except (LookupError, ValueError) as error:
+        except (LookupError, ValueError, Cut) as error:
             raise DamagedFile(
                 f"{file}: storage {storage.key} cannot be read ({error}). Copy the file again."
             ) from error
