@@ -21,6 +21,7 @@ def items():
     return [pytest.param(f, id=f.name) for f in found] or [pytest.param(None, id="none", marks=absent)]
 
 
+@pytest.mark.filterwarnings("ignore:.*(the weights are read as|taken for granted)")
 @pytest.mark.parametrize("folder", items())
 def test_a_model_that_can_be_stepped_carries_its_state(folder):
     """T single steps are one run of T, from its own first state and from random state, and every state moves."""

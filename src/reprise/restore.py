@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -80,6 +81,9 @@ def restore(
 
     Raises:
         RepriseError: The file cannot be read, understood or run; the message says where and why.
+
+    Warns:
+        UserWarning: There are weights of Keras alone, and what they do not hold is as Keras has it by default.
     """
     reading = {"tags": tuple(tags), "graph": graph, "layers": layers, "custom": custom, "cell": cell}
     stored = formats.read(path, format=format, **{name: said for name, said in reading.items() if said})
@@ -204,6 +208,8 @@ def _source(
     if layers is None:
         layers = _assembled(stored, {**stored.weights, **tensors}, cell, len(symbols) if symbols else 0)
         stored = replace(stored, notes=(*stored.notes, *layers.notes))
+        for note in layers.notes if cell is None else ():
+            warnings.warn(f"{stored.path}: {note}", stacklevel=4)
     made = written(layers)
     check(made.graph)
     return stored, made

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from argparse import SUPPRESS, Action, ArgumentError, ArgumentParser, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,12 +69,21 @@ def restored(**options: Any) -> RecurrentModel:
     from reprise.model import DRAWS
     from reprise.restore import restore
 
-    model = restore(**options)
+    with told():
+        model = restore(**options)
     if options.get("cell") is not None or options.get("corpus") is not None:
         sys.stderr.writelines(f"note: {printable_line(note)}\n" for note in model.stored.notes)
     if model.draws:
         sys.stderr.write(f"note: {DRAWS}; `reprise inspect` tells more\n")
     return model
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """What is warned of inside goes to standard error, a line each."""
+    with warnings.catch_warnings(record=True, action="always", category=UserWarning) as found:
+        yield
+    sys.stderr.writelines(f"note: {printable_line(str(one.message))}\n" for one in found)
 
 
 def started(path: Path | None) -> State | None:

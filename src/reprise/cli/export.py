@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from reprise.cli._options import add_model, restored
+from reprise.cli._options import add_model, restored, told
 
 EXAMPLES = """\
   reprise export runs/quijote quijote.onnx --to onnx
@@ -29,7 +28,6 @@ def export(out: Path, to: str, steps: int, **options: Any) -> None:
     """Write a saved model in another format, verified over many carried steps, or refused."""
     from reprise.export import export as exported
 
-    with warnings.catch_warnings(record=True, action="always", category=UserWarning) as said:
+    with told():
         exported(restored(**options), out, to=to, steps=steps)
-    sys.stderr.writelines(f"note: {one.message}\n" for one in said)
     sys.stderr.write(f"written to {out}; it carries its state, and gives what the model gives, over {steps} steps\n")

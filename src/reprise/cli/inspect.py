@@ -6,7 +6,7 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from reprise.cli._options import add_model
+from reprise.cli._options import add_model, told
 
 EXAMPLES = """\
   reprise inspect model.ckpt-2000
@@ -29,5 +29,6 @@ def inspect(as_json: bool, **options: Any) -> None:
     """
     from reprise.examine import examine
 
-    found = examine(**options)
+    with told():
+        found = examine(**options)
     print(json.dumps(found.to_json(), indent=2) if as_json else found)
