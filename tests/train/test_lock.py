@@ -97,3 +97,17 @@ def test_a_folder_in_which_a_trainer_works_is_neither_resumed_nor_begun_anew(tmp
                 begin(tmp_path, max_steps=9)
     assert checkpoints.complete(tmp_path / "run") == before
     resumed(tmp_path, max_steps=9)
+
+
+@pytest.mark.parametrize("moment", ["_locked", "_clear"])
+def test_an_interrupt_while_the_folder_is_made_leaves_none(tmp_path, monkeypatch, moment):
+    function = getattr(lock, moment)
+
+    def interrupted(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return function(*arguments)
+
+    monkeypatch.setattr(lock, moment, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path)
+    assert not (tmp_path / "run").exists()

@@ -57,3 +57,12 @@ def requests() -> Iterator[list[int]]:
 
     with caught(receive) as before:
         yield received
+
+
+@contextmanager
+def deferred() -> Iterator[None]:
+    """Those signals wait until this is over, and then do what they did before."""
+    with requests() as received:
+        yield
+    for number in received:
+        signal.raise_signal(number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from reprise.train.data.cache import FACTS_FILE, TOKENS_FILE
 from reprise.train.data.documents import find_documents
 from reprise.train.data.table import read_as_text
 from reprise.train.events import Finished, Observer, Started
+from reprise.train.interrupts import deferred
 from reprise.train.learner import Learner
 from reprise.train.lock import LOCK, held, made
 from reprise.train.model import Architecture, parameter_shapes
@@ -44,30 +45,41 @@ def train(config: TrainConfig, observers: tuple[Observer, ...] = ()) -> Finished
     if not config.data:
         raise CallError("no text to train on. Name files, folders, or - for standard input.")
     folder, cluster = Path(config.out), Cluster.of_environment(config.workers)
-    with _new(folder, cluster):
+    with cluster.together(), ExitStack() as stack:
+        _take_new(folder, cluster, stack)
         return _begun(replace(config, workers=cluster.workers), cluster, observers)
 
 
-@contextmanager
-def _new(folder: Path, cluster: Cluster) -> Iterator[None]:
-    """A folder for a new run, which is as it was before if the run comes to no checkpoint.
+def _take_new(folder: Path, cluster: Cluster, stack: ExitStack) -> None:
+    """Makes a folder for a new run, and locks it; `stack` leaves it as it was if the run comes to no checkpoint.
 
     Raises:
-        CallError: The folder holds a run, or files that a run would replace.
+        CallError: The folder holds a run, or files that a run would replace, or another trainer works in it.
+        SaveError: Nothing can be written there.
     """
     there = [name for name in _BEGINNINGS if (folder / name).exists()]
     if there and LOCK not in there and not checkpoints.complete(folder):
         raise CallError(f"{folder}: holds {', '.join(there)}, which a run would replace. Give another --out.")
-    with made(folder), _alone(folder, cluster):
-        if checkpoints.complete(folder):
-            raise CallError(f"{folder}: holds a run already. Go on with it by --resume, or give another --out.")
-        try:
-            yield
-        except BaseException:
-            if cluster.is_first and not checkpoints.complete(folder):
+    with deferred():  # an interrupt finds everything that was made on the stack
+        stack.enter_context(made(folder))
+        stack.enter_context(_held(folder, cluster))
+        stack.enter_context(_removed_on_failure(folder, cluster))
+    cluster.total([0])  # none reads before the first has cleared the folder
+    if checkpoints.complete(folder):
+        raise CallError(f"{folder}: holds a run already. Go on with it by --resume, or give another --out.")
+
+
+@contextmanager
+def _removed_on_failure(folder: Path, cluster: Cluster) -> Iterator[None]:
+    """Removes what a run has begun in its folder if it ends by an error without a whole checkpoint."""
+    try:
+        yield
+    except BaseException:
+        if cluster.is_first and not checkpoints.complete(folder):
+            with deferred():
                 for path in (folder / name for name in _BEGINNINGS):
                     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-            raise
+        raise
 
 
 def _begun(config: TrainConfig, cluster: Cluster, observers: tuple[Observer, ...]) -> Finished:
@@ -108,21 +120,14 @@ def resume(folder: Path, given: Mapping[str, Any], observers: tuple[Observer, ..
     checkpoints.present(folder)
     changes = dict(given)
     cluster = Cluster.of_environment(changes.pop("workers", 1))
-    with _alone(folder, cluster):
+    with cluster.together(), _held(folder, cluster):
+        cluster.total([0])  # none reads before the first has cleared the folder
         return _resumed(folder, changes, cluster, observers)
 
 
-@contextmanager
-def _alone(folder: Path, cluster: Cluster) -> Iterator[None]:
-    """Nobody but the workers of this run trains in the folder while this lasts.
-
-    Raises:
-        CallError: Another trainer does.
-        TrainingError: A worker was lost.
-    """
-    with cluster.together(), held(folder) if cluster.is_first else nullcontext():
-        cluster.total([0])  # none reads before the first has cleared the folder
-        yield
+def _held(folder: Path, cluster: Cluster) -> AbstractContextManager[None]:
+    """The lock on the folder, which the first worker holds for all."""
+    return held(folder) if cluster.is_first else nullcontext()
 
 
 def _resumed(folder: Path, given: Mapping[str, Any], cluster: Cluster, observers: tuple[Observer, ...]) -> Finished:
