@@ -20,6 +20,7 @@ import numpy as np
 
 from reprise.errors import CallError, LiftError
 from reprise.foreign import functions, ports
+from reprise.foreign.pairing import Pair
 from reprise.foreign.probe import Probe
 from reprise.foreign.program import Program, program_of
 from reprise.foreign.reading import Reading, Values, reading_of
@@ -46,7 +47,8 @@ def model_parts(stored: StoredModel, choices: Choices) -> tuple[Callable[[Values
         LiftError: ONNX Runtime refuses it.
     """
     program = _program(stored)
-    states = _named(program, choices)
+    kept = {m.taken: Pair(m.taken, m.given, "a call changes it for the next one", m.first) for m in stored.memory}
+    states = tuple({**kept, **_named(program, choices)}.values())
     reading = reading_of(program, choices.settings, states)
     first = ports.lifted(reading, _one_step(reading))
 
@@ -59,7 +61,7 @@ def model_parts(stored: StoredModel, choices: Choices) -> tuple[Callable[[Values
     return lift, lambda: _first_states(reading, first)
 
 
-def _named(program: Program, choices: Choices) -> tuple[tuple[str, str], ...]:
+def _named(program: Program, choices: Choices) -> dict[str, Pair]:
     """The pairs of an input and an output that the caller names.
 
     Raises:
@@ -77,7 +79,7 @@ def _named(program: Program, choices: Choices) -> tuple[tuple[str, str], ...]:
             "inputs, outputs, single states and scope choose within a graph of TensorFlow; of this file, states can be "
             "named as pairs (states={input: output}) and settings given"
         )
-    return tuple(choices.nexts.items())
+    return {taken: Pair(taken, given, "named by the caller") for taken, given in choices.nexts.items()}
 
 
 def _program(stored: StoredModel) -> Program:
@@ -110,7 +112,8 @@ def _first_states(reading: Reading, model: Lifted) -> FirstStates:
     starts = {
         p.taken: s.name for p, s in zip(reading.pairs, model.interface.states, strict=True) if s.initial == "file"
     }
-    held = {starts[o.taken]: np.asarray(o.first) for o in reading.opened if o.taken in starts and o.first is not None}
+    known = (*reading.opened, *reading.pairs)
+    held = {starts[s.taken]: np.asarray(s.first) for s in known if s.taken in starts and s.first is not None}
     nodes = [onnx.node("Identity", [STATE_IN + name], [name]) for name in held]
     outputs = [onnx.value_info(name, onnx.element_type(a), a.shape) for name, a in held.items()]
     small = [onnx.tensor(a, STATE_IN + name) for name, a in held.items()]

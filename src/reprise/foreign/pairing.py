@@ -15,7 +15,7 @@ computed from the output, and neither has another partner: the hidden state of a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reprise.errors import AmbiguousInterface
 from reprise.foreign.program import ELEMENTWISE, MOVES, Entry, Program, read_by
@@ -25,11 +25,19 @@ from reprise.tensors import DTYPES, Array
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A state at the border: the input that takes it, the output that gives the next one, and why."""
+    """A state at the border: the input that takes it, the output that gives the next one, and why.
+
+    Attributes:
+        taken: The input.
+        given: The output.
+        evidence: Why they are a pair.
+        first: What it starts from, where the file says that; zeros where it does not.
+    """
 
     taken: str
     given: str
     evidence: str
+    first: Array | None = field(default=None, compare=False)
 
 
 #: Operators between an input and an output that are neither element by element nor a product with weights.
@@ -44,30 +52,33 @@ class _Candidates:
         self.pairs: list[Pair] = []
 
     def take(self, taken: str, given: str, evidence: str) -> None:
-        self.pairs.append(Pair(taken, given, evidence))
-        self.partners.pop(taken)
+        self.take_pair(Pair(taken, given, evidence))
+
+    def take_pair(self, pair: Pair) -> None:
+        self.pairs.append(pair)
+        self.partners.pop(pair.taken)
         for others in self.partners.values():
-            if given in others:
-                others.remove(given)
+            if pair.given in others:
+                others.remove(pair.given)
 
     def possible(self) -> Iterator[tuple[str, str]]:
         yield from [(taken, given) for taken, others in self.partners.items() for given in others]
 
 
-def pairs_of(program: Program, values: Mapping[str, Array], chosen: Sequence[tuple[str, str]] = ()) -> tuple[Pair, ...]:
+def pairs_of(program: Program, values: Mapping[str, Array], chosen: Sequence[Pair] = ()) -> tuple[Pair, ...]:
     """The states at the border of a program, in the order of its inputs.
 
     Args:
         program: The program.
         values: Its inputs and outputs of one run, which tell the shapes.
-        chosen: Pairs that the caller names.
+        chosen: Pairs that the caller names, or the file.
 
     Raises:
         AmbiguousInterface: Two readings are equally good.
     """
     candidates = _Candidates({i.name: _partners(program, i, values) for i in program.inputs if i.name in values})
-    for taken, given in chosen:
-        candidates.take(taken, given, "named by the caller")
+    for pair in chosen:
+        candidates.take_pair(pair)
     _take_carried(program, candidates)
     _take_if_single(candidates, lambda t, g: _is_shifted(program, t, g), "its next value holds it, moved")
     _take_gated(program, candidates)

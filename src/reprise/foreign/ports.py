@@ -135,9 +135,12 @@ def _state(reading: Reading, index: int, name: str, results: Mapping[str, Array]
         shape[batch] = None
     dtype = results[pair.taken].dtype.name
     if own is None:
-        return StatePort(name, pair.taken, pair.given, pair.taken, dtype, tuple(shape), batch, "zeros")
-    starts: Literal["file", "zeros"] = "file" if own.first is not None and own.first.any() else "zeros"
-    return StatePort(name, own.slot.initial or None, own.slot.final or None, None, dtype, tuple(shape), batch, starts)
+        return StatePort(name, pair.taken, pair.given, pair.taken, dtype, tuple(shape), batch, _starts(pair.first))
+    return StatePort(name, own.slot.initial or None, own.slot.final or None, None, dtype, tuple(shape), batch, _starts(own.first))
+
+
+def _starts(first: Array | None) -> Literal["file", "zeros"]:
+    return "file" if first is not None and first.any() else "zeros"
 
 
 # The graph

@@ -49,13 +49,13 @@ class Reading:
     evidence: str = ""
 
 
-def reading_of(program: Program, values: Values, chosen: Sequence[tuple[str, str]] = ()) -> Reading:
+def reading_of(program: Program, values: Values, chosen: Sequence[Pair] = ()) -> Reading:
     """The reading of a program.
 
     Args:
         program: As the file holds it.
         values: Values of settings, where not those that the file suggests.
-        chosen: States at the border that the caller names, as pairs of an input and an output.
+        chosen: States at the border that the caller names, or the file.
 
     Raises:
         NoRecurrence: Nothing in it carries state.
@@ -99,7 +99,7 @@ class _Closed:
     values: Mapping[str, Array]
 
 
-def _at_the_border(program: Program, chosen: Sequence[tuple[str, str]]) -> _Closed:
+def _at_the_border(program: Program, chosen: Sequence[Pair]) -> _Closed:
     """The program with the states that are inputs and outputs of the file.
 
     Raises:

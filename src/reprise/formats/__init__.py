@@ -24,6 +24,7 @@ from reprise.formats import (
     tf_saved_model,
     tflite,
     torch7,
+    torchscript,
 )
 from reprise.formats._base import Format, Signature, StoredModel
 from reprise.formats._checked import checked
@@ -47,6 +48,7 @@ FORMATS: tuple[Format, ...] = (
     tf_saved_model.FORMAT,
     tflite.FORMAT,
     torch7.FORMAT,
+    torchscript.FORMAT,
 )
 
 #: How much of a folder is looked at for models inside, and which of its folders are parts of one.

@@ -10,7 +10,7 @@ from typing import Any
 from reprise.files import Original
 from reprise.graph import Graph
 from reprise.layers import Layers
-from reprise.tensors import Tensor
+from reprise.tensors import Array, Tensor
 from reprise.vocabulary import Vocabulary
 from reprise.weights.keras import Facts
 
@@ -27,6 +27,21 @@ class Signature:
     inputs: Mapping[str, str]
     outputs: Mapping[str, str]
     method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """A tensor that a model keeps from call to call, in a file that says so: where it enters and leaves the graph.
+
+    Attributes:
+        taken: The input that takes it.
+        given: The output that gives the next one.
+        first: What the file holds.
+    """
+
+    taken: str
+    given: str
+    first: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +69,7 @@ class StoredModel:
         layers: The model as layers with their weights, or None.
         originals: Those files as they were when they were read.
         foreign: What only this format's own lifter understands (an ONNX model, for `format == "onnx"`).
+        memory: What a call of `foreign` changes for the next one, where the file itself says so.
     """
 
     path: Path
@@ -74,6 +90,7 @@ class StoredModel:
     layers: Layers | None = None
     originals: tuple[Original, ...] = ()
     foreign: Any = None
+    memory: tuple[Memory, ...] = ()
 
     def declared(self) -> dict[str, str]:
         """The tensors that the file's own signature names as outputs → their names; none where it has several."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from reprise.errors import DamagedFile, UnknownFormat
+from reprise.errors import DamagedFile
 from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._torch_state import with_model
@@ -24,6 +24,8 @@ def sniff(path: Path) -> str | None:
     """Evidence of a file of `torch.save`: the names of its archive, or the number that older files begin with."""
     if not path.is_file():
         return None
+    if torch.is_program(path):
+        return None
     if torch.is_archive(path):
         return "its archive has the members that torch.save writes"
     return "it begins with the number that torch.save wrote before version 1.6" if torch.is_legacy(path) else None
@@ -37,10 +39,6 @@ def read(path: Path, *, cell: Mapping[str, Any] | None = None) -> StoredModel:
         cell: What weights do not hold: `{"activation": "relu"}` of a plain RNN.
     """
     archive = torch.read(path)
-    if archive.code:
-        raise UnknownFormat(
-            f"{path}: is a TorchScript program, which is not read yet. Save its state dict, or export it as ONNX."
-        )
     name, state, attributes = _state_dict(path, archive.root)
     vocabulary = _sidecars.within(archive.root) or _alphabet(archive.root, state)
     beside = _sidecars.find(path.parent) if vocabulary is None else _sidecars.Found(vocabulary, "the file itself")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import mmap
+import re
 import struct
 import zipfile
 import zlib
@@ -78,11 +79,21 @@ class Archive:
 
 def is_archive(path: Path) -> bool:
     """Whether a file is a zip archive that PyTorch wrote; nothing but the names of its members is read."""
+    return any(name.count("/") == 1 and name.endswith("/data.pkl") for name in _names(path))
+
+
+def is_program(path: Path) -> bool:
+    """Whether a file is an archive of `torch.jit.save`, which holds the source of a program."""
+    return is_archive(path) and any(re.fullmatch(r"[^/]*/code/.+\.py", name) for name in _names(path))
+
+
+def _names(path: Path) -> list[str]:
+    """The names of the members of a zip archive; none where a file is no such archive."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return any(name.count("/") == 1 and name.endswith("/data.pkl") for name in archive.namelist())
+            return archive.namelist()
     except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
-        return False
+        return []
 
 
 #: What reading an archive raises that is damaged, compressed in a strange way, or says that it is encrypted.
