@@ -129,14 +129,6 @@ def test_what_has_no_certain_place_is_named(tmp_path, more, words):
         reprise.restore(save(tmp_path / "m.pt", recurrent("GRU") | more))
 
 
-def test_a_program_is_refused_in_words(tmp_path):
-    path = save(tmp_path / "m.pt", recurrent("GRU"))
-    with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("model/code/__torch__.py", "")
-    with pytest.raises(UnknownFormat, match="is a TorchScript program, which is not read yet"):
-        reprise.restore(path)
-
-
 class Harmful:
     def __reduce__(self):
         return os.system, ("touch harmed",)

@@ -136,7 +136,9 @@ def _state(reading: Reading, index: int, name: str, results: Mapping[str, Array]
     dtype = results[pair.taken].dtype.name
     if own is None:
         return StatePort(name, pair.taken, pair.given, pair.taken, dtype, tuple(shape), batch, _starts(pair.first))
-    return StatePort(name, own.slot.initial or None, own.slot.final or None, None, dtype, tuple(shape), batch, _starts(own.first))
+    return StatePort(
+        name, own.slot.initial or None, own.slot.final or None, None, dtype, tuple(shape), batch, _starts(own.first)
+    )
 
 
 def _starts(first: Array | None) -> Literal["file", "zeros"]:

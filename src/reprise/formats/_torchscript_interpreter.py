@@ -122,7 +122,9 @@ class Interpreter:
         if len(positional) > len(names) or not named.keys() <= set(names):
             raise RefusedError(f"calls {function.name} with arguments that it does not take")
         defaults = function.args.defaults
-        bound: Names = {n: self._value(d, {}) for n, d in zip(names[len(names) - len(defaults) :], defaults, strict=True)}
+        bound: Names = {
+            n: self._value(d, {}) for n, d in zip(names[len(names) - len(defaults) :], defaults, strict=True)
+        }
         bound |= dict(zip(names, positional, strict=False)) | named
         if set(bound) != set(names):
             raise RefusedError(f"calls {function.name} without {', '.join(n for n in names if n not in bound)}")
@@ -241,9 +243,7 @@ class Interpreter:
             raise RefusedError(f"takes item {at!r}, which is not there") from None
         raise RefusedError(f"takes an item of a {type(owner).__name__}")
 
-    def _called(
-        self, called: ast.expr, arguments: list[ast.expr], keywords: list[ast.keyword], names: Names
-    ) -> Any:
+    def _called(self, called: ast.expr, arguments: list[ast.expr], keywords: list[ast.keyword], names: Names) -> Any:
         if isinstance(called, ast.Name) and called.id not in names:
             return self._builtin(called.id, arguments, names)
         positional = [self._value(a, names) for a in arguments]
@@ -439,11 +439,13 @@ def _applied(function: Callable[..., Any], builder: Builder, arguments: list[Any
 def _raises(statements: list[ast.stmt]) -> bool:
     """Whether a branch ends in an exception of the program."""
     return any(
-        isinstance(s, ast.Expr) and isinstance(s.value, ast.Call) and ast.unparse(s.value.func) == "ops.prim.RaiseException"
+        isinstance(s, ast.Expr)
+        and isinstance(s.value, ast.Call)
+        and ast.unparse(s.value.func) == "ops.prim.RaiseException"
         for s in statements
     )
 
 
 def sizes(count: int, name: str) -> tuple[Size, ...]:
     """Free sizes of an input of so many axes."""
-    return tuple(Dim((name, k)) for k in range(count))
+    return tuple(Dim((name, k), enters=True) for k in range(count))

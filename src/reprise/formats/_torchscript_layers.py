@@ -365,9 +365,7 @@ class _Layers:
 
 def _turned(b: Builder, value: Value) -> Value:
     """Batch-major steps as time-major ones, and the other way round."""
-    return b.node(
-        "Transpose", [value], value.dtype, (value.sizes[1], value.sizes[0], *value.sizes[2:]), perm=[1, 0, 2]
-    )
+    return b.node("Transpose", [value], value.dtype, (value.sizes[1], value.sizes[0], *value.sizes[2:]), perm=[1, 0, 2])
 
 
 def _rows(b: Builder, state: Value, begin: int, count: int, layers: int) -> Value:
@@ -428,7 +426,23 @@ def _cell(b: Builder, layers: _Layers, input: Value, states: Sequence[Value], pa
 OPERATORS: Mapping[str, Callable[..., Any]] = {
     f.__name__: f
     for f in (
-        linear, matmul, mm, bmm, addmm, embedding, conv1d, conv2d, layer_norm, batch_norm, lstm, gru, rnn_tanh,
-        rnn_relu, lstm_cell, gru_cell, rnn_tanh_cell, rnn_relu_cell,
+        linear,
+        matmul,
+        mm,
+        bmm,
+        addmm,
+        embedding,
+        conv1d,
+        conv2d,
+        layer_norm,
+        batch_norm,
+        lstm,
+        gru,
+        rnn_tanh,
+        rnn_relu,
+        lstm_cell,
+        gru_cell,
+        rnn_tanh_cell,
+        rnn_relu_cell,
     )
 } | {"_convolution": convolution}

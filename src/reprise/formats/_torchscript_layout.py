@@ -9,7 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reprise.formats._torchscript_layers import index
-from reprise.formats._torchscript_values import Builder, Dim, RefusedError, Size, Value, broadcast, known, left_over, same
+from reprise.formats._torchscript_values import (
+    Builder,
+    Dim,
+    RefusedError,
+    Size,
+    Value,
+    broadcast,
+    known,
+    left_over,
+    same,
+)
 from reprise.wire import onnx
 
 #: Element types by the number that ATen gives them; real numbers are computed in single precision.
@@ -69,10 +79,15 @@ def sizes_of(value: Value) -> list[Size]:
 
 
 def squeeze(b: Builder, self: Value, dim: Any = None) -> Value:
-    """Without axes of size 1; an axis whose size is free stays, also where it happens to be 1."""
-    chosen = range(self.rank) if dim is None else [self.axis(k) for k in (dim if isinstance(dim, list) else [dim])]
+    """Without axes of size 1. Where no axis is named, one whose size is free stays, also where it happens to be 1."""
+    named = dim if isinstance(dim, list) else [] if dim is None else [dim]
+    for k in named:
+        if isinstance(known(self.sizes[self.axis(k)]), Dim):
+            counted(self.sizes[self.axis(k)])
+    chosen = range(self.rank) if dim is None else [self.axis(k) for k in named]
     axes = [k for k in chosen if known(self.sizes[k]) == 1]
-    if not axes:
+    loose = dim is None and any(isinstance(known(n), Dim) for n in self.sizes)
+    if not axes and not loose:
         return self
     left = [n for k, n in enumerate(self.sizes) if k not in axes]
     ints = b.ints(axes)
@@ -80,7 +95,9 @@ def squeeze(b: Builder, self: Value, dim: Any = None) -> Value:
     def back(new: Value) -> Value:
         return b.node("Unsqueeze", [new, ints], self.dtype, self.sizes)
 
-    return view(b, self, "Squeeze", [ints], left, back)
+    made = view(b, self, "Squeeze", [ints], left, back) if axes else view(b, self, "Identity", [], left)
+    made.loose = made.loose or loose
+    return made
 
 
 def unsqueeze(b: Builder, self: Value, dim: int) -> Value:
@@ -123,7 +140,9 @@ def reshape(b: Builder, self: Value, shape: Sequence[Size]) -> Value:
     if len(open_at) > 1 or (not open_at and rest not in (1, None)):
         raise RefusedError(f"a reshape of {len(self.sizes)} axes to {_words(shape)}")
     made = view(b, self, "Reshape", [b.ints(wanted)], [1 if n == -1 else n for n in wanted])
-    made.sizes = tuple(Dim((made.name, k)) if n == -1 and rest is None else rest if n == -1 else n for k, n in enumerate(wanted))  # type: ignore[misc]
+    made.sizes = tuple(
+        Dim((made.name, k)) if n == -1 and rest is None else rest if n == -1 else n for k, n in enumerate(wanted)
+    )  # type: ignore[misc]
     return made
 
 
@@ -188,6 +207,8 @@ def slice_(b: Builder, self: Value, dim: int = 0, start: Any = None, end: Any = 
         raise RefusedError("a slice with steps and bounds")
     if begin == 0 and stop == _LAST and step == 1:
         return self
+    if isinstance(size, Dim) and _whole(begin, stop) and 0 <= begin < stop < _LAST:
+        size.rows, size.cuts = max(size.rows, stop), size.cuts + 1
     sizes = list(self.sizes)
     left = len(range(*slice(begin, stop, step).indices(size))) if _whole(size, begin, stop) else None
     sizes[axis] = 1 if left is None else left
@@ -229,9 +250,8 @@ def select(b: Builder, self: Value, dim: int, index: Any) -> Value:
         raise RefusedError("a row whose number is computed")
     if isinstance(size, int) and not -size <= at < size:
         raise RefusedError(f"row {at} of {size}")
-    end = _LAST if at == -1 else at + 1
-    row = slice_(b, self, axis, at, end)
-    if row is self or known(row.sizes[axis]) != 1:  # the only row, or one of an axis whose size is free
+    row = self if size == 1 else slice_(b, self, axis, at, _LAST if at == -1 else at + 1)
+    if known(row.sizes[axis]) != 1:  # of an axis whose size is free
         row = view(b, row, "Identity", [], [1 if k == axis else n for k, n in enumerate(row.sizes)], lambda new: new)
     return squeeze(b, row, axis)
 
@@ -249,7 +269,9 @@ def counted(size: Any) -> int:
     """How often a loop runs that goes over a size. A free size is set to 1: the model takes one step a call."""
     size = known(size)
     if isinstance(size, Dim):
-        size.same = 1
+        if not size.enters:
+            raise RefusedError("a loop over a size that is none of its inputs'")
+        size.same, size.once = 1, True
         return 1
     if not isinstance(size, int) or size > _MOST_PARTS:
         raise RefusedError(f"a loop over {size} steps")
@@ -308,7 +330,9 @@ def cat(b: Builder, tensors: Sequence[Value], dim: int = 0) -> Value:
     sizes[axis] = total
     made = b.node("Concat", tensors, tensors[0].dtype, sizes, axis=axis)
     if any(isinstance(n, Dim) for n in along):
-        made.sizes = tuple(Dim((made.name, axis)) if k == axis else n for k, n in enumerate(made.sizes))
+        whole = Dim((made.name, axis))
+        b.sums.append((whole, along))
+        made.sizes = tuple(whole if k == axis else n for k, n in enumerate(made.sizes))
     return made
 
 
@@ -366,6 +390,9 @@ def tensor(b: Builder, data: Any, *how: Any, dtype: Any = None, **options: Any) 
 
 def spread(b: Builder, value: Value, like: Value) -> Value:
     """A tensor that is written over another one, as large as that."""
+    for own, wanted in zip(value.sizes[::-1], like.sizes[::-1], strict=False):
+        if known(wanted) == 1 and isinstance(known(own), Dim):
+            same(own, 1, "a tensor that is written over another one")
     if [known(n) for n in broadcast(value.sizes, like.sizes)] != [known(n) for n in like.sizes]:
         raise RefusedError("a tensor is written over a smaller one")
     if [known(n) for n in value.sizes] == [known(n) for n in like.sizes]:

@@ -7,6 +7,7 @@ what its operators can; of several such readings the first is taken in which siz
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
@@ -15,7 +16,7 @@ from typing import Any
 from reprise.formats._base import Memory
 from reprise.formats._torchscript_interpreter import Interpreter, sizes
 from reprise.formats._torchscript_source import Source
-from reprise.formats._torchscript_values import Dim, NoIndexError, RefusedError, Size, Value, known, same
+from reprise.formats._torchscript_values import Dim, NoIndexError, RefusedError, Size, Value, known, only_once, same
 from reprise.wire import onnx
 from reprise.wire.pickle import Record
 
@@ -42,7 +43,9 @@ class _Read:
     given: Any
 
 
-def translated(source: Source, root: Record, constants: Any) -> tuple[onnx.Message, tuple[Memory, ...], tuple[str, ...]]:
+def translated(
+    source: Source, root: Record, constants: Any
+) -> tuple[onnx.Message, tuple[Memory, ...], tuple[str, ...]]:
     """The model of `forward`, the states that its modules keep, and what is worth telling.
 
     Raises:
@@ -231,10 +234,12 @@ def _flat(given: Any, name: str) -> Iterator[tuple[str, Value]]:
 
 def _message(read: _Read, memory: Sequence[Memory], outputs: Sequence[tuple[str, Value]]) -> onnx.Message:
     builder = read.run.builder
+    builder.settle()
+    _fix_rows(read)
     words: dict[int, str] = {}
     given = [(name, builder.read(value), value.dtype) for name, value in outputs]
-    used = {name for node in builder.nodes for name in node.input} | {name for _, name, _ in given}
-    nodes = [*builder.nodes, *(onnx.node("Identity", [value], [name]) for name, value, _ in given)]
+    nodes = [*_guards(read), *builder.nodes, *(onnx.node("Identity", [value], [name]) for name, value, _ in given)]
+    used = {name for node in nodes for name in node.input}
     inputs = [_info(n, v.dtype, v.sizes, words) for n, v in read.inputs.items() if n in used]
     held = {m.taken: m for m in memory}
     inputs += [_info(m.taken, m.first.dtype.name, m.first.shape, words) for m in memory]
@@ -246,6 +251,30 @@ def _message(read: _Read, memory: Sequence[Memory], outputs: Sequence[tuple[str,
     model.opset_import.add(domain="", version=_OPSET)
     model.graph.CopyFrom(onnx.graph(nodes, "program", inputs, shown, tensors))
     return model
+
+
+def _fix_rows(read: _Read) -> None:
+    """The sizes of axes that the program takes row by row and never as a whole: as many as it takes."""
+    readers = Counter(name for node in read.run.builder.nodes for name in node.input)
+    for name, value in read.inputs.items():
+        for size in map(known, value.sizes):
+            if isinstance(size, Dim) and size.rows and size.cuts == readers[name]:
+                size.same = size.rows
+
+
+def _guards(read: _Read) -> list[onnx.Message]:
+    """Nodes that refuse another size than 1 of axes for which the program was read so; its nodes read what they give."""
+    nodes = []
+    for name, value in read.inputs.items():
+        axes = [k for k, size in enumerate(value.sizes) if only_once(size)]
+        if not axes:
+            continue
+        checked, without = f"{name} of one step", f"{name} without steps"
+        for node in read.run.builder.nodes:
+            node.input[:] = [checked if n == name else n for n in node.input]
+        ints = read.run.builder.ints(axes)
+        nodes += [onnx.node("Squeeze", [name, ints], [without]), onnx.node("Unsqueeze", [without, ints], [checked])]
+    return nodes
 
 
 def _info(name: str, dtype: str, held: Sequence[Size], words: dict[int, str]) -> onnx.Message:

@@ -68,12 +68,9 @@ def together(b: Builder, *operands: Any) -> list[Value]:
 
 
 def _note_odd(b: Builder, tensors: Sequence[Value]) -> None:
-    """Counts computed tensors that are spread along a further axis of free size: inputs have likely other ranks."""
-    computed = [t for t in tensors if t.stored is None and t.name not in b.tensors and t.rank]
-    widest = max(computed, key=lambda t: t.rank, default=None)
-    for value in computed:
-        if widest is not None and any(isinstance(known(n), Dim) for n in widest.sizes[: widest.rank - value.rank]):
-            b.odd += 1
+    """Counts computed tensors that are spread along a further axis: the inputs have likely other ranks."""
+    widest = max(t.rank for t in tensors)
+    b.odd += sum(0 < t.rank < widest and t.stored is None and t.name not in b.tensors for t in tensors)
 
 
 def _is_size(*values: Any) -> bool:

@@ -65,7 +65,9 @@ def _tree(where: str, text: str) -> ast.Module:
             raise ValueError("its expressions lie too deep in each other")
         return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise DamagedFile(f"{where} is not the source of a TorchScript program ({error}). Copy the file again.") from error
+        raise DamagedFile(
+            f"{where} is not the source of a TorchScript program ({error}). Copy the file again."
+        ) from error
 
 
 def _nesting(text: str) -> int:

@@ -47,10 +47,17 @@ class Dim:
     Attributes:
         source: The value and axis that have it, or the value of one element that holds it.
         same: The size that it was found to be equal to.
+        enters: Whether it is a size of an input.
+        once: Whether the program was read for a size of 1 alone.
+        rows: How many rows are taken one by one, and `cuts`, how often one is.
     """
 
     source: tuple[str, int | None]
     same: int | Dim | None = None
+    enters: bool = False
+    once: bool = False
+    rows: int = 0
+    cuts: int = 0
 
 
 Size = int | Dim
@@ -61,6 +68,15 @@ def known(size: Size) -> Size:
     while isinstance(size, Dim) and size.same is not None:
         size = size.same
     return size
+
+
+def only_once(size: Size) -> bool:
+    """Whether the program was read for a size of 1 where another one could be given."""
+    while isinstance(size, Dim) and size.same is not None:
+        if size.once:
+            return True
+        size = size.same
+    return False
 
 
 @dataclass(eq=False)
@@ -75,6 +91,7 @@ class Value:
         base: The tensor that it is a view of.
         seen: The name of `base` when the view was taken.
         write_back: Given the new value of this view, the new value of `base`; None where that has no translation.
+        loose: Whether PyTorch drops further axes of it where they happen to be of size 1.
     """
 
     name: str
@@ -84,6 +101,7 @@ class Value:
     base: Value | None = None
     seen: str = ""
     write_back: Callable[[Value], Value] | None = None
+    loose: bool = False
 
     @property
     def rank(self) -> int:
@@ -105,12 +123,14 @@ class Builder:
         nodes: In the order of computation.
         tensors: Initializers by name, loaded when the graph is finished.
         loaded: Attributes whose numbers went into the graph in another form.
+        sums: Sizes that are the sum of others.
         odd: How often sizes met in a way that speaks against the ranks of the inputs.
     """
 
     nodes: list[onnx.Message] = field(default_factory=list)
     tensors: dict[str, Callable[[], Array]] = field(default_factory=dict)
     loaded: set[str] = field(default_factory=set)
+    sums: list[tuple[Size, Sequence[Size]]] = field(default_factory=list)
     odd: int = 0
     count: int = 0
 
@@ -131,6 +151,15 @@ class Builder:
             inner = inner.base
         return value.name
 
+    def settle(self) -> None:
+        """Finds the sizes that the sums leave; each may decide another."""
+        for _ in self.sums:
+            for whole, parts in self.sums:
+                total, free = known(whole), [d for n in parts if isinstance(d := known(n), Dim)]
+                if isinstance(total, int) and len(free) == 1:
+                    rest = total - sum(n for n in map(known, parts) if isinstance(n, int))
+                    same(free[0], rest, "tensors that are joined")
+
     def emit(self, op: str, inputs: Sequence[str], outputs: int = 1, **attributes: Any) -> list[str]:
         if len(self.nodes) >= MOST_NODES:
             raise RefusedError(f"makes more than {MOST_NODES} nodes; its loops are too long to be unrolled")
@@ -145,8 +174,11 @@ class Builder:
         names = [self.read(i) if isinstance(i, Value) else i for i in inputs]
         if product(sizes) > MOST_NUMBERS:
             raise RefusedError(f"makes a tensor of {product(sizes)} numbers; no model needs that")
+        loose = any(isinstance(i, Value) and i.loose for i in inputs)
+        if loose and not (op in _PER_NUMBER and all(_is_single(i) for i in inputs)):
+            raise RefusedError(f"computes {op} of a tensor without all axes of size 1, whose axes depend on its sizes")
         (made,) = self.emit(op, names, **attributes)
-        return Value(made, dtype, tuple(map(known, sizes)))
+        return Value(made, dtype, tuple(map(known, sizes)), loose=loose)
 
     def constant(self, array: Any, dtype: str) -> Value:
         held = np.asarray(array, dtype)
@@ -192,6 +224,15 @@ class Builder:
         return self.node("Squeeze", [self.ints([size]), self.ints([0])], "int64", ())
 
 
+#: Operators of single numbers, which are the same however a tensor is laid out.
+_PER_NUMBER = frozenset("Add Sub Mul Div Neg Tanh Sigmoid Relu Exp Abs Elu Clip Cast Identity".split())
+
+
+def _is_single(value: Value | str) -> bool:
+    """Whether an operand spreads along no axis: the loose tensor itself, or one of one number."""
+    return isinstance(value, str) or value.loose or (value.rank < 2 and all(known(n) == 1 for n in value.sizes))
+
+
 def same(one: Size, other: Size, what: str) -> Size:
     """The size that both are.
 
@@ -199,8 +240,10 @@ def same(one: Size, other: Size, what: str) -> Size:
         RefusedError: They are two different numbers.
     """
     one, other = known(one), known(other)
+    if one is other:
+        return one
     if isinstance(one, Dim):
-        one.same = None if one is other else other
+        one.same = other
         return other
     if isinstance(other, Dim):
         other.same = one

@@ -1,0 +1,97 @@
+"""Writes the TorchScript archives beside it, and what PyTorch computes with them. Made with PyTorch 2.13.
+
+python tests/data/torchscript/make.py
+"""
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+FOLDER = Path(__file__).parent
+
+
+class Policy(nn.Module):
+    """A controller whose LSTM keeps its state in buffers."""
+
+    def __init__(self):
+        super().__init__()
+        self.memory = nn.LSTM(3, 4)
+        self.actor = nn.Sequential(nn.Linear(4, 5), nn.ELU(), nn.Linear(5, 2))
+        self.register_buffer("hidden", torch.randn(1, 1, 4))
+        self.register_buffer("cell", torch.zeros(1, 1, 4))
+
+    def forward(self, x):
+        out, (h, c) = self.memory(x.unsqueeze(0), (self.hidden, self.cell))
+        self.hidden[:] = h
+        self.cell = c
+        return self.actor(out.squeeze(0))
+
+
+class Tagger(nn.Module):
+    """Ids to logits, the state in and out."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(7, 3)
+        self.gru = nn.GRU(3, 4, 2, batch_first=True)
+        self.head = nn.Linear(4, 7)
+
+    def forward(self, ids, state):
+        steps, state = self.gru(self.table(ids), state)
+        return self.head(steps), state
+
+
+class Step(nn.Module):
+    """One step of an LSTM written out, in a queue of the last two inputs that is changed by rows."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(10, 16) * 0.4)
+        self.register_buffer("last", torch.zeros(1, 2, 3))
+
+    def forward(self, x, h, c):
+        self.last[:, 0] = self.last[:, 1]
+        self.last[:, 1] = x
+        i, f, g, o = torch.cat([self.last.flatten(1), h], 1).matmul(self.weight).chunk(4, 1)
+        c = f.sigmoid() * c + i.sigmoid() * torch.tanh(g)
+        h = o.sigmoid() * torch.tanh(c)
+        return h.sum(-1), h, c
+
+
+def save(name, module, inputs, states):
+    """Writes the archive without what only debuggers read, and six carried steps."""
+    buffer = io.BytesIO()
+    torch.jit.save(module, buffer)
+    buffer.seek(0)
+    with zipfile.ZipFile(buffer) as old, zipfile.ZipFile(FOLDER / f"{name}.pt", "w") as new:
+        for member in old.namelist():
+            if not member.endswith(".debug_pkl"):
+                new.writestr(zipfile.ZipInfo(member), old.read(member))
+    found = {f"state{k}": s.numpy() for k, s in enumerate(states)}
+    outputs = []
+    with torch.no_grad():
+        for x in inputs:
+            given = module(x, *states)
+            first, *states = given if isinstance(given, tuple) else (given,)
+            outputs.append(first.numpy().copy())
+    after = {f"after{k}": s.numpy() for k, s in enumerate(states)}
+    given = np.stack([x.numpy() for x in inputs])
+    np.savez(FOLDER / f"{name}.npz", inputs=given, outputs=np.stack(outputs), **found, **after)
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    xs = [torch.randn(1, 3) for _ in range(6)]
+    pair = torch.randn(1, 4), torch.randn(1, 4)
+    ids = [torch.randint(0, 7, (2, 1)) for _ in range(6)]
+    stacked = torch.randn(2, 2, 4)
+    save("policy", torch.jit.script(Policy().eval()), xs, ())
+    save("tagger_scripted", torch.jit.script(Tagger().eval()), ids, (stacked,))
+    save("tagger_traced", torch.jit.trace(Tagger().eval(), (ids[0], stacked)), ids, (stacked,))
+    step = torch.jit.trace(Step().eval(), (xs[0], *pair), check_trace=False)
+    step.last.zero_()
+    save("step", step, xs, pair)

@@ -1,0 +1,99 @@
+"""TorchScript archives: programs that are read and never run. The files are made by tests/data/torchscript/make.py."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import reprise
+from reprise.errors import DamagedFile, UnknownFormat
+from reprise.formats import identify
+
+FILES = Path(__file__).parents[1] / "data" / "torchscript"
+
+
+def rewritten(path, name, change, ending="__torch__.py"):
+    """A copy of an archive whose program `change` has changed."""
+    with zipfile.ZipFile(FILES / f"{name}.pt") as old, zipfile.ZipFile(path, "w") as new:
+        for member in old.namelist():
+            data = old.read(member)
+            if member.endswith(ending):
+                data = change(data.decode()).encode()
+            new.writestr(zipfile.ZipInfo(member), data)
+    return path
+
+
+def with_statement(path, statement):
+    """A copy of the step whose `forward` begins with another statement."""
+
+    def change(text):
+        head, colon, body = text.partition(") -> Tuple[Tensor, Tensor, Tensor]:\n")
+        return head + colon + f"    {statement}\n" + body
+
+    return rewritten(path, "step", change)
+
+
+@pytest.mark.parametrize("name", ["policy", "tagger_scripted", "tagger_traced", "step"])
+def test_carried_steps_are_those_of_pytorch(name):
+    record = np.load(FILES / f"{name}.npz")
+    model = reprise.restore(FILES / f"{name}.pt")
+    port = model.interface.inputs[0]
+    batch = record["inputs"].shape[1]
+    state = model.initial_state(batch=batch)
+    given = [key for key in record.files if key.startswith("state")]
+    state = state.replace({n: record[key] for n, key in zip(state, given, strict=False)})
+    outputs = []
+    for x in record["inputs"]:
+        answer, state = model.step({port.name: x if port.time_axis is None else x.take(0, port.time_axis)}, state)
+        outputs.append(np.asarray(answer[model.interface.outputs[0].name]))
+    np.testing.assert_allclose(np.stack(outputs).ravel(), record["outputs"].ravel(), atol=1e-5)
+    for n, key in zip(state, given, strict=False):
+        np.testing.assert_allclose(state[n], record[key.replace("state", "after")], atol=1e-5)
+
+
+def test_what_a_call_changes_in_its_module_is_a_state_that_starts_from_the_file():
+    model = reprise.restore(FILES / "policy.pt")
+    first = model.initial_state(batch=1)
+    assert [(s.name, s.initial) for s in model.interface.states] == [("hidden", "file"), ("cell", "zeros")]
+    assert np.any(first["hidden"]) and not np.any(first["cell"])
+
+
+def test_an_archive_with_a_program_is_claimed_as_torchscript_alone():
+    assert identify(FILES / "policy.pt").name == "TorchScript"
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("_x = torch.fft_rfft(x)", "calls the operator fft_rfft, which has no translation"),
+        ("_x = os.system(x)", "calls os.system, which is not known"),
+        ("_x = __import__(x)", "calls __import__, which is not known"),
+        ("_x = (self).forward(x, h, c, )", "more than 40 deep"),
+        ("while True:\n      pass", "takes more than 50000 steps to read"),
+        ("for i in range(9223372036854775807):\n      _y = torch.tanh(x)", "takes more than|makes more than"),
+        ("_x = torch.zeros([1099511627776])", "a tensor of 1099511627776 numbers"),
+        ("_x = torch.mul([0], 1099511627776)", "a list of more than"),
+        ("import os", "a statement of the kind Import, which is not read"),
+        ("if torch.gt(x, 0):\n      pass\n    else:\n      pass", "takes a branch that depends on numbers or sizes"),
+        ("_x = self.nothing", "which it does not hold"),
+        ("_x = (lambda: 1)()", "calls|kind Lambda"),
+    ],
+)
+def test_what_cannot_be_translated_is_refused_by_name_and_place(tmp_path, statement, words):
+    with pytest.raises(UnknownFormat, match=words) as error:
+        reprise.restore(with_statement(tmp_path / "m.pt", statement))
+    assert "Step.forward, line" in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["class (", "(" * 5000 + ")" * 5000])
+def test_source_that_is_none_is_damage(tmp_path, text):
+    path = rewritten(tmp_path / "m.pt", "step", lambda _: text)
+    with pytest.raises(DamagedFile, match="is not the source of a TorchScript program"):
+        reprise.restore(path)
+
+
+def test_a_module_without_forward_is_refused_with_the_methods_that_it_has(tmp_path):
+    path = rewritten(tmp_path / "m.pt", "step", lambda text: text.replace("def forward", "def advance"))
+    with pytest.raises(UnknownFormat, match=r"has no forward to be read \(it has: advance\)"):
+        reprise.restore(path)
