@@ -56,7 +56,8 @@ def test_what_a_call_changes_in_its_module_is_a_state_that_starts_from_the_file(
     model = reprise.restore(FILES / "policy.pt")
     first = model.initial_state(batch=1)
     assert [(s.name, s.initial) for s in model.interface.states] == [("hidden", "file"), ("cell", "zeros")]
-    assert np.any(first["hidden"]) and not np.any(first["cell"])
+    assert np.any(first["hidden"])
+    assert not np.any(first["cell"])
 
 
 def test_an_archive_with_a_program_is_claimed_as_torchscript_alone():
@@ -71,13 +72,12 @@ def test_an_archive_with_a_program_is_claimed_as_torchscript_alone():
         ("_x = __import__(x)", "calls __import__, which is not known"),
         ("_x = (self).forward(x, h, c, )", "more than 40 deep"),
         ("while True:\n      pass", "takes more than 50000 steps to read"),
-        ("for i in range(9223372036854775807):\n      _y = torch.tanh(x)", "takes more than|makes more than"),
         ("_x = torch.zeros([1099511627776])", "a tensor of 1099511627776 numbers"),
         ("_x = torch.mul([0], 1099511627776)", "a list of more than"),
         ("import os", "a statement of the kind Import, which is not read"),
         ("if torch.gt(x, 0):\n      pass\n    else:\n      pass", "takes a branch that depends on numbers or sizes"),
         ("_x = self.nothing", "which it does not hold"),
-        ("_x = (lambda: 1)()", "calls|kind Lambda"),
+        ("_x = lambda: 1", "an expression of the kind Lambda"),
     ],
 )
 def test_what_cannot_be_translated_is_refused_by_name_and_place(tmp_path, statement, words):

@@ -112,8 +112,10 @@ def _first_states(reading: Reading, model: Lifted) -> FirstStates:
     starts = {
         p.taken: s.name for p, s in zip(reading.pairs, model.interface.states, strict=True) if s.initial == "file"
     }
-    known = (*reading.opened, *reading.pairs)
-    held = {starts[s.taken]: np.asarray(s.first) for s in known if s.taken in starts and s.first is not None}
+    firsts = {s.taken: s.first for s in reading.opened} | {
+        p.taken: p.first for p in reading.pairs if p.first is not None
+    }
+    held = {name: np.asarray(first) for taken, name in starts.items() if (first := firsts.get(taken)) is not None}
     nodes = [onnx.node("Identity", [STATE_IN + name], [name]) for name in held]
     outputs = [onnx.value_info(name, onnx.element_type(a), a.shape) for name, a in held.items()]
     small = [onnx.tensor(a, STATE_IN + name) for name, a in held.items()]

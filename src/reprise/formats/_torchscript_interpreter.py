@@ -48,7 +48,7 @@ class Fields(tuple[Any, ...]):
     names: tuple[str, ...] = ()
 
 
-class _Return(Exception):  # noqa: N818 - no error: how a function is left
+class _Return(Exception):  # no error: how a function is left
     def __init__(self, value: Any) -> None:
         super().__init__()
         self.value = value
@@ -125,7 +125,7 @@ class Interpreter:
         bound: Names = {
             n: self._value(d, {}) for n, d in zip(names[len(names) - len(defaults) :], defaults, strict=True)
         }
-        bound |= dict(zip(names, positional, strict=False)) | named
+        bound |= dict(zip(names, positional, strict=False)) | dict(named)
         if set(bound) != set(names):
             raise RefusedError(f"calls {function.name} without {', '.join(n for n in names if n not in bound)}")
         self._note_unbatched(function.name, bound, names)
@@ -149,9 +149,10 @@ class Interpreter:
 
     def _statement(self, node: ast.stmt, names: Names, function: str) -> None:
         match node:
-            case ast.Assign(targets=[target], value=value):
-                self._assign(target, self._value(value, names), names)
-            case ast.AnnAssign(target=target, value=value) if value is not None:
+            case (
+                ast.Assign(targets=[target], value=ast.expr() as value)
+                | ast.AnnAssign(target=target, value=ast.expr() as value)
+            ):
                 self._assign(target, self._value(value, names), names)
             case ast.Expr(value=value):
                 self._value(value, names)
@@ -206,7 +207,7 @@ class Interpreter:
 
     # Expressions
 
-    def _value(self, node: ast.expr, names: Names) -> Any:
+    def _value(self, node: ast.expr, names: Names) -> Any:  # noqa: PLR0911 - one for each kind of expression
         match node:
             case ast.Constant(value=value):
                 return value
@@ -223,7 +224,7 @@ class Interpreter:
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return self._operator("neg", [self._value(operand, names)], {})
             case ast.Subscript(value=owner, slice=at):
-                return self._item(self._value(owner, names), self._value(at, names))
+                return self._item(self._value(owner, names), known(self._value(at, names)))
             case ast.Call(func=called, args=arguments, keywords=keywords):
                 return self._called(called, arguments, keywords, names)
             case _:
@@ -238,7 +239,7 @@ class Interpreter:
     def _item(self, owner: Any, at: Any) -> Any:
         try:
             if isinstance(owner, (list, tuple, dict)):
-                return owner[known(at)]
+                return owner[at]
         except (LookupError, TypeError):
             raise RefusedError(f"takes item {at!r}, which is not there") from None
         raise RefusedError(f"takes an item of a {type(owner).__name__}")
@@ -271,7 +272,7 @@ class Interpreter:
         raise RefusedError(f"calls {name}, which is not known")
 
     def _range(self, values: list[Any]) -> range:
-        numbers = [layout.counted(v) if isinstance(v, Dim) else known(v) for v in values]
+        numbers: list[Any] = [layout.counted(v) if isinstance(v, Dim) else known(v) for v in values]
         if len(numbers) > 3 or not all(isinstance(n, int) for n in numbers):
             raise RefusedError("counts to a number that is none when the program is read")
         return range(*numbers)

@@ -378,7 +378,7 @@ def _rows(b: Builder, state: Value, begin: int, count: int, layers: int) -> Valu
 def _joined(b: Builder, parts: Sequence[Value]) -> Value:
     if len(parts) == 1:
         return parts[0]
-    count = sum(int(p.sizes[0]) for p in parts)  # type: ignore[arg-type]
+    count = sum(n for p in parts if isinstance(n := known(p.sizes[0]), int))
     return b.node("Concat", parts, FLOAT, (count, *parts[0].sizes[1:]), axis=0)
 
 

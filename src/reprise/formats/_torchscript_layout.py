@@ -140,9 +140,8 @@ def reshape(b: Builder, self: Value, shape: Sequence[Size]) -> Value:
     if len(open_at) > 1 or (not open_at and rest not in (1, None)):
         raise RefusedError(f"a reshape of {len(self.sizes)} axes to {_words(shape)}")
     made = view(b, self, "Reshape", [b.ints(wanted)], [1 if n == -1 else n for n in wanted])
-    made.sizes = tuple(
-        Dim((made.name, k)) if n == -1 and rest is None else rest if n == -1 else n for k, n in enumerate(wanted)
-    )  # type: ignore[misc]
+    sizes = [rest if n == -1 else n for n in wanted]
+    made.sizes = tuple(Dim((made.name, k)) if n is None else n for k, n in enumerate(sizes))
     return made
 
 
@@ -202,7 +201,8 @@ def _times(one: Size, other: Size) -> Size | None:
 def slice_(b: Builder, self: Value, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Value:
     axis = self.axis(dim)
     size = known(self.sizes[axis])
-    begin, stop = 0 if start is None else known(start), _LAST if end is None else known(end)
+    begin: Any = 0 if start is None else known(start)
+    stop: Any = _LAST if end is None else known(end)
     if step != 1 and (begin != 0 or stop != _LAST or not isinstance(step, int) or step < 1):
         raise RefusedError("a slice with steps and bounds")
     if begin == 0 and stop == _LAST and step == 1:
@@ -210,7 +210,9 @@ def slice_(b: Builder, self: Value, dim: int = 0, start: Any = None, end: Any = 
     if isinstance(size, Dim) and _whole(begin, stop) and 0 <= begin < stop < _LAST:
         size.rows, size.cuts = max(size.rows, stop), size.cuts + 1
     sizes = list(self.sizes)
-    left = len(range(*slice(begin, stop, step).indices(size))) if _whole(size, begin, stop) else None
+    left = (
+        len(range(*slice(begin, stop, step).indices(size))) if isinstance(size, int) and _whole(begin, stop) else None
+    )
     sizes[axis] = 1 if left is None else left
     if left == 0:
         raise RefusedError("a slice that holds nothing")

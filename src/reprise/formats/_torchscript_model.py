@@ -263,7 +263,7 @@ def _fix_rows(read: _Read) -> None:
 
 
 def _guards(read: _Read) -> list[onnx.Message]:
-    """Nodes that refuse another size than 1 of axes for which the program was read so; its nodes read what they give."""
+    """Nodes that refuse another size than 1 of axes for which the program was read so; others read what they give."""
     nodes = []
     for name, value in read.inputs.items():
         axes = [k for k, size in enumerate(value.sizes) if only_once(size)]
@@ -279,7 +279,7 @@ def _guards(read: _Read) -> list[onnx.Message]:
 
 def _info(name: str, dtype: str, held: Sequence[Size], words: dict[int, str]) -> onnx.Message:
     """An input; sizes that were found to be equal are one word."""
-    shown: list[int | str] = []
-    for size in map(known, held):
-        shown.append(words.setdefault(id(size), f"size{len(words)}") if isinstance(size, Dim) else size)
+    shown = [
+        words.setdefault(id(size), f"size{len(words)}") if isinstance(size, Dim) else size for size in map(known, held)
+    ]
     return onnx.value_info(name, onnx.ELEMENT_TYPES[dtype], shown)

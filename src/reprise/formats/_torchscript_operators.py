@@ -12,7 +12,7 @@ from typing import Any
 
 from reprise.formats import _torchscript_layers as layers
 from reprise.formats import _torchscript_layout as layout
-from reprise.formats._torchscript_values import Builder, Dim, RefusedError, Size, Value, broadcast, known
+from reprise.formats._torchscript_values import Builder, Dim, RefusedError, Size, Value, broadcast
 
 #: Types from which a result takes the first that an operand has.
 _PROMOTED = ("float32", "int64", "int32", "uint8", "bool")

@@ -60,9 +60,11 @@ def parsed(file: str, code: Mapping[str, str]) -> Source:
 
 
 def _tree(where: str, text: str) -> ast.Module:
+    if _nesting(text) > _DEEPEST:
+        raise DamagedFile(
+            f"{where} is not the source of a TorchScript program: brackets lie more than {_DEEPEST} deep."
+        )
     try:
-        if _nesting(text) > _DEEPEST:
-            raise ValueError("its expressions lie too deep in each other")
         return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise DamagedFile(

@@ -1,4 +1,4 @@
-"""What an interpreted TorchScript program computes with: tensors of an ONNX graph under construction, and their sizes."""
+"""What an interpreted TorchScript program computes with: tensors of an ONNX graph in the making, and their sizes."""
 
 from __future__ import annotations
 

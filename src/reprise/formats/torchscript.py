@@ -29,7 +29,8 @@ def read(path: Path) -> StoredModel:
     methods = source.methods(archive.root.name)
     if "forward" not in methods:
         raise UnknownFormat(
-            f"{path}: its module {archive.root.name} has no forward to be read (it has: {', '.join(methods) or 'none'})."
+            f"{path}: its module {archive.root.name} has no forward to be read "
+            f"(it has: {', '.join(methods) or 'none'})."
         )
     try:
         model, memory, notes = translated(source, archive.root, archive.constants)
