@@ -1,5 +1,6 @@
 """TorchScript archives: programs that are read and never run. The files are made by tests/data/torchscript/make.py."""
 
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -9,8 +10,17 @@ import pytest
 import reprise
 from reprise.errors import DamagedFile, UnknownFormat
 from reprise.formats import identify
+from tests.formats.contract import FormatContract
 
 FILES = Path(__file__).parents[1] / "data" / "torchscript"
+
+
+class TestContract(FormatContract):
+    name = "TorchScript"
+
+    @classmethod
+    def write(cls, folder):
+        return Path(shutil.copy(FILES / "tagger_traced.pt", folder))
 
 
 def rewritten(path, name, change, ending="__torch__.py"):
@@ -72,6 +82,7 @@ def test_an_archive_with_a_program_is_claimed_as_torchscript_alone():
         ("_x = __import__(x)", "calls __import__, which is not known"),
         ("_x = (self).forward(x, h, c, )", "more than 40 deep"),
         ("while True:\n      pass", "takes more than 50000 steps to read"),
+        ("for _i in range(1099511627776):\n      pass", "takes more than 50000 steps to read"),
         ("_x = torch.zeros([1099511627776])", "a tensor of 1099511627776 numbers"),
         ("_x = torch.mul([0], 1099511627776)", "a list of more than"),
         ("import os", "a statement of the kind Import, which is not read"),

@@ -6,7 +6,7 @@ A size of 1 that an exporter baked in is tried as if it were free.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice, product
 
@@ -88,11 +88,19 @@ def _likely_axes(entry: Entry, words: set[str]) -> list[int | None]:
 
 def _first_size(trial: Trial, axes: Axes, rows: int | None) -> Batch | None:
     """The guess with the first of the sizes on which so many rows run; as many as the file states where None."""
+    entries = [*trial.states, *trial.data]
+    count = _stated_rows(entries, axes) if rows is None else rows
     for size in _SIZES:
-        shapes = {i.name: _shape(i, axes[i.name], size, rows) for i in (*trial.states, *trial.data)}
+        shapes = {i.name: _shape(i, axes[i.name], size, count) for i in entries}
         if trial.probe.can_run(trial.feeds(shapes, size)):
             return Batch(axes, shapes, size, free=rows is not None)
     return None
+
+
+def _stated_rows(entries: Iterable[Entry], axes: Axes) -> int | None:
+    """The number of rows that the file states for an input, which is that of all; None where it states none."""
+    stated = (i.sizes[axis] for i in entries if (axis := axes[i.name]) is not None)
+    return next((size for size in stated if isinstance(size, int)), None)
 
 
 def _shape(entry: Entry, batch: int | None, size: int, rows: int | None) -> tuple[int, ...]:

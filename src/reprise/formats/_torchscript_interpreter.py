@@ -333,26 +333,28 @@ class Interpreter:
         function = OPERATORS.get(name[:-1] if in_place else name)
         if function is None:
             raise RefusedError(f"calls the operator {name}, which has no translation")
-        made = _applied(function, self.builder, arguments, named)
-        return self._write(arguments[0], made) if in_place else made
+        result = _applied(function, self.builder, arguments, named)
+        return self._write(arguments[0], result) if in_place else result
 
     def _write(self, target: Any, new: Any) -> Value:
         """Changes a tensor in place, and what it is a view of."""
         if not isinstance(target, Value):
             raise RefusedError("changes in place what is no tensor")
-        self.builder.read(target)
-        value = new if isinstance(new, Value) else self.builder.constant(new, target.dtype)
+        written: Value = target
+        changed = written
+        self.builder.read(changed)
+        value = new if isinstance(new, Value) else self.builder.constant(new, changed.dtype)
         self.builder.read(value)
-        target_now = layout.spread(self.builder, cast(self.builder, value, target.dtype), target)
-        while True:
-            target.name = target_now.name
-            if target.base is None:
-                return target
-            if target.write_back is None:
+        now = layout.spread(self.builder, cast(self.builder, value, changed.dtype), changed)
+        while changed.base is not None:
+            changed.name = now.name
+            if changed.write_back is None:
                 raise RefusedError("changes in place a view that has no way back")
-            target_now = target.write_back(target_now)
-            target.seen = target_now.name
-            target = target.base
+            now = changed.write_back(now)
+            changed.seen = now.name
+            changed = changed.base
+        changed.name = now.name
+        return written
 
     # Attributes
 
