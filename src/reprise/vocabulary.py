@@ -21,15 +21,17 @@ UNKNOWN = "<unk>"
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """An ordered table of symbols; a symbol's id is its place.
+    """An ordered table of symbols; a symbol's id is its place, counted from `first`.
 
     Attributes:
         symbols: All different. Single characters, or words, or (kind `bytes`) the 256 byte values as latin-1 text.
         kind: How text is cut into symbols.
+        first: The id of the first symbol: 0, or 1 where a program counts as Lua does. Outputs are counted from 0.
     """
 
     symbols: tuple[str, ...]
     kind: Kind = "characters"
+    first: int = 0
 
     def __post_init__(self) -> None:
         if len(set(self.symbols)) != len(self.symbols):
@@ -44,7 +46,7 @@ class Vocabulary:
     @cached_property
     def ids(self) -> dict[str, int]:
         """Symbol → id."""
-        return {symbol: i for i, symbol in enumerate(self.symbols)}
+        return {symbol: i for i, symbol in enumerate(self.symbols, self.first)}
 
     def encode(self, text: str) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
         """The ids of `text`, int32 [T]; `UNKNOWN`, if it is among the words, is read for those that are not.
@@ -72,7 +74,7 @@ class Vocabulary:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`."""
-        pieces = [self.symbols[int(i)] for i in ids]
+        pieces = [self.symbols[int(i) - self.first] for i in ids]
         if self.kind == "bytes":
             return "".join(pieces).encode("latin-1").decode("utf-8", "replace")
         return ("" if self.kind == "characters" else " ").join(pieces)
@@ -83,7 +85,7 @@ class Vocabulary:
         Raises:
             VocabularyError: A symbol would have two ids.
         """
-        return Vocabulary((*before, *self.symbols, *after), self.kind)
+        return Vocabulary((*before, *self.symbols, *after), self.kind, self.first)
 
     def _cut(self, text: str) -> Sequence[str]:
         if self.kind == "bytes":
@@ -91,8 +93,8 @@ class Vocabulary:
         return text.split() if self.kind == "words" else text
 
     def to_json(self) -> dict[str, Any]:
-        """The vocabulary as plain data: `{"kind": …, "symbols": […]}`."""
-        return {"kind": self.kind, "symbols": list(self.symbols)}
+        """The vocabulary as plain data: `{"kind": …, "symbols": […]}`, and `first` where that is not 0."""
+        return {"kind": self.kind, "symbols": list(self.symbols)} | ({"first": self.first} if self.first else {})
 
     @classmethod
     def from_json(cls, data: Any) -> Vocabulary:  # data of any file
@@ -113,7 +115,10 @@ class Vocabulary:
             raise VocabularyError(
                 f"vocabulary: kind {kind!r} or a symbol is not text; expected characters, bytes or words"
             )
-        return cls(tuple(symbols), kind)
+        first = data.get("first", 0)
+        if first not in (0, 1):
+            raise VocabularyError(f"vocabulary: the first id is {first!r}; expected 0 or 1")
+        return cls(tuple(symbols), kind, int(first))
 
     @classmethod
     def of_text(cls, text: str) -> Vocabulary:

@@ -178,7 +178,9 @@ def test_a_checkpoint_of_torch_rnn_counts_its_ids_from_1(tmp_path, kind):
     hidden = by_hand(f"torch-rnn {kind}", w["both"][:D], w["both"][D:], w["bias"], w["table"][ids - 1])
     (found,) = model.run(ids)[0].values()
     np.testing.assert_allclose(found, hidden @ w["out"].T, rtol=1e-4, atol=1e-5)
-    assert model.vocabulary.symbols == ("", *"vwxyz")
+    assert model.vocabulary.symbols == tuple("vwxyz")
+    assert model.vocabulary.encode("vz").tolist() == [1, 5]
+    assert len(model.sample(7, seed=1)) == 7
 
 
 def test_a_model_of_other_modules_is_refused_in_words(tmp_path):
@@ -187,8 +189,8 @@ def test_a_model_of_other_modules_is_refused_in_words(tmp_path):
         reprise.restore(tmp_path / "m.t7")
 
 
-class TestTorchRnn(FormatContract):
-    name = "torch-rnn"
+class TestLuaTorch(FormatContract):
+    name = "Lua Torch"
 
     @classmethod
     def write(cls, folder):

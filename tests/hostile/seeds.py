@@ -17,6 +17,7 @@ from reprise.export import export
 from reprise.state import State
 from tests.export.models import model
 from tests.formats.contract import contracts
+from tests.formats.test_char_rnn import char_rnn
 
 SYMBOLS = list("abcdefg")
 
@@ -84,6 +85,11 @@ def exported(folder):
     return folder / "m.onnx"
 
 
+def graph_of_modules(folder):
+    char_rnn(folder / "m.t7")
+    return folder / "m.t7"
+
+
 def state(folder):
     State({"c": np.ones((2, 3), np.float32), "t": np.int32(4)}, "abc", ["c"]).save(folder / "s.safetensors")
     return folder / "s.safetensors"
@@ -111,6 +117,7 @@ OWN = {
     "tf_frozen": frozen,
     "tf_saved_model": saved_model,
     "onnx, ours": exported,
+    "Lua Torch, char-rnn": graph_of_modules,
     "state": state,
     "arrays": arrays,
     "vocabulary, json": symbols(".json", json.dumps({"symbols": SYMBOLS, "kind": "characters"}).encode()),

@@ -58,9 +58,10 @@ class ParametricRelu(Layer):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding(Layer):
-    """Rows of a table [V, E], looked up by ids."""
+    """Rows of a table [V, E], looked up by ids, of which `first` stands for the first row."""
 
     table: Tensor
+    first: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

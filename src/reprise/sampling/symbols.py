@@ -92,7 +92,7 @@ class Steps(Protocol[S]):
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Feeds ids to a model, whatever its layout is, and gives logits.
+    """Feeds symbols to a model, whatever its layout is, and gives logits; symbols are their places, from 0.
 
     Attributes:
         model: Can be stepped.
@@ -163,8 +163,7 @@ class Reader:
         """The ids [N, T] in the layout of the input; without a time axis T is 1."""
         port, width = self.input, len(self.vocabulary)
         data = ids if time_axis is None or _or(port.batch_axis, -1) < time_axis else ids.T
-        if port.role == "one-hot":
-            data = data[..., None] == np.arange(width)
+        data = data[..., None] == np.arange(width) if port.role == "one-hot" else data + self.vocabulary.first
         sizes = {port.batch_axis: self.batch, time_axis: ids.shape[1]}
         kept = [axis for axis in range(len(port.shape)) if time_axis is not None or axis != port.time_axis]
         shape = [sizes.get(axis, 1) for axis in kept]

@@ -89,14 +89,15 @@ def generate(
 
 def _first(vocabulary: Vocabulary, prompt: str, state: Any) -> Array:
     """The ids that are read before the first draw; at least one."""
-    ids = vocabulary.encode(prompt)
+    ids = vocabulary.encode(prompt) - vocabulary.first
     if len(ids):
         return ids
     if state is not None:
         raise CallError(
             "prompt: a state goes on after what it has read, so give what comes next; found an empty prompt"
         )
-    return np.array([next((vocabulary.ids[s] for s in STARTS if s in vocabulary.ids), 0)], np.int32)
+    places = (vocabulary.ids[s] - vocabulary.first for s in STARTS if s in vocabulary.ids)
+    return np.array([next(places, 0)], np.int32)
 
 
 def _generated(
@@ -152,7 +153,7 @@ def score(model: Steps[Any], text: str) -> Score:
         VocabularyError: The text has unknown symbols, or the vocabulary is not the model's.
     """
     way = reader(model, 1)
-    ids = way.vocabulary.encode(text)
+    ids = way.vocabulary.encode(text) - way.vocabulary.first
     predicted = len(ids) - 1
     if predicted < 1:
         raise CallError(f"text: expected at least 2 symbols, of which the first is only read, found {len(ids)}")

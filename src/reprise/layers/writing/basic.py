@@ -31,7 +31,10 @@ def given(site: Site, layer: Input) -> tuple[Output, ...]:
 def embedding(site: Site, layer: Embedding) -> tuple[Output, ...]:
     """Rows of the table; ids that are stored as numbers are cut to whole ones first, as Keras does."""
     ops, ids = site.ops, _whole(site)
-    held = (ops.weight("embeddings", layer.table), ids.value, ops.whole(0))
+    places = ids.value
+    if layer.first:
+        places = ops.op("Sub", places, ops.number(layer.first, ids.dtype), T=ids.dtype)
+    held = (ops.weight("embeddings", layer.table), places, ops.whole(0))
     types = {"Tparams": ops.dtype, "Tindices": ids.dtype, "Taxis": "int32"}
     return site.made(ops.op("GatherV2", *held, **types), (*ids.shape, layer.table.shape[1]))
 
