@@ -2,16 +2,18 @@
 
 PYTHON ?= python3
 TEXT ?=
+READER ?= pickle
 BIN := .venv/bin
 READY := .venv/.installed
 
-.PHONY: help demo test test-slow test-lowest bench constraints clean
+.PHONY: help demo test test-slow test-lowest fuzz bench constraints clean
 
 help:
 	@echo "make demo [TEXT=file]   train a small model, restore it without TensorFlow, sample from it (about three minutes)"
 	@echo "make test               every check and every test but the slow ones"
 	@echo "make test-slow          the slow tests too, and new examples for the property tests"
 	@echo "make test-lowest        the tests with the lowest versions that pyproject.toml allows (needs uv)"
+	@echo "make fuzz [READER=...]  a reader of bytes fuzzed for a minute, guided by the lines that it reaches (SECURITY.md)"
 	@echo "make bench              the measurements that the README reports"
 	@echo "make constraints        pin what is installed anew, from pyproject.toml"
 
@@ -32,6 +34,12 @@ test-lowest:
 
 test-slow: $(READY)
 	$(BIN)/pytest -n 2 --dist loadfile --hypothesis-profile search
+
+fuzz: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=2.3'
+	mkdir -p build/found
+	test -d build/seeds || $(BIN)/python -m tests.hostile.campaign --count 0 --seeds build/seeds
+	$(BIN)/python -m tests.hostile.guided "$(READER)" build/found build/seeds -max_total_time=60 -max_len=20000
 
 bench: $(READY)
 	@set -e; for each in restoring scale training starting; do echo "== $$each"; $(BIN)/python benchmarks/$$each.py; done
