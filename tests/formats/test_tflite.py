@@ -8,7 +8,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 import reprise
 from reprise import formats
-from reprise.errors import DamagedFile
+from reprise.errors import DamagedFile, RepriseError
 from tests.formats.contract import FormatContract
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning")
@@ -154,3 +154,18 @@ def test_an_operator_that_is_not_as_the_schema_has_it_is_refused(tmp_path):
     path = operator_model(tmp_path / "m.tflite", "UNIDIRECTIONAL_SEQUENCE_LSTM", options, [(1, T, D)], [(1, T, H)])
     with pytest.raises(DamagedFile, match=r"operator UNIDIRECTIONAL_SEQUENCE_LSTM of subgraph .* is not as the schema"):
         formats.read(path)
+
+
+def test_an_operator_whose_options_lie_outside_the_file_is_refused(tmp_path):
+    options = schema.UnidirectionalSequenceLSTMOptionsT()
+    shapes = [(1, T, D)] + [(H, D)] * 4
+    path = operator_model(tmp_path / "m.tflite", "UNIDIRECTIONAL_SEQUENCE_LSTM", options, shapes, [(1, T, H)])
+    whole = path.read_bytes()
+    words = set()
+    for place in range(0, len(whole) - 4, 4):
+        path.write_bytes(whole[:place] + b"\x7f\x7f\x7f\x7f" + whole[place + 4 :])
+        try:
+            formats.read(path)
+        except RepriseError as error:
+            words.add(str(error))
+    assert any("UNIDIRECTIONAL_SEQUENCE_LSTM" in each and "is not among the" in each for each in words)

@@ -18,6 +18,7 @@ import atheris
 
 with atheris.instrument_imports(include=["reprise.wire", "pyfive"]):
     import pyfive  # noqa: F401 - else the reader imports it later, when nothing is watched
+
     from reprise.wire import fields, flatbuffer, hdf5, messages, pickle, snappy, sstable, torch, torch7
 
 from reprise.errors import RepriseError

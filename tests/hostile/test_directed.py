@@ -14,11 +14,12 @@ from reprise import formats, lift
 from reprise import model as restored_model
 from reprise.errors import DamagedFile, DiscoveryError, ReadError, RepriseError
 from reprise.formats import _sidecars
+from reprise.graph import Graph
 from reprise.interface import discover
 from reprise.wire import sstable
 from reprise.wire.varint import Cut
 from tests.export.models import KEEP, model
-from tests.hostile.loops import loop_model, nested_calls
+from tests.hostile.loops import const, loop_model, nested_calls, node
 from tests.wire.test_sstable import table
 
 
@@ -108,6 +109,14 @@ def test_long_chains_take_time_in_proportion(place, op):
         return time.process_time() - began
 
     assert seconds(4000) < 30 * max(seconds(500), 0.02)  # 8 in proportion, 64 were it quadratic
+
+
+def test_a_state_of_a_negative_size_is_refused():
+    graph = loop_model()
+    first = node("h0", "Fill", "sizes", "0.0", T="float32", index_type="int32")
+    graph = Graph.of([*(graph.nodes | {"h0": first}).values(), const("sizes", [2, -4]), const("0.0", np.float32(0))])
+    with pytest.raises(DiscoveryError, match=r"would have the shape \[None, -4\]; a size is 0 or more"):
+        discover(graph)
 
 
 def test_calls_within_calls_are_refused_when_they_unfold_to_too_much():

@@ -13,6 +13,7 @@ from reprise.formats._lite_schema import LiteModel, LiteSignature, Subgraph
 from reprise.formats._lite_site import Site, Values, is_quantized
 from reprise.graph import CALLED, Function, Graph, Node, ShapeAttribute, Value
 from reprise.tensors import Tensor
+from reprise.wire.varint import Cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def _written(subgraph: Subgraph, signature: LiteSignature, argument: str, path: 
     for operator in subgraph.operators:
         try:
             write(Site(operator, values))
-        except (IndexError, KeyError, ValueError, TypeError) as error:
+        except (Cut, IndexError, KeyError, ValueError, TypeError) as error:
             raise DamagedFile(
                 f"{path}: operator {operator.name} of subgraph {subgraph.name!r} is not as the schema has it "
                 f"({error}). The file is changed; copy it again."

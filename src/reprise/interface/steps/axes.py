@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from reprise.errors import DiscoveryError
 from reprise.graph import Value
 from reprise.interface.analysis.facts import Facts, stated
 from reprise.interface.analysis.influence import ancestors
@@ -111,9 +112,15 @@ class Axes:
         return "batch-major" if first[0] == self.batch else "time-major"
 
     def sizes(self, value: Value) -> tuple[int | None, ...]:
-        """The shape of `value` as users see it, None where free."""
-        shape = self.facts.shape(value) or ()
-        return tuple(map(self.facts.sizes.number, shape))
+        """The shape of `value` as users see it, None where free.
+
+        Raises:
+            DiscoveryError: The graph computes a size that none can be.
+        """
+        shape = tuple(map(self.facts.sizes.number, self.facts.shape(value) or ()))
+        if any(n is not None and n < 0 for n in shape):
+            raise DiscoveryError(f"tensor {str(value)!r} would have the shape {list(shape)}; a size is 0 or more")
+        return shape
 
 
 @dataclass(frozen=True, slots=True)
