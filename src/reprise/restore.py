@@ -198,7 +198,8 @@ def _source(
         MissingFile: There are weights alone, and what they do not hold is said by nobody; the message tells what it is.
         AmbiguousInterface: There is no way, or more than one, to put weights together.
     """
-    if cell is not None and (stored.graph is not None or stored.layers is not None):
+    whole = stored.graph is not None or (stored.layers is not None and not formats.takes_cell(stored.format))
+    if cell is not None and whole:
         raise CallError(f"{stored.path}: cell is for weights without a graph, and these have theirs. Leave it out.")
     names = _averaged(stored) if averages else stored.variable_names
     tensors = {node: stored.weights[name] for node, name in names.items() if name in stored.weights}

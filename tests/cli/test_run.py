@@ -66,14 +66,14 @@ def test_no_such_file(tmp_path):
 
 def test_objects_are_never_built(tmp_path):
     np.savez(tmp_path / "in.npz", x=np.array([{}], object))
-    with pytest.raises(DamagedFile, match=r"expected an \.npz file with plain arrays, found another \(.*allow_pickle"):
+    with pytest.raises(DamagedFile, match=r"with plain arrays, found another \(x\.npy: its elements are objects"):
         read(tmp_path / "in.npz")
 
 
 def test_a_file_cannot_demand_more_memory_than_it_has_bytes(tmp_path):
     with zipfile.ZipFile(tmp_path / "in.npz", "w") as archive, archive.open("x.npy", "w") as file:
         npy.write_array_header_1_0(file, {"descr": "<f8", "fortran_order": False, "shape": (2**50, 2**20)})
-    with pytest.raises(DamagedFile, match=r"x\.npy says 9444732965739290427392 bytes and has 128"):
+    with pytest.raises(DamagedFile, match=r"x\.npy says 9444732965739290427392 bytes and has 0"):
         read(tmp_path / "in.npz")
 
 

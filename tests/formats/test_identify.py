@@ -62,21 +62,15 @@ def test_a_saved_model_whose_parts_are_pointers_is_named(tmp_path):
         formats.read(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("member", "words"),
-    [("a.npy", "an archive of NumPy arrays"), ("notes.md", "a zip archive")],
-)
-def test_an_archive_is_told_by_its_members(tmp_path, member, words):
+def test_an_archive_is_told(tmp_path):
     with zipfile.ZipFile(tmp_path / "model.zip", "w") as archive:
-        archive.writestr(member, b"content")
-    with pytest.raises(UnknownFormat, match=f"seems to be {words}"):
+        archive.writestr("notes.md", b"content")
+    with pytest.raises(UnknownFormat, match="seems to be a zip archive"):
         formats.identify(tmp_path / "model.zip")
 
 
-def test_arrays_and_folders_are_told(tmp_path):
+def test_folders_are_told(tmp_path):
     np.savez(tmp_path / "weights.npz", a=np.zeros(3))
-    with pytest.raises(UnknownFormat, match=r"an archive of NumPy arrays \(\.npz\)"):
-        formats.identify(tmp_path / "weights.npz")
     with pytest.raises(UnknownFormat, match=r"seems to be a folder with weights\.npz"):
         formats.identify(tmp_path)
     (tmp_path / "empty").mkdir()

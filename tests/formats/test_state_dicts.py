@@ -54,6 +54,23 @@ def test_a_skip_adds_the_input_to_the_output(tmp_path):
     np.testing.assert_allclose(with_skip, without + x, rtol=1e-5, atol=1e-6)
 
 
+def test_a_skip_adds_the_sound_and_not_the_knobs(tmp_path):
+    state = recurrent("LSTM", 3) | {"lin.weight": numbers(1, H), "lin.bias": numbers(1)}
+    plain = as_json(tmp_path / "plain.json", state, model_data={"input_size": 3, "skip": 0})
+    skip = as_json(tmp_path / "skip.json", state, model_data={"input_size": 3, "skip": 1})
+    x = numbers(2, 5, 3)
+    without, with_skip = (reprise.restore(p).run(x)[0]["lin"] for p in (plain, skip))
+    np.testing.assert_allclose(with_skip, without + x[..., :1], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("skip", [2, "all"])
+def test_a_skip_that_is_not_as_wide_as_the_output_is_refused(tmp_path, skip):
+    state = recurrent("LSTM", 3) | {"lin.weight": numbers(1, H), "lin.bias": numbers(1)}
+    as_json(tmp_path / "m.json", state, model_data={"skip": skip})
+    with pytest.raises(DamagedFile, match=r"skip is .*; expected the number of channels of the output, \[1\]"):
+        reprise.restore(tmp_path / "m.json")
+
+
 def amplifier(path, layers=1, **changes):
     """A `.nam` file, and its parts: a state dict, the first states, the head."""
     state, first, flat = {}, {"h": [], "c": []}, []
@@ -76,6 +93,31 @@ def amplifier(path, layers=1, **changes):
     }
     path.write_text(json.dumps(content | changes))
     return state, first, (head, bias)
+
+
+def test_an_amplifier_of_several_outputs_has_a_row_of_its_head_for_each(tmp_path):
+    amplifier(tmp_path / "one.nam")
+    content = json.loads((tmp_path / "one.nam").read_text())
+    head, bias = content["weights"][-H - 1 : -1], content["weights"][-1]
+    content["weights"][-H - 1 :] = [*head, *(2 * w for w in head), bias, 2 * bias]
+    content["config"] |= {"in_channels": 1, "out_channels": 2}
+    (tmp_path / "two.nam").write_text(json.dumps(content))
+    x = numbers(2, 6, 1)
+    one, two = (reprise.restore(tmp_path / name).run(x)[0]["head"] for name in ("one.nam", "two.nam"))
+    np.testing.assert_allclose(two, np.concatenate([one, 2 * one], -1), rtol=1e-5, atol=1e-6)
+
+
+def test_of_a_container_of_amplifiers_the_whole_one_is_taken(tmp_path):
+    amplifier(tmp_path / "small.nam")
+    amplifier(tmp_path / "whole.nam", layers=2)
+    models = [json.loads((tmp_path / name).read_text()) for name in ("small.nam", "whole.nam")]
+    held = {"submodels": [{"max_value": k, "model": m} for k, m in zip((0.5, 1.0), models, strict=True)]}
+    content = {"version": "0.7.0", "architecture": "SlimmableContainer", "config": held, "weights": []}
+    (tmp_path / "m.nam").write_text(json.dumps(content))
+    model, x = reprise.restore(tmp_path / "m.nam"), numbers(2, 6, 1)
+    wanted = reprise.restore(tmp_path / "whole.nam").run(x)[0]["head"]
+    np.testing.assert_array_equal(model.run(x)[0]["head"], wanted)
+    assert "of 2 models of several sizes the whole one, the last, is taken" in model.stored.notes
 
 
 class TestSafetensors(FormatContract):

@@ -55,35 +55,20 @@ def read(path: Path) -> dict[str, Any]:
     """
     import zipfile
     import zlib
-    from tokenize import TokenError
 
-    # What is raised for an archive, or the head of an array, that is damaged; RuntimeError where it is encrypted.
-    faults = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError, MemoryError, TokenError, OSError)
+    from reprise.wire import npy
+    from reprise.wire.varint import Cut
+
+    # What is raised for an archive, or an array in it, that is damaged; RuntimeError where it is encrypted.
+    faults = (zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError, MemoryError, OSError, Cut)
     if not path.is_file():
         raise MissingFile(f"{path}: no such file; expected an .npz file with the inputs")
     try:
         with zipfile.ZipFile(path) as archive:
-            return {info.filename.removesuffix(".npy"): _array(archive, info) for info in archive.infolist()}
+            infos = archive.infolist()
+            return {info.filename.removesuffix(".npy"): npy.array(archive.read(info), info.filename) for info in infos}
     except faults as error:
         raise DamagedFile(f"{path}: expected an .npz file with plain arrays, found another ({error})") from error
-
-
-def _array(archive: Any, info: Any) -> Any:
-    import warnings
-
-    import numpy as np
-    from numpy.lib import format as npy
-
-    with archive.open(info) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of files that Python 2 wrote: they only take longer
-        version = npy.read_magic(file)
-        shape, _, dtype = npy.read_array_header_1_0(file) if version == (1, 0) else npy.read_array_header_2_0(file)
-    size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if size > info.file_size:
-        raise ValueError(f"{info.filename} says {size} bytes and has {info.file_size}")
-    with archive.open(info) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return npy.read_array(file, allow_pickle=False)
 
 
 def write(path: Path, arrays: Mapping[str, Any]) -> None:

@@ -15,16 +15,19 @@ from reprise.formats import (
     keras_h5,
     ml5,
     nam,
+    numpy_weights,
     onnx,
     pytorch,
     rtneural,
     safetensors,
+    sketch_rnn,
     tf_checkpoint,
     tf_frozen,
     tf_saved_model,
     tflite,
     torch7,
     torchscript,
+    world_models,
 )
 from reprise.formats._base import Format, Signature, StoredModel
 from reprise.formats._checked import checked
@@ -36,6 +39,7 @@ __all__ = ["FORMATS", "Format", "Signature", "StoredModel", "given_vocabulary", 
 FORMATS: tuple[Format, ...] = (
     json_state.FORMAT,
     nam.FORMAT,
+    numpy_weights.FORMAT,
     keras_archive.FORMAT,
     keras_h5.FORMAT,
     ml5.FORMAT,
@@ -43,11 +47,13 @@ FORMATS: tuple[Format, ...] = (
     pytorch.FORMAT,
     rtneural.FORMAT,
     safetensors.FORMAT,
+    sketch_rnn.FORMAT,
     tf_checkpoint.FORMAT,
     tf_frozen.FORMAT,
     tf_saved_model.FORMAT,
     tflite.FORMAT,
     torch7.FORMAT,
+    world_models.FORMAT,
     torchscript.FORMAT,
 )
 

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from reprise.files import opened
 
 _HEAD = 512
-_DIRECTORY = 2**16
 #: How many files of a folder are looked at.
 _MOST = 256
 _PART = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
@@ -51,8 +50,6 @@ _STARTS = (
     (b"{", Stranger("JSON text")),
 )
 
-#: Files in archives that people save models in.
-_MEMBERS = ((b".npy", Stranger("an archive of NumPy arrays (.npz)")),)
 _LUA_TORCH = re.compile(rb"[\x01-\x08]\0\0\0.{0,64}(V \d|torch\.)", re.DOTALL)
 
 
@@ -125,7 +122,7 @@ def _folder(path: Path) -> Stranger:
 def _file(path: Path) -> Stranger:
     head = _head(path)
     if head.startswith(b"PK\x03\x04"):
-        return _archive(path)
+        return _ZIP
     return _in_its_place(head) or next((what for start, what in _STARTS if head.startswith(start)), _by_layout(head))
 
 
@@ -154,10 +151,3 @@ def _by_layout(head: bytes) -> Stranger:
     if not re.search(rb"[\x00-\x08\x0e-\x1a]", head):
         return Stranger("text", "Name the file or folder of a saved model.")
     return Stranger(f"of an unknown kind; it begins {head[:8].hex(' ')}", "Name the file or folder of a saved model.")
-
-
-def _archive(path: Path) -> Stranger:
-    with opened(path) as file:
-        file.seek(max(0, file.seek(0, 2) - _DIRECTORY))
-        names = file.read()  # a zip archive lists its files at its end
-    return next((what for name, what in _MEMBERS if name in names), _ZIP)

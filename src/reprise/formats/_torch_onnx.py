@@ -31,7 +31,7 @@ class _Builder:
     outputs: list[onnx.Message] = field(default_factory=list)
     tensors: dict[str, Array] = field(default_factory=dict)
     first: dict[str, Array] = field(default_factory=dict)
-    skip: bool = False
+    skip: int = 0
 
     def node(self, op: str, inputs: Sequence[str], *outputs: str, **attributes: Any) -> str:
         self.nodes.append(onnx.node(op, inputs, outputs, **attributes))
@@ -45,12 +45,12 @@ class _Builder:
         return self.tensor(f"ints {numbers}", np.asarray(numbers, np.int64))
 
 
-def model_of(chain: Chain, *, skip: bool = False, first: Mapping[str, Array] | None = None) -> onnx.Message:
+def model_of(chain: Chain, *, skip: int = 0, first: Mapping[str, Array] | None = None) -> onnx.Message:
     """The ONNX model of a chain; half and double precision become float32, in which it is computed.
 
     Args:
         chain: The modules.
-        skip: Whether the input is added to the output of the head.
+        skip: How many channels of the input, from the first, are added to the output of the head.
         first: First values of states by name, which a file holds; these states are kept inside of the model.
     """
     graph = _Builder(first=dict(first or {}), skip=skip)
@@ -88,11 +88,17 @@ def _exit(graph: _Builder, chain: Chain, steps: str) -> None:
 def _head(graph: _Builder, head: Matrix, hidden: str) -> onnx.Message:
     weight = graph.tensor(f"{head.name}.weight", _numbers(head.weight.load()).T)
     addends = [] if head.bias is None else [graph.tensor(f"{head.name}.bias", _numbers(head.bias.load()))]
-    addends += ["x"] if graph.skip else []
+    addends += [_skipped(graph)] if graph.skip else []
     made = graph.node("MatMul", [hidden, weight], f"{head.name} product" if addends else head.name)
     for left, addend in zip(range(len(addends))[::-1], addends, strict=True):
         made = graph.node("Add", [made, addend], f"{head.name} sum" if left else head.name)
     return onnx.value_info(head.name, _FLOAT, ["N", "T", head.weight.shape[0]])
+
+
+def _skipped(graph: _Builder) -> str:
+    """The channels of the input that are added to the output."""
+    places = graph.ints(0), graph.ints(graph.skip), graph.ints(2)
+    return graph.node("Slice", ["x", *places], "x that is added")
 
 
 def _recurrent(graph: _Builder, module: Recurrent, steps: str) -> str:

@@ -18,7 +18,7 @@ def with_model(
     name: str = "",
     attributes: Mapping[str, Mapping[str, object]] | None = None,
     cell: Mapping[str, Any] | None = None,
-    skip: bool = False,
+    skip: int = 0,
 ) -> StoredModel:
     """`stored` with the model of a state dict, or with the reason why its names and shapes decide none.
 
@@ -28,7 +28,7 @@ def with_model(
         name: Where in the file they lie, for messages.
         attributes: What is known of modules beside their weights, by their names.
         cell: What the caller says of them: the activation of a plain RNN.
-        skip: Whether the input is added to the output.
+        skip: How many channels of the input, from the first, are added to the output.
     """
     try:
         chain = chain_of(state, attributes or {}, str((cell or {}).get("activation", "")))

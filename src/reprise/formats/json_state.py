@@ -1,7 +1,8 @@
 """State dicts of PyTorch as JSON: nested lists by PyTorch's names, as guitar amplifiers' programs exchange them.
 
 They stand alone, or in `state_dict` beside `model_data`, which says what the weights do not: the kind of the cell, and
-whether the input is added to the output (`skip`). Sources: GuitarML's and RTNeural's model files.
+how many channels of the input are added to the output (`skip`); further channels hold knobs. Sources: the model files
+of GuitarML and RTNeural, CoreAudioML's networks.py.
 """
 
 from __future__ import annotations
@@ -63,7 +64,26 @@ def read(path: Path, *, cell: Mapping[str, Any] | None = None) -> StoredModel:
         files=(path,),
         notes=beside.notes,
     )
-    return with_model(stored, state, cell=cell, skip=isinstance(about, dict) and bool(about.get("skip")))
+    return with_model(stored, state, cell=cell, skip=_skipped(path, about, state))
+
+
+def _skipped(path: Path, about: Any, state: Mapping[str, Tensor]) -> int:
+    """How many channels of the input are added to the output: all of the output's, or none.
+
+    Raises:
+        DamagedFile: The file says another number.
+    """
+    said = about.get("skip") if isinstance(about, dict) else None
+    if not said:
+        return 0
+    heads = {t.shape[0] for name, t in state.items() if name.endswith("weight") and len(t.shape) == 2}
+    inputs = {t.shape[1] for name, t in state.items() if name.endswith("weight_ih_l0") and len(t.shape) == 2}
+    if not isinstance(said, int) or {int(said)} != heads or (inputs and min(inputs) < said):
+        raise DamagedFile(
+            f"{path}: skip is {said!r}; expected the number of channels of the output, {sorted(heads)}, no more than "
+            f"the input has, {sorted(inputs)}"
+        )
+    return int(said)
 
 
 def _content(path: Path) -> dict[str, Any]:

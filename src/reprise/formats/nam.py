@@ -1,7 +1,9 @@
 """LSTM models of Neural Amp Modeler (`.nam`): JSON with the sizes and one flat list of weights.
 
 For each layer the list holds [4H, D + H] (for input and hidden state together, gates i, f, g, o), the bias [4H], and
-the first hidden and cell state [H] each; then the head, [H] and one bias. Source: NeuralAmpModelerCore, NAM/lstm.cpp.
+the first hidden and cell state [H] each; then the head, [outputs, H] and its biases, of one output where none is named.
+A container (from version 0.7 on) holds models of several sizes; the last, the whole one, is what its program begins
+with. Source: NeuralAmpModelerCore, NAM/lstm.cpp and NAM/container.cpp.
 """
 
 from __future__ import annotations
@@ -36,17 +38,18 @@ def sniff(path: Path) -> str | None:
 
 def read(path: Path) -> StoredModel:
     """The LSTM in a file; it begins from the state that the file holds."""
-    content = _content(path)
-    if content.get("architecture") != "LSTM":
-        raise UnknownFormat(
-            f"{path}: is a Neural Amp Modeler file of the architecture {content.get('architecture')!r}, which is not "
-            "recurrent; only LSTM is read."
-        )
     try:
+        content, notes = _whole(_content(path))
+        if content.get("architecture") != "LSTM":
+            raise UnknownFormat(
+                f"{path}: is a Neural Amp Modeler file of the architecture {content.get('architecture')!r}, which is "
+                "not recurrent; only LSTM is read."
+            )
         chain, first = _chain(path, content["config"], np.asarray(content["weights"], np.float32))
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, IndexError, AttributeError) as error:
         raise DamagedFile(f"{path}: its config or weights cannot be read ({error}). Copy it again.") from error
     rate = content.get("sample_rate")
+    rate = rate if isinstance(rate, (int, float)) and rate > 0 else None
     weights = {f"{m.name}.{n}": t for m in chain.recurrent for n, t in m.weights.items()}
     return StoredModel(
         path=path,
@@ -55,10 +58,19 @@ def read(path: Path) -> StoredModel:
         graph=None,
         weights=weights | {m.name: m.weight for m in chain.heads},
         files=(path,),
-        notes=(f"made for {rate:g} samples a second",) if isinstance(rate, (int, float)) else (),
+        notes=(*notes, *([] if rate is None else [f"made for {rate:g} samples a second"])),
         metadata={"sample_rate": rate},
         foreign=model_of(chain, first=first),
     )
+
+
+def _whole(content: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The model in a file, of several in a container the whole one, and what is to be said of that."""
+    if content.get("architecture") != "SlimmableContainer":
+        return content, ()
+    models = content["config"]["submodels"]
+    whole = {"sample_rate": content.get("sample_rate"), **models[-1]["model"]}
+    return whole, (f"of {len(models)} models of several sizes the whole one, the last, is taken",)
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -76,9 +88,12 @@ def _content(path: Path) -> dict[str, Any]:
 def _chain(path: Path, config: dict[str, Any], flat: Array) -> tuple[Chain, dict[str, Array]]:
     """The layers and the head, and the first states [layers, 1, H] of the layers together."""
     inputs, units, layers = (int(config[k]) for k in ("input_size", "hidden_size", "num_layers"))
+    outputs = int(config.get("out_channels", 1))
     first_layer, other = (4 * units * (n + units) + 6 * units for n in (inputs, units))
-    wanted = first_layer + (layers - 1) * other + units + 1
-    if min(inputs, units, layers) < 1 or flat.ndim != 1 or flat.size != wanted:
+    wanted = first_layer + (layers - 1) * other + outputs * (units + 1)
+    if int(config.get("in_channels", inputs)) != inputs:
+        raise ValueError(f"{config['in_channels']} channels for {inputs} inputs")
+    if min(inputs, units, layers, outputs) < 1 or flat.ndim != 1 or flat.size != wanted:
         raise ValueError(
             f"{flat.size} weights, where {layers} layers of {units} units on {inputs} inputs have {wanted}"
         )
@@ -100,7 +115,7 @@ def _chain(path: Path, config: dict[str, Any], flat: Array) -> tuple[Chain, dict
         first["h"].append(pieces(1, units))
         first["c"].append(pieces(1, units))
     module = Recurrent("lstm", "LSTM", inputs, units, layers, 1, is_cell=False, relu=False, weights=held)
-    head = Matrix("head", _tensor(path, pieces(1, units)), _tensor(path, pieces(1)))
+    head = Matrix("head", _tensor(path, pieces(outputs, units)), _tensor(path, pieces(outputs)))
     return Chain(None, (module,), (head,), ()), {f"lstm.{kind}": np.stack(rows) for kind, rows in first.items()}
 
 

@@ -50,17 +50,19 @@ class Record:
     state: Any = None
 
 
-def load(data: bytes) -> list[Any]:
-    """The objects that were pickled one after the other into one file.
+def load(data: bytes, *, arrays: bool = False) -> list[Any]:
+    """The objects that were pickled one after the other into one file; with `arrays`, arrays of NumPy are arrays.
 
     Raises:
         Cut: It is not a pickle, or one that builds what plain data cannot be.
     """
-    return load_first(data, None)[0]
+    return load_first(data, None, arrays=arrays)[0]
 
 
-def load_first(data: bytes, count: int | None) -> tuple[list[Any], int]:
+def load_first(data: bytes, count: int | None, *, arrays: bool = False) -> tuple[list[Any], int]:
     """The first `count` objects of those pickled one after the other, all where None, and where the last one ends.
+
+    Arrays of NumPy are nested lists, but where `arrays` is set.
 
     Raises:
         Cut: As `load`.
@@ -69,7 +71,7 @@ def load_first(data: bytes, count: int | None) -> tuple[list[Any], int]:
     found: list[Any] = []
     try:
         while stream.tell() < len(data) if count is None else len(found) < count:
-            found.append(_Machine(stream).run())
+            found.append(_Machine(stream, arrays=arrays).run())
     except _FAULTS as error:
         raise Cut(f"the pickle breaks off at byte {stream.tell()} ({error or type(error).__name__})") from error
     return found, stream.tell()
@@ -78,8 +80,9 @@ def load_first(data: bytes, count: int | None) -> tuple[list[Any], int]:
 class _Machine:
     """The pickle machine: a stack, and a memo of objects that are used again."""
 
-    def __init__(self, stream: io.BytesIO) -> None:
+    def __init__(self, stream: io.BytesIO, *, arrays: bool = False) -> None:
         self._stream = stream
+        self._arrays = arrays
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
@@ -162,14 +165,17 @@ class _Machine:
         if not isinstance(name, Class) or not isinstance(arguments, tuple):
             raise TypeError("a call of something that is not named")
         maker = _MAKERS.get(name.name)
-        self.push(maker(*arguments) if maker else Record(name.name, arguments))
+        self.push(self._plain(maker(*arguments)) if maker else Record(name.name, arguments))
+
+    def _plain(self, value: Any) -> Any:
+        return value.tolist() if isinstance(value, np.ndarray) and not self._arrays else value
 
     def build(self) -> None:
         state, target = self.pop(), self.stack[-1]
         if isinstance(target, Record):
             target.state = state
             if target.name == _ARRAY:
-                self.stack[-1] = _array(state)
+                self.stack[-1] = self._plain(_array(state))
 
 
 _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|[0-7]{1,3}|.)", re.DOTALL)
@@ -231,7 +237,7 @@ def _scalar(dtype: Any, content: Any = b"") -> Any:
 
 
 def _array(state: Any) -> Any:
-    """The elements of a NumPy array as nested lists; those of an array of objects come as a list already."""
+    """A NumPy array; the elements of one of objects come as a list already."""
     _version, shape, dtype, fortran, content = state
     if isinstance(content, list):
         return content
@@ -241,7 +247,7 @@ def _array(state: Any) -> Any:
 def _from_buffer(content: Any, dtype: Any, shape: Any, order: Any) -> Any:
     if not content:
         return []
-    return np.frombuffer(_bytes(content), _dtype(dtype)).reshape(shape, order=order).tolist()
+    return np.frombuffer(_bytes(content), _dtype(dtype)).reshape(shape, order=order)
 
 
 def _dtype(record: Any) -> np.dtype[Any]:
