@@ -47,6 +47,20 @@ def test_a_filtered_symbol_is_never_drawn(logits, u, k, p):
     assert better.sum() <= (p + 1e-9) * np.sort(chances)[-k:].sum()
 
 
+@given(
+    hnp.arrays(np.float64, st.tuples(st.integers(2, 4), st.integers(1, 12)), elements=st.floats(-800, 50)),
+    st.lists(numbers, min_size=4, max_size=4),
+    st.floats(0.01, 3),
+    st.none() | st.integers(1, 12),
+    st.none() | st.floats(0.01, 1),
+)
+@example(np.array([[0.0, -800.0], [0.0, -1.0]]), [1 - 2.0**-53] * 4, 1.0, None, None)
+def test_a_row_alone_draws_what_it_draws_among_others(logits, u, temperature, k, p):
+    u, options = np.array(u[: len(logits)]), {"temperature": temperature, "top_k": k, "top_p": p}
+    alone = [draw(logits[i : i + 1], u[i : i + 1], **options)[0] for i in range(len(logits))]
+    assert draw(logits, u, **options).tolist() == alone
+
+
 def test_top_p_keeps_the_fewest_symbols_that_reach_it():
     logits = np.log([[0.2, 0.5, 0.3]]).repeat(100, axis=0)
     u = np.linspace(0, 0.999, 100)

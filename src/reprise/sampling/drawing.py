@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ from reprise.errors import CallError
 from reprise.tensors import Array
 
 Ids = np.ndarray[Any, np.dtype[np.int32]]
+
+#: So many uniform numbers are drawn at once: a call for each costs more than the number.
+_AHEAD = 1024
 
 
 def log_softmax(logits: Array) -> Array:
@@ -50,13 +53,40 @@ def draw(
     Raises:
         CallError: An argument is outside its range, or a row has NaN, +inf or no finite logit.
     """
+    wide: Array = np.asarray(logits, np.float64)
+    if wide.ndim != 2 or not wide.shape[1]:
+        raise CallError(f"logits: expected shape [N, V], found {list(wide.shape)}")
+    return drawer(temperature, top_k, top_p, greedy=greedy)(wide, np.asarray(uniforms, np.float64))
+
+
+def drawer(
+    temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None, *, greedy: bool = False
+) -> Callable[[Array, Array], Ids]:
+    """`draw` with options that are checked here, once: (logits float64 [N, V], uniforms float64 [N]) → ids.
+
+    Raises:
+        CallError: As `draw`, of the options here, of the logits at each call.
+    """
     check_options(temperature, top_k, top_p)
-    wide = _checked(logits)
-    if greedy:
-        return np.asarray(wide.argmax(axis=1), np.int32)
-    with np.errstate(over="ignore"):  # a tiny temperature takes the improbable to −inf, as it should
-        weights = np.exp((wide - wide.max(axis=1, keepdims=True)) / temperature)
-    return _invert(_kept(weights, top_k, top_p), np.asarray(uniforms, np.float64))
+
+    def kept(wide: Array, largest: Array) -> Array:
+        shifted = wide - largest
+        if temperature != 1.0:
+            with np.errstate(over="ignore"):  # a tiny temperature takes the improbable to −inf, as it should
+                shifted = shifted / temperature
+        return _kept(np.exp(shifted), top_k, top_p)
+
+    def drawn(wide: Array, uniforms: Array) -> Ids:
+        largest = wide.max(axis=1, keepdims=True)
+        # The largest is NaN or +inf where a number of the row is, and −inf where all are: one look tells all three.
+        if not (math.isfinite(largest[0, 0]) if len(wide) == 1 else np.isfinite(largest).all()):
+            raise _without_distribution(largest)
+        if greedy:
+            return np.asarray(wide.argmax(axis=1), np.int32)
+        weights = kept(wide, largest)
+        return _inverted_row(weights[0], uniforms[0]) if len(wide) == 1 else _inverted(weights, uniforms)
+
+    return drawn
 
 
 def check_options(temperature: float, top_k: int | None, top_p: float | None) -> None:
@@ -75,17 +105,12 @@ def check_options(temperature: float, top_k: int | None, top_p: float | None) ->
         raise CallError(f"top_p: expected a number above 0 and at most 1, found {top_p!r}")
 
 
-def _checked(logits: Array) -> Array:
-    wide: Array = np.asarray(logits, np.float64)
-    if wide.ndim != 2 or not wide.shape[1]:
-        raise CallError(f"logits: expected shape [N, V], found {list(wide.shape)}")
-    bad = np.isnan(wide).any(axis=1) | np.isposinf(wide).any(axis=1) | np.isneginf(wide).all(axis=1)
-    if bad.any():
-        raise CallError(
-            f"logits: row {int(bad.argmax())} has NaN, +inf or no finite number, so no symbol can be drawn; the "
-            "weights or the state hold such numbers, or grew beyond the range of their type"
-        )
-    return wide
+def _without_distribution(largest: Array) -> CallError:
+    row = int(np.isfinite(largest[:, 0]).argmin())
+    return CallError(
+        f"logits: row {row} has NaN, +inf or no finite number, so no symbol can be drawn; the "
+        "weights or the state hold such numbers, or grew beyond the range of their type"
+    )
 
 
 def _kept(weights: Array, top_k: int | None, top_p: float | None) -> Array:
@@ -104,12 +129,19 @@ def _kept(weights: Array, top_k: int | None, top_p: float | None) -> Array:
     return kept
 
 
-def _invert(weights: Array, uniforms: Array) -> Ids:
+def _inverted(weights: Array, uniforms: Array) -> Ids:
     # cumsum adds from left to right everywhere; sum groups by the width of the machine's vectors.
     cumulative = np.cumsum(weights, axis=1)
     ids = (cumulative <= uniforms[:, None] * cumulative[:, -1:]).sum(axis=1)
     last = weights.shape[1] - 1 - (weights[:, ::-1] > 0).argmax(axis=1)  # where rounding takes u · total up to total
     return np.asarray(np.minimum(ids, last), np.int32)
+
+
+def _inverted_row(weights: Array, uniform: float) -> Ids:
+    """As `_inverted`, for one row: a search where that counts, since the sums never fall."""
+    cumulative = weights.cumsum()
+    symbol = cumulative.searchsorted(uniform * cumulative[-1], side="right")
+    return np.array([symbol if symbol < len(weights) else weights.nonzero()[0][-1]], np.int32)
 
 
 def uniforms(seed: int | None, samples: int = 1) -> Iterator[Array]:
@@ -135,5 +167,7 @@ def uniforms(seed: int | None, samples: int = 1) -> Iterator[Array]:
 
 
 def _numbers(streams: Sequence[np.random.Philox]) -> Iterator[Array]:
+    steps = max(1, _AHEAD // len(streams))
     while True:
-        yield np.array([stream.random_raw() >> 11 for stream in streams]) * 2.0**-53
+        drawn = np.stack([stream.random_raw(steps) for stream in streams], axis=1)
+        yield from (drawn >> np.uint64(11)) * 2.0**-53

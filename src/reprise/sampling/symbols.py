@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -90,7 +91,7 @@ class Steps(Protocol[S]):
         """One step: inputs without their time axis."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reader:
     """Feeds symbols to a model, whatever its layout is, and gives logits; symbols are their places, from 0.
 
@@ -116,13 +117,15 @@ class Reader:
     def run(self, ids: Array, state: Any) -> tuple[Array, Any]:
         """The ids [T], the same in every row → logits in the model's layout, and the state."""
         rows = np.broadcast_to(ids, (self.batch, len(ids)))
-        outputs, state = self.model.run({self.input.name: self._fed(rows, self.input.time_axis)}, state)
+        outputs, state = self.model.run({self.input.name: self._fed(rows, _or(self.input.time_axis, 0))}, state)
         return self._logits(outputs), state
 
     def step(self, ids: Array, state: Any) -> tuple[Array, Any]:
         """The ids [N] → logits [N, V], and the state."""
-        outputs, state = self.model.step({self.input.name: self._fed(ids[:, None], None)}, state)
-        return self._logits(outputs).reshape(self.batch, len(self.vocabulary)), state
+        data = ids[:, None] == self._symbols if self.input.role == "one-hot" else ids + self.vocabulary.first
+        fed = data.astype(DTYPES[self.input.dtype]).reshape(self._step_shape)
+        outputs, state = self.model.step({self.input.name: fed}, state)
+        return self._logits(outputs).reshape(self.batch, len(self._symbols)), state
 
     def step_all(self, symbol: int, state: Any) -> tuple[Array, Any]:
         """The same symbol in every row → logits [N, V], and the state."""
@@ -153,23 +156,37 @@ class Reader:
 
     def _logits(self, outputs: Mapping[str, Array]) -> Array:
         scores: Array = np.asarray(outputs[self.output.name], np.float64)
-        _check_width(self.vocabulary, self.output, scores.shape[-1] if scores.ndim else 1)
+        if scores.shape[-1:] != self._symbols.shape:
+            _check_width(self.vocabulary, self.output, scores.shape[-1] if scores.ndim else 1)
         if self.output.role != "probabilities":
             return scores
         with np.errstate(divide="ignore"):  # probability 0 is logit −inf
             return np.asarray(np.log(scores))
 
-    def _fed(self, ids: Array, time_axis: int | None) -> Array:
-        """The ids [N, T] in the layout of the input; without a time axis T is 1."""
-        port, width = self.input, len(self.vocabulary)
-        data = ids if time_axis is None or _or(port.batch_axis, -1) < time_axis else ids.T
-        data = data[..., None] == np.arange(width) if port.role == "one-hot" else data + self.vocabulary.first
-        sizes = {port.batch_axis: self.batch, time_axis: ids.shape[1]}
+    @cached_property
+    def _symbols(self) -> Array:
+        return np.arange(len(self.vocabulary))
+
+    @cached_property
+    def _step_shape(self) -> list[int]:
+        return self._shape(None, 1)
+
+    def _fed(self, ids: Array, time_axis: int) -> Array:
+        """The ids [N, T] in the layout of the input."""
+        port = self.input
+        data = ids if _or(port.batch_axis, -1) < time_axis else ids.T
+        data = data[..., None] == self._symbols if port.role == "one-hot" else data + self.vocabulary.first
+        return data.astype(DTYPES[port.dtype]).reshape(self._shape(time_axis, ids.shape[1]))
+
+    def _shape(self, time_axis: int | None, steps: int) -> list[int]:
+        """The shape of the input for so many steps, or for one without the time axis."""
+        port = self.input
+        sizes = {port.batch_axis: self.batch, time_axis: steps}
         kept = [axis for axis in range(len(port.shape)) if time_axis is not None or axis != port.time_axis]
         shape = [sizes.get(axis, 1) for axis in kept]
         if port.role == "one-hot":
-            shape[-1] = width
-        return data.astype(DTYPES[port.dtype]).reshape(shape)
+            shape[-1] = len(self._symbols)
+        return shape
 
 
 def _or(axis: int | None, default: int) -> int:

@@ -6,13 +6,12 @@ import codecs
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 
 from reprise.errors import CallError
-from reprise.sampling.drawing import Ids, check_options, draw, log_softmax, uniforms
+from reprise.sampling.drawing import Ids, drawer, log_softmax, uniforms
 from reprise.sampling.symbols import Reader, Steps, reader
 from reprise.tensors import Array
 from reprise.vocabulary import Vocabulary
@@ -78,9 +77,8 @@ def generate(
     """
     if length < 0:
         raise CallError(f"length: expected at least 0, found {length}")
-    check_options(temperature, top_k, top_p)
+    choose = drawer(temperature, top_k, top_p, greedy=greedy)
     way = reader(model, samples)
-    choose = partial(draw, temperature=temperature, top_k=top_k, top_p=top_p, greedy=greedy)
     numbers = uniforms(seed, way.batch)
     writers = _writers(way.vocabulary, samples, between="" if not prompt else " ")
     first = _first(way.vocabulary, prompt, state)
@@ -110,11 +108,11 @@ def _generated(
     keep: Callable[[Any], None] | None,
 ) -> Iterator[tuple[str, ...]]:
     state = way.model.initial_state(way.batch) if state is None else state
+    symbols = way.vocabulary.symbols
     logits, state = way.after(first, state)
     for left in reversed(range(length)):
         ids = choose(logits)
-        symbols = (way.vocabulary.symbols[i] for i in ids[: len(writers)])
-        yield tuple(write(symbol) for write, symbol in zip(writers, symbols, strict=True))
+        yield tuple([write(symbols[i]) for write, i in zip(writers, ids.tolist(), strict=False)])
         if left or keep:
             logits, state = way.step(ids, state)
     if keep:
