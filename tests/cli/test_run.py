@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.lib import format as npy
 
-from reprise.cli.run import read, write
+from reprise.cli._arrays import read, write
 from reprise.errors import DamagedFile, MissingFile, SaveError
 from tests.sampling.fakes import LETTERS, model
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from reprise import bounds, formats
-from reprise.cli.run import read as read_arrays
+from reprise.cli._arrays import read as read_arrays
 from reprise.errors import RepriseError
 from reprise.examine import examine
 from reprise.restore import restore
