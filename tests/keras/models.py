@@ -231,6 +231,9 @@ def graphs() -> Mapping[str, Callable]:
         "attention, causal": attention(lambda: k.Attention(), use_causal_mask=True),
         "attention, heads": attention(lambda: k.MultiHeadAttention(2, 3), use_causal_mask=True),
         "operations": lambda: functional(_operations, (None, D)),
+        "operations, axes": lambda: functional(_moved, (None, D)),
+        "operations, products": lambda: functional(_weighed, (None, D)),
+        "operations, masks": lambda: functional(_masked, (None, D), (None, D)),
     }
 
 
@@ -238,6 +241,42 @@ def _operations(x):
     import keras
 
     return keras.ops.tanh(keras.layers.LSTM(D, return_sequences=True)(x) + x * 2.0) - 0.5
+
+
+def _moved(x):
+    """Parts, axes and joins."""
+    from keras import layers as k
+    from keras import ops
+
+    h = k.LSTM(D, return_sequences=True)(x)
+    low, high = ops.split(h, 2, axis=-1)
+    turned = ops.transpose(ops.flip(ops.stack([low, high], axis=1), axis=2), (0, 2, 1, 3))
+    last = ops.squeeze(ops.expand_dims(h[:, -1], 1), axis=1)
+    whole = ops.concatenate([last, h[:, 0, 1:], h[..., 0:1, None, :2][:, 0, 0]], axis=-1)
+    return [ops.reshape(turned, (-1, 2, 2)), whole, h[:, ::2]]
+
+
+def _weighed(x):
+    """Attention that is written out, with functions that take numbers."""
+    from keras import layers as k
+    from keras import ops
+
+    h = k.GRU(D, return_sequences=True)(x)
+    scores = ops.matmul(ops.clip(h, -0.5, 0.5), ops.transpose(ops.maximum(h, -0.2), (0, 2, 1)))
+    seen = ops.matmul(ops.softmax(scores, axis=-1), h)
+    weights = ops.softmax(k.Dense(1)(seen), axis=1)
+    return (
+        ops.sum(h * weights, axis=1) + ops.max(h, axis=1) - ops.mean(ops.leaky_relu(h, 0.3), axis=[1], keepdims=False)
+    )
+
+
+def _masked(x, y):
+    """Masks that Keras writes out: of features, of either input, of inputs in a row of which one has none."""
+    from keras import layers as k
+
+    both = k.Add()([k.Masking()(x), k.Masking(0.5)(y)])
+    row = k.Concatenate(axis=1)([k.Masking()(x), y])
+    return [k.LSTM(H, return_sequences=True)(both), k.GRU(H)(row)]
 
 
 def randomised(model, seed: int = 0):

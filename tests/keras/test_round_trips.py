@@ -31,6 +31,9 @@ ALWAYS = {
     "encoder and decoder": "keras",
     "attention, heads": "keras",
     "operations": "keras",
+    "operations, axes": "h5",
+    "operations, products": "keras",
+    "operations, masks": "json",
 }
 CASES = [
     pytest.param(name, format, marks=[] if ALWAYS.get(name) == format else [pytest.mark.slow], id=f"{name}-{format}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import EllipsisType
 from typing import Literal
 
 from reprise import cells
@@ -44,9 +45,10 @@ class Input(Layer):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Activation(Layer):
-    """An activation as a layer of its own."""
+    """An activation as a layer of its own; one that looks at more than one number does so along `axis`."""
 
     function: Function
+    axis: int = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -274,9 +276,13 @@ class Affine(Layer):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Join(Layer):
-    """Several inputs, element by element: `add`, `multiply`, `subtract`, `divide`, `average`, `maximum`, `minimum`."""
+    """Several inputs, element by element: `add`, `multiply`, `subtract`, `divide`, `average`, `maximum`, `minimum`.
+
+    Inputs of fewer axes get more of one row behind the batch; or in front, where axes are matched by the end.
+    """
 
     kind: str
+    by_end: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -296,9 +302,10 @@ class Dot(Layer):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reshape(Layer):
-    """The same numbers in other sizes, the batch aside; one size may be -1."""
+    """The same numbers in other sizes, the batch aside unless they are those of all axes; one size may be -1."""
 
     sizes: tuple[int, ...]
+    batch_too: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -353,14 +360,46 @@ class Upsample(Layer):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Take(Layer):
-    """Parts of an input by an index for each axis: a place, or (begin, end, step), None for all; the batch first."""
+    """Parts of an input by an index for each axis, the batch first.
 
-    index: tuple[int | tuple[int | None, int | None, int | None], ...]
+    An index is a place, whose axis goes; or (begin, end, step), None for all; or `...` for the axes that are left.
+    """
+
+    index: tuple[int | tuple[int | None, int | None, int | None] | EllipsisType, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Mean(Layer):
-    """Over some axes: `mean`, `sum`, `max` or `min`; the batch is 0."""
+class Expand(Layer):
+    """A new axis of one row."""
+
+    axis: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Squeeze(Layer):
+    """Without some axes of one row each."""
+
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split(Layer):
+    """So many parts of one size along an axis, each an output."""
+
+    parts: int
+    axis: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Product(Layer):
+    """The matrix products of two inputs over their last two axes, each of which may be transposed first."""
+
+    transposed: tuple[bool, bool] = (False, False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reduction(Layer):
+    """Over some axes: `mean`, `sum`, `max` or `min` of numbers, `any` or `all` of flags; the batch is 0."""
 
     kind: str
     axes: tuple[int, ...]
@@ -372,6 +411,14 @@ class Cast(Layer):
     """The same numbers as another element type."""
 
     dtype: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Like(Layer):
+    """One number as often as there are numbers in the input, of an element type or of that of the input."""
+
+    value: float
+    dtype: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -61,10 +61,9 @@ def _activation(place: Place) -> Symbols:
 
 
 def _softmax(place: Place) -> Symbols:
-    axis = place.options.get("axis", -1)
-    if axis not in (-1, [-1]) or place.x.mask is not None:
-        raise place.options.unknown(f"a softmax along axis {axis}, or one with a mask")
-    return place.plain(kinds.Activation(Function("softmax")))
+    if place.x.mask is not None:
+        raise place.options.unknown("a softmax with a mask")
+    return place.plain(kinds.Activation(Function("softmax"), place.options.whole("axis", -1)))
 
 
 def _relu(place: Place) -> Symbols:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -10,6 +11,9 @@ from reprise.errors import DamagedFile
 
 #: What Keras calls its own models.
 MODELS = frozenset({"Sequential", "Functional", "Model", "Network", "Graph"})
+#: Layers of Keras 2 that are a function of TensorFlow, and the modules whose functions are called alike nowhere else.
+_OF_TENSORFLOW = frozenset({"TFOpLambda", "SlicingOpLambda"})
+_MODULES = ("math", "nn", "linalg", "__operators__")
 _MOST_LAYERS = 20_000
 
 
@@ -30,7 +34,8 @@ class Described:
         name: Unique in its model.
         config: Its options.
         stranger: The class with its package where it is not Keras' own, else empty.
-        operation: Whether it is an operation of `keras.ops` that Keras 3 keeps among the layers.
+        operation: Whether it is an operation of `keras.ops` or of TensorFlow that is kept among the layers; `kind` is
+            its name then, such as `expand_dims`, and `config` its options.
     """
 
     kind: str
@@ -90,16 +95,33 @@ def described(found: Any, place: str) -> Described:
     name = named or found.get("name") or kind
     if not isinstance(name, str):
         raise DamagedFile(f"{place}: the name of a layer of the class {kind} is {name!r}; expected a text")
-    return Described(kind.rpartition(">")[2], name, config, _stranger(found), _is_operation(found))
+    if isinstance(config, Mapping) and kind in _OF_TENSORFLOW:
+        return Described(_function(str(config.get("function"))), name, {}, operation=True)
+    if isinstance(config, Mapping) and _is_operation(found, config):
+        options = {key: value for key, value in config.items() if key != "name"}
+        return Described(snake(kind), name, options, operation=True)
+    return Described(kind.rpartition(">")[2], name, config, _stranger(found))
 
 
-def _is_operation(found: Mapping[str, Any]) -> bool:
+def _is_operation(found: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
     """Whether it is of `keras.ops`: its module says so, or it has none and no options that every layer has."""
-    config, nodes = found.get("config"), found.get("inbound_nodes")
     if "module" in found:
         return ".ops." in str(found["module"])
+    nodes = found.get("inbound_nodes")
     called = isinstance(nodes, list) and bool(nodes) and isinstance(nodes[0], Mapping)
-    return called and isinstance(config, Mapping) and "trainable" not in config and "batch_shape" not in config
+    return called and not config.keys() & {"trainable", "batch_shape", "seed"}
+
+
+def _function(name: str) -> str:
+    """A function of TensorFlow by its own name; with its module, where others have functions of the same names."""
+    module, _, own = name.rpartition(".")
+    return own if module.removeprefix("compat.v1").strip(".") in ("", *_MODULES) else name
+
+
+def snake(kind: str) -> str:
+    """`BatchNormalization` → `batch_normalization`, `LSTMCell` → `lstm_cell`, `Conv1D` → `conv1d`, as Keras does."""
+    parted = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", kind))
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", parted).lower()
 
 
 def _stranger(found: Mapping[str, Any]) -> str:
@@ -152,9 +174,9 @@ def _applied(node: Any, place: str) -> Applied:
         return Applied(tuple(_argument(one) for one in args), {k: _argument(v) for k, v in kwargs.items()})
     if not isinstance(node, list):
         raise DamagedFile(f"{place}: a call of a layer is {node!r:.80}; expected a list of what it reads")
-    if _is_reference(node):
+    if _is_reference(node) or _is_constant(node):
         node = [node]
-    given = [_old_reference(one, place) for one in node]
+    given = [one[2] if _is_constant(one) else _old_reference(one, place) for one in node]
     named = next((one[3] for one in node if len(one) > 3 and isinstance(one[3], Mapping)), {})
     return Applied((given[0] if len(given) == 1 else given,), {k: _old_argument(v) for k, v in named.items()})
 
@@ -176,11 +198,16 @@ def _old_reference(found: Any, place: str) -> Reference:
     return Reference(found[0], found[1], found[2])
 
 
+def _is_constant(found: Any) -> bool:
+    """Whether Keras 2 wrote a number in the place of a value."""
+    return isinstance(found, list) and len(found) in (3, 4) and found[0] == "_CONSTANT_VALUE"
+
+
 def _old_argument(value: Any) -> Any:
+    if _is_constant(value):
+        return value[2]
     if _is_reference(value):
         return Reference(value[0], value[1], value[2])
-    if isinstance(value, list) and len(value) == 3 and value[0] == "_CONSTANT_VALUE":
-        return value[2]
     return [_old_argument(one) for one in value] if isinstance(value, list) else value
 
 

@@ -68,7 +68,7 @@ class Place:
     inputs: tuple[Symbol, ...]
     named: Mapping[str, Any]
     calls: Calls
-    made: dict[Any, Layer]
+    made: dict[Any, tuple[Any, Layer]]
 
     @property
     def x(self) -> Symbol:
@@ -83,7 +83,8 @@ class Place:
 
     def put(self, layer: Layer, end: str = "", *, inputs: Sequence[Symbol] | None = None, **others: Any) -> Value:
         """A call of a layer on the inputs; `end` tells it apart where the translation has several."""
-        shared = self.made.setdefault((id(self.options.content), end), layer)
+        content = self.options.content  # kept, so that no other has its id
+        _, shared = self.made.setdefault((id(content), end), (content, layer))
         read = self.inputs if inputs is None else inputs
         return self.calls.add(f"{self.name}{end}", shared, [s.value for s in read], **others)
 

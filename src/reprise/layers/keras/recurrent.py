@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from reprise import cells
 from reprise.errors import DamagedFile
 from reprise.graph import Value
+from reprise.layers.keras.graphs import snake
 from reprise.layers.keras.masks import flat
 from reprise.layers.keras.options import Options
 from reprise.layers.keras.place import Place, Symbol
@@ -108,12 +108,6 @@ def unique_names(kinds: Sequence[str]) -> list[str]:
         seen[name] = count + 1
         names.append(f"{name}_{count}" if count else name)
     return names
-
-
-def snake(kind: str) -> str:
-    """`BatchNormalization` → `batch_normalization`, `LSTMCell` → `lstm_cell`, `Conv1D` → `conv1d`, as Keras does."""
-    parted = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", kind))
-    return re.sub(r"([a-z])([A-Z])", r"\1_\2", parted).lower()
 
 
 def _any_cell_spec(kind: str, options: Options) -> Spec:

@@ -96,7 +96,7 @@ class _Translator:
         self._version, self._custom = version, custom
         self.calls = Calls()
         self.notes: list[str] = []
-        self._made: dict[Any, Layer] = {}
+        self._made: dict[Any, tuple[Any, Layer]] = {}
         self._models: dict[int, Model] = {}
         self._said_configs: dict[Any, Any] = {}
 
@@ -283,7 +283,7 @@ class _Translator:
         named = _resolved(dict(applied.named), made, scope.model.name)
         if known.operation:
             place = self._place(scope, known, scope.weights.of(key), ())
-            return operations.apply(place, known.kind, given, named)
+            return operations.apply(place, known.kind, given, {**known.config, **named})
         kind = masks.MODEL if is_model(known.config) else known.kind
         inputs, named = masks.applied(kind, self._options_of(known), given, named)
         return self._apply(scope, key, known, inputs, named)
@@ -344,13 +344,11 @@ _WRAPPERS = frozenset({"Bidirectional", "TimeDistributed"})
 
 
 def _keys(whole: Model) -> list[str]:
-    """How the objects of a file call the layers of a model: by their classes, counted."""
-    counted = [layer for layer in whole.layers if not (whole.sequential and layer.kind == "InputLayer")]
-    names = iter(unique_names([layer.kind for layer in counted]))
-    return [
-        "layers/input" if whole.sequential and layer.kind == "InputLayer" else f"layers/{next(names)}"
-        for layer in whole.layers
-    ]
+    """How the objects of a file call the layers of a model: by their classes, counted; operations are none of them."""
+    outside = [layer.operation or (whole.sequential and layer.kind == "InputLayer") for layer in whole.layers]
+    counted = [layer.kind for layer, out in zip(whole.layers, outside, strict=True) if not out]
+    names = iter(unique_names(counted))
+    return [f"outside/{i}" if out else f"layers/{next(names)}" for i, out in enumerate(outside)]
 
 
 def _needs(applied: Applied | None) -> list[tuple[str, int]]:

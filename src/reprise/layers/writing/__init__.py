@@ -26,6 +26,7 @@ _WRITERS: Mapping[type, Callable[..., tuple[Output, ...]]] = {
     kinds.ParametricRelu: basic.parametric_relu,
     kinds.Affine: basic.affine,
     kinds.Cast: basic.cast,
+    kinds.Like: basic.like,
     kinds.Mask: basic.mask,
     kinds.Masked: basic.masked,
     kinds.Both: basic.both,

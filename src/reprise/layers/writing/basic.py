@@ -11,6 +11,7 @@ from reprise.layers.kinds import (
     Dense,
     Embedding,
     Input,
+    Like,
     Mask,
     Masked,
     OneHot,
@@ -73,8 +74,14 @@ def dense(site: Site, layer: Dense) -> tuple[Output, ...]:
 
 
 def activation(site: Site, layer: Activation) -> tuple[Output, ...]:
-    """Element by element, or along the last axis."""
-    return site.made(apply(site.ops, layer.function, site.numbers()), site.x.shape)
+    """Element by element, or along an axis, which is brought to the end for it."""
+    ops, rank = site.ops, site.x.rank
+    axis = layer.axis % rank
+    if axis == rank - 1:
+        return site.made(apply(ops, layer.function, site.numbers()), site.x.shape)
+    order = [*range(axis), rank - 1, *range(axis + 1, rank - 1), axis]
+    turned = apply(ops, layer.function, ops.transposed(site.numbers(), order))
+    return site.made(ops.transposed(turned, order), site.x.shape)
 
 
 def parametric_relu(site: Site, layer: ParametricRelu) -> tuple[Output, ...]:
@@ -97,6 +104,13 @@ def cast(site: Site, layer: Cast) -> tuple[Output, ...]:
     """Another element type."""
     value = site.ops.op("Cast", site.x.value, SrcT=site.x.dtype, DstT=layer.dtype)
     return site.made(value, site.x.shape, layer.dtype)
+
+
+def like(site: Site, layer: Like) -> tuple[Output, ...]:
+    """A number in the sizes of the input."""
+    ops, x, dtype = site.ops, site.x, layer.dtype or site.x.dtype
+    sizes = ops.op("Shape", x.value, T=x.dtype, out_type="int32")
+    return site.made(ops.op("Fill", sizes, ops.number(layer.value, dtype), T=dtype, index_type="int32"), x.shape, dtype)
 
 
 def mask(site: Site, layer: Mask) -> tuple[Output, ...]:

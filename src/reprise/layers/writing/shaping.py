@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import prod
 
+from reprise.bounds import check
 from reprise.graph import Value
 from reprise.layers.kinds import (
     Concatenate,
     Crop,
     Dot,
+    Expand,
     Flatten,
     Join,
-    Mean,
     MergeSteps,
     Pad,
     Permute,
+    Product,
+    Reduction,
     Repeat,
     Reshape,
     Reverse,
+    Split,
     SplitSteps,
+    Squeeze,
     Take,
     Upsample,
 )
@@ -27,9 +32,14 @@ from reprise.layers.writing.call import Site
 from reprise.layers.writing.ops import Output, Outside
 from reprise.tensors import Shape
 
+_MOST_PARTS = 1024
+
 
 def reshape(site: Site, layer: Reshape) -> tuple[Output, ...]:
     """The batch stays the first axis; -1 is what is left."""
+    if layer.batch_too:
+        value = site.ops.reshaped(site.x.value, layer.sizes, site.x.dtype)
+        return site.made(value, tuple(None if n == -1 else n for n in layer.sizes), site.x.dtype)
     x, known = site.x, prod(n for n in layer.sizes if n != -1)
     rest = None if None in x.shape[1:] or not known else prod(n or 0 for n in x.shape[1:]) // known
     sizes = tuple(rest if n == -1 else n for n in layer.sizes)
@@ -124,7 +134,7 @@ def take(site: Site, layer: Take) -> tuple[Output, ...]:
     ops, x = site.ops, site.x
     begin, end, strides, shape = [], [], [], []
     masks = {"begin_mask": 0, "end_mask": 0, "shrink_axis_mask": 0, "ellipsis_mask": 0, "new_axis_mask": 0}
-    index = (*layer.index, *[(None, None, None)] * (x.rank - len(layer.index)))
+    index = _of_all_axes(layer, x.rank)
     for axis, (part, size) in enumerate(zip(index, x.shape, strict=True)):
         first, last, step = (part, part + 1, 1) if isinstance(part, int) else part
         begin.append(first or 0)
@@ -140,15 +150,57 @@ def take(site: Site, layer: Take) -> tuple[Output, ...]:
     return site.made(value, tuple(shape), x.dtype)
 
 
-_REDUCTIONS = {"mean": "Mean", "sum": "Sum", "max": "Max", "min": "Min"}
+def _of_all_axes(layer: Take, rank: int) -> list[int | tuple[int | None, int | None, int | None]]:
+    """An index for each axis: `...`, which stands at the end where it stands nowhere, is all of those between."""
+    given = layer.index if ... in layer.index else (*layer.index, ...)
+    place, found = given.index(...), [part for part in given if part is not ...]
+    return [*found[:place], *[(None, None, None)] * (rank - len(found)), *found[place:]]
 
 
-def mean(site: Site, layer: Mean) -> tuple[Output, ...]:
+def expand(site: Site, layer: Expand) -> tuple[Output, ...]:
+    """A new axis."""
+    x, axis = site.x, layer.axis % (site.x.rank + 1)
+    value = site.ops.op("ExpandDims", x.value, site.ops.whole(axis), T=x.dtype, Tdim="int32")
+    return site.made(value, (*x.shape[:axis], 1, *x.shape[axis:]), x.dtype)
+
+
+def squeeze(site: Site, layer: Squeeze) -> tuple[Output, ...]:
+    """Without axes of one row."""
+    x, axes = site.x, {axis % site.x.rank for axis in layer.axes}
+    value = site.ops.op("Squeeze", x.value, squeeze_dims=tuple(sorted(axes)), T=x.dtype)
+    return site.made(value, tuple(n for i, n in enumerate(x.shape) if i not in axes), x.dtype)
+
+
+def split(site: Site, layer: Split) -> tuple[Output, ...]:
+    """Parts of one size."""
+    x, axis = site.x, layer.axis % site.x.rank
+    check(layer.parts, _MOST_PARTS, "a split into parts")
+    value = site.ops.op("Split", site.ops.whole(axis), x.value, num_split=layer.parts, T=x.dtype)
+    size = x.shape[axis]
+    shape = (*x.shape[:axis], None if size is None else size // layer.parts, *x.shape[axis + 1 :])
+    return tuple(Output(Value(value.node, i), shape, x.dtype) for i in range(layer.parts))
+
+
+def product(site: Site, layer: Product) -> tuple[Output, ...]:
+    """Matrix products; axes before the last two are those of both."""
+    (x, y), (turned, other_turned) = site.inputs, layer.transposed
+    value = site.ops.op("BatchMatMulV2", site.numbers(0), site.numbers(1), adj_x=turned, adj_y=other_turned)
+    sizes = (x.shape[-1] if turned else x.shape[-2], y.shape[-2] if other_turned else y.shape[-1])
+    wider = x if x.rank >= y.rank else y
+    return site.made(value, (*wider.shape[:-2], *sizes))
+
+
+_REDUCTIONS = {"mean": "Mean", "sum": "Sum", "max": "Max", "min": "Min", "any": "Any", "all": "All"}
+
+
+def reduction(site: Site, layer: Reduction) -> tuple[Output, ...]:
     """Over some axes."""
-    ops, x = site.ops, site.x
+    ops, x, flags = site.ops, site.x, layer.kind in ("any", "all")
     axes = {axis % x.rank for axis in layer.axes}
-    value = ops.op(_REDUCTIONS[layer.kind], site.numbers(), ops.whole(sorted(axes)), keep_dims=layer.keep, Tidx="int32")
-    return site.made(value, tuple(1 if i in axes else n for i, n in enumerate(x.shape) if layer.keep or i not in axes))
+    read = x.value if flags else site.numbers()
+    value = ops.op(_REDUCTIONS[layer.kind], read, ops.whole(sorted(axes)), keep_dims=layer.keep, Tidx="int32")
+    shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape) if layer.keep or i not in axes)
+    return site.made(value, shape, "bool" if flags else "")
 
 
 def merge_steps(site: Site, layer: MergeSteps) -> tuple[Output, ...]:
@@ -179,15 +231,18 @@ _JOINS |= {"minimum": "Minimum", "average": "AddV2"}
 
 
 def join(site: Site, layer: Join) -> tuple[Output, ...]:
-    """Element by element; inputs of fewer axes get one behind the batch for each that they lack, as Keras does."""
+    """Element by element; inputs of fewer axes get one for each that they lack."""
     ops, rank = site.ops, max(x.rank for x in site.inputs)
-    values = [_widened(site, i, rank) for i in range(len(site.inputs))]
+    values = [site.numbers(i) if layer.by_end else _widened(site, i, rank) for i in range(len(site.inputs))]
     made = values[0]
     for value in values[1:]:
         made = ops.op(_JOINS[layer.kind], made, value)
     if layer.kind == "average":
         made = ops.op("Mul", made, ops.number(1.0 / len(values)))
-    return site.made(made, _broadcast([(*x.shape[:1], *[1] * (rank - x.rank), *x.shape[1:]) for x in site.inputs]))
+    kept = 0 if layer.by_end else 1
+    return site.made(
+        made, _broadcast([(*x.shape[:kept], *[1] * (rank - x.rank), *x.shape[kept:]) for x in site.inputs])
+    )
 
 
 def _widened(site: Site, index: int, rank: int) -> Value:
@@ -251,7 +306,11 @@ WRITERS: Mapping[type, Callable[..., tuple[Output, ...]]] = {
     Crop: crop,
     Upsample: upsample,
     Take: take,
-    Mean: mean,
+    Expand: expand,
+    Squeeze: squeeze,
+    Split: split,
+    Product: product,
+    Reduction: reduction,
     MergeSteps: merge_steps,
     SplitSteps: split_steps,
     Join: join,
