@@ -2,6 +2,6 @@
 
 from reprise.layers.keras.options import Version
 from reprise.layers.keras.translation import translated
-from reprise.layers.keras.weights import Spec, Tree, Weights, in_a_row, in_a_tree
+from reprise.layers.keras.weights import Spec, Tree, Weights, in_a_row, in_a_tree, ordered
 
-__all__ = ["Spec", "Tree", "Version", "Weights", "in_a_row", "in_a_tree", "translated"]
+__all__ = ["Spec", "Tree", "Version", "Weights", "in_a_row", "in_a_tree", "ordered", "translated"]

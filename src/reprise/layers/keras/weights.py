@@ -77,15 +77,20 @@ def in_a_row(place: str, spec: Spec, tensors: Sequence[Tensor]) -> Weights:
     Raises:
         DamagedFile: There are more or fewer.
     """
-    paths = list(spec.roles())
-    ordered = [path for path, trained in paths if trained] + [path for path, trained in paths if not trained]
-    if len(ordered) != len(tensors):
+    paths = ordered(spec)
+    if len(paths) != len(tensors):
         found = ", ".join(str(list(t.shape)) for t in tensors[:8])
         raise DamagedFile(
-            f"{place}: has {len(ordered)} weights by its configuration, and {len(tensors)} are in the file ({found}); "
+            f"{place}: has {len(paths)} weights by its configuration, and {len(tensors)} are in the file ({found}); "
             "the weights belong to another model"
         )
-    return _nested(place, dict(zip(ordered, tensors, strict=True)))
+    return _nested(place, dict(zip(paths, tensors, strict=True)))
+
+
+def ordered(spec: Spec) -> list[tuple[str, ...]]:
+    """The path of each weight in Keras' own order: those that are trained, then the others."""
+    paths = list(spec.roles())
+    return [path for path, trained in paths if trained] + [path for path, trained in paths if not trained]
 
 
 def _nested(place: str, tensors: Mapping[tuple[str, ...], Tensor]) -> Weights:
