@@ -17,6 +17,7 @@ from reprise.interface.loops.recurrences import Recurrence
 from reprise.interface.normal.order import normalise
 from reprise.interface.ports.choices import Choices
 from reprise.interface.ports.describe import Discovery, describe
+from reprise.interface.ports.kept import check_kept
 from reprise.interface.ports.models import choose, drawing
 from reprise.operators import Tag, named
 from reprise.structure import Structure
@@ -52,7 +53,9 @@ def discover(graph: Graph, choices: Choices | None = None) -> Discovery:
     structure, notes = normal.structure, normal.notes
     model, why = choose(structure, found, choices)
     said = (*notes, *why, *_left_written_out(structure, model.outputs))
-    return describe(structure, model.recurrences, model.outputs, choices, said)
+    discovery = describe(structure, model.recurrences, model.outputs, choices, said)
+    check_kept(discovery)
+    return discovery
 
 
 def _opened(structure: Structure, found: tuple[Recurrence, ...], choices: Choices) -> Rewritten:

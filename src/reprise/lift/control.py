@@ -40,6 +40,9 @@ def _loop_of(site: Site, inside: Value) -> Loop:
 def emit_loop(emitter: Emitter, site: Site, loop: Loop) -> None:
     """Emits `loop` as one ONNX Loop into the block of `site`, and names its final values there."""
     plan = _Plan(emitter, site, loop)
+    if not plan.carried and not plan.arrays:  # only how often it runs is asked for
+        plan.leave([])
+        return
     cells = recurrent.emit(emitter, site.block, plan.body()) if emitter.fast_path else recurrent.Miss("not wanted")
     if not isinstance(cells, recurrent.Miss):
         plan.leave(cells)

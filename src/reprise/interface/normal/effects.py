@@ -1,132 +1,208 @@
-"""Functions of TensorFlow 2 as pure dataflow: what a variable holds, follows from the order of reads and assignments.
+"""Functions of TensorFlow 2 as pure dataflow: variables that they assign become values that they take and give.
 
-A function says by control edges in which order it reads and assigns variables. A read that waits for an assignment is
-the value that was assigned; where there are several assignments the last one counts. After that no order is left
-to be kept, and nodes that only pass a value on or wait for another are left out.
+A loop or a branch that reads or assigns such a variable takes what it holds, and gives what it holds after: so every
+assignment stands outside of loops and branches, at most one for each variable. After that no order is left to be kept,
+and nodes that only pass a value on or wait for another are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from reprise.errors import DiscoveryError
-from reprise.graph import Graph, Node, Value
+from reprise.graph import RESULTS, VARIABLES, Function, Graph, Node, Value
 from reprise.interface.analysis.influence import reachable
-from reprise.structure import RESULTS
+from reprise.interface.normal.assignments import ASSIGN, READ, Settled, changed_by, passed_on, settle
+from reprise.interface.normal.inline import (
+    CONTROL,
+    LOOPS,
+    MAX_DEPTH,
+    first_argument,
+    functions_of,
+    open_calls,
+    with_functions,
+)
 
-ASSIGN = "AssignVariableOp"
-_READ, _GATHER = "ReadVariableOp", "ResourceGather"
-#: How the names of operators begin that change a variable without assigning all of it.
-_CHANGING = ("ResourceApply", "ResourceSparseApply", "ResourceScatter", "ResourceStridedSliceAssign")
-_STEPS = {"AssignAddVariableOp": "AddV2", "AssignSubVariableOp": "Sub"}
-_PASSING = frozenset({"Identity", RESULTS, "StopGradient", "PreventGradient"})
 _FILLING = ("LookupTableImport", "InitializeTable")
 
 
-def purify(graph: Graph) -> Graph:
-    """A graph that says what it gives, without control edges, and with one assignment to a variable at most."""
-    if not graph.results:
-        return graph
-    return _live(_passed(_read_after_written(_as_assignments(graph))))
-
-
-def _as_assignments(graph: Graph) -> Graph:
-    """`graph` with `v += x` as a read, a sum and an assignment."""
-    nodes: dict[str, Node] = {}
-    for node in graph:
-        if node.op not in _STEPS:
-            nodes[node.name] = node
-            continue
-        variable, change = node.inputs[:2]
-        dtype = node.attributes.get("dtype", "float32")
-        read = Node(f"{node.name}/read", _READ, (variable,), node.controls, {"dtype": dtype})
-        total = Node(f"{node.name}/value", _STEPS[node.op], (Value(read.name), change), (), {"T": dtype})
-        assign = Node(node.name, ASSIGN, (variable, Value(total.name)), node.controls, {"dtype": dtype})
-        nodes.update((n.name, n) for n in (read, total, assign))
-    return replace(graph, nodes=nodes)
-
-
-def _read_after_written(graph: Graph) -> Graph:
-    """`graph` with what a variable holds in the place of its reads, and none but the last assignment to it."""
-    assigned = _assigned(graph)
-    if not assigned:
-        return graph
-    before = {name: _before(graph, name, names) for names in assigned.values() for name in names}
-    nodes: dict[str, Node] = {}
-    for node in graph:
-        nodes[node.name] = node
-        if Value(node.name) in assigned:
-            held = _held(node)
-            nodes[held.name] = held
-        variable = _source(graph, node.inputs[0]) if node.op in (_READ, _GATHER) and node.inputs else None
-        if variable in assigned:
-            done = _before(graph, node.name, assigned[variable])
-            value = graph[_last(done, before)].inputs[1] if done else Value(_held(graph[variable.node]).name)
-            nodes[node.name] = _reading(node, value)
-    for names in assigned.values():
-        for name in set(names) - {_last(set(names), before)}:
-            nodes[name] = replace(nodes[name], op="NoOp", inputs=())
-    return replace(graph, nodes=nodes)
-
-
-def _assigned(graph: Graph) -> dict[Value, list[str]]:
-    """Each variable that is assigned, with the nodes that do so.
+def without_effects(graph: Graph) -> Graph:
+    """A graph that says what it gives, with one assignment to a variable at most, outside of loops and branches.
 
     Raises:
-        DiscoveryError: One is changed in another way.
+        DiscoveryError: A variable is changed in a way that is not known, or in an order that is not said.
     """
-    assigned: dict[Value, list[str]] = {}
+    if not graph.results or not any(map(changed_by, _every_node(graph))):
+        return graph
+    graph = open_calls(graph)
+    functions = _Functions(graph.functions)
+    held = {v: Value(f"{v.node}/held") for v in functions.changed(graph, graph.nodes)}
+    settled = functions.settled(graph, held)
+    nodes: dict[str, Node] = {}
+    for node in settled.graph:
+        nodes[node.name] = node
+        variable = Value(node.name)
+        if variable in held:
+            nodes[held[variable].node] = Node(held[variable].node, READ, (variable,), (), _type(node))
+    for variable, name in settled.last.items():
+        nodes[name] = Node(name, ASSIGN, (variable, settled.after[variable]), (), _type(graph[variable.node]))
+    return replace(graph, nodes=nodes, functions={**graph.functions, **functions.made})
+
+
+def _type(variable: Node) -> dict[str, str]:
+    """The attribute of what reads and assigns a variable.
+
+    Raises:
+        DiscoveryError: It is no variable.
+    """
+    if variable.op not in VARIABLES:
+        raise DiscoveryError(f"node {variable.name!r} ({variable.op}) is assigned, and is no variable of the file")
+    return {"dtype": variable.attributes.get("dtype", "float32")}
+
+
+def _every_node(graph: Graph) -> Iterator[Node]:
+    yield from graph
+    for function in graph.functions.values():
+        yield from function.nodes.values()
+
+
+class _Pure(NamedTuple):
+    """A function that takes what variables hold in their place, and what it leaves in them, by argument."""
+
+    function: Function
+    after: Mapping[int, Value]
+
+
+class _Functions:
+    """The functions of a graph, and what they become where they change variables."""
+
+    def __init__(self, library: Mapping[str, Function]) -> None:
+        self.made: dict[str, Function] = {}
+        self._library = library
+        self._changed: dict[str, frozenset[int]] = {}
+        self._pure: dict[tuple[str, frozenset[int]], _Pure] = {}
+        self._depth = 0
+
+    def changed(self, nodes: Iterable[Node], among: Mapping[str, Node]) -> list[Value]:
+        """The variables that nodes change, themselves or in the functions that they call."""
+        found: dict[Value, None] = {}
+        for node in nodes:
+            places = {0} if changed_by(node) else set()
+            for function in functions_of(node, self._library):
+                places |= {first_argument(node) + k for k in self._arguments(function)}
+            found |= {passed_on(among, node.inputs[k]): None for k in sorted(places) if k < len(node.inputs)}
+        return list(found)
+
+    def _arguments(self, function: Function) -> frozenset[int]:
+        """Which arguments of a function are variables that it changes."""
+        if function.name not in self._changed:
+            self._changed[function.name] = frozenset()  # in case that it calls itself
+            self._enter(function)
+            changed = set(self.changed(function.nodes.values(), function.nodes))
+            self._depth -= 1
+            places = (k for k, name in enumerate(function.arguments) if Value(name) in changed)
+            self._changed[function.name] = frozenset(places)
+        return self._changed[function.name]
+
+    def _enter(self, function: Function) -> None:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise DiscoveryError(f"function {function.name!r}: calls nest deeper than {MAX_DEPTH} levels")
+
+    def settled(self, graph: Graph, held: Mapping[Value, Value]) -> Settled:
+        """`settle`, of a graph whose loops and branches may read and assign variables too."""
+        nodes: dict[str, Node] = {}
+        for node in graph:
+            taken = {k for k, v in enumerate(node.inputs) if passed_on(graph.nodes, v) in held}
+            made = self._around(node, taken) if taken and node.op in CONTROL else (node,)
+            nodes.update((n.name, n) for n in made)
+        return settle(replace(graph, nodes=nodes), held)
+
+    def _around(self, node: Node, taken: set[int]) -> Iterator[Node]:
+        """A loop or branch that takes and gives what variables hold, between their reads and assignments."""
+        first = first_argument(node)
+        waits = (*node.controls, *(v.node for v in node.inputs))
+        inputs = list(node.inputs)
+        for k in taken:
+            inputs[k] = Value(f"{node.name}/held_{k}")
+            yield Node(inputs[k].node, READ, (node.inputs[k],), waits)
+        places = frozenset(k - first for k in taken)
+        pure = [self._made_pure(f, places) for f in functions_of(node, self._library)]
+        changed = sorted({k for one in pure for k in one.after})
+        own = Value(f"{node.name}/pure")
+        given = len(inputs) if node.op in LOOPS else len(pure[0].function.results)
+        outputs = [Value(own.node, k) for k in range(given)]
+        if node.op in LOOPS:
+            functions = [pure[0].function, self._named(pure[1].function, _carried(pure[1]))]
+            after = {k: outputs[k] for k in changed}
+            outputs = [node.inputs[k] if k in taken else v for k, v in enumerate(outputs)]
+        else:
+            functions = [self._named(one.function, _with_held(one, changed)) for one in pure]
+            after = {first + k: Value(own.node, given + j) for j, k in enumerate(changed)}
+        yield replace(with_functions(node, functions), name=own.node, inputs=tuple(inputs))
+        assigned = [Node(f"{node.name}/assign_{k}", ASSIGN, (node.inputs[k], v)) for k, v in after.items()]
+        yield from assigned
+        yield Node(node.name, RESULTS, tuple(outputs), tuple(n.name for n in assigned))
+
+    def _made_pure(self, function: Function, places: frozenset[int]) -> _Pure:
+        """A function with values in the place of the variables that are some of its arguments."""
+        known = self._pure.get((function.name, places))
+        if known is not None:
+            return known
+        self._enter(function)
+        variables = {Value(function.arguments[k]): k for k in places if k < len(function.arguments)}
+        graph = open_calls(Graph(function.nodes, self._library, function.results))
+        settled = self.settled(graph, {v: v for v in variables})
+        self._depth -= 1
+        after = {variables[v]: value for v, value in settled.after.items()}
+        pure = _Pure(self._named(replace(function, nodes=settled.graph.nodes), function.results), after)
+        self._pure[function.name, places] = pure
+        return pure
+
+    def _named(self, function: Function, results: Iterable[Value]) -> Function:
+        """A function with other results, under a name of its own in the library."""
+        name = f"{function.name}/{len(self.made)}"
+        self.made[name] = replace(function, name=name, results=tuple(results))
+        return self.made[name]
+
+
+def _carried(pure: _Pure) -> list[Value]:
+    """The results of the body of a loop, with what variables hold after it in their places."""
+    return [pure.after.get(k, value) for k, value in enumerate(pure.function.results)]
+
+
+def _with_held(pure: _Pure, changed: Iterable[int]) -> list[Value]:
+    """The results of a branch, and what variables hold after it."""
+    arguments = pure.function.arguments
+    return [*pure.function.results, *(pure.after.get(k, Value(arguments[k])) for k in changed)]
+
+
+def tidied(graph: Graph) -> Graph:
+    """A graph that says what it gives without what only passes values on, orders nodes, or serves nothing.
+
+    Raises:
+        DiscoveryError: A variable is assigned inside a loop or branch.
+    """
+    if not graph.results:
+        return graph
     for node in graph:
-        if node.op.startswith(_CHANGING):
-            raise DiscoveryError(f"node {node.name!r}: {node.op} changes a variable in part, as training does")
-        if node.op == ASSIGN and len(node.inputs) > 1:
-            assigned.setdefault(_source(graph, node.inputs[0]), []).append(node.name)
-    return assigned
-
-
-def _held(variable: Node) -> Node:
-    """What a variable holds before anything runs."""
-    attributes = {"dtype": variable.attributes.get("dtype", "float32")}
-    return Node(f"{variable.name}/held", _READ, (Value(variable.name),), (), attributes)
-
-
-def _reading(node: Node, value: Value) -> Node:
-    """A node that reads a variable, with `value` in the place of what the variable holds."""
-    if node.op == _READ:
-        return replace(node, op="Identity", inputs=(value,))
-    attributes = {**node.attributes, "Tparams": node.attributes.get("dtype", "float32")}
-    return replace(node, op="Gather", inputs=(value, *node.inputs[1:]), attributes=attributes)
-
-
-def _source(graph: Graph, value: Value) -> Value:
-    """The variable behind what passes it on."""
-    while (node := graph.nodes.get(value.node)) is not None and node.op in _PASSING and node.inputs:
-        value = node.inputs[value.index if node.op == RESULTS else 0]
-    return value
-
-
-def _before(graph: Graph, name: str, among: Iterable[str]) -> set[str]:
-    """Those `among` some nodes that run before another."""
-
-    def above(at: str) -> list[str]:
-        node = graph.nodes.get(at)
-        return [] if node is None else [*node.controls, *(v.node for v in node.inputs)]
-
-    return set(among) & (set(reachable(above(name), above)) - {name})
-
-
-def _last(done: set[str], before: Mapping[str, set[str]]) -> str:
-    """The one of some assignments that runs after all others."""
-    return max(sorted(done), key=lambda name: len(before[name] & done))
+        if changed_by(node) and graph[passed_on(graph.nodes, node.inputs[0]).node].op not in VARIABLES:
+            raise DiscoveryError(
+                f"node {node.name!r}: {node.op} changes a variable that a function makes or chooses, so that which one "
+                "it is, is not certain"
+            )
+    return _live(_passed(graph))
 
 
 def _passed(graph: Graph) -> Graph:
     """`graph` with every value read from where it is made; the nodes of results keep their names."""
-    nodes = {
-        n.name: replace(n, inputs=tuple(_source(graph, v) for v in n.inputs), controls=_branch(graph, n)) for n in graph
-    }
-    return replace(graph, nodes=nodes)
+
+    def behind(node: Node) -> tuple[Value, ...]:
+        return tuple(passed_on(graph.nodes, v) for v in node.inputs)
+
+    return replace(graph, nodes={n.name: replace(n, inputs=behind(n), controls=_branch(graph, n)) for n in graph})
 
 
 def _branch(graph: Graph, node: Node) -> tuple[str, ...]:
@@ -139,7 +215,7 @@ def _branch(graph: Graph, node: Node) -> tuple[str, ...]:
 
 
 def _live(graph: Graph) -> Graph:
-    """What the results and assignments are computed from, and the last value of every variable of their loops."""
+    """What the results and assignments are computed from, and the last value of what their loops change."""
 
     def above(name: str) -> list[str]:
         node = graph.nodes.get(name)
@@ -148,5 +224,12 @@ def _live(graph: Graph) -> Graph:
     roots = [v.node for v in graph.results]
     roots += [n.name for n in graph if n.op == ASSIGN or n.op.startswith(_FILLING)]
     live = set(reachable(roots, above))
-    live |= {n.name for n in graph if n.op == "Exit" and n.inputs[0].node in live}
+    live |= {n.name for n in graph if n.op == "Exit" and n.inputs[0].node in live and _is_changed(graph, n)}
     return replace(graph, nodes={n.name: n for n in graph if n.name in live})
+
+
+def _is_changed(graph: Graph, after: Node) -> bool:
+    """Whether the loop variable that an Exit gives is another one after an iteration."""
+    switch = graph[after.inputs[0].node]
+    backs = [graph[v.node] for v in graph[switch.inputs[0].node].inputs]
+    return [n.inputs for n in backs if n.op == "NextIteration"] != [(Value(switch.name, 1),)]

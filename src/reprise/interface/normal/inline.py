@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +22,14 @@ LOOPS = frozenset({"While", "StatelessWhile"})
 BRANCHES = frozenset({"If", "StatelessIf"})
 CASES = frozenset({"Case", "StatelessCase"})
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
-ACTING = CALLS | frozenset("ReadVariableOp AssignVariableOp AssignAddVariableOp AssignSubVariableOp".split())
+CONTROL = LOOPS | BRANCHES | CASES
+_FUNCTIONS = {
+    **dict.fromkeys(LOOPS, ("cond", "body")),
+    **dict.fromkeys(BRANCHES, ("then_branch", "else_branch")),
+    **dict.fromkeys(CALLS, ("f",)),
+}
+#: How the names of operators begin that read or change variables.
+_ACTING = ("ReadVariable", "Assign", "Resource")
 PASSED = frozenset({"IdentityN"})  # what a gradient of one's own leaves in the graph
 
 # A library may call itself, or double at every level.
@@ -35,7 +42,46 @@ def inline(graph: Graph) -> Graph:
     Raises:
         DiscoveryError: A function is missing, calls itself, or the result would be unreasonably large.
     """
-    if not any(n.op in LOOPS | BRANCHES | CASES | CALLS | PASSED or n.op in graph.functions for n in graph):
+    return _opened(graph, CONTROL | CALLS | PASSED)
+
+
+def open_calls(graph: Graph) -> Graph:
+    """`graph` without calls of functions, but with its loops and branches.
+
+    Raises:
+        DiscoveryError: As `inline` does.
+    """
+    return _opened(graph, CALLS)
+
+
+def functions_of(node: Node, functions: Mapping[str, Function]) -> list[Function]:
+    """The functions that a node calls, in the order of its attributes.
+
+    Raises:
+        DiscoveryError: One is missing.
+    """
+    if node.op in functions:
+        return [functions[node.op]]
+    if node.op in CASES:
+        return [_function(node, name, "branches", functions) for name in _branches(node)]
+    return [_called(node, attribute, functions) for attribute in _FUNCTIONS.get(node.op, ())]
+
+
+def with_functions(node: Node, functions: Sequence[Function]) -> Node:
+    """A loop or branch with other functions, in the order of `functions_of`."""
+    names = tuple(FunctionName(f.name) for f in functions)
+    named = {"branches": names} if node.op in CASES else dict(zip(_FUNCTIONS[node.op], names, strict=True))
+    return replace(node, attributes={**node.attributes, **named})
+
+
+def first_argument(node: Node) -> int:
+    """Which input of a node is the first argument of its functions; what chooses among branches is none."""
+    return int(node.op in BRANCHES | CASES)
+
+
+def _opened(graph: Graph, kinds: Collection[str]) -> Graph:
+    """`graph` without nodes of some kinds, and without those that are called as a function is."""
+    if not any(n.op in kinds or n.op in graph.functions for n in graph):
         return graph
     nodes: dict[str, Node] = {}
     written = len(graph.nodes) + sum(len(f.nodes) for f in graph.functions.values())
@@ -43,7 +89,8 @@ def inline(graph: Graph) -> Graph:
     pending = [(n, 0) for n in reversed(tuple(graph.nodes.values()))]
     while pending:
         node, depth = pending.pop()
-        made = list(_expand(node, graph.functions))
+        opened = node.op in kinds or node.op in graph.functions
+        made = list(_expand(node, graph.functions)) if opened else [node]
         if made == [node]:
             nodes[node.name] = node
             continue
@@ -90,8 +137,8 @@ def _results(node: Node, values: list[Value]) -> Node:
 def _call(node: Node, function: Function) -> Iterator[Node]:
     """The body, which runs after what the call waits for; what waits for the call waits for what the body assigns."""
     nodes, results = function.placed(node.name, dict(zip(function.arguments, node.inputs, strict=False)))
-    acting = [n.name for n in nodes if n.op in ACTING]
-    yield from (replace(n, controls=(*n.controls, *node.controls)) if n.op in ACTING else n for n in nodes)
+    acting = {n.name for n in nodes if n.op in CONTROL | CALLS or n.op.startswith(_ACTING)}
+    yield from (replace(n, controls=(*n.controls, *node.controls)) if n.name in acting else n for n in nodes)
     yield replace(_results(node, results), controls=tuple(acting))
 
 
@@ -120,9 +167,7 @@ def _branch(node: Node, then: Function, otherwise: Function) -> Iterator[Node]:
 
 def _case(node: Node, functions: Mapping[str, Function]) -> Iterator[Node]:
     """The first branch for index 0, or the others with an index one lower; the last is also for any other index."""
-    branches = node.attributes.get("branches")
-    if not isinstance(branches, tuple) or not branches:
-        raise DiscoveryError(f"node {node.name!r} ({node.op}): it has no branches; the file is damaged")
+    branches = _branches(node)
     first = _function(node, branches[0], "branches", functions)
     index, *inputs = node.inputs
     if len(branches) == 1:
@@ -134,6 +179,13 @@ def _case(node: Node, functions: Mapping[str, Function]) -> Iterator[Node]:
     others = _others(node, len(inputs), len(first.results))
     then = replace(first, arguments=("index", *first.arguments))
     yield from _branch(replace(node, inputs=(Value(is_first.name), index, *inputs)), then, others)
+
+
+def _branches(node: Node) -> tuple[object, ...]:
+    branches = node.attributes.get("branches")
+    if not isinstance(branches, tuple) or not branches:
+        raise DiscoveryError(f"node {node.name!r} ({node.op}): it has no branches; the file is damaged")
+    return branches
 
 
 def _others(node: Node, inputs: int, results: int) -> Function:

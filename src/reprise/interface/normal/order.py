@@ -11,7 +11,7 @@ from reprise.graph_check import check_edges
 from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.normal.branches import decide
 from reprise.interface.normal.constants import shrink
-from reprise.interface.normal.effects import purify
+from reprise.interface.normal.effects import tidied, without_effects
 from reprise.interface.normal.fused import unfuse
 from reprise.interface.normal.handwritten import straighten
 from reprise.interface.normal.inline import inline
@@ -58,7 +58,7 @@ def normalise(graph: Graph, inputs: Collection[str] = (), nexts: Mapping[str, st
     Raises:
         CallError: One of `inputs` cannot be given, or one of `nexts` is not computed in one step from what it is of.
     """
-    inlined = purify(_without_references(inline(graph)))
+    inlined = tidied(_without_references(inline(without_effects(graph))))
     check_edges(inlined.nodes)
     normal = Normal(analyse(part(inlined)))
     for rewrite in (

@@ -130,7 +130,7 @@ class Counting:
         sides = [self._structure.plain(v) for v in node.inputs]
         if carried.entering not in sides[: 1 if node.op == "Sub" else 2]:
             return None
-        content = self._facts.content(sides[1 - sides.index(carried.entering)])
+        content = self._facts.content(self._structure.origin(sides[1 - sides.index(carried.entering)]))
         return None if content is None or content.size != 1 else _SUMS[node.op] * int(content.item())
 
     def limits(self) -> tuple[list[Count], list[Value]]:

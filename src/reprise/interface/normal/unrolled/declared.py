@@ -13,7 +13,7 @@ from reprise.errors import AmbiguousInterface
 from reprise.graph import GROUP, VARIABLES, Node, Value
 from reprise.interface.analysis.influence import DISCRETE, Influence
 from reprise.interface.analysis.settings import is_setting
-from reprise.interface.normal.effects import ASSIGN
+from reprise.interface.normal.assignments import ASSIGN
 from reprise.interface.normal.unrolled import pairings
 from reprise.interface.normal.unrolled.cells import Cell
 from reprise.interface.normal.unrolled.collected import Collected, Output

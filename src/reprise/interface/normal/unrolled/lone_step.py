@@ -19,7 +19,7 @@ from reprise.interface.normal.unrolled.one_step import OneStep
 from reprise.interface.normal.unrolled.pairing import Pairing, Rivals
 from reprise.interface.normal.unrolled.replacements import Plan, frame_name
 from reprise.interface.normal.unrolled.sources import assigned, fed, held, zeros
-from reprise.interface.normal.unrolled.steps import State, View
+from reprise.interface.normal.unrolled.steps import SAME, State, Steps, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +151,12 @@ def plan_of(view: View, group: Mapping[Source, Value], why: tuple[str, ...]) -> 
     """The plan of a step with these states, if what it reads can be told apart."""
     states = {place: State(s.initial, v) for s, v in group.items() for place in s.places}
     steps = OneStep(view, states).steps()
-    if steps is not None:
+    if steps is not None and not _waits_for_itself(view, steps, group.values()):
         used, _ = steps.needed(view.graph, [Value(a) for a in steps.anchors])
         yield Plan(frame_name(view, steps), steps, outputs_of(view, steps, used), why)
+
+
+def _waits_for_itself(view: View, steps: Steps, nexts: Iterable[Value]) -> bool:
+    """Whether something that all steps are to share is made of a next state, as by a loop inside the step."""
+    shared = [view.graph[name].inputs[slot] for (name, slot), role in steps.roles.items() if role == SAME]
+    return not ancestors(view.structure, shared).isdisjoint(v.node for v in nexts)
