@@ -17,20 +17,17 @@ ASSIGN, READ = "AssignVariableOp", "ReadVariableOp"
 _GATHER = "ResourceGather"
 #: Operators that compute from what a variable holds what it holds next.
 _SUMS = {"AssignAddVariableOp": "AddV2", "AssignSubVariableOp": "Sub"}
-_SCATTERS = {
-    "ResourceScatterNdUpdate": "TensorScatterUpdate",
-    "ResourceScatterNdAdd": "TensorScatterAdd",
-    "ResourceScatterNdSub": "TensorScatterSub",
-}
+#: How the names begin of those that put rows into a variable, and of those that put them into a tensor.
+_SCATTER, _TENSOR_SCATTER = "ResourceScatterNd", "TensorScatter"
 #: How the names of operators begin that change a variable in another way.
 _CHANGING = ("ResourceApply", "ResourceSparseApply", "ResourceScatter", "ResourceStridedSliceAssign")
 PASSING = frozenset({"Identity", RESULTS, "StopGradient", "PreventGradient"})
-_ORDERED = frozenset({ASSIGN, READ, _GATHER, *_SUMS, *_SCATTERS})
+_ORDERED = frozenset({ASSIGN, READ, _GATHER})
 
 
 def changed_by(node: Node) -> bool:
     """Whether a node changes the variable that is its first input."""
-    return bool(node.inputs) and (node.op in _ORDERED - {READ, _GATHER} or node.op.startswith(_CHANGING))
+    return bool(node.inputs) and (node.op == ASSIGN or node.op in _SUMS or node.op.startswith(_CHANGING))
 
 
 def passed_on(nodes: Mapping[str, Node], value: Value) -> Value:
@@ -80,13 +77,13 @@ def settle(graph: Graph, held: Mapping[Value, Value]) -> Settled:
 
 def _as_assignments(node: Node) -> Iterator[Node]:
     """`v += x`, and what puts rows into a variable, as a read, a computation and an assignment."""
-    if node.op not in _SUMS and node.op not in _SCATTERS:
+    if node.op not in _SUMS and not node.op.startswith(_SCATTER):
         yield node
         return
     variable, *others = node.inputs
-    dtype = node.attributes.get("T" if node.op in _SCATTERS else "dtype", "float32")
+    dtype = node.attributes.get("dtype" if node.op in _SUMS else "T", "float32")
     read = Node(f"{node.name}/read", READ, (variable,), node.controls, {"dtype": dtype})
-    op = _SUMS.get(node.op) or _SCATTERS[node.op]
+    op = _SUMS.get(node.op) or node.op.replace(_SCATTER, _TENSOR_SCATTER)
     made = Node(f"{node.name}/value", op, (Value(read.name), *others), (), {**node.attributes, "T": dtype})
     yield from (read, made, Node(node.name, ASSIGN, (variable, Value(made.name)), node.controls, {"dtype": dtype}))
 
