@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from reprise.comparison import compare, diff
     from reprise.errors import RepriseError
     from reprise.export import export
     from reprise.model import RecurrentModel
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["RecurrentModel", "RepriseError", "State", "Vocabulary", "export", "restore"]
+__all__ = ["RecurrentModel", "RepriseError", "State", "Vocabulary", "compare", "diff", "export", "restore"]
 
 _HOMES = {
     "RecurrentModel": "reprise.model",
     "RepriseError": "reprise.errors",
     "State": "reprise.state",
     "Vocabulary": "reprise.vocabulary",
+    "compare": "reprise.comparison",
+    "diff": "reprise.comparison",
     "export": "reprise.export",
     "restore": "reprise.restore",
 }

@@ -20,7 +20,23 @@ if TYPE_CHECKING:
 
 def add_model(parser: ArgumentParser) -> None:
     """The model, and what decides where its files leave a choice: every argument of `reprise.restore`."""
-    parser.add_argument("path", metavar="MODEL", type=Path, help="a folder, a checkpoint prefix or a file")
+    parser.add_argument("path", metavar="MODEL", type=Path, help=_MODEL)
+    add_choices(parser)
+
+
+def add_two_models(parser: ArgumentParser) -> None:
+    """Two models, and what decides where the files of either leave a choice."""
+    parser.add_argument("first", metavar="A", type=Path, help=_MODEL)
+    parser.add_argument("second", metavar="B", type=Path, help="another, of any format")
+    add_choices(parser)
+    parser.add_argument("--json", dest="as_json", action="store_true", help="print data")
+
+
+_MODEL = "a folder, a checkpoint prefix or a file"
+
+
+def add_choices(parser: ArgumentParser) -> None:
+    """What decides where files leave a choice."""
     group = parser.add_argument_group("where the files do not decide")
     group.add_argument("--vocabulary", metavar="FILE", type=Path, help="the symbols the model was trained with")
     for option, where in (("--symbols-before", "before"), ("--symbols-after", "behind")):

@@ -7,7 +7,7 @@ may lose the same state; that shows when the steps of one are compared with a ru
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -52,23 +52,33 @@ def compare(
     _check_same_interface(model_a.interface, model_b.interface)
     rows = batch or baked(model_a.interface, "batch_axis") or 2
     errors: dict[str, tuple[float, ...]] = {}
-    first: Difference | None = None
+    found: list[Difference] = []
     for start in _starts(model_a.interface):
         calls = list(_calls(model_a, model_b, start, steps, rows, np.random.default_rng(seed)))
-        errors[start] = tuple(d.error for d in calls)
-        first = first or next((d for d in calls if not d.error <= tolerance), None)
+        errors[start] = tuple(max(d.error for d in call) for call in calls)
+        found += [d for call in calls for d in call]
+    first = next((_worst(found, d) for d in found if not d.error <= tolerance), None)
+    largest = {d.tensor: d for d in sorted(found, key=lambda d: d.error)}
     alone = check_steps(model_b, steps, rows, seed, tolerance)
-    return Report(steps, rows, tolerance, {**errors, **alone.errors}, first or alone.first)
+    return Report(steps, rows, tolerance, {**errors, **alone.errors}, first or alone.first, tuple(largest.values()))
+
+
+def _worst(found: Sequence[Difference], first: Difference) -> Difference:
+    """The largest difference of the call of `first`."""
+    return max((d for d in found if (d.start, d.step) == (first.start, first.step)), key=lambda d: d.error)
 
 
 def _starts(face: Interface) -> tuple[str, ...]:
     if not face.steppable:
         return ("whole",)
-    return ("zero", "random", "whole") if takes_any_steps(face) else ("zero", "random")
+    carried = ("zero", "random") if face.states else ("zero",)
+    return (*carried, "whole") if takes_any_steps(face) else carried
 
 
-def _calls(a: Model, b: Model, start: str, steps: int, rows: int, random: np.random.Generator) -> Iterator[Difference]:
-    """The largest difference of each call."""
+def _calls(
+    a: Model, b: Model, start: str, steps: int, rows: int, random: np.random.Generator
+) -> Iterator[list[Difference]]:
+    """The largest difference of each output and state, call by call."""
     face = a.interface
     length = baked(face, "time_axis") or (steps if start == "whole" else 1)
     draw = Draw(face, a.vocabulary, rows, length, random)
@@ -80,8 +90,10 @@ def _calls(a: Model, b: Model, start: str, steps: int, rows: int, random: np.ran
         feeds = draw.inputs()
         outputs_a, after_a = a.run(feeds, state_a, draw.settings)
         outputs_b, after_b = b.run(feeds, state_b, draw.settings)
-        pairs = {n: (outputs_a[n], outputs_b[n]) for n in outputs_a} | {n: (after_a[n], after_b[n]) for n in after_a}
-        yield max((difference(start, step, n, *pair) for n, pair in pairs.items()), key=lambda d: d.error)
+        pairs = {n: (outputs_a[n], outputs_b[n]) for n in outputs_a} | {
+            s.name: (after_a[s.name], after_b[s.name]) for s in face.states
+        }
+        yield [difference(start, step, name, *pair) for name, pair in pairs.items()]
         state_a, state_b = after_a, after_b
 
 

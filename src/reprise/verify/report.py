@@ -46,6 +46,7 @@ class Report:
         tolerance: The largest error that counts as equal.
         errors: Start → the largest error of each call.
         first: The first difference, None where the models are equal.
+        largest: The largest difference of each output and state, over all starts of two models.
     """
 
     steps: int
@@ -53,6 +54,7 @@ class Report:
     tolerance: float
     errors: Mapping[str, tuple[float, ...]]
     first: Difference | None
+    largest: tuple[Difference, ...] = ()
 
     @property
     def equal(self) -> bool:
