@@ -11,6 +11,7 @@ from reprise.cli import execute
 from reprise.errors import MissingDependency, SaveError, VerificationError
 from reprise.export import export
 from reprise.wire import onnx
+from tests.export import stacks
 from tests.export.models import H, V, model
 from tests.foreign.building import D, cell_weights, gru_step, numbers, save, tensors, value
 
@@ -75,6 +76,18 @@ def test_saver_files_are_restored_with_their_vocabulary(tmp_path):
     again = reprise.restore(tmp_path / "m")
     assert again.vocabulary == original.vocabulary
     assert again.sample(20, seed=3, temperature=0.5) == original.sample(20, seed=3, temperature=0.5)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize("entrance", ["embedding", "one-hot", "features"])
+def test_saver_files_of_layers_are_those_layers_when_they_are_restored(tmp_path, kind, entrance):
+    original = stacks.model(kind, entrance, 1)
+    export(original, tmp_path / "m", to="saver", steps=4)
+    again = reprise.restore(tmp_path / "m")
+    found = reprise.compare(original, again, steps=4, symbols=20)
+    assert found.equal
+    assert [p.role for p in again.interface.inputs] == [p.role for p in original.interface.inputs]
+    assert again.lifted.fast == (kind,)
 
 
 @pytest.mark.parametrize("to", ["saved-model", "saver"])

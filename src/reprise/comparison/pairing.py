@@ -147,7 +147,7 @@ def _seen(pair: _Two, rows: int | None, steps: int | None) -> Port:
     dense = own if FORMS.get(first.role) != second.role else others
     other = others if len(others) == len(dense) else dense
     shape += [n if n is not None else m for n, m in zip(dense, other, strict=True)]
-    role = first.role if first.role == second.role else FORMS.get(first.role, first.role)
+    role = second.role if FORMS.get(first.role) == second.role else first.role
     dtype = second.dtype if FORMS.get(first.role) == second.role == "tokens" else first.dtype
     return replace(
         first,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -36,7 +37,8 @@ def units(a: RecurrentModel, b: RecurrentModel) -> tuple[Units, Units]:
     """What each of two models carries, by common names: by the layers, where both are stacks, or by the states."""
     by_layer = [_of_layers(m, stack.recognise(m.lifted)) for m in (a, b)]
     by_state = [_of_states(m) for m in (a, b)]
-    for one, other in (by_state, by_layer):
+    by_rank = [_by_rank(found) for found in by_state]
+    for one, other in (by_state, by_layer, by_rank):
         if one and other and {n: u.width for n, u in one.items()} == {n: u.width for n, u in other.items()}:
             return one, {name: other[name] for name in one}
     return None, None
@@ -46,6 +48,15 @@ def _of_states(model: RecurrentModel) -> dict[str, Unit]:
     ports = model.interface.states
     widths = {s.name: row_width(s) for s in ports}
     return {} if None in widths.values() else {s.name: Unit(s, 0, widths[s.name] or 0) for s in ports}
+
+
+def _by_rank(found: Mapping[str, Unit]) -> dict[str, Unit]:
+    """By names such as `layer0.h` alone, whose layers are counted anew: a file may count other layers with them."""
+    parts = {name: found_name.groups() for name in found if (found_name := re.fullmatch(r"layer(\d+)\.(\w+)", name))}
+    ranks = {number: k for k, number in enumerate(sorted({int(number) for number, _ in parts.values()}))}
+    if len(parts) != len(found):
+        return {}
+    return {f"layer{ranks[int(number)]}.{kind}": found[name] for name, (number, kind) in parts.items()}
 
 
 def _of_layers(model: RecurrentModel, found: Stack | stack.Miss) -> dict[str, Unit]:

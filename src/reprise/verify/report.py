@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -101,7 +102,11 @@ def difference(start: str, step: int, tensor: str, a: Array, b: Array) -> Differ
         error = _relative(a.astype(np.complex128 if a.dtype.kind == "c" else np.float64), b)
     place = np.unravel_index(int(error.argmax()), a.shape)
     where = f"at {[int(i) for i in place]} " if place else ""
-    return Difference(start, step, tensor, float(error[place]), f"{where}{a[place]} and {b[place]}")
+    return Difference(start, step, tensor, float(error[place]), f"{where}{_number(a[place])} and {_number(b[place])}")
+
+
+def _number(value: Any) -> str:
+    return f"{value:.9g}" if isinstance(value, float | np.floating) else str(value)
 
 
 def _relative(a: Array, b: Array) -> Array:

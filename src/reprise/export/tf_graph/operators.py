@@ -30,6 +30,12 @@ def _folded(function: Callable[[Any, Any], Any]) -> Rule:
     return lambda site: reduce(function, site.inputs())
 
 
+def size_of(x: tf.Tensor, axis: int) -> Any:
+    """A size of `x`: the number where it is known when the graph is made, else what it will be."""
+    known = x.shape[axis] if x.shape.rank is not None else None
+    return tf.shape(x)[axis] if known is None else known
+
+
 def _divide(site: Site) -> tf.Tensor:
     a, b = site[0], site[1]
     return tf.truncatediv(a, b) if a.dtype.is_integer else a / b
@@ -72,8 +78,8 @@ def _matmul(site: Site) -> tf.Tensor:
     a, b = site[0], site[1]
     if b.shape.rank != 2 or a.shape.rank in (None, 1, 2):
         return tf.matmul(a, b) if a.shape.rank != 1 else tf.squeeze(tf.matmul(a[None], b), -2)
-    rows = tf.matmul(tf.reshape(a, [-1, tf.shape(a)[-1]]), b)
-    return tf.reshape(rows, tf.concat([tf.shape(a)[:-1], tf.shape(b)[-1:]], 0))
+    rows = tf.matmul(tf.reshape(a, [-1, size_of(a, -1)]), b)
+    return tf.reshape(rows, [*(size_of(a, k) for k in range(a.shape.rank - 1)), size_of(b, 1)])
 
 
 # Shapes
@@ -89,7 +95,9 @@ def _reshape(site: Site) -> tf.Tensor:
     """A size of 0 is that of the input, unless `allowzero` says that it is none."""
     x, sizes = site[0], tf.cast(site[1], tf.int64)
     known = site.constant(1)
-    if site.attribute("allowzero", 0) or (known is not None and 0 not in known):
+    if known is not None and not site.attribute("allowzero", 0):
+        return tf.reshape(x, [int(n) if n else size_of(x, k) for k, n in enumerate(known.ravel())])
+    if site.attribute("allowzero", 0):
         return tf.reshape(x, sizes)
     count = tf.shape(sizes)[0]
     own = tf.shape(x, out_type=tf.int64)
@@ -164,11 +172,18 @@ def _slice(site: Site) -> tf.Tensor:
 
 def _range_of(begin: tf.Tensor, end: tf.Tensor, step: int) -> slice[Any, Any, Any]:
     """Bounds in the 32 bits that TensorFlow's strided slices are sure to take; far beyond an axis is beyond it."""
-    far = tf.constant(2**31 - 1, tf.int64)
+    far = 2**31 - 1
     known = tf.get_static_value(end)
-    bounds = [tf.cast(tf.clip_by_value(b, -far, far), tf.int32) for b in (begin, end)]
+    bounds = [_within(b, far) for b in (begin, end)]
     before_all = step < 0 and known is not None and known < -(2**31)
     return slice(bounds[0], None if before_all else bounds[1], step)
+
+
+def _within(bound: tf.Tensor, far: int) -> Any:
+    known = tf.get_static_value(bound)
+    if known is not None:
+        return int(np.clip(known, -far, far))
+    return tf.cast(tf.clip_by_value(bound, tf.constant(-far, tf.int64), tf.constant(far, tf.int64)), tf.int32)
 
 
 def _pad(site: Site) -> tf.Tensor:
@@ -191,9 +206,23 @@ def _range(site: Site) -> tf.Tensor:
 
 
 def _gather(site: Site) -> tf.Tensor:
-    x, axis = site[0], site.attribute("axis", 0)
-    size = tf.shape(x, out_type=site[1].dtype)[axis]
-    return tf.gather(x, tf.where(site[1] < 0, site[1] + size, site[1]), axis=axis)
+    """Of a place below zero, from the end; where these were exchanged for one beyond, TensorFlow refuses both."""
+    x, axis, places = site[0], site.attribute("axis", 0), site[1]
+    known, bare = site.constant(1), _without_guard(site[1])
+    if bare is not None or (known is not None and not (known < 0).any()):
+        return tf.gather(x, places if bare is None else bare, axis=axis)
+    size = tf.shape(x, out_type=places.dtype)[axis]
+    return tf.gather(x, tf.where(places < 0, places + size, places), axis=axis)
+
+
+def _without_guard(places: tf.Tensor, size: int | None = 2**31 - 1) -> tf.Tensor | None:
+    """The places of which those below zero were exchanged for one that is beyond `size`; None where none were."""
+    if places.op.type not in ("Select", "SelectV2"):
+        return None
+    test, beyond, kept = places.op.inputs
+    far = tf.get_static_value(beyond)
+    of_zero = test.op.type == "Less" and test.op.inputs[0] is kept and tf.get_static_value(test.op.inputs[1])
+    return kept if of_zero is not False and of_zero == 0 and None not in (far, size) and far >= size else None
 
 
 def _gather_nd(site: Site) -> tf.Tensor:
@@ -201,11 +230,13 @@ def _gather_nd(site: Site) -> tf.Tensor:
 
 
 def _one_hot(site: Site) -> tf.Tensor:
-    depth, values = tf.cast(tf.reshape(site[1], []), tf.int32), site[2]
-    places = tf.cast(site[0], tf.int32)
-    return tf.one_hot(
-        tf.where(places < 0, places + depth, places), depth, values[1], values[0], site.attribute("axis", -1)
-    )
+    known, values = site.constant(1), site[2]
+    depth = tf.cast(tf.reshape(site[1], []), tf.int32) if known is None else int(known.item())
+    bare = _without_guard(site[0], None if known is None else depth)
+    places = tf.cast(site[0] if bare is None else bare, tf.int32)
+    if bare is None:
+        places = tf.where(places < 0, places + depth, places)
+    return tf.one_hot(places, depth, values[1], values[0], site.attribute("axis", -1))
 
 
 def _scatter_nd(site: Site) -> tf.Tensor:

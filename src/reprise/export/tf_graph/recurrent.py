@@ -20,7 +20,7 @@ _FUNCTIONS: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] = {
 _DEFAULTS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
 
 State = tuple[tf.Tensor, ...]
-#: (x · W + b of one step, states) → the next states; the first is the output.
+#: (x, or x · W + b, of one step, states) → the next states; the first is the output.
 Step = Callable[[tf.Tensor, State], State]
 
 
@@ -55,11 +55,12 @@ def _one_direction(site: Site, kind: str, gates: int, index: int, *, backward: b
     lengths = tf.cast(site[4], tf.int32) if site.has(4) else None
     places = (5, 6)[: 2 if kind == "LSTM" else 1]
     first = tuple(_of_direction(site[p], index) if site.has(p) else tf.zeros([batch, units], x.dtype) for p in places)
-    step = _STEPS[kind](site, index, r, bias[gates * units :])
-    inputs = _turned(x, lengths) if backward else x
-    rows = tf.matmul(tf.reshape(inputs, [-1, tf.shape(x)[2]]), w, transpose_b=True) + bias[: gates * units]
-    parts = tf.reshape(rows, [tf.shape(x)[0], batch, gates * units])
-    outputs, last = _loop(parts, first, step, lengths)
+    follow = _STEPS[kind](site, index, r, bias[gates * units :])
+
+    def step(row: tf.Tensor, states: State) -> State:
+        return follow(tf.matmul(row, w, transpose_b=True) + bias[: gates * units], states)
+
+    outputs, last = _loop(_turned(x, lengths) if backward else x, first, step, lengths)
     return (_turned(outputs, lengths) if backward else outputs), last
 
 
@@ -75,13 +76,13 @@ def _turned(x: tf.Tensor, lengths: tf.Tensor | None) -> tf.Tensor:
     return tf.reverse(x, [0]) if lengths is None else tf.reverse_sequence(x, lengths, seq_axis=0, batch_axis=1)
 
 
-def _loop(parts: tf.Tensor, first: State, step: Step, lengths: tf.Tensor | None) -> tuple[tf.Tensor, State]:
+def _loop(x: tf.Tensor, first: State, step: Step, lengths: tf.Tensor | None) -> tuple[tf.Tensor, State]:
     """Runs a step over the first axis; a row that has ended keeps its states and gives zeros."""
-    count = tf.shape(parts)[0]
-    written = tf.TensorArray(parts.dtype, count, element_shape=first[0].shape)
+    count = tf.shape(x)[0]
+    written = tf.TensorArray(x.dtype, count, element_shape=first[0].shape)
 
     def body(t: tf.Tensor, states: State, outputs: tf.TensorArray) -> tuple[tf.Tensor, State, tf.TensorArray]:
-        after = step(parts[t], states)
+        after = step(x[t], states)
         shown = after[0]
         if lengths is not None:
             goes_on = (t < lengths)[:, None]
@@ -108,13 +109,16 @@ def _functions(site: Site, index: int) -> Sequence[Callable[[tf.Tensor], tf.Tens
 
 def _lstm(site: Site, index: int, r: tf.Tensor, bias: tf.Tensor) -> Step:
     gate, candidate, output = _functions(site, index)
-    peepholes = tf.split(site[7][index], 3) if site.has(7) else [0.0, 0.0, 0.0]
+    peepholes = tf.split(site[7][index], 3) if site.has(7) else None
+
+    def seen(gate: tf.Tensor, k: int, c: tf.Tensor) -> tf.Tensor:
+        return gate if peepholes is None else gate + peepholes[k] * c
 
     def step(part: tf.Tensor, states: State) -> State:
         h, c = states
         i, o, f, g = tf.split(part + tf.matmul(h, r, transpose_b=True) + bias, 4, axis=1)
-        new = gate(f + peepholes[2] * c) * c + gate(i + peepholes[0] * c) * candidate(g)
-        return gate(o + peepholes[1] * new) * output(new), new
+        new = gate(seen(f, 2, c)) * c + gate(seen(i, 0, c)) * candidate(g)
+        return gate(seen(o, 1, new)) * output(new), new
 
     return step
 
