@@ -87,3 +87,20 @@ REFUSALS = {
 def test_refusals_name_the_operator_and_the_reason(what):
     build, words = REFUSALS[what]
     assert_refused(build, words, np.zeros((2, 3), np.float32))
+
+
+@pytest.mark.parametrize(("size", "length"), [(8, 8), (9, 6), (5, 8), (7, 7)])
+def test_the_spectrum_of_real_frames_and_back(size, length):
+    def whole(x):
+        spectrum = tf.signal.rfft(x, [length])
+        size, turn = tf.abs(spectrum), tf.math.angle(spectrum)
+        turned = tf.cast(size * 2, tf.complex64) * tf.exp(tf.complex(0.0, 1.0) * tf.cast(turn, tf.complex64))
+        more = turned - tf.math.conj(spectrum)
+        return size, turn, tf.math.real(turned), tf.math.imag(more), tf.signal.irfft(more), tf.signal.irfft(turned, [5])
+
+    check(whole, normal(2, 3, size))
+    check(lambda x: tf.cast(tf.signal.ifft(-tf.signal.fft(tf.complex(x, 2 * x))), tf.float32), normal(3, size))
+
+
+def test_complex_numbers_have_no_translation_elsewhere():
+    assert_refused(lambda x: tf.abs(tf.reshape(tf.complex(x, x), [-1])), "Reshape", normal(2, 3))

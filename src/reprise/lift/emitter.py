@@ -14,7 +14,8 @@ from reprise.interface.analysis.facts import Facts
 from reprise.lift.numbers import Numbers
 from reprise.operators import OPERATORS
 from reprise.operators.rules.block import Block, Names, onnx_type
-from reprise.operators.rules.site import Site
+from reprise.operators.rules.pairs import COMPLEX, as_pairs
+from reprise.operators.rules.site import OnnxRule, Site
 from reprise.operators.rules.sizes import Dim, dim
 from reprise.operators.types import dtype as value_dtype
 from reprise.structure import Structure
@@ -57,6 +58,8 @@ class Emitter:
         self._leave_loop = leave_loop
         self._variable = variable
         self._weights: dict[str, str] = {}
+        records = (OPERATORS.get(n.op) for n in structure.graph)
+        self._has_complex = any(r is not None and r.on_pairs is not None and r.onnx is None for r in records)
         self.fast_path = True
         self.fast: list[str] = []
         self.misses: list[str] = []
@@ -146,7 +149,7 @@ class Emitter:
         if self.known(value) is not None or self._free_size(value) is not None:
             return []
         record = OPERATORS.get(node.op)
-        if record is None or record.onnx is None:
+        if record is None or self._rule(node) is None:
             raise self.refusal(node)
         return [self.structure.result(v) for i, v in enumerate(node.inputs) if i not in record.lazy]
 
@@ -164,7 +167,7 @@ class Emitter:
             scalar = outermost.one("Squeeze", read, outermost.ints(0))
             outermost.values[value] = outermost.one("Cast", scalar, to=kind, hint=value.node)
             return
-        rule = OPERATORS[node.op].onnx
+        rule = self._rule(node)
         if rule is None:
             raise self.refusal(node)
         amount = math.prod(size.scale for size in self.facts.of(value).shape or ())
@@ -181,6 +184,13 @@ class Emitter:
         if block.lookup(value) is None:
             raise self.refusal(node, f"output {value.index} has no translation")
 
+    def _rule(self, node: Node) -> OnnxRule | None:
+        """How a node is written; one through which complex numbers go, only where its record knows them."""
+        record = OPERATORS[node.op]
+        values = (*node.inputs, Value(node.name)) if self._has_complex else ()
+        is_complex = any(value_dtype(self.structure, v) in COMPLEX for v in values)
+        return record.on_pairs if is_complex else record.onnx
+
     def _free_size(self, value: Value) -> Dim | None:
         """The size that a scalar is, where it is one that the inputs give."""
         content = self.facts.of(value).content
@@ -190,8 +200,10 @@ class Emitter:
         return size if size.symbols and all(self._axis(s) for s in size.symbols) else None
 
     def _typed(self, content: Array, value: Value) -> Array:
-        """Folding computes shapes in int64; the graph may want int32."""
+        """Folding computes shapes in int64; the graph may want int32. Complex numbers are pairs."""
         wanted = value_dtype(self.structure, value)
+        if wanted in COMPLEX:
+            return as_pairs(content)
         if content.dtype.kind in "iu" and wanted in ("int32", "int64"):
             return content.astype(wanted)
         return content

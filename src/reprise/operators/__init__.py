@@ -42,6 +42,7 @@ from reprise.operators import (
     shape,
     slicing,
     sources,
+    spectra,
     tables,
 )
 from reprise.operators.rules.record import Operator, Tag
@@ -72,6 +73,7 @@ _FAMILIES = (
     shape,
     slicing,
     sources,
+    spectra,
     tables,
 )
 

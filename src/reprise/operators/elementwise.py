@@ -9,6 +9,7 @@ import numpy as np
 
 from reprise.graph import Node, Value
 from reprise.operators.random import certain_mask
+from reprise.operators.rules import pairs
 from reprise.operators.rules.attributes import Number, Text
 from reprise.operators.rules.block import computed, onnx_type
 from reprise.operators.rules.record import Operator, Tag
@@ -144,14 +145,18 @@ def _unless_zero(function: Callable[[Site, str, str], str]) -> OnnxRule:
 
 
 def _atan2_onnx(site: Site) -> str:
-    """The angle of the point (x, y) by that of its slope; half a turn further where x is negative."""
     y, x = site.inputs()
-    zero, turn = number(site, 0), number(site, np.pi)
+    return angle(site, y, x, site.dtype())
+
+
+def angle(site: Site, y: str, x: str, kind: str) -> str:
+    """The angle of the point (x, y) by that of its slope; half a turn further where x is negative."""
+    zero, turn, quarter = (site.constant(value, computed(kind)) for value in (0, np.pi, np.pi / 2))
     upwards = site.one("Sign", y)
     slope = site.one("Atan", site.one("Div", y, x))
     behind = site.one("Where", site.one("Less", y, zero), site.one("Neg", turn), turn)
     turned = site.one("Where", site.one("Less", x, zero), site.one("Add", slope, behind), slope)
-    upright = site.one("Mul", upwards, number(site, np.pi / 2))
+    upright = site.one("Mul", upwards, quarter)
     return site.one("Where", site.one("Equal", x, zero), upright, turned)
 
 
@@ -232,12 +237,12 @@ def _comparison(
 
 
 OPERATORS = (
-    _binary("Add AddV2", same("Add"), np.add, tags=(Tag.ADDITION,)),
+    _binary("Add AddV2", same("Add"), np.add, tags=(Tag.ADDITION,), on_pairs=same("Add")),
     Operator("BiasAdd", 2, shape=_bias_add_shape, steps=keeps, onnx=_bias_add_onnx, attributes=(_LAYOUT,)),
     _binary("BiasAddV1", same("Add")),
     Operator("AddN", shape=_add_n_shape, steps=keeps, onnx=_add_n_onnx, tags=(Tag.ELEMENTWISE,)),
-    _binary("Sub", same("Sub"), np.subtract),
-    _binary("Mul", same("Mul"), np.multiply),
+    _binary("Sub", same("Sub"), np.subtract, on_pairs=same("Sub")),
+    _binary("Mul", same("Mul"), np.multiply, on_pairs=pairs.product),
     _binary("Div RealDiv", same("Div"), _dividing(_truncated_quotient)),
     _binary("TruncateDiv", same("Div")),
     _binary("DivNoNan", _div_no_nan_onnx),

@@ -11,6 +11,7 @@ from reprise.graph import Node, Value
 from reprise.operators.random import certain_mask
 from reprise.operators.rules.attributes import Flag, Integer, Number, Numbers
 from reprise.operators.rules.block import computed, onnx_type
+from reprise.operators.rules.pairs import exponential
 from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import first_shape
 from reprise.operators.rules.site import OnnxRule, Site, number, same
@@ -134,9 +135,10 @@ def _function(names: str, onnx: OnnxRule, tags: tuple[Tag, ...] = (), **rules: A
 
 
 #: Functions that have the same name and meaning in ONNX.
-_SAME = "Exp Log Sqrt Abs Sign Ceil Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh"
+_SAME = "Log Sqrt Abs Sign Ceil Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh"
 
 OPERATORS = (
+    _function("Exp", same("Exp"), on_pairs=exponential),
     *(_function(name, same(name)) for name in _SAME.split()),
     *(_function(name, same(name), tags=(Tag.ACTIVATION,)) for name in ("Sigmoid", "Tanh", "Relu")),
     _function("Relu6", _relu6_onnx, tags=(Tag.ACTIVATION,)),
@@ -149,7 +151,7 @@ OPERATORS = (
     _function("Log1p", _log1p_onnx),
     _function("Rsqrt", _rsqrt_onnx),
     _function("Square", _square_onnx),
-    _function("Neg", same("Neg"), fold=_unary(np.negative)),
+    _function("Neg", same("Neg"), fold=_unary(np.negative), on_pairs=same("Neg")),
     _function("Floor", _floor_onnx, lazy=(0,)),
     _function("Round Rint", same("Round")),
     _function("Reciprocal Inv", same("Reciprocal")),

@@ -6,7 +6,8 @@ import numpy as np
 
 from reprise.graph import VARIABLES, Node, Value
 from reprise.operators.rules.attributes import ElementType, Flag, Integer, Text
-from reprise.operators.rules.block import onnx_type
+from reprise.operators.rules.block import computed, onnx_type
+from reprise.operators.rules.pairs import COMPLEX, joined, part, real_type
 from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import Fact, Shapes, first_fact, first_shape
 from reprise.operators.rules.site import Site, first_input
@@ -58,8 +59,18 @@ def _cast_onnx(site: Site) -> str:
     return site.one("Cast", site.input(0), to=onnx_type(_TO(site.node)))
 
 
+def _complex_cast_onnx(site: Site) -> str:
+    """Real numbers have no imaginary part, and complex ones lose theirs."""
+    wanted = _TO(site.node)
+    real = site.input(0) if site.dtype() not in COMPLEX else part(site, site.input(0), 0)
+    real = site.one("Cast", real, to=onnx_type(real_type(wanted)))
+    if wanted not in COMPLEX:
+        return real
+    return joined(site, real, site.one("Mul", real, site.constant(0, computed(real_type(wanted)))))
+
+
 OPERATORS = (
-    Operator("Identity", shape=_identity_shape, steps=passes, onnx=first_input),
+    Operator("Identity", shape=_identity_shape, steps=passes, onnx=first_input, on_pairs=first_input),
     Operator("IdentityN", onnx=lambda site: tuple(site.inputs()), outputs="output*T"),
     Operator(
         "StopGradient PreventGradient CheckNumerics CheckNumericsV2 EnsureShape Snapshot GuaranteeConst",
@@ -68,7 +79,15 @@ OPERATORS = (
         onnx=first_input,
     ),
     Operator("Print", shape=first_fact, steps=passes, onnx=first_input, tags=(Tag.SIDE_EFFECT,)),
-    Operator("Cast", shape=first_fact, fold=_cast_fold, steps=keeps, onnx=_cast_onnx, attributes=(_TO,)),
+    Operator(
+        "Cast",
+        shape=first_fact,
+        fold=_cast_fold,
+        steps=keeps,
+        onnx=_cast_onnx,
+        on_pairs=_complex_cast_onnx,
+        attributes=(_TO,),
+    ),
     Operator(
         "Dequantize",
         3,

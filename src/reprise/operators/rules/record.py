@@ -59,6 +59,7 @@ class Operator:
         fold: Its outputs on known numbers.
         steps: What becomes of the steps of a sequence in it.
         onnx: How it is written in ONNX; without, a graph that needs it is refused.
+        on_pairs: How it is written where complex numbers go in or out, which are pairs there (`rules/pairs.py`).
         lazy: Inputs that are not emitted before the operator is: it takes their numbers, or asks for them itself.
         types: The element types of its outputs, the last for all further ones; one that an attribute names, or empty
             for that of the inputs. Without, all are that of the inputs.
@@ -75,6 +76,7 @@ class Operator:
     fold: FoldRule | None = None
     steps: StepsRule = mixes
     onnx: OnnxRule | None = None
+    on_pairs: OnnxRule | None = None
     lazy: tuple[int, ...] = ()
     types: tuple[str | ElementType, ...] = ()
     tags: tuple[Tag, ...] = ()
