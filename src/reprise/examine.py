@@ -59,6 +59,7 @@ class Examination:
         draws: Whether a model that can be run draws random numbers in every call.
         options: What was chosen, as the command line says it.
         layers: The standard layers that the model is a stack of, in one line; empty where it is none.
+        engine: What computes single steps of one row, and why that is not NumPy; empty where it cannot be run.
     """
 
     stored: StoredModel
@@ -69,6 +70,7 @@ class Examination:
     draws: bool = False
     options: str = ""
     layers: str = ""
+    engine: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The same facts as plain data."""
@@ -88,6 +90,7 @@ class Examination:
             "silence": _error(self.silence),
             "draws": self.draws,
             "layers": self.layers,
+            "engine": self.engine,
         }
 
     def __str__(self) -> str:
@@ -99,6 +102,7 @@ class Examination:
         yield "Notes", [*stored.notes, *([DRAWS] if self.draws else [])]
         yield "Interface", [] if found is None else str(found).splitlines()
         yield "Layers", [self.layers] if self.layers else []
+        yield "Engine of single steps", [self.engine] if self.engine else []
         yield "Evidence", [] if found is None else list(found.evidence)
         yield "Vocabulary", _vocabulary(self.vocabulary, stored.vocabulary_source)
         yield "Signatures", [f"{s.name}: {', '.join(s.inputs)} → {', '.join(s.outputs)}" for s in stored.signatures]
@@ -125,8 +129,18 @@ def examine(
     except RepriseError as obstacle:
         return Examination(stored, symbols, _interface(stored, choices), obstacle, None)
     options = _options({"vocabulary": vocabulary, **choices})
-    silence, layers = _silence(model), _layers(model)
-    return Examination(model.stored, model.vocabulary, model.interface, None, silence, model.draws, options, layers)
+    engine = f"{model.engine} ({model.why_engine})" if model.why_engine else model.engine
+    return Examination(
+        model.stored,
+        model.vocabulary,
+        model.interface,
+        None,
+        _silence(model),
+        model.draws,
+        options,
+        _layers(model),
+        engine,
+    )
 
 
 def _options(choices: Mapping[str, Any]) -> str:

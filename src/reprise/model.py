@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from reprise import sampling
+from reprise import engines, sampling
 from reprise.errors import CallError, StateError
 from reprise.formats import StoredModel
+from reprise.inputs import fitting, raised
 from reprise.interface import Interface, Port, StatePort
 from reprise.interface.ports.choices import setting_value
 from reprise.lift import STATE_FIRST, STATE_IN, STATE_OUT, Lifted, Opsets, part
 from reprise.runtime import THREADS, TIME_LIMIT, Engine
+from reprise.stack import Miss, StepEngine
 from reprise.state import State
-from reprise.tensors import DTYPES, Array, Shape
+from reprise.tensors import DTYPES, Array
 from reprise.vocabulary import Vocabulary
 
 Inputs = Array | Mapping[str, Array]
@@ -49,13 +51,15 @@ class RecurrentModel:
         vocabulary: Vocabulary | None,
         threads: int = THREADS,
         time_limit: float = TIME_LIMIT,
+        engine: str = engines.AUTO,
     ) -> None:
         """`lift` gives the model for some values of its settings; `first_states` the graph of its own first states."""
+        engines.check_choice(engine)
         self.stored = stored
         self.vocabulary = vocabulary
         self._lift = lift
         self._first_states = first_states
-        self._threads, self._time_limit = threads, time_limit
+        self._threads, self._time_limit, self._choice = threads, time_limit, engine
         self.lifted = lift({})
         self.interface: Interface = self.lifted.interface
         self._computed_starts = frozenset(s.name for s in self.interface.states if s.initial == "inputs")
@@ -70,6 +74,19 @@ class RecurrentModel:
         """The same model, whose ids stand for other symbols."""
         other = copy.copy(self)
         other.vocabulary = vocabulary
+        return other
+
+    def with_engine(self, engine: str) -> RecurrentModel:
+        """The same model, whose single steps another engine computes.
+
+        Raises:
+            CallError: There is no such engine, or it cannot run this model.
+        """
+        engines.check_choice(engine)
+        other = copy.copy(self)
+        other.__dict__.pop("_stepper", None)
+        other._choice = engine
+        engines.check_chosen(engine, other)
         return other
 
     @property
@@ -174,16 +191,51 @@ class RecurrentModel:
     def _call(
         self, given: Mapping[str, Array], state: State | None, chosen: Settings
     ) -> tuple[dict[str, Array], State]:
-        lifted, engine = self._engine(chosen)
-        feeds, batch = self._checked(given, engine.inputs)
+        feeds, batch, engine = self._fed(given, chosen)
         state = self._started(self._checked_state(state, batch), given, chosen)
-        feeds = _with_open(lifted, feeds, chosen)
         for port in self.interface.states:
             feeds[STATE_IN + port.name] = state[port.name]
         results = engine.run(feeds, engine.outputs)
         outputs = {p.name: _as(results[p.name], p.dtype) for p in self.interface.outputs}
         after = {p.name: _as(results[STATE_OUT + p.name], p.dtype) for p in self.interface.states}
         return outputs, State(after, self._own_fingerprint)
+
+    def _fed(self, given: Mapping[str, Array], chosen: Settings) -> tuple[dict[str, Array], int, Engine | StepEngine]:
+        """The inputs as a graph takes them, how many rows they have, and the engine for them."""
+        if self._is_lone(given) and not (chosen and self._key(chosen)) and isinstance(self._stepper, StepEngine):
+            feeds, batch = self._checked(given, self._stepper.inputs)
+            if self._stepper.takes(next(iter(feeds.values()))):
+                return feeds, batch, self._stepper
+        lifted, engine = self._engine(chosen)
+        feeds, batch = self._checked(given, engine.inputs)
+        return _with_open(lifted, feeds, chosen), batch, engine
+
+    def _is_lone(self, given: Mapping[str, Array]) -> bool:
+        """Whether it is one step of one row, as far as the number of numbers tells."""
+        return len(given) == 1 and np.size(next(iter(given.values()))) == self._lone_size
+
+    @cached_property
+    def _lone_size(self) -> int:
+        return engines.lone_size(self.interface)
+
+    @cached_property
+    def _stepper(self) -> StepEngine | Miss:
+        """What computes one step of one row in NumPy, or why ONNX Runtime does."""
+        # The one on ONNX Runtime that it is compared with is kept only where it is there already.
+        own = self.__dict__.get("_own")
+        found = engines.step_engine(self.lifted, lambda: (own or self._build(()))[1], self._threads, self._choice)
+        self._check_files(again=False)
+        return found
+
+    @property
+    def engine(self) -> str:
+        """What computes one step of one row, `numpy` or `onnxruntime`; all else is computed by ONNX Runtime."""
+        return engines.NUMPY if isinstance(self._stepper, StepEngine) else engines.ONNX_RUNTIME
+
+    @property
+    def why_engine(self) -> str:
+        """Why ONNX Runtime computes also single steps; empty where NumPy does."""
+        return self._stepper.reason if isinstance(self._stepper, Miss) else ""
 
     def step(
         self, inputs: Inputs, state: State | None = None, settings: Settings | None = None
@@ -196,9 +248,10 @@ class RecurrentModel:
         if not self.interface.steppable:
             raise CallError(f"this model cannot be stepped: {self.interface.why_not}. Use run on whole sequences.")
         given, chosen = self._separated(inputs, settings)
-        self._check_first_step(state, chosen)
-        raised = {p.name: _raised(p, np.asarray(given[p.name])) for p in self.interface.inputs if p.name in given}
-        outputs, after = self._call(raised, state, chosen)
+        if self._computed_starts:
+            self._check_first_step(state, chosen)
+        whole = {p.name: raised(p, np.asarray(given[p.name])) for p in self.interface.inputs if p.name in given}
+        outputs, after = self._call(whole, state, chosen)
         lowered = {
             p.name: outputs[p.name] if p.time_axis is None else outputs[p.name].take(0, axis=p.time_axis)
             for p in self.interface.outputs
@@ -240,10 +293,13 @@ class RecurrentModel:
                 read again for other values of settings.
         """
         engine = Engine(graph, weights, threads or self._threads, opsets, self._time_limit)
-        for file in self.stored.originals:
-            if key or file.is_mapped:
-                file.check()
+        self._check_files(again=bool(key))
         return engine
+
+    def _check_files(self, *, again: bool) -> None:
+        for file in self.stored.originals:
+            if again or file.is_mapped:
+                file.check()
 
     def _key(self, chosen: Settings) -> Key:
         """The settings that are built into a graph, where they are not those of the model."""
@@ -252,6 +308,8 @@ class RecurrentModel:
 
     def _separated(self, inputs: Inputs, settings: Settings | None) -> tuple[dict[str, Array], dict[str, Any]]:
         """Inputs by name, and settings, which may stand among them."""
+        if not settings and isinstance(inputs, Mapping) and inputs.keys() <= self._input_names:
+            return dict(inputs), {}
         names = [p.name for p in self.interface.inputs]
         if not isinstance(inputs, Mapping):
             variable = [p for p in self.interface.inputs if p.role != "lengths"]
@@ -271,6 +329,10 @@ class RecurrentModel:
             k: setting_value(known[k], v) for k, v in chosen.items()
         }
 
+    @cached_property
+    def _input_names(self) -> frozenset[str]:
+        return frozenset(p.name for p in self.interface.inputs)
+
     def _checked(self, given: Mapping[str, Array], needed: Container[str]) -> tuple[dict[str, Array], int]:
         """The inputs `needed` as a graph takes them, and how many rows they have."""
         feeds: dict[str, Array] = {}
@@ -279,7 +341,7 @@ class RecurrentModel:
         ports = [p for p in self.interface.inputs if p.name in needed]
         for port in ports:
             if port.name in given:
-                feeds[port.name] = array = _fitting(port, np.asarray(given[port.name]))
+                feeds[port.name] = array = fitting(port, np.asarray(given[port.name]))
                 if port.batch_axis is not None:
                     rows[port.name] = array.shape[port.batch_axis]
                 if port.time_axis is not None:
@@ -308,10 +370,14 @@ class RecurrentModel:
         fixed = [p.shape[0] for p in self.interface.states if p.shape and p.shape[0] is not None]
         return int(fixed[0]) if fixed else 1
 
+    @cached_property
+    def _state_names(self) -> list[str]:
+        return [p.name for p in self.interface.states]
+
     def _checked_state(self, state: State | None, batch: int) -> State:
         if state is None:
             return self.initial_state(batch)
-        expected = [p.name for p in self.interface.states]
+        expected = self._state_names
         if list(state) != expected and sorted(state) != sorted(expected):
             raise StateError(f"the state has {', '.join(state) or 'nothing'}; this model carries {', '.join(expected)}")
         if state.owner not in ("", self._own_fingerprint) and state.fingerprint != self.fingerprint:
@@ -394,84 +460,3 @@ def _own_start(port: StatePort, held: Array, batch: int) -> Array:
 
 def _any_shape(port: Port, batch: int) -> tuple[int, ...]:
     return tuple(batch if axis == port.batch_axis else (n if n is not None else 1) for axis, n in enumerate(port.shape))
-
-
-#: Which kinds of NumPy's types an input takes, by its own kind; others lose something. V is bfloat16.
-_TAKEN = {"i": "iub", "u": "iub", "O": "OSU", "c": "cfiub"}
-
-
-def _fitting(port: Port, array: Array) -> Array:
-    """`array` as the type of `port`.
-
-    Raises:
-        CallError: Numbers would change, there are none, or the shape does not fit.
-    """
-    wanted = DTYPES[port.dtype]
-    if array.ndim != len(port.shape) or any(
-        n is not None and n != m for n, m in zip(port.shape, array.shape, strict=True)
-    ):
-        steps = None if port.time_axis is None else port.shape[port.time_axis]
-        only = "" if steps is None else f"; the graph is made for {steps} steps and no other number"
-        raise CallError(f"input {port.name!r}: expected shape {_shown(port.shape)}, found {list(array.shape)}{only}")
-    if not array.size:  # ONNX Runtime's LSTM ends the process on a batch of none
-        raise CallError(
-            f"input {port.name!r}: is empty, of shape {list(array.shape)}; give at least one row and one step"
-        )
-    if port.time_axis is not None and array.shape[port.time_axis] < port.least:
-        raise CallError(
-            f"input {port.name!r}: expected at least {port.least} steps, since the model leaves some out at the ends, "
-            f"found {array.shape[port.time_axis]}"
-        )
-    as_floats = wanted.kind in "iu" and array.dtype.kind == "f" and _are_whole(array)  # ids, as Keras takes them
-    if array.dtype.kind not in _TAKEN.get(wanted.kind, "fiubV") and not as_floats:
-        whole = "whole " if wanted.kind in "iu" else ""
-        raise CallError(f"input {port.name!r}: expected {whole}numbers ({port.dtype}), found {array.dtype}")
-    if port.dtype == "string":
-        return _texts(port, array)
-    fitted = array.astype(wanted, copy=False)
-    if wanted.kind in "iu" and not np.can_cast(array.dtype, wanted) and (fitted != array).any():
-        beyond = array[fitted != array].flat[0]
-        raise CallError(f"input {port.name!r}: expected numbers in the range of {port.dtype}, found {beyond}")
-    return fitted
-
-
-def _are_whole(array: Array) -> bool:
-    return bool(np.isfinite(array).all() and (np.trunc(array) == array).all())
-
-
-def _texts(port: Port, array: Array) -> Array:
-    """Strings as Python's text: bytes, as TensorFlow takes and gives them, are read as UTF-8.
-
-    Raises:
-        CallError: Bytes are not UTF-8, or there is something that is no string.
-    """
-    texts = np.empty(array.shape, object)
-    for i, value in enumerate(array.flat):
-        try:
-            text = value.decode() if isinstance(value, bytes) else value
-        except UnicodeDecodeError as error:
-            raise CallError(
-                f"input {port.name!r}: expected text or its UTF-8 bytes, found {value!r} ({error})"
-            ) from error
-        if not isinstance(text, str):
-            raise CallError(f"input {port.name!r}: expected text or its UTF-8 bytes, found {value!r}")
-        texts.flat[i] = text
-    return texts
-
-
-def _raised(port: Port, array: Array) -> Array:
-    """One step as a sequence of one step.
-
-    Raises:
-        CallError: It has another number of axes.
-    """
-    if port.time_axis is None:
-        return array
-    if array.ndim != len(port.shape) - 1:
-        shape = port.shape[: port.time_axis] + port.shape[port.time_axis + 1 :]
-        raise CallError(f"input {port.name!r}: expected shape {_shown(shape)} for one step, found {list(array.shape)}")
-    return array[(*(slice(None),) * port.time_axis, None)]
-
-
-def _shown(shape: Shape) -> str:
-    return "[" + ", ".join("any" if n is None else str(n) for n in shape) + "]"

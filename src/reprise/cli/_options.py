@@ -68,8 +68,16 @@ def add_choices(parser: ArgumentParser) -> None:
     group.add_argument("--averages", action="store_true", help="use the moving averages of the weights")
     about = "start from zeros where the file holds a state, such as one that training left over"
     group.add_argument("--zero-state", action="store_true", help=about)
+    _add_running(parser)
+
+
+def _add_running(parser: ArgumentParser) -> None:
+    """How the model is run."""
+    group = parser.add_argument_group("how the model is run")
     about = "how many threads a call may use; 1 is best beside other work"
     group.add_argument("--threads", metavar="N", type=int, default=SUPPRESS, help=about)
+    about = "what computes single steps: numpy, onnxruntime, or auto, which is the faster one (auto)"
+    group.add_argument("--engine", metavar="NAME", default=SUPPRESS, help=about)
     about = "how long a loop of the model may run in one call, before it is taken for one that never ends (30)"
     group.add_argument("--time-limit", metavar="S", type=float, default=SUPPRESS, help=about)
 

@@ -14,6 +14,7 @@ from reprise.stack.description import (
     Stack,
 )
 from reprise.stack.recognition import recognise
+from reprise.stack.stepping import StepEngine, step_engine
 from reprise.stack.stored import facts, first_states, is_stack, lifted_in
 from reprise.stack.tensors import from_tensors, to_json, to_tensors
 from reprise.stack.writing import lifted
@@ -30,6 +31,7 @@ __all__ = [
     "Part",
     "Recurrent",
     "Stack",
+    "StepEngine",
     "facts",
     "first_states",
     "from_tensors",
@@ -37,6 +39,7 @@ __all__ = [
     "lifted",
     "lifted_in",
     "recognise",
+    "step_engine",
     "to_json",
     "to_tensors",
 ]

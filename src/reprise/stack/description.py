@@ -156,6 +156,11 @@ class Stack:
         """The recurrent layers, each with its number."""
         return ((i, layer) for i, layer in enumerate(self.layers) if isinstance(layer, Recurrent))
 
+    @property
+    def weights(self) -> int:
+        """How many numbers the recurrent layers have: those that every step reads."""
+        return sum(int(layer.kernel.size + layer.recurrent.size) for _, layer in self.recurrent())
+
     def __str__(self) -> str:
         return " → ".join(self._words())
 
