@@ -65,7 +65,8 @@ def restore(
         graph: The file with the graph of a checkpoint, where no `.meta` of its name is beside it.
         layers: The file with the configuration of Keras that weights alone belong to.
         custom: What layers are that are not Keras' own, by class or name: another class, such as
-            `{"MyAttention": "Attention"}`, or a whole description of a layer or model.
+            `{"MyAttention": "Attention"}`, a description of a layer or model, or the path of a JSON file with one,
+            whose layers have the weights in their order; `"Identity"` gives what goes into it.
         cell: What no weights say of their cells, where there is no graph at all, such as
             `{"kind": "lstm", "forget_bias": 1.0, "activation": "tanh"}`.
         averages: Use the moving averages of the weights that the file keeps beside them.

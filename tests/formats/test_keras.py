@@ -87,3 +87,51 @@ def test_a_layer_of_ones_own_is_what_the_caller_says(custom, tmp_path):
     np.testing.assert_allclose(*restored.run(x)[0].values(), np.asarray(made(x)), rtol=1e-4, atol=2e-5)
     with pytest.raises(LiftError, match="custom: 'Strange' is no layer that Reprise knows; it is for 'odd'"):
         package.restore(path, custom={"Odd": "Strange"})
+
+
+def test_what_goes_into_a_layer_of_ones_own_is_given_where_the_caller_leaves_it_out(tmp_path):
+    below = keras.layers.GRU(3, return_sequences=True)
+    models.randomised(models.sequence(below, Odd(4, name="odd"))).save(path := tmp_path / "model.keras")
+    restored, x = package.restore(path, custom={"Odd": "Identity"}), np.ones((2, 3, models.D), np.float32)
+    assert restored.stored.notes == ("said by the caller: layer 'odd', of the class Odd, is Identity",)
+    np.testing.assert_allclose(*restored.run(x)[0].values(), np.asarray(below(x)), rtol=1e-4, atol=2e-5)
+
+
+class Mixture(keras.layers.Layer):
+    """A head that keeps the weights of two dense layers."""
+
+    def build(self, shape):
+        for k, width in enumerate((3, 2)):
+            self.add_weight(shape=(shape[-1], width), name=f"kernel_{k}")
+            self.add_weight(shape=(width,), name=f"bias_{k}")
+
+    def call(self, x):
+        first, one, second, two = self.weights
+        return keras.ops.concatenate([x @ first + one, keras.ops.elu(x @ second + two)], axis=-1)
+
+
+def described(file, *widths):
+    """A model of layers that Keras has, in a file, with dense layers of these widths in this order."""
+    x = keras.Input((None, 3))
+    made = [keras.layers.Dense(n, name=f"{i}", activation="elu" if n == 2 else None)(x) for i, n in enumerate(widths)]
+    file.write_text(keras.Model(x, keras.layers.Concatenate()(made)).to_json())
+    return str(file)
+
+
+def test_a_head_of_ones_own_is_the_model_that_a_file_of_the_caller_describes(tmp_path):
+    made = models.randomised(models.sequence(keras.layers.GRU(3, return_sequences=True), Mixture(name="head")))
+    made.save(path := tmp_path / "model.h5")
+    with pytest.raises(LiftError, match=r"of the class .*Mixture, .* \(--custom Mixture=FILE\.json\)"):
+        package.restore(path)
+    restored = package.restore(path, custom={"Mixture": described(tmp_path / "head.json", 3, 2)})
+    x = np.random.default_rng(0).normal(size=(2, 5, models.D)).astype(np.float32)
+    np.testing.assert_allclose(*restored.run(x)[0].values(), np.asarray(made(x)), rtol=1e-4, atol=2e-5)
+    with pytest.raises(DamagedFile, match=r"expected the weights of 2 units, found those of 3; .* in another order"):
+        package.restore(path, custom={"Mixture": described(tmp_path / "head.json", 2, 3)})
+
+
+def test_a_file_of_the_caller_that_describes_nothing_is_refused(tmp_path):
+    models.sequence(keras.layers.GRU(3), Odd(4)).save(path := tmp_path / "model.keras")
+    (tmp_path / "odd.json").write_text("[1]")
+    with pytest.raises(DamagedFile, match=r"odd\.json: holds no description of a model"):
+        package.restore(path, custom={"Odd": str(tmp_path / "odd.json")})

@@ -11,6 +11,7 @@ from keras import layers as k  # noqa: E402 - only where Keras is there
 
 import reprise as package  # noqa: E402
 from reprise.cli import execute  # noqa: E402
+from reprise.errors import AmbiguousInterface  # noqa: E402
 from tests.keras.models import D, H, V, randomised, sequence  # noqa: E402
 
 READ = "no configuration was saved; the weights are read as LSTM 4 → 5 "
@@ -54,3 +55,25 @@ def test_every_command_tells_what_is_taken_for_granted(weights, command, tmp_pat
     execute([command, str(weights), *more[command]])
     lines = capsys.readouterr().err.splitlines()
     assert [len([x for x in lines if re.match(f"note: .*{re.escape(t)}", x)]) for t in (READ, GRANTED)] == [1, 1]
+
+
+@pytest.mark.parametrize("name", ["model.weights.h5", "weights.h5"])
+def test_dense_layers_that_read_the_last_cell_are_outputs_each(name, tmp_path):
+    x = keras.Input((None, D))
+    h = k.LSTM(H, return_sequences=True)(x)
+    model = randomised(keras.Model(x, [k.Dense(n, name=f"head_{i}")(h) for i, n in enumerate((3, 3, 2))]))
+    model.save_weights(tmp_path / "model.weights.h5")
+    path = (tmp_path / "model.weights.h5").rename(tmp_path / name)
+    with pytest.warns(UserWarning, match=r"and dense 5 → 3 \(\S+\) and dense 5 → 2|taken for granted"):
+        restored = package.restore(path)
+    given = np.random.default_rng(0).normal(size=(2, 5, D)).astype(np.float32)
+    for got, want in zip(restored.run(given)[0].values(), model(given), strict=True):
+        np.testing.assert_allclose(got, np.asarray(want), rtol=1e-4, atol=2e-5)
+
+
+def test_dense_layers_that_could_also_follow_one_another_are_refused(tmp_path):
+    randomised(sequence(k.LSTM(H), k.Dense(H), k.Dense(V))).save_weights(path := tmp_path / "model.weights.h5")
+    with pytest.raises(
+        AmbiguousInterface, match=r"do not fit one on the other .* name the file with the configuration"
+    ):
+        package.restore(path)

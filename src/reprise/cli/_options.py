@@ -61,7 +61,7 @@ def add_choices(parser: ArgumentParser) -> None:
     group.add_argument("--graph", metavar="FILE", type=Path, help=about)
     about = "the configuration of Keras, in JSON, that weights alone belong to"
     group.add_argument("--layers", metavar="FILE", type=Path, help=about)
-    about = "what a layer is that is not Keras' own, by class or name, such as MyDense=Dense; may be repeated"
+    about = "what a layer is that is not Keras' own, by class or name, such as MyDense=Dense or MyHead=FILE.json"
     group.add_argument("--custom", metavar="NAME=LAYER", action=_Assign, help=about)
     about = "what weights without a graph do not say, such as kind=lstm,forget_bias=1.0,activation=tanh"
     group.add_argument("--cell", metavar="NAME=VALUE,…", action=_Assign, help=about)

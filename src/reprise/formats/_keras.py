@@ -69,7 +69,22 @@ def read_text(path: Path) -> bytes:
         raise MissingFile(f"{path}: cannot be read ({error.strerror}).") from error
 
 
-def layers(found: Configuration, group: hdf5.Group, source: str, custom: Mapping[str, Any]) -> Layers:
+def said(custom: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """What a caller says of layers, with the content of the JSON files that are named.
+
+    Raises:
+        MissingFile: A file cannot be read.
+        DamagedFile: It holds no description of a layer or model.
+    """
+    return {
+        name: configuration(read_text(Path(one)), one).content
+        if isinstance(one, str) and one.endswith(".json")
+        else one
+        for name, one in (custom or {}).items()
+    }
+
+
+def layers(found: Configuration, group: hdf5.Group, source: str, custom: Mapping[str, Any] | None) -> Layers:
     """The layers of a model, with the weights in a file.
 
     Raises:
@@ -80,7 +95,7 @@ def layers(found: Configuration, group: hdf5.Group, source: str, custom: Mapping
     def stored(spec: Spec, names: Sequence[str]) -> Weights:
         return weights(group, spec, names, source)
 
-    return translated(found.content, found.version, stored, custom)
+    return translated(found.content, found.version, stored, said(custom))
 
 
 def weights(group: hdf5.Group, spec: Spec, names: Sequence[str], source: str) -> Weights:
@@ -244,7 +259,7 @@ def beside(folder: Path, suffixes: Sequence[str]) -> Iterator[Path]:
         return
 
 
-def fitting(group: hdf5.Group, path: Path, custom: Mapping[str, Any]) -> tuple[Layers, Path] | None:
+def fitting(group: hdf5.Group, path: Path, custom: Mapping[str, Any] | None) -> tuple[Layers, Path] | None:
     """The only description beside weights whose layers they fit, with its layers; or None."""
     found = []
     for file in beside(path.parent, (".json",)):

@@ -30,7 +30,7 @@ def read(path: Path, *, custom: Mapping[str, Any] | None = None) -> StoredModel:
     text = members[_CONFIG](_MOST_TEXT)
     found = _keras.configuration(bytes(text), f"{path}, {_CONFIG}", _stated(path, members))
     group = hdf5.read(members[_WEIGHTS](None), f"{path}, {_WEIGHTS}")
-    made = _keras.layers(found, group, str(path), custom or {})
+    made = _keras.layers(found, group, str(path), custom)
     return _keras.stored(path, FORMAT.name, sniff(path) or "it is an archive of Keras", group, made, (path,))
 
 

@@ -30,19 +30,18 @@ def read(
     group = hdf5.read(hdf5.mapped(path), str(path))
     if not any(True for _ in group.every()):
         raise UnknownFormat(f"{path}: is HDF5 without any numbers; expected a model or weights of Keras.")
-    said = custom or {}
     version = group.attributes.get("keras_version", _keras.root_of(group).attributes.get("keras_version"))
     config = group.attributes.get("model_config")
     more = {"metadata": {"keras_version": version}} if version else {}
     if layers is not None:
         file = Path(layers)
         found = _keras.configuration(_keras.read_text(file), str(file))
-        made = _keras.layers(found, group, str(path), said)
+        made = _keras.layers(found, group, str(path), custom)
         return _keras.stored(path, FORMAT.name, _EVIDENCE, group, made, (path, file), **more)
     if config is not None:
-        made = _keras.layers(_keras.configuration(config, str(path), version), group, str(path), said)
+        made = _keras.layers(_keras.configuration(config, str(path), version), group, str(path), custom)
         return _keras.stored(path, FORMAT.name, _EVIDENCE, group, made, (path,), **more)
-    near = _keras.fitting(group, path, said)
+    near = _keras.fitting(group, path, custom)
     if near is None:
         return _keras.stored(path, FORMAT.name, _EVIDENCE, group, None, (path,), **more)
     note = f"weights alone; {near[1].name} beside them describes layers that they fit"

@@ -38,7 +38,7 @@ def read(path: Path, *, custom: Mapping[str, Any] | None = None) -> StoredModel:
     config = _keras.configuration(json.dumps(description), str(file), _ITS_KERAS if own else version)
     bind = _by_layer(file, found.weights) if converted else _in_all(file, found.weights)
     beside = _sidecars.find(file.parent)
-    made = translated(config.content, config.version, bind, custom or {})
+    made = translated(config.content, config.version, bind, _keras.said(custom))
     return StoredModel(
         path=path,
         format=FORMAT.name,

@@ -86,7 +86,7 @@ def is_of_keras(weights: Mapping[str, Tensor]) -> bool:
 
 
 def layers(weights: Mapping[str, Tensor], facts: Facts, cell: Mapping[str, Any] | None) -> Layers:
-    """The model that these weights are: a table or none, cells one on the other, a dense layer or none.
+    """The model that these weights are: a table or none, cells one on the other, dense layers that read the last cell.
 
     Raises:
         CallError: `cell` says something else than the shapes, or what cannot be said.
@@ -110,12 +110,15 @@ def layers(weights: Mapping[str, Tensor], facts: Facts, cell: Mapping[str, Any] 
             f"holds it (--layers), or say that they do nothing and what the cells are (--cell {_example(chain)})"
         )
     source = "said by the caller" if cell else "taken for granted, as Keras has it by default"
+    parts = [_told(group) for group in chain if group.kind != "dense"]
+    parts += filter(None, [" and ".join(_told(group) for group in chain if group.kind == "dense")])
     notes = (
-        f"no configuration was saved; the weights are read as {' → '.join(map(_told, chain))}",
+        f"no configuration was saved; the weights are read as {' → '.join(parts)}",
         f"{source}: {gates.told}; no masks, all steps are given, scores before any activation of the last layer; "
         "name the configuration (--layers) to be certain",
     )
-    return Layers(tuple(_calls(chain, gates)), (Value(chain[-1].name),), notes)
+    ends = [group.name for group in chain if group.kind == "dense"] or [chain[-1].name]
+    return Layers(tuple(_calls(chain, gates)), tuple(map(Value, ends)), notes)
 
 
 def _told(group: _Group) -> str:
@@ -135,8 +138,8 @@ def _chain(held: Sequence[_Group], facts: Facts) -> list[_Group]:
         told = ", ".join(_told(g) for g in held[:8])
         many = "can stand in several orders" if found else "do not fit one on the other"
         raise AmbiguousInterface(
-            f"weights alone: the layers {many} as a table, cells and one dense layer ({told}): name the file with the "
-            "configuration (--layers)"
+            f"weights alone: the layers {many} as a table, cells and dense layers that read the last of them ({told}): "
+            "name the file with the configuration (--layers)"
         )
     return found[0]
 
@@ -145,16 +148,28 @@ def _orders(before: list[_Group], left: list[_Group]) -> Iterator[list[_Group]]:
     if not left:
         yield before
     for group in left if len(left) < 12 else ():
+        behind = before and before[-1].kind == group.kind == "dense"  # which of two outputs is the first tells nothing
+        if behind and group.name < before[-1].name:
+            continue
         if _fits([*before, group], whole=len(left) == 1):
             yield from _orders([*before, group], [g for g in left if g is not group])
 
 
 def _fits(chain: Sequence[_Group], *, whole: bool = True) -> bool:
-    """Whether the layers are a table or none, cells, and one dense layer or none, of the right widths."""
+    """Whether the layers are a table or none, cells, and dense layers, of the right widths.
+
+    Several dense layers all read the last cell; they could also follow one another where one is as wide as that.
+    """
     letters = "".join({"table": "t", "dense": "d"}.get(g.kind, "c") for g in chain)
-    if not re.fullmatch("t?c+d?" if whole else "t?c*d?", letters):
+    if not re.fullmatch("t?c+d*" if whole else "t?c*d*", letters):
         return False
-    return all(a.sizes[1] == b.sizes[0] for a, b in pairwise(chain))
+    row = [g for g in chain if g.kind != "dense"]
+    heads = chain[len(row) :]
+    width = row[-1].sizes[1] if row else None
+    many = len(heads) > 1 and any(head.sizes[1] == width for head in heads)
+    return (
+        all(a.sizes[1] == b.sizes[0] for a, b in pairwise(row)) and all(h.sizes[0] == width for h in heads) and not many
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +236,7 @@ def _calls(chain: Sequence[_Group], gates: _Functions) -> Iterator[Call]:
         else:
             layer = Recurrent((_cell(group, gates),))
         yield Call(group.name, layer, (Value(name),))
-        name = group.name
+        name = name if group.kind == "dense" else group.name
 
 
 def _cell(group: _Group, gates: _Functions) -> RecurrentCell:

@@ -36,7 +36,10 @@ def _biased(*roles: str) -> Callable[[Options], Spec]:
 
 def _dense(place: Place) -> Symbols:
     options, weights = place.options, place.weights
-    return place.plain(kinds.Dense(weights["kernel"], weights.get("bias"), options.function("activation")))
+    kernel = weights["kernel"]
+    if len(kernel.shape) == 2:
+        options.check_units(kernel.shape[1])
+    return place.plain(kinds.Dense(kernel, weights.get("bias"), options.function("activation")))
 
 
 def _embedding(place: Place) -> Symbols:

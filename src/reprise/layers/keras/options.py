@@ -135,6 +135,18 @@ class Options:
             raise self.refuse(name, "a text")
         return found
 
+    def check_units(self, found: int, name: str = "units") -> None:
+        """Holds that weights are of as many units as the configuration says, where it does.
+
+        Raises:
+            DamagedFile: They are not.
+        """
+        if name in self and self.whole(name) != found:
+            raise DamagedFile(
+                f"{self.place}: expected the weights of {self.get(name)} units, found those of {found}; they belong to "
+                "another model, or are in another order"
+            )
+
     def channels_first(self) -> bool:
         """Whether the channels come before the other axes: `data_format`, or `dim_ordering` of Keras 1."""
         found = self.get("data_format", self.get("dim_ordering", "channels_last"))

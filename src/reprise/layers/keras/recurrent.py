@@ -162,6 +162,7 @@ def _blocks(options: Options, kind: str, weights: Weights, order: str) -> tuple[
         )
     kernel, recurrent, bias = weights["kernel"], weights["recurrent_kernel"], weights.get("bias")
     units = recurrent.shape[0] if len(recurrent.shape) == 2 else -1
+    options.check_units(units)
     wide = len(order) * units
     if len(kernel.shape) != 2 or kernel.shape[1] != wide or recurrent.shape != (units, wide):
         raise _strange(

@@ -59,7 +59,9 @@ def translated(
     whole = model(top.kind, top.name, top.config)
     weights = stored(translator.spec(whole, 0), [layer.name for layer in whole.layers])
     outputs = translator.top(whole, weights)
-    return Layers(_with_ids(translator.calls.calls), tuple(s.value for s in outputs), tuple(translator.notes))
+    return Layers(
+        _with_ids(translator.calls.calls), tuple(s.value for s in outputs), tuple(dict.fromkeys(translator.notes))
+    )
 
 
 def _with_ids(calls: Sequence[Call]) -> tuple[Call, ...]:
@@ -119,7 +121,8 @@ class _Translator:
             raise LiftError(
                 f"layer {layer.name!r} is of the class {layer.stranger or layer.kind}, which Reprise does not know: "
                 "its code is not read from the file, and is never run. Say what it is: "
-                f"custom={{{layer.kind!r}: 'Dense'}} or another class of Keras, or a whole description (--custom)"
+                f"custom={{{layer.kind!r}: 'Dense'}} or another class of Keras, a description of a layer or model, or "
+                f"the JSON file with one (--custom {layer.kind}=FILE.json); or Identity for what goes into it"
             )
         return layer
 

@@ -261,14 +261,14 @@ def _broadcast(shapes: list[Shape]) -> Shape:
 
 
 def concatenate(site: Site, layer: Concatenate) -> tuple[Output, ...]:
-    """Along one axis."""
-    ops, rank = site.ops, site.x.rank
-    axis = layer.axis % rank
-    values = [site.numbers(i) for i in range(len(site.inputs))]
-    value = ops.op("ConcatV2", *values, ops.whole(axis), N=len(values), Tidx="int32")
+    """Along one axis; what is all of one type, such as flags, stays of it."""
+    ops, rank, types = site.ops, site.x.rank, {x.dtype for x in site.inputs}
+    axis, dtype = layer.axis % rank, types.pop() if len(types) == 1 else ops.dtype
+    values = [x.value if x.dtype == dtype else site.numbers(i) for i, x in enumerate(site.inputs)]
+    value = ops.op("ConcatV2", *values, ops.whole(axis), N=len(values), T=dtype, Tidx="int32")
     sizes = [x.shape[axis] for x in site.inputs]
     size = None if None in sizes else sum(n or 0 for n in sizes)
-    return site.made(value, (*site.x.shape[:axis], size, *site.x.shape[axis + 1 :]))
+    return site.made(value, (*site.x.shape[:axis], size, *site.x.shape[axis + 1 :]), dtype)
 
 
 def dot(site: Site, layer: Dot) -> tuple[Output, ...]:
