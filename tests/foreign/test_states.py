@@ -57,6 +57,63 @@ def test_numbers_are_those_of_the_file_over_carried_calls(tmp_path):
         np.testing.assert_allclose(state[names["a"]], held["a"], rtol=1e-4, atol=1e-6)
 
 
+def stack_step(path):
+    """One step of two LSTM layers written out, h and c of both in one tensor each: x [N, D], h and c [2, N, H]."""
+    nodes, tops = [], {"x0": "x"}
+    for k in (0, 1):
+        nodes += [onnx.node("Gather", [s, f"row{k}"], [f"{s}{k}"], axis=0) for s in ("h", "c")]
+        nodes += [
+            onnx.node("Concat", [tops[f"x{k}"], f"h{k}"], [f"xh{k}"], axis=1),
+            onnx.node("MatMul", [f"xh{k}", f"W{k}"], [f"z{k}"]),
+            onnx.node("Split", [f"z{k}"], [f"{g}{k}z" for g in "ifog"], axis=1),
+            *(onnx.node("Sigmoid", [f"{g}{k}z"], [f"{g}{k}"]) for g in "ifo"),
+            onnx.node("Tanh", [f"g{k}z"], [f"g{k}"]),
+            onnx.node("Mul", [f"f{k}", f"c{k}"], [f"fc{k}"]),
+            onnx.node("Mul", [f"i{k}", f"g{k}"], [f"ig{k}"]),
+            onnx.node("Add", [f"fc{k}", f"ig{k}"], [f"C{k}"]),
+            onnx.node("Tanh", [f"C{k}"], [f"t{k}"]),
+            onnx.node("Mul", [f"o{k}", f"t{k}"], [f"H{k}"]),
+        ]
+        nodes += [onnx.node("Unsqueeze", [f"{s}{k}", "zero"], [f"{s}{k}+"]) for s in "HC"]
+        tops[f"x{k + 1}"] = f"H{k}"
+    nodes += [onnx.node("Concat", [f"{s}0+", f"{s}1+"], [f"{s}out"], axis=0) for s in "CH"]
+    nodes.append(onnx.node("MatMul", ["H1", "O"], ["y"]))
+    weights = {"W0": numbers(D + H, 4 * H), "W1": numbers(2 * H, 4 * H), "O": numbers(H, V), "zero": np.array([0])}
+    rows = {f"row{k}": np.array(k) for k in (0, 1)}
+    inputs = [value("h", 2, "n", H), value("x", "n", D), value("c", 2, "n", H)]
+    return save(path, nodes, inputs, ["Cout", "Hout", "y"], tensors(**weights, **rows), opset=17)
+
+
+def test_states_of_a_stack_that_lie_in_one_tensor_each_are_paired(tmp_path):
+    model = reprise.restore(stack_step(tmp_path / "m.onnx"))
+    assert pairs(model) == {("h", "Hout"), ("c", "Cout")}
+
+
+def simple_recurrent_unit(path, highway):
+    """c' = f · c + (1 − f) · W·x, or plus x itself; y = tanh(c') + x, as large as x."""
+    nodes = [
+        onnx.node("MatMul", ["x", "W"], ["z"]),
+        onnx.node("Sigmoid", ["z"], ["f"]),
+        onnx.node("Mul", ["f", "c"], ["fc"]),
+        onnx.node("Add", ["fc", "x" if highway else "z"], ["c_out"]),
+        onnx.node("Tanh", ["c_out"], ["t"]),
+        onnx.node("Add", ["t", "x"], ["y"]),
+    ]
+    inputs = [value("x", "n", H), value("c", "n", H)]
+    return save(path, nodes, inputs, ["c_out", "y"], tensors(W=numbers(H, H)))
+
+
+def test_the_last_input_is_no_state_though_its_shape_is_that_of_an_output_beside_one(tmp_path):
+    model = reprise.restore(simple_recurrent_unit(tmp_path / "m.onnx", highway=False))
+    assert pairs(model) == {("c", "c_out")}
+    assert [p.name for p in model.interface.inputs] == ["x"]
+
+
+def test_two_inputs_that_a_next_value_is_computed_from_number_by_number_are_asked_for(tmp_path):
+    with pytest.raises(AmbiguousInterface, match=r"x → c_out.*c → c_out"):
+        reprise.restore(simple_recurrent_unit(tmp_path / "m.onnx", highway=True))
+
+
 def zeros(how, rows="rows"):
     """Nodes and tensors that make the first state of an LSTM in the ways of exporters."""
     if how == "absent":

@@ -140,26 +140,39 @@ def _is_shifted(program: Program, taken: str, given: str) -> bool:
 
 
 def _take_gated(program: Program, candidates: _Candidates) -> None:
+    for taken, given in _certain(_gated(program, candidates)):
+        candidates.take(taken, given, "its next value is computed from it number by number")
+
+
+def _gated(program: Program, candidates: _Candidates) -> list[tuple[str, str]]:
     """Pairs by the equations of gated cells: of several outputs that an input is in, the one that is computed first."""
     reached: dict[str, list[str]] = {}
     for taken, given in candidates.possible():
         if taken in program.ancestors([given], through=ELEMENTWISE):
             reached.setdefault(taken, []).append(given)
-    first = [
-        (taken, given)
-        for taken, outputs in reached.items()
-        for given in outputs
-        if not any(_is_behind(program, other, given) for other in outputs if other != given)
-    ]
-    for taken, given in _certain([(t, g) for t, g in first if _is_used(program, g) or _is_bare_cell(program)]):
-        candidates.take(taken, given, "its next value is computed from it number by number")
+    first = [(taken, given) for taken, outputs in reached.items() for given in _first_computed(program, outputs)]
+    return [(t, g) for t, g in first if _is_used(program, g) or _is_bare_cell(program)]
+
+
+def _first_computed(program: Program, outputs: Sequence[str]) -> list[str]:
+    """Those of some outputs that are computed from no other; where all are, from no other number by number.
+
+    In a stack of layers whose states lie in one tensor each, c of the second layer is computed from h of the first.
+    """
+    for before in (_is_behind, _is_element_wise):
+        first = [o for o in outputs if not any(before(program, other, o) for other in outputs if other != o)]
+        if first:
+            return first
+    return []
 
 
 def _computed_in(program: Program, output: str) -> set[str]:
     """The values that an output holds, laid out in whatever way, and that the program computes."""
     given = {i.name for i in program.inputs}
     held = program.ancestors([output], through=MOVES)
-    return {n for n in held if n in program.makers and n not in program.constants and given & program.ancestors([n])}
+    return {
+        n for n in held if n in program.makers and n not in program.constants and given & program.data_ancestors([n])
+    }
 
 
 def _is_behind(program: Program, first: str, second: str) -> bool:
@@ -195,12 +208,8 @@ def _take_left_over(program: Program, candidates: _Candidates) -> None:
     Raises:
         AmbiguousInterface: States rival each other; the message lists them.
     """
-    likely = [
-        (taken, given)
-        for taken, given in candidates.possible()
-        if _products_between(program, taken, given) == 1
-        and (_is_used(program, given) or _is_bare_cell(program) or _is_beside(program, candidates, given))
-    ]
+    gated = _gated(program, candidates)
+    likely = [p for p in candidates.possible() if p in gated or _is_left_over(program, candidates, *p)]
     while links := _certain(likely):
         for taken, given in links:
             candidates.take(taken, given, "no other input and output fit each other")
@@ -213,6 +222,16 @@ def _take_left_over(program: Program, candidates: _Candidates) -> None:
             f"{', '.join(f'{t} → {g}' for t, g in likely)}. Say which, as pairs: states={{{first}}} "
             f"(--state-tensor {likely[0][0]}={likely[0][1]})."
         )
+
+
+def _is_left_over(program: Program, candidates: _Candidates, taken: str, given: str) -> bool:
+    """Whether an input may be a state by what is left: not the last input, which is what the caller gives."""
+    if len(program.inputs) - len(candidates.pairs) < 2:
+        return False
+    products = _products_between(program, taken, given)
+    if products and _is_beside(program, candidates, given):
+        return True
+    return products == 1 and (_is_used(program, given) or _is_bare_cell(program))
 
 
 def _products_between(program: Program, taken: str, given: str) -> int:

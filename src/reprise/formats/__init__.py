@@ -28,6 +28,7 @@ from reprise.formats import (
     tfjs_layers,
     tflite,
     torch7,
+    torch_export,
     torchscript,
     world_models,
 )
@@ -57,8 +58,9 @@ FORMATS: tuple[Format, ...] = (
     tfjs_layers.FORMAT,
     tflite.FORMAT,
     torch7.FORMAT,
-    world_models.FORMAT,
+    torch_export.FORMAT,
     torchscript.FORMAT,
+    world_models.FORMAT,
 )
 
 #: How much of a folder is looked at for models inside, and which of its folders are parts of one.

@@ -7,17 +7,15 @@ program is read decides branches and unrolls loops; what is changed in place or 
 from __future__ import annotations
 
 import ast
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reprise.formats import _torchscript_folding as folding
-from reprise.formats import _torchscript_layout as layout
-from reprise.formats._torchscript_folding import UNKNOWN
-from reprise.formats._torchscript_operators import OPERATORS, cast
+from reprise.formats import _aten_layout as layout
+from reprise.formats._aten_calls import called, stored
+from reprise.formats._aten_folding import UNKNOWN
+from reprise.formats._aten_values import Builder, Dim, RefusedError, Size, Value, known
 from reprise.formats._torchscript_source import Source
-from reprise.formats._torchscript_values import Builder, Dim, RefusedError, Size, Value, known
 from reprise.tensors import Tensor
 from reprise.wire.pickle import Record
 
@@ -26,7 +24,6 @@ _MOST_STATEMENTS, _DEEPEST = 50_000, 40
 #: PyTorch's own recurrent modules, which take a batch or, with an axis less, a single row.
 _OWN_RECURRENT = "torch.nn.modules.rnn."
 _NAMESPACES = ("torch.", "ops.prim.", "ops.aten.", "aten.", "prim.", "warnings.")
-_ATEN_TYPES = {"float32": 6, "int64": 4, "int32": 3, "uint8": 0, "bool": 11}
 
 Names = dict[str, Any]
 
@@ -300,61 +297,10 @@ class Interpreter:
             raise RefusedError(f"calls {called.name}, which is not known")
         return self._operator(operator, positional, dict(named))
 
-    # Operators
-
     def _operator(self, name: str, arguments: list[Any], named: dict[str, Any]) -> Any:
-        try:
-            return self._computed(name, [known(a) for a in arguments], named)
-        except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:  # what a file says
-            raise RefusedError(f"{name} of such arguments is not read ({error})") from None
-
-    def _computed(self, name: str, arguments: list[Any], named: dict[str, Any]) -> Any:
         if name == "RaiseException":
             raise RaisedError("it raises an exception on tensors of such shapes")
-        if name in folding.ALWAYS:
-            return folding.ALWAYS[name](*arguments, **named)
-        if name in _OF_TENSORS and arguments and isinstance(arguments[0], Value):
-            return _OF_TENSORS[name](arguments[0])
-        tensors = any(isinstance(a, Value) for a in arguments)
-        if name in folding.CONDITIONS and not tensors:
-            return folding.CONDITIONS[name](*arguments)
-        if name in folding.PLAIN and all(map(folding.is_plain, arguments)):
-            return folding.PLAIN[name](*arguments)
-        if name in ("add", "mul") and not tensors and isinstance(arguments[0], (list, str)):
-            return folding.PLAIN[name](*arguments)
-        return self._translated(name, arguments, named)
-
-    def _translated(self, name: str, arguments: list[Any], named: dict[str, Any]) -> Any:
-        if name == "copy_":
-            return self._write(arguments[0], arguments[1])
-        if name in ("zero_", "fill_"):
-            return self._write(arguments[0], arguments[1] if name == "fill_" else 0)
-        in_place = name.endswith("_") and not name.endswith("__") and name[:-1] in OPERATORS
-        function = OPERATORS.get(name[:-1] if in_place else name)
-        if function is None:
-            raise RefusedError(f"calls the operator {name}, which has no translation")
-        result = _applied(function, self.builder, arguments, named)
-        return self._write(arguments[0], result) if in_place else result
-
-    def _write(self, target: Any, new: Any) -> Value:
-        """Changes a tensor in place, and what it is a view of."""
-        if not isinstance(target, Value):
-            raise RefusedError("changes in place what is no tensor")
-        written: Value = target
-        changed = written
-        self.builder.read(changed)
-        value = new if isinstance(new, Value) else self.builder.constant(new, changed.dtype)
-        self.builder.read(value)
-        now = layout.spread(self.builder, cast(self.builder, value, changed.dtype), changed)
-        while changed.base is not None:
-            changed.name = now.name
-            if changed.write_back is None:
-                raise RefusedError("changes in place a view that has no way back")
-            now = changed.write_back(now)
-            changed.seen = now.name
-            changed = changed.base
-        changed.name = now.name
-        return written
+        return called(self.builder, name, arguments, named)
 
     # Attributes
 
@@ -394,7 +340,7 @@ class Interpreter:
     def _held(self, value: Any, path: str) -> Any:
         """What the file holds, as the program sees it."""
         if isinstance(value, Tensor):
-            return self._stored(value, path)
+            return stored(self.builder, value, path)
         if isinstance(value, Record) and value.name.startswith("torch.jit._pickle.") and value.arguments:
             return self._held(value.arguments[0], path)
         if isinstance(value, Record):
@@ -403,40 +349,10 @@ class Interpreter:
             return type(value)(self._held(v, f"{path}.{k}") for k, v in enumerate(value))
         return value
 
-    def _stored(self, tensor: Tensor, path: str) -> Value:
-        dtype = "float32" if tensor.dtype in ("float16", "bfloat16", "float64") else tensor.dtype
-        if dtype not in _ATEN_TYPES:
-            raise RefusedError(f"holds {path} of the element type {tensor.dtype}, which is not computed with")
-
-        def load() -> Any:
-            return tensor.load().astype(dtype)
-
-        return Value(self.builder.tensor(path, load), dtype, tensor.shape, stored=tensor)
-
     def _set_attribute(self, owner: Any, name: str, value: Any) -> None:
         if not isinstance(owner, Record):
             raise RefusedError(f"sets {name!r} of a {type(owner).__name__}")
         self._slot(owner, name).now = value
-
-
-#: What is known of a tensor without its numbers.
-_OF_TENSORS: Mapping[str, Callable[[Value], Any]] = {
-    "dim": lambda value: value.rank,
-    "dtype": lambda value: _ATEN_TYPES[value.dtype],
-    "device": lambda value: None,
-    "layout": lambda value: None,
-    "is_cuda": lambda value: False,
-    "len": lambda value: known(value.sizes[0]),
-    "is_floating_point": lambda value: value.dtype == "float32",
-    "Float": lambda value: value,
-    "Int": lambda value: value,
-    "data": lambda value: value,
-}
-
-
-def _applied(function: Callable[..., Any], builder: Builder, arguments: list[Any], named: dict[str, Any]) -> Any:
-    bound = inspect.signature(function).bind(builder, *arguments, **named)
-    return function(*bound.args, **bound.kwargs)
 
 
 def _raises(statements: list[ast.stmt]) -> bool:

@@ -7,20 +7,19 @@ what its operators can; of several such readings the first is taken in which siz
 from __future__ import annotations
 
 import ast
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, product
 from typing import Any
 
+from reprise.formats._aten_message import kept, message, tensors_of
+from reprise.formats._aten_values import NoIndexError, RefusedError, Value
 from reprise.formats._base import Memory
 from reprise.formats._torchscript_interpreter import Interpreter, sizes
 from reprise.formats._torchscript_source import Source
-from reprise.formats._torchscript_values import Dim, NoIndexError, RefusedError, Size, Value, known, only_once, same
 from reprise.wire import onnx
 from reprise.wire.pickle import Record
 
-_OPSET, _IR_VERSION = 17, 8
 #: Ranks of an input, the likeliest first; how many combinations are tried, and how many statements all of them take.
 _RANKS = (2, 3, 1, 4)
 _MOST_READINGS, _MOST_STATEMENTS = 256, 500_000
@@ -53,10 +52,10 @@ def translated(
     """
     read = _best(source, root, constants)
     memory = _memory(read)
-    outputs = list(_flat(read.given, "output"))
+    outputs = list(tensors_of(read.given, "output"))
     if not outputs:
         raise RefusedError("gives no tensor")
-    model = _message(read, memory, outputs)
+    model = message(read.run.builder, read.inputs, memory, outputs)
     kept = ", ".join(m.taken for m in memory)
     notes = (f"a call changes what the module holds: {kept}; held by the caller",) if kept else ()
     return model, memory, notes
@@ -181,7 +180,7 @@ def _memory(read: _Read) -> tuple[Memory, ...]:
         RefusedError: What a call changes is no state of one shape.
     """
     used = {name for node in read.run.builder.nodes for name in node.input}
-    used |= {value.name for _, value in _flat(read.given, "output")}
+    used |= {value.name for _, value in tensors_of(read.given, "output")}
     found = []
     for slot in read.run.slots.values():
         now = slot.now
@@ -193,19 +192,9 @@ def _memory(read: _Read) -> tuple[Memory, ...]:
                 continue
             raise RefusedError(f"changes {slot.path!r} of its module, which is not a tensor before and after a call")
         if slot.name in used:
-            found.append(_kept(read, slot.path, slot.name, slot.first, now))
+            found.append(kept(read.run.builder, slot.path, slot.name, slot.first, now))
     _check_alone(read, {m.taken for m in found})
     return tuple(found)
-
-
-def _kept(read: _Read, path: str, name: str, first: Value, now: Value) -> Memory:
-    if name in read.run.builder.loaded:
-        raise RefusedError(f"changes {path!r}, which is also a weight of a recurrent layer")
-    if now.rank != first.rank or now.dtype != first.dtype:
-        raise RefusedError(f"changes the shape or type of {path!r} with a call")
-    for before, after in zip(first.sizes, now.sizes, strict=True):
-        same(before, after, f"what {path!r} holds before and after a call")
-    return Memory(name, read.run.builder.read(now), read.run.builder.tensors[name]())
 
 
 def _check_alone(read: _Read, changed: set[str]) -> None:
@@ -215,71 +204,3 @@ def _check_alone(read: _Read, changed: set[str]) -> None:
     for name, storage in names:
         if name in changed and any(other != name and storage == where for other, where in names):
             raise RefusedError(f"changes {name!r}, which shares its numbers with another tensor")
-
-
-# The message
-
-
-def _flat(given: Any, name: str) -> Iterator[tuple[str, Value]]:
-    """The tensors of a result, with names by their places."""
-    if isinstance(given, Value):
-        yield name, given
-    elif isinstance(given, dict):
-        for key, value in given.items():
-            yield from _flat(value, str(key))
-    elif isinstance(given, (list, tuple)):
-        for place, value in enumerate(given):
-            yield from _flat(value, f"{name}.{place}")
-
-
-def _message(read: _Read, memory: Sequence[Memory], outputs: Sequence[tuple[str, Value]]) -> onnx.Message:
-    builder = read.run.builder
-    builder.settle()
-    _fix_rows(read)
-    words: dict[int, str] = {}
-    given = [(name, builder.read(value), value.dtype) for name, value in outputs]
-    nodes = [*_guards(read), *builder.nodes, *(onnx.node("Identity", [value], [name]) for name, value, _ in given)]
-    used = {name for node in nodes for name in node.input}
-    inputs = [_info(n, v.dtype, v.sizes, words) for n, v in read.inputs.items() if n in used]
-    held = {m.taken: m for m in memory}
-    inputs += [_info(m.taken, m.first.dtype.name, m.first.shape, words) for m in memory]
-    shown = [onnx.value_info(name, onnx.ELEMENT_TYPES[dtype]) for name, _, dtype in given]
-    shown += [onnx.value_info(m.given, onnx.ELEMENT_TYPES[m.first.dtype.name]) for m in memory]
-    tensors = [onnx.tensor(load(), n) for n, load in builder.tensors.items() if n in used and n not in held]
-    model = onnx.empty("ModelProto")
-    model.ir_version = _IR_VERSION
-    model.opset_import.add(domain="", version=_OPSET)
-    model.graph.CopyFrom(onnx.graph(nodes, "program", inputs, shown, tensors))
-    return model
-
-
-def _fix_rows(read: _Read) -> None:
-    """The sizes of axes that the program takes row by row and never as a whole: as many as it takes."""
-    readers = Counter(name for node in read.run.builder.nodes for name in node.input)
-    for name, value in read.inputs.items():
-        for size in map(known, value.sizes):
-            if isinstance(size, Dim) and size.rows and size.cuts == readers[name]:
-                size.same = size.rows
-
-
-def _guards(read: _Read) -> list[onnx.Message]:
-    """Nodes that refuse another size than 1 of axes for which the program was read so; others read what they give."""
-    nodes = []
-    for name, value in read.inputs.items():
-        axes = [k for k, size in enumerate(value.sizes) if only_once(size)]
-        if not axes:
-            continue
-        checked, without = f"{name} of one step", f"{name} without steps"
-        for node in read.run.builder.nodes:
-            node.input[:] = [checked if n == name else n for n in node.input]
-        ints = read.run.builder.ints(axes)
-        nodes += [onnx.node("Squeeze", [name, ints], [without]), onnx.node("Unsqueeze", [without, ints], [checked])]
-    return nodes
-
-
-def _info(name: str, dtype: str, held: Sequence[Size], words: dict[int, str]) -> onnx.Message:
-    """An input; sizes that were found to be equal are one word."""
-    shown = [
-        words.setdefault(id(size), f"size{len(words)}") if isinstance(size, Dim) else size for size in map(known, held)
-    ]
-    return onnx.value_info(name, onnx.ELEMENT_TYPES[dtype], shown)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from reprise.errors import DamagedFile, MissingFile
@@ -15,7 +15,7 @@ from reprise.errors import DamagedFile, MissingFile
 #: Gives the content of a member that has at most so many bytes, or (None) as many as the archive lets it have.
 Member = Callable[[int | None], memoryview]
 
-_SIGNATURE = b"PK\x03\x04"
+_SIGNATURE, _ENTRY = b"PK\x03\x04", b"PK\x01\x02"
 _DIRECTORY, _MOST_MEMBERS = 2**16, 100_000
 #: How many times the size of the archive a member may have; weights hardly shrink.
 _MOST_RATIO = 100
@@ -31,7 +31,17 @@ def names(path: Path, wanted: Collection[str]) -> frozenset[str]:
             end = file.read()
     except OSError:
         return frozenset()
-    return frozenset(name for name in wanted if b"PK\x01\x02" in end and name.encode() in end)
+    listed = set(_listed(end))
+    return frozenset(name for name in wanted if name.encode() in listed)
+
+
+def _listed(directory: bytes) -> Iterator[bytes]:
+    """The names in a directory of members: each stands 46 bytes after the mark of its entry, its length at byte 28."""
+    at = directory.find(_ENTRY)
+    while at >= 0:
+        length = int.from_bytes(directory[at + 28 : at + 30], "little")
+        yield directory[at + 46 : at + 46 + length]
+        at = directory.find(_ENTRY, at + 4)
 
 
 def open_members(path: Path) -> Mapping[str, Member]:

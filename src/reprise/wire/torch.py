@@ -7,6 +7,7 @@ Sources: torch/serialization.py, torch/_utils.py (2.13).
 
 from __future__ import annotations
 
+import io
 import math
 import mmap
 import re
@@ -115,8 +116,26 @@ def read(path: Path) -> Archive:
     Raises:
         DamagedFile: It is not a whole file of PyTorch, or holds a tensor of a kind that is not read.
     """
+    return _read(str(path), lambda: _mapped(path), path.name)
+
+
+def read_within(content: memoryview, name: str) -> Archive:
+    """The content of a file that lies in another one.
+
+    Args:
+        content: The file.
+        name: What it is called, for messages.
+
+    Raises:
+        DamagedFile: As `read`.
+    """
+    return _read(name, lambda: content, name)
+
+
+def _read(path: str, content: Callable[[], memoryview], name: str) -> Archive:
     try:
-        return _read_zip(path) if is_archive(path) else _read_legacy(path)
+        data = content()
+        return _read_zip(data, name) if bytes(data[:4]) == b"PK\x03\x04" else _read_legacy(data, name)
     except (*_FAULTS, Cut, ValueError, KeyError, TypeError, IndexError, struct.error, OSError) as error:
         raise DamagedFile(
             f"{path}: is not a whole PyTorch file ({error}). It is cut or changed; copy it again."
@@ -126,8 +145,35 @@ def read(path: Path) -> Archive:
 # Zip archives
 
 
-def _read_zip(path: Path) -> Archive:
-    with zipfile.ZipFile(path) as archive:
+class _Stream(io.RawIOBase):
+    """Bytes in memory as a file, without a copy of them."""
+
+    def __init__(self, data: memoryview) -> None:
+        super().__init__()
+        self._data, self._at = data, 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: len(self._data)}[whence])
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        part = self._data[self._at : self._at + len(buffer)]
+        buffer[: len(part)] = part
+        self._at += len(part)
+        return len(part)
+
+
+def _read_zip(data: memoryview, file: str) -> Archive:
+    with zipfile.ZipFile(io.BufferedReader(_Stream(data))) as archive:
         members = {name.partition("/")[2]: archive.getinfo(name) for name in archive.namelist()}
         order = _member(archive, members["byteorder"]) if "byteorder" in members else b"little"
         if order != b"little":
@@ -137,13 +183,13 @@ def _read_zip(path: Path) -> Archive:
         code = {
             n: _member(archive, i).decode() for n, i in members.items() if n.startswith("code/") and n.endswith(".py")
         }
-    data, held = _mapped(path), {name: _place(path, info) for name, info in members.items()}
+    held = {name: _place(data, info) for name, info in members.items()}
 
     def numbers(folder: str) -> Numbers:
         return lambda dtype, key: np.frombuffer(_slice(data, *held[f"{folder}/{key}"]), DTYPES[dtype].newbyteorder("<"))
 
-    found = _with_tensors(root, numbers("data"), path.name)
-    return Archive(found, code, _with_tensors(constants, numbers("constants"), path.name))
+    found = _with_tensors(root, numbers("data"), file)
+    return Archive(found, code, _with_tensors(constants, numbers("constants"), file))
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
@@ -155,14 +201,13 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     return archive.read(info)
 
 
-def _place(path: Path, info: zipfile.ZipInfo) -> tuple[int, int]:
+def _place(data: memoryview, info: zipfile.ZipInfo) -> tuple[int, int]:
     """Where the bytes of a member that is stored as it is begin in the file, and how many they are."""
     if info.compress_type != zipfile.ZIP_STORED:
         return 0, 0
-    with path.open("rb") as file:
-        file.seek(info.header_offset + 26)
-        name, extra = struct.unpack("<HH", file.read(4))
-    return info.header_offset + 30 + name + extra, info.file_size
+    at = info.header_offset
+    name, extra = struct.unpack("<HH", _slice(data, at + 26, 4))
+    return at + 30 + name + extra, info.file_size
 
 
 def _mapped(path: Path) -> memoryview:
@@ -183,8 +228,7 @@ def _one(data: bytes) -> Any:
 # Files of the older kind
 
 
-def _read_legacy(path: Path) -> Archive:
-    data = _mapped(path)
+def _read_legacy(data: memoryview, file: str) -> Archive:
     objects, end = pickle.load_first(bytes(data), 5)
     magic, _version, _system, root, keys = objects
     if magic != _MAGIC:
@@ -199,7 +243,7 @@ def _read_legacy(path: Path) -> Archive:
     def numbers(dtype: str, key: str) -> Array:
         return np.frombuffer(_slice(data, *places[key]), DTYPES[dtype].newbyteorder("<"))
 
-    return Archive(_with_tensors(root, numbers, path.name), {})
+    return Archive(_with_tensors(root, numbers, file), {})
 
 
 def _storages(root: Any) -> set[_Storage]:
@@ -242,25 +286,45 @@ def _tensor(record: Record, numbers: Numbers, file: str) -> Tensor | None:
     held, offset, sizes, strides = record.arguments[:4]
     storage = _storage(held)
     shape, steps = tuple(map(int, sizes)), tuple(map(int, strides))
+    source = f"{file}, storage {storage.key}"
+    return strided(storage.dtype, shape, steps, offset, lambda: numbers(storage.dtype, storage.key), source)
+
+
+def strided(
+    dtype: str, shape: tuple[int, ...], steps: tuple[int, ...], offset: int, numbers: Callable[[], Array], source: str
+) -> Tensor:
+    """A tensor that is a view of a storage.
+
+    Args:
+        dtype: Its element type.
+        shape: Its sizes.
+        steps: How far the next number along each axis lies.
+        offset: Where in the storage it begins.
+        numbers: Gives the storage.
+        source: What the storage is called, for messages.
+
+    Raises:
+        ValueError: No tensor has such sizes.
+    """
     if len(shape) != len(steps) or min((offset, *shape, *steps)) < 0:
         raise ValueError(f"a tensor of sizes {shape} with strides {steps} from {offset}")
 
     def load() -> Array:
         try:
-            flat = numbers(storage.dtype, storage.key)
+            flat = numbers()
         except (LookupError, ValueError, Cut) as error:
-            raise DamagedFile(
-                f"{file}: storage {storage.key} cannot be read ({error}). Copy the file again."
-            ) from error
+            raise DamagedFile(f"{source} cannot be read ({error}). Copy the file again.") from error
         wanted = math.prod(shape) * flat.itemsize
-        bounds.check(wanted, flat.nbytes + bounds.SPREAD, f"{file}: storage {storage.key}: bytes")
+        bounds.check(wanted, flat.nbytes + bounds.SPREAD, f"{source}: bytes")
         last = offset + sum((n - 1) * step for n, step in zip(shape, steps, strict=True))
         if 0 not in shape and last >= flat.size:
-            raise DamagedFile(f"{file}: a tensor of sizes {list(shape)} ends after its storage of {flat.size} numbers")
+            raise DamagedFile(
+                f"{source}: a tensor of sizes {list(shape)} ends after its storage of {flat.size} numbers"
+            )
         bytes_per_step = tuple(step * flat.itemsize for step in steps)
         return np.ascontiguousarray(np.lib.stride_tricks.as_strided(flat[offset:], shape, bytes_per_step))
 
-    return Tensor(storage.dtype, shape, load, f"{file}, storage {storage.key}")
+    return Tensor(dtype, shape, load, source)
 
 
 def _storage(held: Any) -> _Storage:

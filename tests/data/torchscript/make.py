@@ -1,15 +1,18 @@
-"""Writes the TorchScript archives beside it, and what PyTorch computes with them. Made with PyTorch 2.13.
+"""Writes the TorchScript archives and exports beside it, and what PyTorch computes with them. Made with PyTorch 2.13.
 
 python tests/data/torchscript/make.py
 """
 
+import copy
 import io
+import json
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
+from torch.utils import _pytree as pytree
 
 FOLDER = Path(__file__).parent
 
@@ -45,6 +48,19 @@ class Tagger(nn.Module):
         return self.head(steps), state
 
 
+class Stack(nn.Module):
+    """Two layers of an LSTM, the state in and out; one step a call, as an exporter bakes it in."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(3, 4, 2)
+        self.head = nn.Sequential(nn.LayerNorm(4), nn.Linear(4, 2))
+
+    def forward(self, x, h, c):
+        steps, (h, c) = self.lstm(x, (h, c))
+        return {"torque": self.head(steps), "state": (h, c)}
+
+
 class Step(nn.Module):
     """One step of an LSTM written out, in a queue of the last two inputs that is changed by rows."""
 
@@ -71,16 +87,42 @@ def save(name, module, inputs, states):
         for member in old.namelist():
             if not member.endswith(".debug_pkl"):
                 new.writestr(zipfile.ZipInfo(member), old.read(member))
+    record(name, module, inputs, states)
+
+
+def record(name, module, inputs, states):
+    """Writes what a module computes in carried steps."""
     found = {f"state{k}": s.numpy() for k, s in enumerate(states)}
     outputs = []
     with torch.no_grad():
         for x in inputs:
-            given = module(x, *states)
-            first, *states = given if isinstance(given, tuple) else (given,)
+            given = pytree.tree_leaves(module(x, *states))
+            first, *states = given
             outputs.append(first.numpy().copy())
     after = {f"after{k}": s.numpy() for k, s in enumerate(states)}
     given = np.stack([x.numpy() for x in inputs])
     np.savez(FOLDER / f"{name}.npz", inputs=given, outputs=np.stack(outputs), **found, **after)
+
+
+def export(name, module, inputs, states, *, decomposed=False):
+    """Writes the exported program without what only debuggers read, and carried steps."""
+    with torch.no_grad():
+        program = torch.export.export(copy.deepcopy(module), (inputs[0], *states))
+    buffer = io.BytesIO()
+    torch.export.save(program.run_decompositions() if decomposed else program, buffer)
+    buffer.seek(0)
+    with zipfile.ZipFile(buffer) as old, zipfile.ZipFile(FOLDER / f"{name}.pt2", "w") as new:
+        for member in old.namelist():
+            data = old.read(member)
+            if "/models/" in member:
+                model = json.loads(data)
+                for node in model["graph_module"]["graph"]["nodes"]:
+                    node["metadata"] = {}
+                data = json.dumps(model, separators=(",", ":")).encode()
+            if "sample_inputs" not in member:
+                kind = zipfile.ZIP_DEFLATED if decomposed and "/models/" in member else zipfile.ZIP_STORED
+                new.writestr(zipfile.ZipInfo(member), data, kind)
+    record(name, module, inputs, states)
 
 
 if __name__ == "__main__":
@@ -95,3 +137,7 @@ if __name__ == "__main__":
     step = torch.jit.trace(Step().eval(), (xs[0], *pair), check_trace=False)
     step.last.zero_()
     save("step", step, xs, pair)
+    export("exported_policy", Policy().eval(), xs, ())
+    export("exported_tagger", Tagger().eval(), ids, (stacked,))
+    steps = [torch.randn(1, 2, 3) for _ in range(6)]
+    export("exported_stack", Stack().eval(), steps, (torch.randn(2, 2, 4), torch.randn(2, 2, 4)), decomposed=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from reprise.formats._torchscript_layers import index
-from reprise.formats._torchscript_values import (
+from reprise.formats._aten_layers import index
+from reprise.formats._aten_values import (
     Builder,
     Dim,
     RefusedError,
@@ -313,6 +313,32 @@ def index_select(b: Builder, self: Value, dim: int, index_: Value) -> Value:
     return b.node("Gather", [self, index(index_)], self.dtype, sizes, axis=axis)
 
 
+def slice_scatter(
+    b: Builder, self: Value, src: Value, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
+) -> Value:
+    """A copy of a tensor with other numbers in a part of it."""
+    part = slice_(b, self, dim, start, end, step)
+    if part is self:
+        return src
+    if part.write_back is None:
+        raise RefusedError("changes a part of an axis whose size is free")
+    return part.write_back(src)
+
+
+def select_scatter(b: Builder, self: Value, src: Value, dim: int, index: int) -> Value:
+    """A copy of a tensor with other numbers in one row of it."""
+    size = known(self.sizes[self.axis(dim)])
+    if index < 0 and not isinstance(size, int):
+        raise RefusedError("changes a row counted from the end of an axis whose size is free")
+    at = index if index >= 0 else index + size  # type: ignore[operator]
+    return slice_scatter(b, self, unsqueeze(b, src, self.axis(dim)), dim, at, at + 1)
+
+
+def copy(b: Builder, self: Value, src: Value, non_blocking: bool = False) -> Value:
+    """Numbers of one tensor in the shape and type of another."""
+    return spread(b, src, self)
+
+
 # Joining
 
 
@@ -420,6 +446,9 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     "slice": slice_,
     "select": select,
     "narrow": narrow,
+    "slice_scatter": slice_scatter,
+    "select_scatter": select_scatter,
+    "copy": copy,
     "unbind": unbind,
     "chunk": chunk,
     "unsafe_chunk": unsafe_chunk,

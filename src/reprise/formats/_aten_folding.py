@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reprise.formats._torchscript_values import Dim, RefusedError, Value, known
+from reprise.formats._aten_values import Dim, RefusedError, Value, known
 
 #: How long a list or a text may become.
 _LONGEST = 100_000
@@ -107,6 +107,7 @@ ALWAYS: Mapping[str, Callable[..., Any]] = {
     "__not__": negated,
     "__contains__": contains,
     "len": len,
+    "getitem": operator.getitem,
     "append": append,
     "_set_item": set_item,
     "format": lambda *parts: "…",

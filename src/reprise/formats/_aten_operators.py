@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from reprise.formats import _torchscript_layers as layers
-from reprise.formats import _torchscript_layout as layout
-from reprise.formats._torchscript_values import Builder, Dim, RefusedError, Size, Value, broadcast
+from reprise.formats import _aten_convolution as convolution
+from reprise.formats import _aten_layers as layers
+from reprise.formats import _aten_layout as layout
+from reprise.formats import _aten_recurrent as recurrent
+from reprise.formats._aten_values import Builder, Dim, RefusedError, Size, Value, broadcast
 
 #: Types from which a result takes the first that an operand has.
 _PROMOTED = ("float32", "int64", "int32", "uint8", "bool")
@@ -196,6 +198,29 @@ def clamp(b: Builder, self: Value, min: Any = None, max: Any = None) -> Value:
     return b.node("Clip", [self, *bounds], self.dtype, self.sizes)
 
 
+def clamp_min(b: Builder, self: Value, min: Any) -> Value:
+    return clamp(b, self, min)
+
+
+def clamp_max(b: Builder, self: Value, max: Any) -> Value:
+    return clamp(b, self, None, max)
+
+
+def rsqrt(b: Builder, self: Value) -> Value:
+    return _unary("Reciprocal", b, _unary("Sqrt", b, self))
+
+
+def square(b: Builder, self: Value) -> Value:
+    result: Value = mul(b, self, self)
+    return result
+
+
+def glu(b: Builder, self: Value, dim: int = -1) -> Value:
+    kept, gate = layout.chunk(b, self, 2, dim)
+    result: Value = mul(b, kept, _activation("Sigmoid", b, gate))
+    return result
+
+
 def hardtanh(b: Builder, self: Value, min_val: float = -1, max_val: float = 1) -> Value:
     return clamp(b, self, min_val, max_val)
 
@@ -213,6 +238,11 @@ def softplus(b: Builder, self: Value, beta: Any = 1, threshold: Any = 20) -> Val
     if beta != 1:
         raise RefusedError("softplus with a factor")
     return _activation("Softplus", b, self)
+
+
+def mish(b: Builder, self: Value) -> Value:
+    result: Value = mul(b, self, _activation("Tanh", b, _activation("Softplus", b, self)))
+    return result
 
 
 def softsign(b: Builder, self: Value) -> Value:
@@ -322,6 +352,8 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     **{name: partial(_unary, op) for name, op in _UNARY.items()},
     **{name: partial(compare, op) for name, op in _COMPARED.items()},
     **layers.OPERATORS,
+    **convolution.OPERATORS,
+    **recurrent.OPERATORS,
     **layout.OPERATORS,
     "add": add,
     "sub": sub,
@@ -352,14 +384,20 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     "hardsigmoid": hardsigmoid,
     "clamp": clamp,
     "clip": clamp,
+    "clamp_min": clamp_min,
+    "clamp_max": clamp_max,
+    "rsqrt": rsqrt,
+    "square": square,
+    "glu": glu,
     "hardtanh": hardtanh,
     "relu6": relu6,
     "silu": silu,
     "softplus": softplus,
+    "mish": mish,
     "softsign": softsign,
     "gelu": gelu,
-    "softmax": partial(softmax, "Softmax"),
-    "log_softmax": partial(softmax, "LogSoftmax"),
+    **{f"{mark}softmax": partial(softmax, "Softmax") for mark in ("", "_")},
+    **{f"{mark}log_softmax": partial(softmax, "LogSoftmax") for mark in ("", "_")},
     "dropout": dropout,
     "feature_dropout": dropout,
     "alpha_dropout": dropout,
@@ -368,13 +406,16 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     "amax": partial(reduced, "ReduceMax"),
     "amin": partial(reduced, "ReduceMin"),
     "to": to,
+    "_to_copy": to,
     "float": partial(as_type, "float32"),
     "double": partial(as_type, "float32"),
     "long": partial(as_type, "int64"),
     "type_as": type_as,
     "size": one_size,
+    "sym_size": one_size,
     "clone": clone,
     "contiguous": unchanged,
+    "lift_fresh_copy": clone,
     "detach": unchanged,
     "alias": unchanged,
     "cpu": unchanged,
