@@ -15,7 +15,7 @@ from types import ModuleType
 
 from reprise import verify
 from reprise.errors import CallError, MissingDependency
-from reprise.export import c, keras, onnx, safetensors, torch, triton
+from reprise.export import c, keras, onnx, safetensors, torch, triton, web
 from reprise.files import folder_written_whole, written_whole
 from reprise.model import RecurrentModel
 from reprise.sampling.symbols import is_of_symbols
@@ -34,6 +34,7 @@ class Target:
         read: Reads what `write` wrote, in the target's own runtime, as a model with the interface of the one given.
         file: What the file is called when a folder is named; empty where the target is a folder.
         marks: Names in the folder that is written, by which a former export is known, which may be replaced.
+        tolerance: The largest error that counts as equal, where its runtime rounds elsewhere than ONNX Runtime.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Target:
     read: Callable[[Path, RecurrentModel], Restored]
     file: str = ""
     marks: tuple[str, ...] = ()
+    tolerance: float = verify.TOLERANCE
 
 
 def _of_tensorflow(name: str) -> tuple[Callable[..., None], Callable[..., Restored]]:
@@ -73,6 +75,7 @@ TARGETS: tuple[Target, ...] = (
     Target("safetensors", safetensors.write, safetensors.read, file="model.safetensors"),
     Target("torch", torch.write, torch.read, marks=(torch.WEIGHTS, torch.PROGRAM)),
     Target("c", c.write, c.read, marks=(c.HEADER, c.SOURCE)),
+    Target("web", web.write, web.read, marks=(web.PAGE, web.MODEL), tolerance=web.TOLERANCE),
     Target("keras", keras.write, keras.read, file="model.keras"),
 )
 
@@ -104,7 +107,7 @@ def export(model: RecurrentModel, path: str | PathLike[str], to: str = "onnx", s
         )
     with _place(target, Path(path)) as part:
         target.write(model, part)
-        report = verify.compare(model, target.read(part, model), steps=steps)
+        report = verify.compare(model, target.read(part, model), steps=steps, tolerance=target.tolerance)
         report.raise_if_different()
     return report
 
