@@ -71,6 +71,7 @@ TARGETS: tuple[Target, ...] = (
     Target("onnx", onnx.write, onnx.read, file="model.onnx"),
     Target("saved-model", *_of_tensorflow("saved-model"), marks=("saved_model.pb", "variables")),
     Target("saver", *_of_tensorflow("saver"), marks=("checkpoint", "model.ckpt.meta")),
+    Target("litert", *_of_tensorflow("litert"), file="model.tflite"),
     Target("triton", triton.write, triton.read, marks=(triton.CONFIGURATION,)),
     Target("safetensors", safetensors.write, safetensors.read, file="model.safetensors"),
     Target("torch", torch.write, torch.read, marks=(torch.WEIGHTS, torch.PROGRAM)),

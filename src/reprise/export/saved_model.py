@@ -154,14 +154,15 @@ class _Loaded:
         timed = {p.name: p.time_axis for p in self.interface.inputs if p.time_axis is not None}
         single = self.interface.steppable and all(inputs[name].shape[axis] == 1 for name, axis in timed.items())
         given = {n: np.take(a, 0, timed[n]) if single and n in timed else a for n, a in inputs.items()}
-        feeds = {**given, **(state or self.initial_state(_rows(self.interface, inputs)))}
+        feeds = {**given, **(state or self.initial_state(rows_of(self.interface, inputs)))}
         called = self._signatures["step" if single else "sequence"]
         found = called(**{self._keys[name]: tf.constant(array) for name, array in feeds.items()})
         outputs = {p.name: _shown(found[self._keys[p.name]].numpy(), p, single=single) for p in self.interface.outputs}
         return outputs, State({s.name: found[self._keys[s.name]].numpy() for s in self.interface.states})
 
 
-def _rows(face: Interface, inputs: Mapping[str, Array]) -> int:
+def rows_of(face: Interface, inputs: Mapping[str, Array]) -> int:
+    """How many rows the inputs of a call have."""
     found = (inputs[p.name].shape[p.batch_axis] for p in face.inputs if p.batch_axis is not None)
     return next(found, 1)
 

@@ -60,7 +60,7 @@ def _alone(model: Restored, start: str, steps: int, rows: int, random: np.random
     if not free:
         return Difference(start + ALONE, steps, "", 0.0, "")
     at_once, last = model.run(whole, states[0], draw.settings)
-    pairs = {p.name: (at_once[p.name], _joined(p, [o[p.name] for o in made])) for p in face.outputs}
+    pairs = {p.name: (at_once[p.name], joined(p, [o[p.name] for o in made])) for p in face.outputs}
     pairs |= {name: (last[name], states[-1][name]) for name in last}
     return max((difference(start + ALONE, steps, n, *pair) for n, pair in pairs.items()), key=lambda d: d.error)
 
@@ -84,8 +84,8 @@ def _at(face: Interface, whole: Mapping[str, Array], t: int) -> dict[str, Array]
     }
 
 
-def _joined(port: Port, steps: Sequence[Array]) -> Array:
-    """What single steps give, as one run gives it."""
+def joined(port: Port, steps: Sequence[Array]) -> Array:
+    """What single steps give, as one run gives it; each has the axes of a run."""
     if port.rows == "batch-major":
         return np.stack(steps, 1).reshape(-1, *steps[0].shape[1:])
     if port.rows == "time-major" or port.time_axis is not None:

@@ -78,6 +78,9 @@ def _turned(x: tf.Tensor, lengths: tf.Tensor | None) -> tf.Tensor:
 
 def _loop(x: tf.Tensor, first: State, step: Step, lengths: tf.Tensor | None) -> tuple[tf.Tensor, State]:
     """Runs a step over the first axis; a row that has ended keeps its states and gives zeros."""
+    if x.shape[0] == 1 and lengths is None:
+        after = step(x[0], first)
+        return after[0][None], after
     count = tf.shape(x)[0]
     written = tf.TensorArray(x.dtype, count, element_shape=first[0].shape)
 
