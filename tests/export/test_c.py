@@ -27,7 +27,7 @@ int main(void)
     for (int i = 0; i < 12; i++) {
         if (model_step(&state, id, &outputs))
             return 1;
-        id = model_sample(outputs.logits, 7, 0.0f, 0.0f);
+        id = model_sample(outputs.logits, 7, 0.0, 0.0);
         fputs(model_symbols[id], stdout);
     }
     return 0;

@@ -116,13 +116,13 @@ FUNCTIONS = {
 }
 
 SAMPLE = """\
-int model_sample(const float *logits, int count, float temperature, float uniform)
+int model_sample(const float *logits, int count, double temperature, double uniform)
 {
     int best = 0;
     double sum = 0.0, passed = 0.0;
     for (int i = 1; i < count; i++)
         best = logits[i] > logits[best] ? i : best;
-    if (!(temperature > 0.0f))
+    if (!(temperature > 0.0))
         return best;
     for (int i = 0; i < count; i++)
         sum += exp(((double)logits[i] - logits[best]) / temperature);

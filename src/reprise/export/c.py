@@ -130,7 +130,7 @@ def _header(layers: Stack, vocabulary: Vocabulary | None) -> Iterator[str]:
     yield "/* One step. Returns 0; or -1 where the id has no row in the table, and then nothing has changed. */"
     yield f"{_signature(layers)};\n"
     yield "/* An index drawn from logits by a random number from 0 to below 1; at temperature 0, the largest. */"
-    yield "int model_sample(const float *logits, int count, float temperature, float uniform);\n"
+    yield "int model_sample(const float *logits, int count, double temperature, double uniform);\n"
     yield "#ifdef __cplusplus\n}\n#endif\n\n#endif\n"
 
 
