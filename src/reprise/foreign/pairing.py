@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from reprise.errors import AmbiguousInterface
-from reprise.foreign.program import ELEMENTWISE, MOVES, Entry, Program, read_by
+from reprise.foreign.program import ELEMENTWISE, MOVES, Entry, Program
 from reprise.foreign.recurrent_nodes import slots
 from reprise.tensors import DTYPES, Array
+from reprise.wire import onnx
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +239,7 @@ def _products_between(program: Program, taken: str, given: str) -> int:
     """The most products with weights on a way from an input to an output."""
     most = {taken: 0}
     for node in program.nodes:
-        before = [most[name] for name in read_by(node) if name in most]
+        before = [most[name] for name in onnx.read_by(node) if name in most]
         if before:
             steps = max(before) + (node.op_type not in ELEMENTWISE and node.op_type not in _FREE)
             most.update(dict.fromkeys(node.output, steps))

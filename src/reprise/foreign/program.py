@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -101,7 +101,7 @@ class Program:
             found.add(name)
             node = self.makers.get(name)
             if node is not None and (through is None or node.op_type in through):
-                pending += read_by(node)
+                pending += onnx.read_by(node)
         return found
 
     def data_ancestors(self, names: Iterable[str]) -> set[str]:
@@ -114,14 +114,14 @@ class Program:
             found.add(name)
             node = self.makers.get(name)
             if node is not None and node.op_type not in SIZES:
-                pending += read_by(node)
+                pending += onnx.read_by(node)
         return found
 
     def after(self, names: Iterable[str]) -> set[str]:
         """All values that are computed from `names`, themselves among them."""
         found = set(names)
         for node in self.nodes:
-            if found.intersection(read_by(node)):
+            if found.intersection(onnx.read_by(node)):
                 found.update(node.output)
         return found
 
@@ -179,23 +179,6 @@ def _entry(info: onnx.Message) -> Entry:
         )
     sizes = (d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in info.type.tensor_type.shape.dim)
     return Entry(info.name, dtype, tuple(size or None for size in sizes))
-
-
-def read_by(node: onnx.Message) -> list[str]:
-    """The names that a node reads, those that its subgraphs take from around it among them."""
-    names = [name for name in node.input if name]
-    for graph in onnx.subgraphs(node):
-        names += free_names(graph)
-    return names
-
-
-def free_names(graph: onnx.Message) -> Iterator[str]:
-    """The names that a graph reads and does not make."""
-    own = {i.name for i in graph.input} | {t.name for t in graph.initializer}
-    own |= {name for node in graph.node for name in node.output}
-    for node in graph.node:
-        yield from (name for name in read_by(node) if name not in own)
-    yield from (o.name for o in graph.output if o.name not in own)
 
 
 def renamed(nodes: Iterable[onnx.Message], names: Mapping[str, str]) -> list[onnx.Message]:

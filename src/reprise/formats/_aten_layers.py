@@ -19,9 +19,17 @@ FLOAT = "float32"
 
 
 def linear(b: Builder, input: Value, weight: Value, bias: Value | None = None) -> Value:
-    turned = b.node("Transpose", [weight], FLOAT, weight.sizes[::-1], perm=[*range(weight.rank)[::-1]])
-    product = matmul(b, input, turned)
+    product = matmul(b, input, transposed(b, weight))
     return product if bias is None else b.node("Add", [product, bias], FLOAT, broadcast(product.sizes, bias.sizes))
+
+
+def transposed(b: Builder, weight: Value) -> Value:
+    """A matrix with its axes exchanged; one of the file is stored so."""
+    tensor, sizes = weight.stored, weight.sizes[::-1]
+    if tensor is None or weight.name not in b.tensors:
+        return b.node("Transpose", [weight], FLOAT, sizes, perm=[*range(weight.rank)[::-1]])
+    b.loaded.add(weight.name)
+    return Value(b.tensor(f"{weight.name} transposed", lambda: tensor.load().astype(FLOAT).T), FLOAT, sizes)
 
 
 def matmul(b: Builder, self: Value, other: Value) -> Value:

@@ -27,7 +27,7 @@ def kept(builder: Builder, path: str, name: str, first: Value, now: Value) -> Me
         RefusedError: It is no state of one shape.
     """
     if name in builder.loaded:
-        raise RefusedError(f"changes {path!r}, which is also a weight of a recurrent layer")
+        raise RefusedError(f"changes {path!r}, which is also a weight of a layer")
     if now.rank != first.rank or now.dtype != first.dtype:
         raise RefusedError(f"changes the shape or type of {path!r} with a call")
     for before, after in zip(first.sizes, now.sizes, strict=True):
@@ -67,7 +67,7 @@ def message(
         *builder.nodes,
         *(onnx.node("Identity", [value], [name]) for name, value, _ in given),
     ]
-    used = {name for node in nodes for name in node.input}
+    used = {name for node in nodes for name in onnx.read_by(node)}
     taken = [_info(n, v.dtype, v.sizes, words) for n, v in inputs.items() if n in used]
     held = {m.taken: m for m in memory}
     taken += [_info(m.taken, m.first.dtype.name, m.first.shape, words) for m in memory]

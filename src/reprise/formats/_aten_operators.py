@@ -174,9 +174,10 @@ def _activation(op: str, b: Builder, self: Value, **numbers: float) -> Value:
 
 
 def elu(b: Builder, self: Value, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Value:
-    if float(scale) != 1 or float(input_scale) != 1:
-        raise RefusedError("elu with a scale")
-    return _activation("Elu", b, self, alpha=float(alpha))
+    if float(input_scale) != 1:
+        raise RefusedError("elu with a scale of its input")
+    result = _activation("Elu", b, self, alpha=float(alpha))
+    return result if float(scale) == 1 else mul(b, result, float(scale))
 
 
 def leaky_relu(b: Builder, self: Value, negative_slope: float = 0.01) -> Value:
@@ -204,6 +205,10 @@ def clamp_min(b: Builder, self: Value, min: Any) -> Value:
 
 def clamp_max(b: Builder, self: Value, max: Any) -> Value:
     return clamp(b, self, None, max)
+
+
+def log1p(b: Builder, self: Value) -> Value:
+    return _unary("Log", b, add(b, self, 1.0))
 
 
 def rsqrt(b: Builder, self: Value) -> Value:
@@ -386,6 +391,7 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     "clip": clamp,
     "clamp_min": clamp_min,
     "clamp_max": clamp_max,
+    "log1p": log1p,
     "rsqrt": rsqrt,
     "square": square,
     "glu": glu,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from reprise import cells
-from reprise.formats._aten_layers import FLOAT, linear
+from reprise.formats._aten_layers import FLOAT, linear, transposed
 from reprise.formats._aten_values import Builder, RefusedError, Size, Value, known, same
 from reprise.tensors import Array
 from reprise.wire import onnx
@@ -180,7 +180,7 @@ def _scanned(
         gates = b.node("Add", [gates, bias], FLOAT, gates.sizes)
     zero = b.ints([0])
     first = [b.node("Squeeze", [s, zero], FLOAT, s.sizes[1:]) for s in starts]
-    weights = [b.node("Transpose", [w], FLOAT, w.sizes[::-1], perm=[1, 0]) for w in (recurrent, projection)]
+    weights = [transposed(b, w) for w in (recurrent, projection)]
     names = b.emit(
         "Scan",
         [b.read(v) for v in (*first, gates)],

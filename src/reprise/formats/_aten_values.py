@@ -195,7 +195,7 @@ class Builder:
             RefusedError: They are computed.
         """
         if value.stored is None:
-            raise RefusedError("weights of a recurrent layer are computed")
+            raise RefusedError("weights of a layer are computed")
         self.loaded.add(value.name)
         return np.asarray(value.stored.load(), np.float32)
 

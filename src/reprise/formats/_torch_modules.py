@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, permutations
+from types import MappingProxyType
 
 from reprise.tensors import Tensor
 
@@ -40,6 +41,7 @@ class Recurrent:
         is_cell: Whether it is one cell, whose states have no axis of layers.
         relu: Whether a plain RNN has relu instead of tanh.
         weights: Its tensors by PyTorch's names, those of a cell as if they were of layer 0.
+        projection: LSTM: P, the size of h where that is not H; 0 where it is.
     """
 
     name: str
@@ -51,11 +53,12 @@ class Recurrent:
     is_cell: bool
     relu: bool
     weights: Mapping[str, Tensor]
+    projection: int = 0
 
     @property
     def outputs(self) -> int:
         """The size of its output."""
-        return self.units * self.directions
+        return (self.projection or self.units) * self.directions
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +77,17 @@ class Chain:
     Attributes:
         embedding: The table of its ids, None where it takes features.
         recurrent: Its recurrent modules.
-        heads: Dense layers, each of which reads what the last recurrent module gives.
+        heads: Dense layers, each of which reads what comes before them.
         notes: What is taken to be so.
+        between: Dense layers one after the other between the recurrent modules and the heads, each with ATen's name of
+            the activation behind it.
     """
 
     embedding: Matrix | None
     recurrent: tuple[Recurrent, ...]
     heads: tuple[Matrix, ...]
     notes: tuple[str, ...]
+    between: tuple[tuple[Matrix, str], ...] = ()
 
 
 def chain_of(state: State, attributes: Mapping[str, Mapping[str, object]], activation: str = "") -> Chain:
@@ -95,7 +101,7 @@ def chain_of(state: State, attributes: Mapping[str, Mapping[str, object]], activ
     Raises:
         UndecidedError: There is none, or more than one.
     """
-    found = [_recurrent(name, state, attributes.get(name, {}), activation) for name in _recurrent_names(state)]
+    found = [recurrent_of(name, state, attributes.get(name, {}), activation) for name in _recurrent_names(state)]
     if not found:
         raise UndecidedError("no weights of an LSTM, GRU or RNN (weight_ih, weight_hh) are among its tensors")
     used = {_full(r.name, n, is_cell=r.is_cell) for r in found for n in r.weights}
@@ -107,7 +113,8 @@ def chain_of(state: State, attributes: Mapping[str, Mapping[str, object]], activ
     if left:
         raise UndecidedError(
             f"{len(left)} of its tensors have no certain place beside {_listed([r.name or r.kind for r in ordered])}: "
-            f"{_listed(left)}. The file has weights alone, not the order in which they are used"
+            f"{_listed(left)}. The file has weights alone, not the order in which they are used. Where the model's "
+            "code is at hand, save what it computes: torch.jit.script(model).save(file), or torch.export.save"
         )
     return Chain(embedding, ordered, heads, _notes(ordered, heads))
 
@@ -119,21 +126,39 @@ def _recurrent_names(state: State) -> list[str]:
     return [m["module"] or "" for name in state if (m := _WEIGHT.fullmatch(name)) is not None]
 
 
-def _recurrent(name: str, state: State, attributes: Mapping[str, object], activation: str) -> Recurrent:
+def is_recurrent(state: Iterable[str]) -> bool:
+    """Whether names of tensors tell of a recurrent module."""
+    return any(_WEIGHT.fullmatch(name) for name in state)
+
+
+def recurrent_of(
+    name: str, state: State, attributes: Mapping[str, object] = MappingProxyType({}), activation: str = ""
+) -> Recurrent:
+    """A recurrent module by the names of its weights.
+
+    Args:
+        name: Its place in the model.
+        state: Tensors by PyTorch's names.
+        attributes: What is known of it beside its weights.
+        activation: That of a plain RNN, where its attributes do not tell.
+
+    Raises:
+        UndecidedError: Its weights have sizes that no such module has.
+    """
     is_cell = _full(name, "weight_ih_l0", is_cell=False) not in state
     weights = dict(_named(name, state, is_cell=is_cell))
     first, recurrent = weights["weight_ih_l0"].shape, weights.get("weight_hh_l0")
-    if any(n.startswith("weight_hr") for n in weights):
-        raise UndecidedError(f"{name or 'the LSTM'} has a projection (weight_hr_l0), which is not read yet")
-    if recurrent is None or len(first) != 2 or first[0] % max(recurrent.shape[-1], 1):
+    projected = weights.get("weight_hr_l0")
+    units = (recurrent if projected is None else projected).shape[-1] if recurrent is not None else 0
+    if not units or len(first) != 2 or first[0] % units:
         raise UndecidedError(f"the weights of {name or 'the recurrent module'} have sizes that no LSTM, GRU or RNN has")
-    units, gates = recurrent.shape[-1], first[0] // max(recurrent.shape[-1], 1)
-    if gates not in _KINDS:
+    projection, gates = 0 if projected is None else projected.shape[0], first[0] // units
+    if gates not in _KINDS or (projection and gates != 4):
         raise UndecidedError(f"{name or 'the recurrent module'} has {gates} gates, which no LSTM, GRU or RNN has")
     layers = len({n for n in weights if re.fullmatch(r"weight_ih_l\d+", n)})
     directions = 2 if "weight_ih_l0_reverse" in weights else 1
     relu = gates == 1 and _nonlinearity(name, attributes, activation) == "relu"
-    made = Recurrent(name, _KINDS[gates], first[1], units, layers, directions, is_cell, relu, weights)
+    made = Recurrent(name, _KINDS[gates], first[1], units, layers, directions, is_cell, relu, weights, projection)
     _check_sizes(made, gates)
     return made
 
@@ -170,10 +195,12 @@ def _check_sizes(module: Recurrent, gates: int) -> None:
         for end in ("", "_reverse")[: module.directions]:
             sizes = {
                 f"weight_ih_l{layer}{end}": (gates * module.units, inputs),
-                f"weight_hh_l{layer}{end}": (gates * module.units, module.units),
+                f"weight_hh_l{layer}{end}": (gates * module.units, module.projection or module.units),
                 f"bias_ih_l{layer}{end}": (gates * module.units,),
                 f"bias_hh_l{layer}{end}": (gates * module.units,),
             }
+            if module.projection:
+                sizes[f"weight_hr_l{layer}{end}"] = (module.projection, module.units)
             for name, wanted in sizes.items():
                 found = module.weights.get(name)
                 if found is None and name.startswith("bias"):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from reprise.formats._aten_values import RefusedError
 from reprise.formats._base import StoredModel
 from reprise.formats._torch_modules import State, UndecidedError, chain_of
 from reprise.formats._torch_onnx import model_of
@@ -32,8 +33,9 @@ def with_model(
     """
     try:
         chain = chain_of(state, attributes or {}, str((cell or {}).get("activation", "")))
-    except UndecidedError as why:
+        model = model_of(chain, skip=skip)
+    except (UndecidedError, RefusedError) as why:
         where = f"the state dict {name!r} of the file" if name else "the state dict of the file"
         return replace(stored, obstacle=f"{where} does not tell how the model computes: {why}.")
     notes = stored.notes if skip else (*chain.notes, *stored.notes)
-    return replace(stored, notes=notes, foreign=model_of(chain, skip=skip))
+    return replace(stored, notes=notes, foreign=model)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reprise.errors import DamagedFile
+from reprise.errors import AmbiguousFormat, DamagedFile
 from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
+from reprise.formats._torch_modules import is_recurrent
 from reprise.formats._torch_state import with_model
 from reprise.tensors import Tensor
 from reprise.vocabulary import Vocabulary
@@ -16,6 +17,8 @@ from reprise.wire import torch
 from reprise.wire.pickle import Record
 
 State = dict[str, Tensor]
+#: The name of a state dict in its file, its tensors, and what is known of modules beside their weights.
+_Found = tuple[str, State, dict[str, dict[str, Any]]]
 #: How deep in a checkpoint a state dict is looked for.
 _DEPTH = 3
 
@@ -36,10 +39,10 @@ def read(path: Path, *, cell: Mapping[str, Any] | None = None) -> StoredModel:
 
     Args:
         path: The file.
-        cell: What weights do not hold: `{"activation": "relu"}` of a plain RNN.
+        cell: What weights do not hold: `{"activation": "relu"}` of a plain RNN; `{"model": "actor"}`, which of several.
     """
     archive = torch.read(path)
-    name, state, attributes = _state_dict(path, archive.root)
+    name, state, attributes = _state_dict(path, archive.root, str((cell or {}).get("model", "")))
     vocabulary = _sidecars.within(archive.root) or _alphabet(archive.root, state)
     beside = _sidecars.find(path.parent) if vocabulary is None else _sidecars.Found(vocabulary, "the file itself")
     stored = StoredModel(
@@ -64,21 +67,33 @@ def _alphabet(root: Any, state: State) -> Vocabulary | None:
     return Vocabulary(tuple(found[0])) if len(found) == 1 else None
 
 
-def _state_dict(path: Path, root: Any) -> tuple[str, State, dict[str, dict[str, Any]]]:
-    """The name, tensors and known attributes of the one state dict with the most tensors of a model.
+def _state_dict(path: Path, root: Any, wanted: str) -> _Found:
+    """The name, tensors and known attributes of the one state dict of a recurrent model, else of the largest.
 
     Raises:
-        DamagedFile: There is none, or not only one.
+        DamagedFile: There is none.
+        AmbiguousFormat: There are several, or none of the wanted name.
     """
     found = list(_state_dicts(root, "", _DEPTH))
     largest = max((len(state) for _, state, _ in found), default=0)
-    best = [entry for entry in found if len(entry[1]) == largest]
+    best = [entry for entry in found if is_recurrent(entry[1])] or [e for e in found if len(e[1]) == largest]
     if not best:
         raise DamagedFile(f"{path}: holds no state dict; it is a PyTorch file of something else than a model")
-    if len(best) > 1:
-        names = ", ".join(repr(name) for name, _, _ in best)
-        raise DamagedFile(f"{path}: holds several models ({names}); save the wanted state dict alone")
+    if wanted or len(best) > 1:
+        best = _chosen(path, best, wanted)
     return best[0]
+
+
+def _chosen(path: Path, found: Sequence[_Found], wanted: str) -> list[_Found]:
+    """The one of several models that the caller names."""
+    chosen = [entry for entry in found if entry[0] == wanted]
+    if not chosen:
+        names = ", ".join(repr(name) for name, _, _ in found)
+        raise AmbiguousFormat(
+            f"{path}: holds several models ({names}){f', and none is called {wanted!r}' if wanted else ''}. Say which: "
+            f'cell={{"model": "{found[0][0]}"}} (--cell model={found[0][0]}).'
+        )
+    return chosen
 
 
 def _state_dicts(value: Any, name: str, depth: int) -> Iterator[tuple[str, State, dict[str, dict[str, Any]]]]:

@@ -277,6 +277,23 @@ def subgraphs(node: Message) -> list[Message]:
     return [g for a in node.attribute for g in (*([a.g] if a.HasField("g") else []), *a.graphs)]
 
 
+def read_by(node: Message) -> list[str]:
+    """The names that a node reads, those that its subgraphs take from around it among them."""
+    names = [name for name in node.input if name]
+    for graph in subgraphs(node):
+        names += free_names(graph)
+    return names
+
+
+def free_names(graph: Message) -> Iterator[str]:
+    """The names that a graph reads and does not make."""
+    own = {i.name for i in graph.input} | {t.name for t in graph.initializer}
+    own |= {name for node in graph.node for name in node.output}
+    for node in graph.node:
+        yield from (name for name in read_by(node) if name not in own)
+    yield from (o.name for o in graph.output if o.name not in own)
+
+
 def attribute(node: Message, name: str, default: Any = None) -> Any:
     """The value of an attribute that is a number, a string or a list of these, as Python has them."""
     for found in node.attribute:
