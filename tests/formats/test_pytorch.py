@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import reprise
-from reprise import cells
-from reprise.errors import DamagedFile, DiscoveryError, UnknownFormat
+from reprise import cells, formats
+from reprise.errors import AmbiguousFormat, DamagedFile, DiscoveryError, UnknownFormat
 from reprise.formats import identify
 from tests.formats.contract import FormatContract
 from tests.formats.torch_files import save
@@ -79,6 +79,52 @@ def test_layers_lie_on_each_other_and_their_states_are_one_tensor(tmp_path):
     model = reprise.restore(save(tmp_path / "m.pt", recurrent("LSTM", layers=3)))
     assert [(s.name, s.shape) for s in model.interface.states] == [("net.h", (3, None, H)), ("net.c", (3, None, H))]
     assert model.interface.steppable
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_an_lstm_with_a_projection_computes_what_its_equations_say(tmp_path, layers):
+    state, size = {}, 2
+    for k in range(layers):
+        rows = {"weight_ih": (4 * H, D if k == 0 else size), "weight_hh": (4 * H, size), "weight_hr": (size, H)}
+        rows |= {"bias_ih": (4 * H,), "bias_hh": (4 * H,)}
+        state |= {f"net.{name}_l{k}": numbers(*shape, seed=k + len(name)) for name, shape in rows.items()}
+    model = reprise.restore(save(tmp_path / "m.pt", state))
+    h, c = numbers(layers, 2, size, seed=5), numbers(layers, 2, H, seed=6)
+    carried = model.initial_state(2).replace({"net.h": h, "net.c": c})
+    for step in range(5):
+        x = numbers(2, D, seed=step)
+        answer, carried = model.step(x, carried)
+        for k in range(layers):
+            gates = x @ state[f"net.weight_ih_l{k}"].T + h[k] @ state[f"net.weight_hh_l{k}"].T
+            i, f, g, o = np.split(gates + state[f"net.bias_ih_l{k}"] + state[f"net.bias_hh_l{k}"], 4, axis=1)
+            i, f, o = (1 / (1 + np.exp(-gate)) for gate in (i, f, o))
+            c[k] = f * c[k] + i * np.tanh(g)
+            h[k] = x = (o * np.tanh(c[k])) @ state[f"net.weight_hr_l{k}"].T
+        np.testing.assert_allclose(answer["hidden"], x, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(carried["net.h"], h, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(carried["net.c"], c, rtol=1e-4, atol=1e-5)
+
+
+def test_a_projection_of_other_sizes_is_refused_in_words(tmp_path):
+    state = recurrent("LSTM") | {"net.weight_hr_l0": numbers(2, H)}
+    with pytest.raises(DiscoveryError, match=r"weight_hh_l0 of net: expected shape \[\d+, 2\], found"):
+        reprise.restore(save(tmp_path / "m.pt", state))
+
+
+def test_one_of_several_models_is_asked_for_by_name_and_chosen(tmp_path):
+    path = save(tmp_path / "m.pt", {"actor": recurrent("GRU"), "critic": recurrent("LSTM", layers=2), "epoch": 3})
+    with pytest.raises(AmbiguousFormat, match=r"several models \('actor', 'critic'\).*--cell model=actor"):
+        reprise.restore(path)
+    with pytest.raises(AmbiguousFormat, match="none is called 'other'"):
+        reprise.restore(path, cell={"model": "other"})
+    assert [s.name for s in reprise.restore(path, cell={"model": "actor"}).interface.states] == ["net.h"]
+
+
+def test_the_recurrent_model_is_taken_though_another_has_more_tensors(tmp_path):
+    other = {f"conv{k}.weight": numbers(2, 2) for k in range(9)}
+    path = save(tmp_path / "m.pt", {"encoder": other, "policy": recurrent("GRU")})
+    assert [s.name for s in reprise.restore(path).interface.states] == ["net.h"]
+    assert "read 'policy'; the file holds 'encoder' too" in formats.read(path).notes
 
 
 def test_table_and_head_are_found_by_their_shapes_in_a_checkpoint(tmp_path):

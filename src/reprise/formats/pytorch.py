@@ -42,7 +42,10 @@ def read(path: Path, *, cell: Mapping[str, Any] | None = None) -> StoredModel:
         cell: What weights do not hold: `{"activation": "relu"}` of a plain RNN; `{"model": "actor"}`, which of several.
     """
     archive = torch.read(path)
-    name, state, attributes = _state_dict(path, archive.root, str((cell or {}).get("model", "")))
+    found = list(_state_dicts(archive.root, "", _DEPTH))
+    name, state, attributes = _state_dict(path, found, str((cell or {}).get("model", "")))
+    models = [n for n, tensors, _ in found if any(key.endswith("weight") for key in tensors)]
+    others = ", ".join(repr(n) for n in models if n != name)
     vocabulary = _sidecars.within(archive.root) or _alphabet(archive.root, state)
     beside = _sidecars.find(path.parent) if vocabulary is None else _sidecars.Found(vocabulary, "the file itself")
     stored = StoredModel(
@@ -54,7 +57,7 @@ def read(path: Path, *, cell: Mapping[str, Any] | None = None) -> StoredModel:
         vocabulary=beside.vocabulary,
         vocabulary_source=beside.source,
         files=(path,),
-        notes=beside.notes,
+        notes=(*((f"read {name!r}; the file holds {others} too",) if others else ()), *beside.notes),
     )
     return with_model(stored, state, name=name, attributes=attributes, cell=cell)
 
@@ -67,14 +70,13 @@ def _alphabet(root: Any, state: State) -> Vocabulary | None:
     return Vocabulary(tuple(found[0])) if len(found) == 1 else None
 
 
-def _state_dict(path: Path, root: Any, wanted: str) -> _Found:
+def _state_dict(path: Path, found: Sequence[_Found], wanted: str) -> _Found:
     """The name, tensors and known attributes of the one state dict of a recurrent model, else of the largest.
 
     Raises:
         DamagedFile: There is none.
         AmbiguousFormat: There are several, or none of the wanted name.
     """
-    found = list(_state_dicts(root, "", _DEPTH))
     largest = max((len(state) for _, state, _ in found), default=0)
     best = [entry for entry in found if is_recurrent(entry[1])] or [e for e in found if len(e[1]) == largest]
     if not best:

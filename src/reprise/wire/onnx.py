@@ -6,7 +6,7 @@ character; nothing of it is needed to write a graph. Field numbers are those of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
