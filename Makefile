@@ -42,7 +42,7 @@ fuzz: $(READY)
 	$(BIN)/python -m tests.hostile.guided "$(READER)" build/found build/seeds -max_total_time=60 -max_len=20000
 
 bench: $(READY)
-	@set -e; for each in restoring scale training starting; do echo "== $$each"; $(BIN)/python benchmarks/$$each.py; done
+	@set -e; for each in restoring stepping scale training starting; do echo "== $$each"; $(BIN)/python benchmarks/$$each.py; done
 
 constraints:
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \

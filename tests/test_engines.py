@@ -1,6 +1,8 @@
 """Single steps in NumPy: the numbers of ONNX Runtime, taken where both agree, and nowhere else."""
 
 import threading
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,9 @@ from hypothesis import strategies as st
 
 from reprise import blas, engines
 from reprise.errors import CallError, LiftError
-from reprise.stack import stepping
+from reprise.formats import StoredModel
+from reprise.model import RecurrentModel
+from reprise.stack import lifted, stepping
 from reprise.verify import baked
 from reprise.verify.drawing import Draw
 from reprise.verify.report import difference
@@ -51,6 +55,27 @@ def test_numpy_gives_the_numbers_of_onnx_runtime_over_carried_steps(kind, entran
         stepped = model.with_engine("numpy")
         assert stepped.engine == "numpy"
         assert largest_difference(stepped, model.with_engine("onnxruntime"), steps=256) < 1e-4
+
+
+@pytest.mark.parametrize("major", ["batch", "time", "none"])
+def test_a_step_is_a_run_of_one_step_in_every_layout(major):
+    made = stacks.stack()
+    face = stacks.interface(made)
+    time, batch = {"batch": (1, 0), "time": (0, 1), "none": (0, None)}[major]
+    free = (None,) if batch is None else (None, None)
+    source = replace(face.inputs[0], shape=free, time_axis=time, batch_axis=batch)
+    targets = [replace(p, shape=(*free, stacks.V), time_axis=time, batch_axis=batch, rows=None) for p in face.outputs]
+    graph = lifted(made, replace(face, inputs=(source,), outputs=tuple(targets)))
+    model = RecurrentModel(StoredModel(Path("by hand"), "hand", "", None), lambda _: graph, lambda: None, None)
+    state = model.initial_state().replace({"packed": np.random.default_rng(1).normal(size=(1, 16)).astype(np.float32)})
+    ids = np.full(tuple(1 for _ in free[1:]), 3, np.int32)
+    runs = [m.run(ids.reshape([1] * len(free)), state) for m in map(model.with_engine, ("numpy", "onnxruntime"))]
+    for engine, (outputs, after) in zip(("numpy", "onnxruntime"), runs, strict=True):
+        stepped, after_step = model.with_engine(engine).step(ids, state)
+        assert stepped["logits"].shape == runs[1][0]["logits"].shape[1:]
+        np.testing.assert_array_equal(stepped["logits"].ravel(), outputs["logits"].ravel())
+        np.testing.assert_array_equal(after_step["packed"], after["packed"])
+        np.testing.assert_allclose(after["packed"], runs[1][1]["packed"], atol=1e-6)
 
 
 def test_numpy_is_taken_unasked_where_the_weights_are_many(monkeypatch):

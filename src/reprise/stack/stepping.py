@@ -58,7 +58,7 @@ class StepEngine:
         self._size = 1 if self.ids else first.width
         self._limit = blas.Limit(threads)
         self._layers = [_compiled(i, stack) for i in range(1, len(stack.layers))]
-        self._ends = [(p.name, stack.outputs[p.name], _shape(p, stack)) for p in interface.outputs]
+        self._ends = [(p.name, stack.outputs[p.name], *_shapes(p, stack)) for p in interface.outputs]
         self._parts = [
             ((i, kind), part.state, part.start, part.start + layer.width)
             for i, layer in stack.recurrent()
@@ -66,6 +66,8 @@ class StepEngine:
         ]
         places = sorted(self._parts, key=lambda part: part[2])
         self._states = {s.name: [key for key, state, *_ in places if state == s.name] for s in interface.states}
+        first_state = interface.states[0].name
+        self._first = first_state, sum(end - start for _, name, start, end in self._parts if name == first_state)
         self.inputs = {p.name: DTYPES[p.dtype] for p in interface.inputs}
         self.inputs |= {STATE_IN + s.name: DTYPES[s.dtype] for s in interface.states}
         self.outputs = [p.name for p in interface.outputs] + [STATE_OUT + s.name for s in interface.states]
@@ -74,21 +76,37 @@ class StepEngine:
         """Whether this input is one step of one row, with an id that the model has."""
         return array.size == self._size and (not self.ids or 0 <= array.item() < self.ids)
 
+    def takes_state(self, state: Mapping[str, Array]) -> bool:
+        """Whether a state of the model has one row."""
+        name, size = self._first
+        return state[name].size == size
+
     def run(self, feeds: Mapping[str, Array], wanted: Sequence[str]) -> dict[str, Array]:
         """The outputs `wanted` for these inputs, of which the one that is no state is such that it `takes` it."""
-        entry = feeds[self._entry.name]
+        states = {name: np.asarray(feeds[STATE_IN + name], np.float32) for name in self._states}
+        outputs, after = self._computed(feeds[self._entry.name], states)
+        found = {name: outputs[i].reshape(shape) for name, i, shape, _ in self._ends}
+        found |= {STATE_OUT + name: array for name, array in after.items()}
+        return {name: found[name] for name in wanted}
+
+    def step(self, entry: Array, state: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+        """The outputs without their time axis, and the next state, for an input and a state that it takes."""
+        values, after = self._computed(entry, state)
+        return {name: values[i].reshape(shape) for name, i, _, shape in self._ends}, after
+
+    def _computed(self, entry: Array, state: Mapping[str, Array]) -> tuple[list[_Value], dict[str, Array]]:
+        """The values of all layers, and the next state."""
         values = [entry.item() if self.ids else entry.reshape(-1)]
-        rows = {name: np.asarray(feeds[STATE_IN + name], np.float32).reshape(-1) for name in self._states}
-        before = {key: rows[state][start:end] for key, state, start, end in self._parts}
+        before = {key: state[name].reshape(-1)[start:end] for key, name, start, end in self._parts}
         after: dict[tuple[int, str], Array] = {}
         with self._limit, np.errstate(all="ignore"):
             for layer in self._layers:
                 values.append(layer(values, before, after))
-        found = {name: values[i].reshape(shape) for name, i, shape in self._ends}
+        states = {}
         for name, keys in self._states.items():
             row = after[keys[0]] if len(keys) == 1 else np.concatenate([after[key] for key in keys])
-            found[STATE_OUT + name] = row.reshape(feeds[STATE_IN + name].shape)
-        return {name: found[name] for name in wanted}
+            states[name] = row.reshape(state[name].shape)
+        return values, states
 
 
 def _count(first: Embedding | OneHot) -> int:
@@ -96,11 +114,12 @@ def _count(first: Embedding | OneHot) -> int:
     return len(first.table) if isinstance(first, Embedding) else first.width
 
 
-def _shape(port: Port, stack: Stack) -> list[int]:
-    """The shape of an output of one step and one row."""
+def _shapes(port: Port, stack: Stack) -> tuple[list[int], list[int]]:
+    """The shape of an output of one row in a run of one step, and in a step."""
     alone = {port.time_axis, port.batch_axis} if port.rows is None else {0}
     width = stack.layers[stack.outputs[port.name]].width
-    return [1 if axis in alone else width for axis in range(len(port.shape))]
+    whole = [1 if axis in alone else width for axis in range(len(port.shape))]
+    return whole, [size for axis, size in enumerate(whole) if axis != port.time_axis]
 
 
 def _compiled(i: int, stack: Stack) -> _Layer:
