@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
-from reprise import engines, sampling
+from reprise import engines, precision, sampling
 from reprise.errors import CallError, StateError
 from reprise.formats import StoredModel
 from reprise.inputs import fitting, raised
-from reprise.interface import Interface, Port, StatePort
+from reprise.interface import Interface, Port
 from reprise.interface.ports.choices import setting_value
 from reprise.lift import STATE_FIRST, STATE_IN, STATE_OUT, Lifted, Opsets, part
+from reprise.lift.quantised import quantised
 from reprise.runtime import THREADS, TIME_LIMIT, Engine
 from reprise.stack import Miss, StepEngine
-from reprise.state import State
+from reprise.state import State, own_start, state_shape
 from reprise.tensors import DTYPES, Array
 from reprise.vocabulary import Vocabulary
 
@@ -41,6 +43,8 @@ class RecurrentModel:
         interface: What it takes and gives.
         vocabulary: Its symbols, or None.
         stored: The file as data.
+        precision: In how many bits the weights of its products are: `float32`, `int8` or `int4`.
+        drift: How far it is from float32, None where that is what it is.
     """
 
     def __init__(
@@ -57,6 +61,8 @@ class RecurrentModel:
         engines.check_choice(engine)
         self.stored = stored
         self.vocabulary = vocabulary
+        self.precision = precision.FULL
+        self.drift: precision.Drift | None = None
         self._lift = lift
         self._first_states = first_states
         self._threads, self._time_limit, self._choice = threads, time_limit, engine
@@ -88,6 +94,33 @@ class RecurrentModel:
         other._choice = engine
         engines.check_chosen(engine, other)
         return other
+
+    def with_precision(self, name: str, largest_drift: float = precision.LARGEST) -> RecurrentModel:
+        """The same model with the weights of its products in fewer bits, computed by ONNX Runtime.
+
+        Args:
+            name: `int8`, `int4`, or `float32`, which is the model itself.
+            largest_drift: The largest drift that is accepted, in bits per symbol; of a model that gives no symbols
+                |a − b| / (1 + |a|).
+
+        Raises:
+            CallError: There is no such precision, or the model has no products of many weights.
+            VerificationError: Its drift is larger.
+        """
+        bits = precision.bits_of(name)
+        if name == precision.FULL:
+            return self
+        if quantised(self.lifted, bits) is self.lifted:
+            raise CallError(f"precision {name}: the model has no product of many float32 weights; leave it at float32")
+        stored, lift = self.stored, self._lift
+        running = self._threads, self._time_limit, engines.ONNX_RUNTIME
+        fewer = RecurrentModel(
+            stored, lambda values: quantised(lift(values), bits), self._first_states, self.vocabulary, *running
+        )
+        fewer.precision, fewer.drift = name, precision.measured(self, fewer)
+        precision.check_drift(fewer.drift, name, largest_drift)
+        fewer.stored = replace(stored, notes=(*stored.notes, f"weights in {name}: {fewer.drift}"))
+        return fewer
 
     @property
     def draws(self) -> bool:
@@ -125,7 +158,7 @@ class RecurrentModel:
         own = self._own_first_states(batch)
         values = {}
         for port in self.interface.states:
-            shape = _state_shape(port, batch)
+            shape = state_shape(port, batch)
             values[port.name] = own[port.name] if port.name in own else np.zeros(shape, DTYPES[port.dtype])
         state = State(values, self._own_fingerprint, self._computed_starts)
         return state if inputs is None else self._started(state, given, chosen)
@@ -144,7 +177,7 @@ class RecurrentModel:
         for port in (p for p in self.interface.states if p.name in state.pending):
             first = _as(found[STATE_FIRST + port.name], port.dtype)
             rows = state[port.name].shape[port.batch_axis] if port.batch_axis is not None else 1
-            values[port.name] = np.broadcast_to(first, _state_shape(port, rows, first.shape))
+            values[port.name] = np.broadcast_to(first, state_shape(port, rows, first.shape))
         return State(values, self._own_fingerprint)
 
     def _starter(self, chosen: Settings) -> Engine:
@@ -162,7 +195,7 @@ class RecurrentModel:
             return {}
         feeds = {p.name: np.zeros(_any_shape(p, batch), DTYPES[p.dtype]) for p in self.interface.inputs}
         found = self._first_engine.run(feeds, [p.name for p in wanted])
-        return {p.name: _own_start(p, found[p.name], batch).astype(DTYPES[p.dtype]) for p in wanted}
+        return {p.name: own_start(p, found[p.name], batch).astype(DTYPES[p.dtype]) for p in wanted}
 
     @cached_property
     def _first_engine(self) -> Engine:
@@ -235,6 +268,8 @@ class RecurrentModel:
     @property
     def why_engine(self) -> str:
         """Why ONNX Runtime computes also single steps; empty where NumPy does."""
+        if self.precision != precision.FULL:
+            return f"products of {self.precision} are computed there"
         return self._stepper.reason if isinstance(self._stepper, Miss) else ""
 
     def step(
@@ -410,7 +445,7 @@ class RecurrentModel:
         # A state that this model made has its shapes; all of them have the same rows.
         ports = self.interface.states[: 1 if state.owner == self._own_fingerprint else None]
         for port in ports:
-            shape = _state_shape(port, batch, state[port.name].shape)
+            shape = state_shape(port, batch, state[port.name].shape)
             if tuple(state[port.name].shape) != shape:
                 raise StateError(
                     f"state {port.name!r}: expected shape {shape} for {batch} rows, found {state[port.name].shape}"
@@ -449,38 +484,6 @@ def _with_open(lifted: Lifted, feeds: dict[str, Array], chosen: Settings) -> dic
 
 def _as(array: Array, dtype: str) -> Array:
     return array if array.dtype == DTYPES[dtype] else array.astype(DTYPES[dtype])
-
-
-def _state_shape(port: StatePort, batch: int, like: Sequence[int] = ()) -> tuple[int, ...]:
-    """The shape of a state of `batch` rows; sizes that neither the file nor the rows decide are those of `like`."""
-    if port.batch_axis is not None:
-        baked = port.shape[port.batch_axis]
-        if baked is not None and baked != batch:
-            raise StateError(f"state {port.name!r}: the file bakes in {baked} rows, and {batch} were asked for")
-    elif port.shape and port.shape[0] is not None and len(port.shape) > 1 and port.shape[0] != batch:
-        raise StateError(f"state {port.name!r}: the file bakes in {port.shape[0]} rows, and {batch} were asked for")
-    free = like if port.batch_axis is not None and len(like) == len(port.shape) else [batch] * len(port.shape)
-    rows = [batch if axis == port.batch_axis else size for axis, size in enumerate(free)]
-    return tuple(n if n is not None and axis != port.batch_axis else rows[axis] for axis, n in enumerate(port.shape))
-
-
-def _own_start(port: StatePort, held: Array, batch: int) -> Array:
-    """The values of the file for `batch` rows: its own, or its one row for all where they are the same.
-
-    Raises:
-        StateError: The file has different values for another number of rows.
-    """
-    axis = port.batch_axis if held.ndim == len(port.shape) else None
-    if axis is not None and held.shape[axis] != batch:
-        first = held.take([0], axis)
-        if (held != first).any():
-            raise StateError(
-                f"state {port.name!r} starts from values that the file holds for {held.shape[axis]} rows, and {batch} "
-                f"were asked for: give {held.shape[axis]} rows, or begin with a reprise.State of {batch} rows, or from "
-                "zeros (zero_state=True, --zero-state)"
-            )
-        held = first
-    return np.broadcast_to(held, _state_shape(port, batch))
 
 
 def _any_shape(port: Port, batch: int) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from reprise.interface import Choices, Discovery
 from reprise.layers import Layers, Written, written
 from reprise.lift import Lifted, onnx_file
 from reprise.model import RecurrentModel, Settings
+from reprise.precision import FULL, LARGEST
 from reprise.runtime import THREADS, TIME_LIMIT
 from reprise.tensors import Tensor
 from reprise.vocabulary import Vocabulary
@@ -48,6 +49,8 @@ def restore(
     threads: int = THREADS,
     time_limit: float = TIME_LIMIT,
     engine: str = engines.AUTO,
+    precision: str = FULL,
+    largest_drift: float = LARGEST,
 ) -> RecurrentModel:
     """The saved model at `path`, running, with its recurrent state in the caller's hands.
 
@@ -82,6 +85,9 @@ def restore(
             number that is fed, a hundredth of a second more.
         engine: What computes single steps of one row: `numpy`, `onnxruntime`, or `auto`, which takes NumPy where it is
             faster and gives the same numbers. All else is computed by ONNX Runtime.
+        precision: `int8` or `int4` keep the weights of products in so many bits; what that changes is measured, and
+            stands in the notes. ONNX Runtime computes such a model.
+        largest_drift: The largest drift from float32 that is accepted then: see `RecurrentModel.with_precision`.
 
     Raises:
         RepriseError: The file cannot be read, understood or run; the message says where and why.
@@ -111,7 +117,12 @@ def restore(
     lifted = _from_zeros(lifted) if zero_state else lifted
     model = RecurrentModel(stored, lifted, first_states, symbols, threads, time_limit, engine)
     engines.check_chosen(engine, model)
-    return model if corpus is None else _spelled(model, corpus, given=vocabulary is not None)
+    model = model if corpus is None else _spelled(model, corpus, given=vocabulary is not None)
+    if engine == engines.NUMPY and precision != FULL:
+        raise CallError(
+            f"engine: {engine} computes in {FULL} alone, and precision is {precision}; leave one of them out"
+        )
+    return model.with_precision(precision, largest_drift)
 
 
 def _spelled(model: RecurrentModel, corpus: str | PathLike[str], *, given: bool) -> RecurrentModel:

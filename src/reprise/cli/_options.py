@@ -78,6 +78,10 @@ def _add_running(parser: ArgumentParser) -> None:
     group.add_argument("--threads", metavar="N", type=int, default=SUPPRESS, help=about)
     about = "what computes single steps: numpy, onnxruntime, or auto, which is the faster one (auto)"
     group.add_argument("--engine", metavar="NAME", default=SUPPRESS, help=about)
+    about = "int8 or int4: the weights of products in so many bits, if the numbers change little (float32)"
+    group.add_argument("--precision", metavar="NAME", default=SUPPRESS, help=about)
+    about = "how much they may change, in bits per symbol, or as a part of 1 + their size (0.05)"
+    group.add_argument("--largest-drift", metavar="X", type=float, default=SUPPRESS, help=about)
     about = "how long a loop of the model may run in one call, before it is taken for one that never ends (30)"
     group.add_argument("--time-limit", metavar="S", type=float, default=SUPPRESS, help=about)
 
@@ -97,6 +101,8 @@ def restored(**options: Any) -> RecurrentModel:
         model = restore(**options)
     if options.get("cell") is not None or options.get("corpus") is not None:
         sys.stderr.writelines(f"note: {printable_line(note)}\n" for note in model.stored.notes)
+    if model.drift is not None:
+        sys.stderr.write(f"note: weights in {model.precision}: {model.drift}\n")
     if model.draws:
         sys.stderr.write(f"note: {DRAWS}; `reprise inspect` tells more\n")
     return model

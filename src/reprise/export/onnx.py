@@ -26,7 +26,8 @@ def write(model: RecurrentModel, path: Path) -> None:
     if size + lifted.graph.ByteSize() >= LARGEST:
         raise SaveError(f"{size / 1e9:.1f} GB of weights do not fit into one ONNX file, which holds 2 GB at most.")
     columns = model.stored.metadata.get("columns", ())
-    path.write_bytes(onnx.to_bytes(onnx_file.written(lifted, first_states(model), model.vocabulary, columns)))
+    drift = {"precision": model.precision, **model.drift.to_json()} if model.drift is not None else None
+    path.write_bytes(onnx.to_bytes(onnx_file.written(lifted, first_states(model), model.vocabulary, columns, drift)))
 
 
 def first_states(model: RecurrentModel) -> dict[str, Array]:

@@ -27,6 +27,7 @@ FIRST_STATES = "reprise.first_states"
 FAST = "reprise.fast"
 VOCABULARY = "reprise.vocabulary"
 COLUMNS = "reprise.columns"
+DRIFT = "reprise.drift"
 #: The last entry: the CRC-32C of all bytes before it, since ONNX itself has no checksum.
 CHECKSUM = "reprise.crc32c"
 

@@ -28,7 +28,11 @@ FirstStates = tuple[onnx.Message, Mapping[str, Array]]
 
 
 def written(
-    lifted: Lifted, first_states: Mapping[str, Array], vocabulary: Vocabulary | None, columns: Sequence[str] = ()
+    lifted: Lifted,
+    first_states: Mapping[str, Array],
+    vocabulary: Vocabulary | None,
+    columns: Sequence[str] = (),
+    drift: Mapping[str, Any] | None = None,
 ) -> onnx.Message:
     """`lifted` with its weights and everything that is known of it.
 
@@ -37,6 +41,7 @@ def written(
         first_states: Where a sequence starts, for the states that do not start from zeros: one row each.
         vocabulary: Its symbols.
         columns: What the columns of a forecast are called.
+        drift: How far its numbers are from those in float32, where its weights have fewer bits.
     """
     facts: dict[str, Any] = {
         file.VERSION: file.LAYOUT,
@@ -49,6 +54,8 @@ def written(
         facts[file.VOCABULARY] = vocabulary.to_json()
     if columns:
         facts[file.COLUMNS] = list(columns)
+    if drift:
+        facts[file.DRIFT] = dict(drift)
     metadata = {k: json.dumps(v, ensure_ascii=False) for k, v in facts.items()}
     return standalone(lifted.graph, lifted.weights, metadata, lifted.opsets)
 
