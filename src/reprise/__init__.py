@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from reprise.model import RecurrentModel
     from reprise.restore import restore
     from reprise.state import State
+    from reprise.train import train
     from reprise.vocabulary import Vocabulary
 
 __version__ = "0.1.0"
 
-__all__ = ["RecurrentModel", "RepriseError", "State", "Vocabulary", "compare", "diff", "export", "restore"]
+__all__ = ["RecurrentModel", "RepriseError", "State", "Vocabulary", "compare", "diff", "export", "restore", "train"]
 
 _HOMES = {
     "RecurrentModel": "reprise.model",
@@ -35,6 +36,7 @@ _HOMES = {
     "diff": "reprise.comparison",
     "export": "reprise.export",
     "restore": "reprise.restore",
+    "train": "reprise.train",
 }
 
 

@@ -21,7 +21,7 @@ from reprise.tensors import DTYPES, Tensor
 from reprise.vocabulary import Vocabulary
 
 #: What of the arguments of `restore` concerns reading the files.
-_READING = frozenset({"format", "tags", "graph", "layers", "custom"})
+_READING = frozenset({"format", "tags", "graph", "checkpoint", "layers", "custom"})
 
 #: What of them concerns the interface.
 _CHOOSING = frozenset({"inputs", "outputs", "states", "scope", "settings", "signature"})
@@ -40,6 +40,7 @@ _FLAGS = {
     "format": "--format",
     "tags": "--tags",
     "graph": "--graph",
+    "checkpoint": "--checkpoint",
     "cell": "--cell",
     "averages": "--averages",
     "zero_state": "--zero-state",

@@ -37,6 +37,7 @@ def restore(
     format: str = "",
     tags: Sequence[str] = (),
     graph: str | PathLike[str] | None = None,
+    checkpoint: str | int = "",
     layers: str | PathLike[str] | None = None,
     custom: Mapping[str, Any] | None = None,
     cell: Mapping[str, Any] | None = None,
@@ -66,6 +67,8 @@ def restore(
         format: The name of the format, where the files could be of several.
         tags: The tags of the wanted MetaGraph, where a SavedModel holds several.
         graph: The file with the graph of a checkpoint, where no `.meta` of its name is beside it.
+        checkpoint: Which of several checkpoints of a folder: `best` by validation, `last`, or a step. By default it is
+            the best where the folder is that of a run of Reprise, else the one that TensorFlow would take.
         layers: The file with the configuration of Keras that weights alone belong to.
         custom: What layers are that are not Keras' own, by class or name: another class, such as
             `{"MyAttention": "Attention"}`, a description of a layer or model, or the path of a JSON file with one,
@@ -96,6 +99,7 @@ def restore(
         UserWarning: There are weights of Keras alone, and what they do not hold is as Keras has it by default.
     """
     reading = {"tags": tuple(tags), "graph": graph, "layers": layers, "custom": custom, "cell": cell}
+    reading["checkpoint"] = str(checkpoint)
     stored = formats.read(path, format=format, **{name: said for name, said in reading.items() if said})
     symbols = formats.given_vocabulary(vocabulary) or stored.vocabulary
     if symbols is not None:

@@ -14,12 +14,12 @@ TEXT = "the cat sat on the mat and the dog sat on the log\n"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A tiny LSTM after a few steps, as `reprise train` leaves it."""
-    from reprise.train import TrainConfig, train
+    from reprise.train import TrainConfig, begin
 
     place = tmp_path_factory.mktemp("trained")
     (place / "corpus.txt").write_text(TEXT * 200)
     shape = {"rnn_size": 12, "num_layers": 2, "seq_length": 10, "batch_size": 5, "embedding_size": 6}
-    train(TrainConfig((str(place / "corpus.txt"),), str(place / "run"), max_steps=4, sample_length=0, **shape))
+    begin(TrainConfig((str(place / "corpus.txt"),), str(place / "run"), max_steps=4, sample_length=0, keep=1, **shape))
     return place / "run"
 
 
@@ -134,14 +134,14 @@ def test_a_path_with_nothing_there(reprise, tmp_path, command):
 
 
 def test_a_forecast_is_scored_on_numbers_in_their_own_units(reprise, tmp_path):
-    from reprise.train import TrainConfig, train
+    from reprise.train import TrainConfig, begin
 
     rows = np.sin(np.arange(300) / 7)[:, None] * [1.0, 200.0]
     data = tmp_path / "waves.csv"
     np.savetxt(data, rows, delimiter=",", header="near,far", comments="")
     sizes = {"rnn_size": 8, "num_layers": 1, "seq_length": 10, "batch_size": 2, "val_frac": 0.1, "max_steps": 2}
-    train(TrainConfig((str(data),), str(tmp_path / "run"), level="values", sample_length=0, **sizes))
-    assert f"reprise score {tmp_path / 'run' / 'model.ckpt-2'} data.csv" in (tmp_path / "run" / "README.md").read_text()
+    begin(TrainConfig((str(data),), str(tmp_path / "run"), level="values", sample_length=0, **sizes))
+    assert f"reprise score {tmp_path / 'run'} data.csv" in (tmp_path / "run" / "README.md").read_text()
 
     facts = json.loads(reprise("score", tmp_path / "run", data, "--json").out)
     outputs, _ = package.restore(tmp_path / "run").run(rows[None].astype(np.float32))

@@ -74,10 +74,8 @@ def test_an_extra_that_is_not_installed_is_named(reprise, monkeypatch, tmp_path)
     monkeypatch.delitem(sys.modules, "reprise.train.display", raising=False)
     result = reprise("train", tmp_path, "--out", tmp_path / "run")
     assert result.code == 1
-    assert (
-        result.err
-        == "reprise: rich is not installed, and this command needs it: pip install 'reprise-rnn[tensorflow]'\n"
-    )
+    assert result.err.startswith("reprise: rich is not installed, and this command needs it: ")
+    assert result.err.endswith("[tensorflow]'\n")
 
 
 def test_an_interruption_is_silent_and_leaves_with_130(reprise, monkeypatch):

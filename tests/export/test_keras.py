@@ -29,5 +29,5 @@ def test_activations_that_keras_does_not_have_are_refused(tmp_path):
 
 def test_without_keras_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "keras", None)
-    with pytest.raises(MissingDependency, match=r"keras is not installed, .* pip install 'reprise-rnn\[tensorflow\]'"):
+    with pytest.raises(MissingDependency, match=r"keras is not installed, .* -m pip install .*\[tensorflow\]"):
         export(stacks.model(), tmp_path, to="keras")

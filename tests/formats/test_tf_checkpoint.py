@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from reprise import formats
-from reprise.errors import AmbiguousFormat, DamagedFile, MissingFile, ReadError
+from reprise.errors import AmbiguousFormat, CallError, DamagedFile, MissingFile, ReadError
 from reprise.formats import _tf_bundle
 from reprise.tensors import in_memory
 from reprise.wire import messages
@@ -141,6 +141,30 @@ def test_without_a_state_file_the_highest_step_is_taken(folder):
     (folder / "v2" / "checkpoint").unlink()
     model = formats.read(folder / "v2")
     assert model.notes == ("2 checkpoints are here, the highest step is model.ckpt-1000",)
+
+
+@pytest.mark.parametrize(("wanted", "found"), [("last", 1000), ("300", 300), ("best", 300), ("", 300)])
+def test_a_folder_that_records_its_best_checkpoint_stands_for_it_and_any_can_be_chosen(folder, wanted, found):
+    copy_step(folder / "v2", 300, 1000)
+    (folder / "v2" / "best.json").write_text('{"step": 300, "validation_loss": 1.5}')
+    chosen = {"checkpoint": wanted} if wanted else {}
+    assert f"model.ckpt-{found}" in formats.read(folder / "v2", **chosen).evidence
+
+
+@pytest.mark.parametrize("record", ["", "[]", '{"step": "x"}', '{"step": 7}', "[" * 5000, '{"step": 1e999}'])
+def test_a_record_of_the_best_that_is_none_chooses_nothing(folder, record):
+    copy_step(folder / "v2", 300, 1000)
+    (folder / "v2" / "best.json").write_text(record)
+    assert "the checkpoint file names" in formats.read(folder / "v2").notes[0]
+    with pytest.raises(MissingFile, match="no record says which checkpoint is the best"):
+        formats.read(folder / "v2", checkpoint="best")
+
+
+def test_a_step_that_is_not_there_is_answered_with_those_that_are(folder):
+    with pytest.raises(MissingFile, match=r"no checkpoints of step 7 are here; there are model\.ckpt-300\."):
+        formats.read(folder / "v2", checkpoint="7")
+    with pytest.raises(CallError, match="checkpoint 'first': expected best, last or the number of a step"):
+        formats.read(folder / "v2", checkpoint="first")
 
 
 def copy_step(folder, old, new):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reprise.train import TrainConfig, resume, train
+from reprise.train import TrainConfig, begin, resume
 
 TEXT = "how much wood would a woodchuck chuck if a woodchuck could chuck wood?\n" * 40
 
@@ -46,7 +46,7 @@ class Events(list):
 
 def trained(folder, **changes):
     events = Events()
-    train(config(folder, **changes), (events,))
+    begin(config(folder, **changes), (events,))
     return events
 
 

@@ -13,7 +13,7 @@ import pytest
 from reprise.errors import CallError
 from reprise.train import TrainConfig, checkpoints
 from reprise.train.cluster import Cluster
-from reprise.train.records import read_history
+from reprise.train.history import read_history
 from tests.train.ports import free_ports
 from tests.train.small import corpus, resumed, trained
 

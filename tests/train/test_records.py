@@ -14,9 +14,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from reprise.train import TrainConfig
 from reprise.train.display import Display
 from reprise.train.events import Advanced, Finished, Saved, Started, Validated
+from reprise.train.history import read_history
 from reprise.train.interrupts import requests
 from reprise.train.model import Architecture
-from reprise.train.records import History, TensorBoard, commands, read_history
+from reprise.train.records import History, TensorBoard, commands
 
 
 def advanced(step, count=2, seconds=0.5):
@@ -64,7 +65,7 @@ def story():
     config = TrainConfig(("a.txt",), str(folder))
     model = Architecture("lstm", 2, 128, 64, 65)
     started = Started(folder, config, model, 0, 100, 50, 12345, 4242, ("resumed exactly after step 7",))
-    end = Finished(folder, False, "all 100 steps are done", 0, 100, 50, 1.386, 61.0)
+    end = Finished(folder, False, "all 100 steps are done", 0, 100, 50, 1.386, 61.0, unit="nats per character")
     return [
         started,
         advanced(2),
@@ -79,12 +80,13 @@ def test_the_display_tells_how_a_run_goes_and_what_to_do_then():
     text = shown(story())
     assert "2-layer LSTM of 128 units, 65 symbols, embedding 64, 4,242 parameters" in text
     assert "resumed exactly after step 7" in text
-    assert "validation loss 1.3860, 2.000 bits per character (best so far)" in text
+    assert "validation loss 1.3860 nats per character, 2.000 bits (best so far)" in text
     assert "    [red]some text\n    \\x1b[2J\n" in text, "a sample is text, neither markup nor commands"
     assert "1:01, 4,000 chars/s while training" in text
-    assert "reprise sample runs/x/model.ckpt-50 " in text
+    assert "runs/x/model.ckpt-50, for which runs/x stands; --checkpoint last is step 100\n" in text
+    assert "reprise sample runs/x " in text
     assert "reprise train --out runs/x --resume" in text
-    assert "reprise export runs/x/model.ckpt-50 runs/x/model.onnx --to onnx" in text
+    assert "reprise export runs/x runs/x/model.onnx --to onnx" in text
 
 
 def test_a_quiet_run_shows_warnings_and_the_table_at_the_end():
@@ -94,7 +96,7 @@ def test_a_quiet_run_shows_warnings_and_the_table_at_the_end():
         for event in (replace(started, warnings=("passed over: it is damaged",)), *rest):
             display(event)
     assert [line.split()[0] for line in stream.getvalue().splitlines()] == [
-        "passed", "ended", "time", "validation", "best", "sample", "resume", "export",
+        "passed", "ended", "time", "validation", "best", "sample", "resume", "export", "tensorboard",
     ]  # fmt: skip
 
 
@@ -107,14 +109,19 @@ def test_a_run_that_measured_nothing_has_a_last_checkpoint_and_no_best_one():
 
 def test_commands_can_be_copied_into_a_shell():
     event = Finished(Path("my runs/x"), False, "it is", 0, 100, 50, 1.0, 1.0, " --workers 2")
-    assert [shlex.split(command)[-1] for command in commands(event).values()] == ["0.8", "2", "onnx"]
+    assert [shlex.split(command)[-1] for command in commands(event).values()] == [
+        "0.8",
+        "2",
+        "onnx",
+        "my runs/x/tensorboard",
+    ]
     assert commands(event)["resume"] == "reprise train --out 'my runs/x' --resume --workers 2"
 
 
 def test_a_terminal_shows_loss_speed_and_time_left():
     text = shown(story(), force_terminal=True)
     assert "step 4/100" in text
-    assert f"loss 2.0000, {2 / math.log(2):.3f} bits per character  4,000 chars/s" in text
+    assert f"loss 2.0000 nats per character, {2 / math.log(2):.3f} bits  4,000 chars/s" in text
     assert "left" in text
 
 

@@ -13,7 +13,7 @@ import pytest
 from reprise.errors import CallError, MissingFile, SaveError, TrainingError
 from reprise.train import checkpoints, learner
 from reprise.train.events import Finished, Saved, Started, Validated
-from reprise.train.records import read_history
+from reprise.train.history import read_history
 from tests.train.small import TEXT, config, corpus, resumed, trained
 
 
@@ -122,14 +122,14 @@ def test_a_run_folder_explains_itself(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_run_with_a_checkpoint(tmp_path, number):
-    from reprise.train import resume, train
+    from reprise.train import begin, resume
 
     def interrupt(event):
         if getattr(event, "step", 0) >= 2 and not isinstance(event, (Saved, Finished)):
             signal.raise_signal(number)
 
     before = signal.getsignal(number)
-    finished = train(config(tmp_path, max_steps=100, checkpoint_every=100), (interrupt,))
+    finished = begin(config(tmp_path, max_steps=100, checkpoint_every=100), (interrupt,))
     assert (finished.signal, finished.why) == (number, f"{number.name} was received")
     assert checkpoints.complete(tmp_path / "run") == [0, finished.step]
     assert signal.getsignal(number) == before
@@ -148,18 +148,18 @@ def test_a_record_that_cannot_be_written_ends_the_run_and_the_last_checkpoint_is
         if getattr(event, "step", 0) >= 4:
             raise OSError(28, "No space left on device")
 
-    from reprise.train import train
+    from reprise.train import begin
 
     with pytest.raises(SaveError, match=r"run: the record of the run could not be written .*No space.* --resume"):
-        train(config(tmp_path), (full,))
+        begin(config(tmp_path), (full,))
     assert checkpoints.newest(tmp_path / "run")[0] == 3
     assert len(resumed(tmp_path).losses()) == 3
 
 
 def test_resuming_refuses_what_would_change_the_numbers(tmp_path):
     trained(tmp_path)
-    with pytest.raises(CallError, match=r"--learning-rate is 0\.5, but the run in .* was started with 0\.002"):
-        resumed(tmp_path, learning_rate=0.5)
+    with pytest.raises(CallError, match=r"--dropout is 0\.5, but the run in .* was started with 0\.0"):
+        resumed(tmp_path, dropout=0.5)
     corpus(tmp_path, "another text entirely, " * 100)
     (tmp_path / "run/corpus.ids").unlink()
     with pytest.raises(CallError, match="--resume needs the same data"):
@@ -241,14 +241,14 @@ def test_numbers_that_never_change_are_learned_without_alarm(tmp_path):
 
 TRAINER = """
 import sys
-from reprise.train import TrainConfig, resume, train
+from reprise.train import TrainConfig, begin, resume
 from reprise.train.checkpoints import complete
 import json, pathlib
 facts = json.loads(sys.argv[1])
 if complete(pathlib.Path(facts["out"])):
     resume(facts["out"], {"max_steps": facts["max_steps"]})
 else:
-    train(TrainConfig.from_json(facts))
+    begin(TrainConfig.from_json(facts))
 """
 
 

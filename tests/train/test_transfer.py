@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reprise.errors import CallError, MissingFile
-from reprise.train import TrainConfig, checkpoints, train, transfer
+from reprise.train import TrainConfig, begin, checkpoints, transfer
 from reprise.train.events import Started
 from reprise.train.learner import Learner
 from tests.train.small import TEXT, Events, config, corpus, resumed, trained
@@ -25,7 +25,7 @@ def child(parent, folder, text=OTHER, **changes):
     path = corpus(folder, text)
     events = Events()
     settings = {"batch_size": 2, "seq_length": 5, "max_steps": 1, "learning_rate": 0.0, "sample_length": 0}
-    train(TrainConfig((str(path),), str(folder / "run"), init_from=str(parent), **{**settings, **changes}), (events,))
+    begin(TrainConfig((str(path),), str(folder / "run"), init_from=str(parent), **{**settings, **changes}), (events,))
     return checkpoints.newest(folder / "run")[1], events.of(Started)[0].notes
 
 
@@ -67,7 +67,7 @@ def test_the_best_checkpoint_of_a_folder_is_taken_or_the_one_named(parent, tmp_p
 def test_standard_input_is_read_once(parent, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(OTHER.encode())))
     events = Events()
-    train(config(tmp_path, data=("-",), embedding_size=64, init_from=str(parent), max_steps=1), (events,))
+    begin(config(tmp_path, data=("-",), embedding_size=64, init_from=str(parent), max_steps=1), (events,))
     assert any("15 symbols reused, 11 new" in note for note in events.of(Started)[0].notes)
 
 

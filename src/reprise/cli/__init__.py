@@ -26,7 +26,7 @@ COMMANDS = ("train", "sample", "score", "inspect", "run", "export", "verify", "d
 
 #: Packages of the extra `tensorflow`, which only some commands need.
 OPTIONAL = frozenset({"tensorflow", "tensorboard", "matplotlib", "rich"})
-INSTALL = "pip install 'reprise-rnn[tensorflow]'"
+EXTRA = "tensorflow"
 
 ABOUT = "Brings saved RNN, LSTM and GRU models back, from their files alone, and trains new ones."
 
@@ -56,7 +56,9 @@ def _outcome(arguments: Sequence[str]) -> int:
         package = (error.name or "").partition(".")[0]
         if package not in OPTIONAL:
             raise
-        sys.stderr.write(f"reprise: {package} is not installed, and this command needs it: {INSTALL}\n")
+        from reprise.installing import install
+
+        sys.stderr.write(f"reprise: {package} is not installed, and this command needs it: {install(EXTRA)}\n")
         return 1
     except (RepriseError, OSError) as error:
         sys.stderr.write(f"reprise: {_line(error)}\n")

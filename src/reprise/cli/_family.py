@@ -52,7 +52,6 @@ TRAIN = {
 }
 
 SAMPLE = {
-    "--checkpoint": _MODEL,
     "--init-dir": _MODEL,
     "--model-path": _MODEL,
     "--save-dir": _MODEL,

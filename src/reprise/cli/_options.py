@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from argparse import SUPPRESS, Action, ArgumentError, ArgumentParser, Namespace
+from argparse import SUPPRESS, Action, ArgumentError, ArgumentParser, ArgumentTypeError, Namespace, _ArgumentGroup
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,13 +37,23 @@ _MODEL = "a folder, a checkpoint prefix or a file"
 
 def add_choices(parser: ArgumentParser) -> None:
     """What decides where files leave a choice."""
-    group = parser.add_argument_group("where the files do not decide")
+    group = parser.add_argument_group("for ambiguous files")
+    _add_symbols(group)
+    _add_interface(group)
+    _add_reading(group)
+    _add_running(parser)
+
+
+def _add_symbols(group: _ArgumentGroup) -> None:
     group.add_argument("--vocabulary", metavar="FILE", type=Path, help="the symbols the model was trained with")
     for option, where in (("--symbols-before", "before"), ("--symbols-after", "behind")):
         about = f"one that the program put {where} those of the vocabulary, such as '<unk>'; may be repeated"
         group.add_argument(option, metavar="SYMBOL", action="append", default=[], help=about)
     about = "the text that the model was trained on, to make the symbols from"
     group.add_argument("--corpus", metavar="FILE", type=Path, help=about)
+
+
+def _add_interface(group: _ArgumentGroup) -> None:
     for option, name in (("--input", "inputs"), ("--output", "outputs")):
         about = f"one of the {name}; may be repeated"
         group.add_argument(option, dest=name, metavar="TENSOR", action="append", default=[], help=about)
@@ -55,8 +65,13 @@ def add_choices(parser: ArgumentParser) -> None:
     group.add_argument("--signature", metavar="NAME", default="", help=about)
     about = "a value of a setting, such as keep_prob=0.5; may be repeated"
     group.add_argument("--set", dest="settings", metavar="NAME=VALUE", action=_Assign, default={}, help=about)
+
+
+def _add_reading(group: _ArgumentGroup) -> None:
     group.add_argument("--format", metavar="NAME", default="", help="one of `reprise formats`, or a part of its name")
     group.add_argument("--tags", metavar="TAG", nargs="+", default=[], help="which of several graphs in a SavedModel")
+    about = "which of the checkpoints of a folder [best, where a run measured it]"
+    group.add_argument("--checkpoint", metavar="best|last|STEP", type=_checkpoint, default=SUPPRESS, help=about)
     about = "the graph of a checkpoint that has no .meta of its name"
     group.add_argument("--graph", metavar="FILE", type=Path, help=about)
     about = "the configuration of Keras, in JSON, that weights alone belong to"
@@ -68,7 +83,6 @@ def add_choices(parser: ArgumentParser) -> None:
     group.add_argument("--averages", action="store_true", help="use the moving averages of the weights")
     about = "start from zeros where the file holds a state, such as one that training left over"
     group.add_argument("--zero-state", action="store_true", help=about)
-    _add_running(parser)
 
 
 def _add_running(parser: ArgumentParser) -> None:
@@ -101,8 +115,8 @@ def restored(**options: Any) -> RecurrentModel:
         model = restore(**options)
     if options.get("cell") is not None or options.get("corpus") is not None:
         sys.stderr.writelines(f"note: {printable_line(note)}\n" for note in model.stored.notes)
-    if model.drift is not None:
-        sys.stderr.write(f"note: weights in {model.precision}: {model.drift}\n")
+    if choice := model.stored.metadata.get("choice"):
+        sys.stderr.write(f"note: {printable_line(choice)}\n")
     if model.draws:
         sys.stderr.write(f"note: {DRAWS}; `reprise inspect` tells more\n")
     return model
@@ -132,6 +146,12 @@ def note_unknown(vocabulary: Vocabulary | None, text: str) -> None:
         stand_in = vocabulary.symbols[vocabulary.stand_in]
         note = f"read as {stand_in}, since the model does not know them: {shown}"
         sys.stderr.write(f"note: {printable_line(note)}\n")
+
+
+def _checkpoint(value: str) -> str:
+    if value not in ("best", "last") and not value.isdecimal():
+        raise ArgumentTypeError(f"expected best, last or a step, found {value!r}. A model is named without an option")
+    return value
 
 
 class _States(Action):

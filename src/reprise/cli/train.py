@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from argparse import SUPPRESS, ArgumentParser, BooleanOptionalAction
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +32,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.argument_default = SUPPRESS
     parser.add_argument("data", nargs="*", default=[], help="text files, folders, or - for standard input")
     parser.add_argument("--data-dir", type=text_in, action="append", default=[], help=SUPPRESS)
-    parser.add_argument("-o", "--out", metavar="FOLDER", help="the run folder to write")
+    parser.add_argument("-o", "--out", metavar="FOLDER", help="the run folder to write (needed)")
     parser.add_argument(
         "--resume", action="store_true", default=False, help="go on exactly where the run in --out stopped"
     )
@@ -66,6 +64,7 @@ def _add_course(parser: ArgumentParser) -> None:
     add("--max-steps", help="stop after so many steps in all")
     add("--workers", help="processes on this machine that train together [1]; or set TF_CONFIG in each")
     real("--max-minutes", help="stop after so many minutes")
+    add("--patience", help="stop after so many validations in a row without a better one")
     real("--learning-rate", help="of Adam [0.002]")
     real("--learning-rate-decay", help="factor for every later epoch [0.97]")
     add("--learning-rate-decay-after", help="epochs before the decay begins [10]")
@@ -115,9 +114,11 @@ def _go(begin: Callable[..., Any], *, quiet: bool) -> None:
     Raises:
         SystemExit: A signal ended it; the code is that of a program which it ends.
     """
+    from reprise.train.quiet import silence
+
     display = None
     try:
-        with _silence():
+        with silence():
             from reprise.train.display import Display
         with Display(quiet=quiet) as display:
             finished = begin((display,))
@@ -130,33 +131,14 @@ def _go(begin: Callable[..., Any], *, quiet: bool) -> None:
 
 
 def _new(given: dict[str, Any]) -> Callable[..., Any]:
-    from reprise import train
+    from reprise.train import begin, configured
 
-    config = train.TrainConfig(**given)
-    return lambda observers: train.train(config, observers)
+    config = configured(given)
+    return lambda observers: begin(config, observers)
 
 
 def _resumed(given: dict[str, Any]) -> Callable[..., Any]:
-    from reprise import train
+    from reprise.train import resume
 
     changes = {name: value for name, value in given.items() if name != "out" and (name, value) != ("data", ())}
-    return lambda observers: train.resume(given["out"], changes, observers)
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Holds standard error back: TensorFlow greets there when it loads, before it heeds any setting."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except Exception:
-            held.seek(0)
-            os.write(kept, held.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+    return lambda observers: resume(given["out"], changes, observers)

@@ -17,6 +17,7 @@ from reprise import verify
 from reprise.errors import CallError, MissingDependency
 from reprise.export import c, keras, onnx, safetensors, torch, triton, web
 from reprise.files import folder_written_whole, written_whole
+from reprise.installing import install
 from reprise.model import RecurrentModel
 from reprise.sampling.symbols import is_of_symbols
 from reprise.verify import Report, Restored
@@ -53,7 +54,7 @@ def _of_tensorflow(name: str) -> tuple[Callable[..., None], Callable[..., Restor
 
     def module() -> ModuleType:
         if find_spec("tensorflow") is None:
-            raise MissingDependency(f"the export {name!r} needs TensorFlow: pip install 'reprise-rnn[tensorflow]'")
+            raise MissingDependency(f"the export {name!r} needs TensorFlow: {install('tensorflow')}")
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its greetings are no news to a user
         return import_module(f"reprise.export.{name.replace('-', '_')}")
 

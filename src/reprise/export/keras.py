@@ -12,6 +12,7 @@ from reprise.cells import reordered
 from reprise.errors import MissingDependency, SaveError
 from reprise.export.adapting import Adapted, States
 from reprise.export.layers import stack_of
+from reprise.installing import install
 from reprise.model import RecurrentModel
 from reprise.stack import GATES, Activation, Dense, Embedding, Features, Layer, OneHot, Recurrent, Stack
 from reprise.tensors import Array
@@ -67,9 +68,7 @@ def _keras() -> Any:
     try:
         return import_module("keras")
     except ImportError as error:
-        raise MissingDependency(
-            "keras is not installed, and this needs it: pip install 'reprise-rnn[tensorflow]'"
-        ) from error
+        raise MissingDependency(f"keras is not installed, and this needs it: {install('tensorflow')}") from error
 
 
 def _state(layer: int, kind: str) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from reprise.errors import AmbiguousFormat, MissingFile
+from reprise.errors import AmbiguousFormat, CallError, MissingFile, ReadError
 from reprise.files import opened, read_whole
 from reprise.wire import messages
 from reprise.wire.sstable import MAGIC
@@ -20,6 +21,10 @@ _STEP = re.compile(r"(?P<stem>.*?)-(?P<step>\d+)$")
 _PATTERN = re.compile(r"[*?\[]")
 _STATE_FILE = "checkpoint"
 _MOST_STATE_BYTES = 2**20
+#: What `reprise train` writes beside its checkpoints.
+_BEST_FILE, _MOST_RECORD_BYTES = "best.json", 2**12
+#: Ways to choose among the checkpoints of a folder.
+BEST, LAST = "best", "last"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class Place:
         others: Files of the folder that may hold the graph, where no file says so by its name.
         evidence: Why these files, one clause.
         notes: Choices that were made, for the user.
+        choice: Which of several checkpoints of a folder this is, and why; empty where there is no other.
     """
 
     prefix: Path
@@ -43,12 +49,18 @@ class Place:
     others: tuple[Path, ...] = ()
     evidence: str = ""
     notes: tuple[str, ...] = ()
+    choice: str = ""
 
 
-def locate(path: Path) -> tuple[Place, ...]:
+def locate(path: Path, wanted: str = "") -> tuple[Place, ...]:
     """The checkpoint that `path` means, or none; several for a pattern, or a folder with some of different names.
 
+    Args:
+        path: A folder, a prefix, a file, or a pattern.
+        wanted: Which checkpoint of a folder: `best`, `last` or a step.
+
     Raises:
+        CallError: One is wanted of a path that names one.
         MissingFile: Half of a checkpoint is there.
         DamagedFile: The state file of the folder cannot be read.
         AmbiguousFormat: The folder holds the graphs of different models, without weights.
@@ -56,9 +68,11 @@ def locate(path: Path) -> tuple[Place, ...]:
     name = path.name
     shard = _SHARD.match(name) or _V1_SHARD.match(name)
     if path.is_dir():
-        return _in_folder(path)
+        return _in_folder(path, wanted)
     if name == _STATE_FILE and path.is_file():
-        return _in_folder(path.parent)
+        return _in_folder(path.parent, wanted)
+    if wanted:
+        raise CallError(f"{path}: names one checkpoint. Name its folder to choose by --checkpoint, or leave that out.")
     if shard:
         return _only(_at_prefix(path.with_name(shard["prefix"])))
     if name.endswith(".meta"):
@@ -87,14 +101,14 @@ def _matching(pattern: Path) -> tuple[Place, ...]:
     return tuple(place for p in alike if (place := _at_prefix(p)))
 
 
-def _at_prefix(prefix: Path, notes: tuple[str, ...] = ()) -> Place | None:
+def _at_prefix(prefix: Path) -> Place | None:
     index, meta = _beside(prefix, ".index"), _beside(prefix, ".meta")
     v1 = () if index.is_file() else _v1_files(prefix)
     if index.is_file() or v1:
         graph, more = _meta_of(prefix)
         others = () if graph else _graphs(prefix.parent)
         evidence = _clause(v1[0] if v1 else index, graph)
-        return Place(prefix, None if v1 else index, v1, graph, others, evidence, (*notes, *more))
+        return Place(prefix, None if v1 else index, v1, graph, others, evidence, more)
     shards = sorted(prefix.parent.glob(f"{_literal(prefix.name)}.data-*-of-*"))
     if shards:
         raise MissingFile(
@@ -102,9 +116,7 @@ def _at_prefix(prefix: Path, notes: tuple[str, ...] = ()) -> Place | None:
             "Half a checkpoint was copied; copy the .index file too."
         )
     if meta.is_file() and not prefix.exists():
-        return Place(
-            prefix, meta=meta, evidence=f"{meta.name} is named as a MetaGraph is", notes=(*notes, _no_weights(meta))
-        )
+        return Place(prefix, meta=meta, evidence=f"{meta.name} is named as a MetaGraph is", notes=(_no_weights(meta),))
     return None
 
 
@@ -185,16 +197,20 @@ def _of_meta(meta: Path) -> Place | None:
     related = [p for p in prefixes if _stem(p) == _stem(prefix)] or (prefixes if len(prefixes) == 1 else [])
     if not related or _STEP.match(prefix.name):
         return place
-    (chosen,), notes = _choose(meta.parent, related)
-    found = _at_prefix(chosen, notes)
-    return found and Place(found.prefix, found.index, found.v1, meta, (), _clause(chosen, meta), found.notes)
+    (chosen,), choice = _choose(meta.parent, related)
+    found = _at_prefix(chosen)
+    return found and replace(_noted(found, choice), meta=meta, others=(), evidence=_clause(chosen, meta))
 
 
-def _in_folder(folder: Path) -> tuple[Place, ...]:
+def _noted(place: Place, choice: str) -> Place:
+    return replace(place, notes=(choice, *place.notes), choice=choice) if choice else place
+
+
+def _in_folder(folder: Path, wanted: str) -> tuple[Place, ...]:
     prefixes = _prefixes(folder)
     if prefixes:
-        chosen, notes = _choose(folder, prefixes)
-        return tuple(place for prefix in chosen if (place := _at_prefix(prefix, notes)))
+        chosen, choice = _choose(folder, prefixes, wanted)
+        return tuple(_noted(place, choice) for prefix in chosen if (place := _at_prefix(prefix)))
     metas = sorted(folder.glob("*.meta"), key=_order)
     if len({_stem(m.with_suffix("")) for m in metas}) > 1:
         raise AmbiguousFormat(f"{folder}: holds the graphs of several models ({listed(metas)}). Name one of the files.")
@@ -221,18 +237,55 @@ def _without_shard(name: str) -> str:
     return match["prefix"] if match else name
 
 
-def _choose(folder: Path, prefixes: list[Path]) -> tuple[list[Path], tuple[str, ...]]:
-    """The one of several checkpoints that the `checkpoint` file names, or else the highest step of each name."""
-    if len(prefixes) == 1:
-        return prefixes, ()
-    named = _state(folder)
-    for prefix in prefixes:
-        if prefix.name == named:
-            return [prefix], (f"{len(prefixes)} checkpoints are here; the checkpoint file names {named}",)
+def _choose(folder: Path, prefixes: list[Path], wanted: str = "") -> tuple[list[Path], str]:
+    """Which of several checkpoints, and why.
+
+    It is the best by validation, where the folder says which that is; else the one that the `checkpoint` file names;
+    else the highest step of each name.
+
+    Raises:
+        CallError: `wanted` is no way to choose.
+        MissingFile: The one that is wanted is not here.
+    """
     highest = list({_stem(p): p for p in prefixes}.values())
-    stale = f"; the checkpoint file names {named}, which is not here" if named else ""
+    if wanted not in ("", BEST, LAST):
+        return [_of_step(folder, prefixes, wanted)], ""
+    if wanted != LAST and (best := _best(folder, prefixes)):
+        others = f"; --checkpoint last is {listed(highest)}" if highest != [best] else ""
+        said = f"{best.name} is the best of {len(prefixes)} checkpoints by validation{others}"
+        return [best], said if len(prefixes) > 1 else ""
+    if wanted == BEST:
+        raise MissingFile(f"{folder}: no record says which checkpoint is the best; name a step, or --checkpoint last.")
+    if len(prefixes) == 1:
+        return prefixes, ""
+    named = _state(folder)
+    for prefix in prefixes if not wanted else ():
+        if prefix.name == named:
+            return [prefix], f"{len(prefixes)} checkpoints are here; the checkpoint file names {named}"
+    stale = f"; the checkpoint file names {named}, which is not here" if named and not wanted else ""
     steps = ", ".join(p.name for p in highest)
-    return highest, (f"{len(prefixes)} checkpoints are here, the highest step is {steps}{stale}",)
+    return highest, f"{len(prefixes)} checkpoints are here, the highest step is {steps}{stale}"
+
+
+def _of_step(folder: Path, prefixes: list[Path], wanted: str) -> Path:
+    found = [p for p in prefixes if (match := _STEP.match(p.name)) and match["step"].lstrip("0") == wanted.lstrip("0")]
+    if not wanted.isdecimal():
+        raise CallError(f"checkpoint {wanted!r}: expected best, last or the number of a step")
+    if len(found) != 1:
+        raise MissingFile(
+            f"{folder}: {len(found) or 'no'} checkpoints of step {wanted} are here; there are {listed(prefixes)}."
+        )
+    return found[0]
+
+
+def _best(folder: Path, prefixes: list[Path]) -> Path | None:
+    """The checkpoint that the folder's record of validation names, if it is here."""
+    try:
+        record = json.loads(read_whole(folder / _BEST_FILE, _MOST_RECORD_BYTES))
+        named = f"model.ckpt-{int(record['step'])}"
+    except (OSError, ReadError, ValueError, LookupError, TypeError, RecursionError, OverflowError):
+        return None
+    return next((p for p in prefixes if p.name == named), None)
 
 
 def _state(folder: Path) -> str:

@@ -27,9 +27,9 @@ def sniff(path: Path) -> str | None:
     return places[0].evidence if places else None
 
 
-def read(path: Path, *, graph: str | PathLike[str] | None = None) -> StoredModel:
+def read(path: Path, *, graph: str | PathLike[str] | None = None, checkpoint: str = "") -> StoredModel:
     """The checkpoint that `path` means: a folder, a prefix, any of its files, or a pattern of the parts of one."""
-    places = locate(path)
+    places = locate(path, checkpoint)
     if not places:
         raise MissingFile(
             f"{path}: no checkpoint is here; expected files such as model.ckpt.index and model.ckpt.meta."
@@ -38,6 +38,8 @@ def read(path: Path, *, graph: str | PathLike[str] | None = None) -> StoredModel
     bundle, (content, file, chosen) = _tf_parts.read(path, places, Path(graph) if graph else None)
     if any(name.endswith(_BY_OBJECT) for name in bundle.tensors):
         content = replace(content, metadata={**content.metadata, "by_object": True})
+    if place.choice:
+        content = replace(content, metadata={**content.metadata, "choice": place.choice})
     found = _sidecars.Found(content.vocabulary, str(file))
     if found.vocabulary is None:
         found = _sidecars.find(place.prefix.parent)
@@ -62,5 +64,5 @@ FORMAT = Format(
     spec="tensorflow/core/util/tensor_bundle/tensor_bundle.h and tensorflow/core/protobuf/meta_graph.proto",
     sniff=sniff,
     read=read,
-    choices=("graph",),
+    choices=("graph", "checkpoint"),
 )

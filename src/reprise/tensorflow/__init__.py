@@ -9,6 +9,7 @@ Any `tf.compat.v1` session and graph will do. Importing this package imports Ten
 """
 
 from reprise.errors import MissingDependency
+from reprise.installing import install
 
 try:
     import tensorflow  # noqa: F401 - everything below needs it; its absence is said once, here
@@ -17,7 +18,7 @@ except ModuleNotFoundError as error:
         raise
     raise MissingDependency(
         "reprise.tensorflow works on TensorFlow sessions, and TensorFlow is not installed: "
-        "pip install 'reprise-rnn[tensorflow]'. Restoring a model with reprise.restore does not need it."
+        f"{install('tensorflow')}. Restoring a model with reprise.restore does not need it."
     ) from error
 
 from reprise.tensorflow.restoring import Restored, restore

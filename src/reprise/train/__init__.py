@@ -4,17 +4,54 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reprise.errors import MissingDependency
-from reprise.train.config import TrainConfig
+from reprise.installing import install
+from reprise.train.config import TrainConfig, configured
 
-__all__ = ["TrainConfig", "resume", "train"]
+if TYPE_CHECKING:
+    from reprise.train.trained import TrainedRun
+
+__all__ = ["TrainConfig", "begin", "configured", "resume", "train"]
 
 
-def train(config: TrainConfig, observers: tuple[Callable[..., None], ...] = ()) -> Any:
+def train(
+    data: str | PathLike[str] | Iterable[str | PathLike[str]] = (),
+    *,
+    out: str | PathLike[str],
+    resume: bool = False,
+    observers: tuple[Callable[..., None], ...] = (),
+    show: bool = True,
+    **options: Any,
+) -> TrainedRun:
+    """Trains a model on text or numbers, as `reprise train` does, and gives the run with its history.
+
+    In a terminal it shows the live line of the command, in a notebook a bar.
+
+    Args:
+        data: Files and folders; when a run is resumed, nothing, or the same again.
+        out: The run folder; `reprise.restore` takes it.
+        resume: Go on exactly where the run in `out` stopped.
+        observers: Called with every event of `reprise.train.events`.
+        show: Show how it goes.
+        options: The fields of `TrainConfig`, such as `num_epochs=20` or `patience=5`.
+
+    Raises:
+        CallError: An option does not exist, is out of range or contradicts the data; or the folder holds a run already.
+        MissingDependency: TensorFlow is not installed.
+        ReadError, TrainingError, SaveError: As `reprise.train.runs.train`.
+    """
+    sources = (data,) if isinstance(data, (str, PathLike)) else tuple(data)
+    given = {**options, "data": tuple(map(str, sources)), "out": str(out)}
+    _check_tensorflow()
+    return importlib.import_module("reprise.train.trained").trained(given, observers, resumed=resume, show=show)
+
+
+def begin(config: TrainConfig, observers: tuple[Callable[..., None], ...] = ()) -> Any:
     """Trains a new model; `reprise.train.runs.train` says more. Loads TensorFlow.
 
     Raises:
@@ -35,6 +72,10 @@ def resume(
 
 
 def _runs() -> Any:
-    if importlib.util.find_spec("tensorflow") is None:
-        raise MissingDependency("training needs TensorFlow: pip install 'reprise-rnn[tensorflow]'")
+    _check_tensorflow()
     return importlib.import_module("reprise.train.runs")
+
+
+def _check_tensorflow() -> None:
+    if importlib.util.find_spec("tensorflow") is None:
+        raise MissingDependency(f"training needs TensorFlow: {install('tensorflow')}")

@@ -27,6 +27,8 @@ from reprise.vocabulary import Vocabulary
 
 _NAME = re.compile(r"model\.ckpt-(\d+)\.(meta|index|data-00000-of-00001)")
 _NAMES = "checkpoint"
+#: Names the best checkpoint by validation, `{"step": 1200, "validation_loss": 1.234}`; absent where none is known.
+BEST = "best.json"
 _ORDER = ("data-00000-of-00001", "index", "meta")
 
 
@@ -115,6 +117,30 @@ def announce(folder: Path, steps: Collection[int]) -> None:
                 file.unlink()
     except OSError as error:
         raise _unsaved(folder / _NAMES, error) from error
+
+
+def announce_best(folder: Path, step: int, loss: float) -> None:
+    """Names the best checkpoint by validation in `BEST`; step 0 means that none is known.
+
+    Raises:
+        SaveError: The system does not let it be written.
+    """
+    try:
+        if step:
+            write_text(folder / BEST, json.dumps({"step": step, "validation_loss": loss}) + "\n")
+        else:
+            (folder / BEST).unlink(missing_ok=True)
+    except OSError as error:
+        raise _unsaved(folder / BEST, error) from error
+
+
+def best(folder: Path) -> int:
+    """The step of the best checkpoint by validation; 0 where none is known, or it is not there any more."""
+    try:
+        step = json.loads((folder / BEST).read_text(encoding="utf-8"))["step"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return 0
+    return step if step in complete(folder) else 0
 
 
 def write_text(path: Path, text: str) -> None:

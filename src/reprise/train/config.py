@@ -11,9 +11,21 @@ from reprise.errors import CallError
 Cell = Literal["lstm", "gru", "rnn"]
 Level = Literal["characters", "bytes", "words", "values"]
 
-#: What may differ when a run is continued: how long it goes on and how often it reports, not what it computes.
+#: What may differ when a run is continued: how long it goes on and how often it reports, not what it computes; and
+#: the learning rate, from which on it is another run, and says so.
 CHANGEABLE = frozenset(
-    {"data", "out", "num_epochs", "max_steps", "max_minutes", "checkpoint_every", "keep", "sample_length"}
+    {
+        "data",
+        "out",
+        "num_epochs",
+        "max_steps",
+        "max_minutes",
+        "patience",
+        "learning_rate",
+        "checkpoint_every",
+        "keep",
+        "sample_length",
+    }
 )
 
 
@@ -35,6 +47,7 @@ class TrainConfig:
         num_epochs: Passes over the training part.
         max_steps: Stop after this many steps in all.
         max_minutes: Stop this many minutes after the start of this process.
+        patience: Stop after this many validations in a row that are not better than the best; None goes on.
         learning_rate: Of Adam, before any decay.
         learning_rate_decay: Factor of every epoch past `learning_rate_decay_after`.
         learning_rate_decay_after: Epochs at the full learning rate.
@@ -70,6 +83,7 @@ class TrainConfig:
     num_epochs: int = 50
     max_steps: int | None = None
     max_minutes: float | None = None
+    patience: int | None = None
     learning_rate: float = 2e-3
     learning_rate_decay: float = 0.97
     learning_rate_decay_after: int = 10
@@ -100,8 +114,17 @@ class TrainConfig:
             value = getattr(self, other)
             if getattr(self, name) is not None and value not in meant:
                 raise CallError(f"{flag(name)} means nothing with {flag(other)} {value}, only with {', '.join(meant)}")
+        if self.patience is not None and not self.val_frac:
+            raise CallError("--patience means nothing without validation: give a --val-frac above 0")
         if self.forget_bias is not None and self.init_from is not None:
             raise CallError("--forget-bias means nothing with --init-from, whose weights have their biases")
+
+    @property
+    def loss_unit(self) -> str:
+        """What a loss is measured in."""
+        if self.level == "values":
+            return "mean squared error in standard deviations"
+        return f"nats per {self.level.removesuffix('s')}"
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as plain data."""
@@ -140,6 +163,25 @@ class TrainConfig:
         return replace(self, **given)
 
 
+#: The endings of files that hold numbers; other defaults fit them.
+_NUMERIC = (".csv", ".tsv", ".npy")
+_VALUES: Mapping[str, Any] = {"seq_length": 48, "batch_size": 16, "num_epochs": 150, "val_frac": 0.1}
+
+
+def configured(given: Mapping[str, Any]) -> TrainConfig:
+    """The configuration with what was given; files of numbers are forecast, with defaults for a year of hours.
+
+    Raises:
+        CallError: There is no such option; or as `TrainConfig`.
+    """
+    known = [f.name for f in fields(TrainConfig)]
+    if unknown := [name for name in given if name not in known]:
+        raise CallError(f"there is no option {unknown[0]!r}; there are: {', '.join(known)}")
+    numeric = given["data"] and all(str(source).lower().endswith(_NUMERIC) for source in given["data"])
+    level = given.get("level") or ("values" if numeric else "characters")
+    return TrainConfig(**{**(_VALUES if level == "values" else {}), **given, "level": level})
+
+
 _LARGE = 2**31 - 1
 _RANGES: tuple[tuple[str, float, float], ...] = (
     ("rnn_size", 1, 2**16),
@@ -152,6 +194,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("num_epochs", 1, _LARGE),
     ("max_steps", 1, _LARGE),
     ("max_minutes", 0, _LARGE),
+    ("patience", 1, _LARGE),
     ("learning_rate", 0, 1e3),
     ("learning_rate_decay", 0, 1),
     ("learning_rate_decay_after", 0, _LARGE),

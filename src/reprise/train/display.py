@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.text import Text
 
 from reprise.train.events import Advanced, Event, Finished, Saved, Started, Validated
+from reprise.train.history import PLOT
 from reprise.train.records import best_prefix, commands, describe
 
 #: Where no terminal shows the live line, one is printed this often.
@@ -127,12 +128,12 @@ class Display:
             self._say("\n".join(lines), style="dim")
 
     def _closing(self, event: Finished, meter: _Meter) -> None:
-        best = best_prefix(event)
         rows = {
             "ended": f"after step {event.step:,}: {event.why}",
             "time": _clock(event.seconds) + meter.mean_speed(),
             **({"validation": meter.loss(event.best_loss)} if math.isfinite(event.best_loss) else {}),
-            "best" if event.best_step else "last": str(best),
+            **_checkpoint(event),
+            **({"plot": str(event.folder / PLOT)} if (event.folder / PLOT).exists() else {}),
             **commands(event),
         }
         for name, value in rows.items():  # in lines of any length, so that a command can be copied
@@ -142,6 +143,15 @@ class Display:
         if always or not self._quiet:
             self._said = time.monotonic()
             self._console.print(Text(text, style), soft_wrap=True)
+
+
+def _checkpoint(event: Finished) -> dict[str, str]:
+    """Which checkpoint the folder stands for, as a row of the table."""
+    prefix = str(best_prefix(event))
+    if not event.best_step:
+        return {"last": prefix}
+    last = f"; --checkpoint last is step {event.step:,}" if event.step != event.best_step else ""
+    return {"best": f"{prefix}, for which {event.folder} stands{last}"}
 
 
 class _Meter:
@@ -172,9 +182,10 @@ class _Meter:
 
     def loss(self, loss: float) -> str:
         """A loss in words."""
-        per = {"chars": "character", "bytes": "byte", "words": "word"}.get(self.unit, "")
-        bits = f", {loss / math.log(2):.3f} bits per {per}"
-        return f"loss {loss:.4f}" + ("" if self.forecast else bits)
+        if self.forecast:
+            return f"loss {loss:.4f} (RMSE {math.sqrt(max(loss, 0.0)):.4f} standard deviations)"
+        unit = self.started.config.loss_unit
+        return f"loss {loss:.4f} {unit}, {loss / math.log(2):.3f} bits"
 
     def mean_speed(self) -> str:
         """Tokens a second over all steps but the first, if there are any."""

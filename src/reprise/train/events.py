@@ -78,6 +78,7 @@ class Finished:
         best_step: The step of the best checkpoint, 0 if none was measured.
         best_loss: Its validation loss, infinity if none was measured.
         forecast: Whether the model forecasts values instead of writing text.
+        unit: What the loss is measured in.
         more: The options with which a resumed run is the same and has more to do; nothing if it is and has anyway.
     """
 
@@ -90,6 +91,7 @@ class Finished:
     best_loss: float
     seconds: float
     more: str = ""
+    unit: str = ""
 
 
 Event: TypeAlias = Started | Advanced | Validated | Saved | Finished

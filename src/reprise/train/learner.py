@@ -20,6 +20,7 @@ from reprise.train.model import (
     initial_parameters,
     loss,
     parameter_shapes,
+    row_losses,
     state_shapes,
 )
 
@@ -92,10 +93,10 @@ class Learner:
         losses, norms, after = program(*map(tf.convert_to_tensor, (inputs, targets, begins, rates)), given)
         return losses.numpy(), norms.numpy(), after
 
-    def evaluate(self, inputs: Array, targets: Array, states: Named) -> tuple[float, dict[str, tf.Tensor]]:
-        """The loss of one chunk without dropout, and the states after it."""
-        value, after = self._evaluate(inputs, targets, dict(states))
-        return float(value), after
+    def evaluate(self, inputs: Array, targets: Array, states: Named) -> tuple[Array, dict[str, tf.Tensor]]:
+        """The loss of each row of one chunk without dropout, [N], and the states after it."""
+        values, after = self._evaluate(inputs, targets, dict(states))
+        return values.numpy(), after
 
     def predict(self, inputs: Array, states: Named) -> tuple[Array, dict[str, tf.Tensor]]:
         """Logits [N, T, V] (or values) and the states after."""
@@ -164,7 +165,7 @@ class Learner:
 
     def _evaluated(self, inputs: Any, targets: Any, states: Any) -> tuple[Any, dict[str, Any]]:
         logits, after = self._predicted(inputs, states)
-        return loss(self.model, logits, targets), after
+        return row_losses(self.model, logits, targets), after
 
     def _predicted(self, inputs: Any, states: Any) -> tuple[Any, dict[str, Any]]:
         return forward(self.model, self._parameters, inputs, states, layer=self._layer)

@@ -18,7 +18,7 @@ from reprise.tensors import Array
 from reprise.train import checkpoints
 from reprise.train.cluster import Cluster
 from reprise.train.config import TrainConfig
-from reprise.train.data import Streams
+from reprise.train.data import Streams, Validation
 from reprise.train.events import Advanced, Event, Finished, Observer, Saved, Validated
 from reprise.train.interrupts import requests
 from reprise.train.learner import Learner
@@ -76,7 +76,7 @@ class Run:
     Attributes:
         folder: Where checkpoints go.
         training: The streams to learn from.
-        validation: The streams to measure on, or None.
+        validation: What to measure on, or None.
         vocabulary: What the ids mean; None for a forecast.
         about: The configuration and other facts that the MetaGraph shall carry.
         constants: Variables of the checkpoint that never change.
@@ -89,7 +89,7 @@ class Run:
     folder: Path
     learner: Learner
     training: Streams
-    validation: Streams | None
+    validation: Validation | None
     vocabulary: Vocabulary | None
     about: Named
     constants: Named
@@ -121,11 +121,13 @@ class Run:
         decays = max(0, position // self.training.chunks_per_epoch + 1 - self.config.learning_rate_decay_after)
         return np.float32(self.config.learning_rate * self.config.learning_rate_decay**decays)
 
-    def why_over(self, position: int) -> str:
-        """Why the run ends at a position, or nothing if it goes on."""
-        minutes = self.config.max_minutes
-        if position >= self.total_steps:
+    def why_over(self, place: Place) -> str:
+        """Why the run ends at a place, or nothing if it goes on."""
+        minutes, patience = self.config.max_minutes, self.config.patience
+        if place.position >= self.total_steps:
             return f"all {self.total_steps} steps are done"
+        if patience and place.best_step and place.position - place.best_step >= patience * self.checkpoint_every:
+            return f"{patience} validations in a row were not better than that of step {place.best_step}"
         if minutes is not None and time.monotonic() - self.started >= 60 * minutes:
             return f"its {minutes:g} minutes are over"
         return ""
@@ -184,7 +186,7 @@ def _trained(run: Run, place: Place, received: list[int], *, saved: bool) -> Fin
 def _agreed(run: Run, place: Place, pace: int, received: list[int]) -> tuple[int, bool, bool]:
     """What all workers do next: so many steps, or nothing, since the run is over or any of them was interrupted."""
     steps = min(pace, _steps_to_stop(run, place.position)) if run.cluster.is_first else 0
-    totals = run.cluster.total([steps, bool(run.why_over(place.position)), bool(received)])
+    totals = run.cluster.total([steps, bool(run.why_over(place)), bool(received)])
     return int(totals[0]), totals[1] > 0, totals[2] > 0
 
 
@@ -249,14 +251,14 @@ def _measured(run: Run, place: Place) -> Place:
 def _validation_loss(run: Run) -> float | None:
     if run.validation is None:
         return None
-    states: Named = run.learner.initial_state(run.config.batch_size)
-    losses = []
-    for position in range(run.validation.chunks_per_epoch):
-        fresh = run.validation.begins(position)[:, None]
-        states = {name: tf.where(fresh, 0.0, state) for name, state in states.items()}
-        value, states = run.learner.evaluate(*run.validation.chunk(position), states)
-        losses.append(value)
-    return run.cluster.total([float(np.mean(losses))])[0] / run.cluster.workers
+    states: Named = run.learner.initial_state(run.validation.batch)
+    total = count = 0.0
+    for inputs, targets, fresh, counted in run.validation.chunks():
+        states = {name: tf.where(fresh[:, None], 0.0, state) for name, state in states.items()}
+        losses, states = run.learner.evaluate(inputs, targets, states)
+        total, count = total + float(losses[counted].sum(dtype=np.float64)), count + float(counted.sum())
+    total, count = run.cluster.total([total, count])
+    return total / count
 
 
 def _meta(run: Run, place: Place) -> bytes:
@@ -278,16 +280,19 @@ def _saved(run: Run, place: Place, meta: bytes) -> int:
     prefix = checkpoints.write(run.folder, step, values, meta)
     present = [s for s in checkpoints.complete(run.folder) if s <= step]
     checkpoints.announce(run.folder, {*present[-run.config.keep :], *({place.best_step} & {*present})})
+    checkpoints.announce_best(run.folder, place.best_step, place.best_loss)
     run.tell(Saved(step, prefix, place.best_step))
     return step
 
 
 def _finished(run: Run, place: Place, received: list[int]) -> Finished:
-    why = f"{signal.Signals(received[0]).name} was received" if received else run.why_over(place.position)
+    why = f"{signal.Signals(received[0]).name} was received" if received else run.why_over(place)
     number = received[0] if received else 0
     seconds = time.monotonic() - run.started
     if place.best_step not in checkpoints.complete(run.folder):  # it was lost, as was what came after it
         place = replace(place, best_loss=math.inf, best_step=0)
+    if run.cluster.is_first:
+        checkpoints.announce_best(run.folder, place.best_step, place.best_loss)
     finished = Finished(
         folder=run.folder,
         forecast=run.vocabulary is None,
@@ -297,17 +302,21 @@ def _finished(run: Run, place: Place, received: list[int]) -> Finished:
         best_step=place.best_step,
         best_loss=place.best_loss,
         seconds=seconds,
-        more=_more(run, place.position),
+        more=_more(run, place),
+        unit=run.config.loss_unit,
     )
     run.tell(finished)
     return finished
 
 
-def _more(run: Run, position: int) -> str:
+def _more(run: Run, place: Place) -> str:
+    position = place.position
     steps, epochs, workers = run.config.max_steps, position / run.training.chunks_per_epoch, run.cluster.workers
     more = f" --workers {workers}" if workers > 1 else ""
     if steps and position >= steps:
         more += f" --max-steps {2 * position}"
+    if run.config.patience and run.why_over(place).startswith(f"{run.config.patience} "):
+        more += f" --patience {2 * run.config.patience}"
     if epochs >= run.config.num_epochs:
         more += f" --num-epochs {2 * math.ceil(epochs)}"
     return more

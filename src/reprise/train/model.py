@@ -133,9 +133,19 @@ def forward(
 
 def loss(model: Architecture, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
     """The mean over all tokens of the cross entropy in nats, or over all values of the squared error."""
+    return tf.reduce_mean(_each_loss(model, logits, targets))
+
+
+def row_losses(model: Architecture, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+    """`loss` of each row, [N]."""
+    each = _each_loss(model, logits, targets)
+    return tf.reduce_mean(each, list(range(1, each.shape.rank)))
+
+
+def _each_loss(model: Architecture, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
     if model.task == "forecast":
-        return tf.reduce_mean(tf.square(logits - targets))
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits))
+        return tf.square(logits - targets)
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
 
 
 def _time_first(x: tf.Tensor) -> tf.Tensor:

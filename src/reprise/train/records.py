@@ -7,17 +7,15 @@ import math
 import shlex
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from reprise.train.checkpoints import prefix_of, write_text
+from reprise.train.checkpoints import BEST, prefix_of, write_text
 from reprise.train.events import Advanced, Event, Finished, Saved, Started, Validated
+from reprise.train.history import HISTORY, PLOT, TrainingHistory, draw, read_history
 
-HISTORY = "history.jsonl"
-PLOT = "loss.png"
 EVENTS = "tensorboard"
 README = "README.md"
 #: Seconds between two drawings of the plot, or so many times what the last one took if that is more.
@@ -33,7 +31,7 @@ class History:
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        self._path, self._draw_at = folder / HISTORY, -math.inf
+        self._path, self._draw_at, self._unit = folder / HISTORY, -math.inf, ""
         folder.mkdir(parents=True, exist_ok=True)
         kept = [line for line in read_history(folder) if line["step"] <= step]
         write_text(self._path, "".join(map(_line, kept)))
@@ -41,6 +39,8 @@ class History:
     def __call__(self, event: Event) -> None:
         """Writes what is new in an event."""
         match event:
+            case Started():
+                self._unit = event.config.loss_unit
             case Advanced():
                 self._append(_steps(event))
             case Validated(step=step, loss=float(loss)):
@@ -56,23 +56,9 @@ class History:
 
     def _draw(self) -> None:
         before = time.monotonic()
-        draw(read_history(self._path.parent), self._path.with_name(PLOT))
+        draw(TrainingHistory.load(self._path.parent, self._unit), self._path.with_name(PLOT))
         after = time.monotonic()
         self._draw_at = after + max(_DRAW_EVERY_S, _DRAW_SHARE * (after - before))
-
-
-def read_history(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's history without those that are damaged, such as a last one that a kill cut short."""
-    path = folder / HISTORY
-    if not path.exists():
-        return []
-    found = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        with suppress(ValueError, TypeError, KeyError):
-            facts = json.loads(line)
-            int(facts["step"])
-            found.append(facts)
-    return found
 
 
 def _steps(event: Advanced) -> list[dict[str, Any]]:
@@ -86,38 +72,6 @@ def _steps(event: Advanced) -> list[dict[str, Any]]:
 
 def _line(facts: dict[str, Any]) -> str:
     return json.dumps(facts) + "\n"
-
-
-def draw(history: list[dict[str, Any]], path: Path) -> None:
-    """Draws training and validation loss over the steps as a PNG; without Matplotlib there is no picture."""
-    try:
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import MaxNLocator
-    except ImportError:
-        return
-    steps = [(line["step"], line["loss"]) for line in history if "loss" in line]
-    measured = [(line["step"], line["validation_loss"]) for line in history if "validation_loss" in line]
-    if not steps:
-        return
-    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
-    axes = figure.add_subplot(xlabel="step", ylabel="loss", title="Loss")
-    axes.plot(*zip(*steps, strict=True), color="tab:blue", alpha=0.25, linewidth=0.8)
-    axes.plot(*zip(*_smoothed(steps), strict=True), color="tab:blue", label="training")
-    if measured:
-        axes.plot(*zip(*measured, strict=True), color="tab:orange", marker="o", markersize=4, label="validation")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.grid(alpha=0.3)
-    axes.legend()
-    fresh = path.with_name(f".writing-{path.name}")
-    figure.savefig(fresh, format="png")
-    fresh.replace(path)
-
-
-def _smoothed(points: list[tuple[int, float]], points_shown: int = 100) -> list[tuple[float, float]]:
-    """The means of about a hundred equal stretches."""
-    width = max(1, len(points) // points_shown)
-    stretches = [points[at : at + width] for at in range(0, len(points), width)]
-    return [(sum(s for s, _ in some) / len(some), sum(v for _, v in some) / len(some)) for some in stretches]
 
 
 class TensorBoard:
@@ -170,15 +124,13 @@ def write_readme(event: Event) -> None:
 
 def commands(event: Finished) -> dict[str, str]:
     """The commands that go on from here: what for → command."""
-    folder, prefix, onnx = map(quoted, (event.folder, best_prefix(event), event.folder / "model.onnx"))
-    forecast = {
-        "run": f"reprise run {prefix} --inputs in.npz --outputs out.npz",
-        "score": f"reprise score {prefix} data.csv",
-    }
+    folder, onnx, events = map(quoted, (event.folder, event.folder / "model.onnx", event.folder / EVENTS))
     return {
-        **(forecast if event.forecast else {"sample": f"reprise sample {prefix} --length 600 --temperature 0.8"}),
+        **({"score": f"reprise score {folder} data.csv"} if event.forecast else {}),
+        **({} if event.forecast else {"sample": f"reprise sample {folder} --length 600 --temperature 0.8"}),
         "resume": f"reprise train --out {folder} --resume{event.more}",
-        "export": f"reprise export {prefix} {onnx} --to onnx",
+        "export": f"reprise export {folder} {onnx} --to onnx",
+        "tensorboard": f"tensorboard --logdir {events}",
     }
 
 
@@ -195,9 +147,12 @@ def best_prefix(event: Finished) -> Path:
 def _result(event: Finished) -> str:
     best = best_prefix(event)
     which = "Best" if event.best_step else "Last"
-    loss = "" if math.isinf(event.best_loss) else f", validation loss {event.best_loss:.4f}"
+    loss = "" if math.isinf(event.best_loss) else f", validation loss {event.best_loss:.4f} {event.unit}"
     listed = "\n".join(f"    {command}" for command in commands(event).values())
-    return f"Ended after step {event.step}: {event.why}. {which} checkpoint: `{best}`{loss}.\n\n{listed}\n"
+    return (
+        f"Ended after step {event.step}: {event.why}. {which} checkpoint: `{best}`{loss}. The folder stands for it; "
+        f"`--checkpoint last` is that of step {event.step}.\n\n{listed}\n"
+    )
 
 
 def _readme(event: Started) -> str:
@@ -208,6 +163,7 @@ def _readme(event: Started) -> str:
         data=", ".join(event.config.data),
         tokens=f"{event.tokens:,} {'steps' if forecast else 'tokens'}",
         folder=quoted(event.folder),
+        best=BEST,
         meaning="the scale of the data" if forecast else "the vocabulary (collection `reprise`, JSON)",
         corpus="" if forecast else _CORPUS,
         call=_FORECAST.format([0.0] * columns, columns) if forecast else _TEXT,
@@ -236,6 +192,7 @@ A {model}. `reprise train` made it from {data} ({tokens}).
 |---|---|
 | `model.ckpt-STEP.*` | a checkpoint of TensorFlow's Saver: weights, optimizer, place in the data, carried state |
 | `checkpoint` | names the checkpoints: the last ones and the best |
+| `{best}` | names the best one by validation, which Reprise takes for the folder |
 | `history.jsonl` | loss, gradient norm and learning rate of every step; validation losses |
 | `loss.png` | a picture of it |
 | `tensorboard/` | the same for `tensorboard --logdir {folder}` |
@@ -248,7 +205,7 @@ import tensorflow.compat.v1 as tf
 
 tf.disable_eager_execution()
 with tf.Session() as session:
-    prefix = tf.train.latest_checkpoint(".")
+    prefix = tf.train.latest_checkpoint(".")  # the last one
     tf.train.import_meta_graph(prefix + ".meta").restore(session, prefix)
     {call}
 """

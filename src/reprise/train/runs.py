@@ -22,15 +22,16 @@ from reprise.train.data.cache import FACTS_FILE, TOKENS_FILE
 from reprise.train.data.documents import find_documents
 from reprise.train.data.table import read_as_text
 from reprise.train.events import Finished, Observer, Started
+from reprise.train.history import HISTORY
 from reprise.train.interrupts import deferred
 from reprise.train.learner import Learner
 from reprise.train.lock import LOCK, held, made
 from reprise.train.model import Architecture, parameter_shapes
-from reprise.train.records import EVENTS, HISTORY, README, History, TensorBoard, write_readme
+from reprise.train.records import EVENTS, README, History, TensorBoard, write_readme
 from reprise.vocabulary import Vocabulary
 
 #: What a run puts into its folder before its first checkpoint.
-_BEGINNINGS = (LOCK, TOKENS_FILE, FACTS_FILE, HISTORY, EVENTS, README)
+_BEGINNINGS = (LOCK, checkpoints.BEST, TOKENS_FILE, FACTS_FILE, HISTORY, EVENTS, README)
 
 
 def train(config: TrainConfig, observers: tuple[Observer, ...] = ()) -> Finished:
@@ -147,6 +148,11 @@ def _resumed(folder: Path, given: Mapping[str, Any], cluster: Cluster, observers
 
 
 def _how_exact(step: int, before: TrainConfig, now: TrainConfig) -> str:
+    if before.learning_rate != now.learning_rate:
+        return (
+            f"resumed after step {step} with the learning rate {now.learning_rate:g} instead of "
+            f"{before.learning_rate:g}, each before its decay: from here on it is another run, and exact again"
+        )
     if before.workers == now.workers:
         return f"resumed exactly after step {step}"
     return (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from reprise.train.checkpoints import Checkpoint
 from reprise.train.config import TrainConfig, flag
 from reprise.train.data import Corpus
 from reprise.train.learner import Learner
-from reprise.train.loop import Place
 from reprise.train.model import parameter_shapes
 
 #: The axis of a parameter along which the vocabulary's symbols lie. In a model fed one-hot vectors they are also the
@@ -35,10 +33,8 @@ def source(path: str) -> Checkpoint:
     folder = Path(path)
     if not folder.is_dir():
         return checkpoints.read(folder)
-    _, last, _ = checkpoints.newest(folder)
-    place = Place.of_values(last.values)
-    measured = math.isfinite(place.best_loss) and place.best_step in checkpoints.complete(folder)
-    return checkpoints.read(checkpoints.prefix_of(folder, place.best_step)) if measured else last
+    step = checkpoints.best(folder)
+    return checkpoints.read(checkpoints.prefix_of(folder, step)) if step else checkpoints.newest(folder)[1]
 
 
 def shaped(config: TrainConfig, given: Checkpoint) -> TrainConfig:

@@ -241,15 +241,15 @@ def test_the_validation_part_is_the_tail_over_all_series_in_order(saved):
 
 def test_targets_are_the_next_values(saved):
     corpus = read_numeric(saved(np.arange(60.0).reshape(30, 2)), val_frac=0.3)
-    for streams in corpus.streams(2, 3):
-        x, y = streams.chunk(0)
-        assert (x.shape, y.shape, x.dtype) == ((2, 3, 2), (2, 3, 2), np.float32)
+    training, validation = corpus.streams(2, 3)
+    for x, y in (training.chunk(0), next(validation.chunks())[:2]):
+        assert (x.shape[1:], x.shape, x.dtype) == ((3, 2), y.shape, np.float32)
         before, after = (undone(corpus.normalisation, part) for part in (x, y))
         np.testing.assert_allclose(after, before + 2, atol=1e-4)
 
 
-def test_a_part_shorter_than_one_chunk_names_the_options(saved):
-    with pytest.raises(CallError, match=r"validation part has 1 steps.*--val-frac"):
+def test_a_validation_part_of_one_step_names_the_option(saved):
+    with pytest.raises(CallError, match=r"validation part has one step.*--val-frac"):
         read_numeric(saved(np.arange(30.0))).streams(2, 3)
 
 

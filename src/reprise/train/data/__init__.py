@@ -6,5 +6,6 @@ from reprise.train.data.normalisation import Normalisation
 from reprise.train.data.numeric import read_numeric
 from reprise.train.data.streams import Streams
 from reprise.train.data.text import read_text
+from reprise.train.data.validation import Validation
 
-__all__ = ["Corpus", "Normalisation", "Streams", "load_text", "read_numeric", "read_text"]
+__all__ = ["Corpus", "Normalisation", "Streams", "Validation", "load_text", "read_numeric", "read_text"]

@@ -8,7 +8,8 @@ from itertools import accumulate
 from reprise.errors import CallError
 from reprise.tensors import Array
 from reprise.train.data.normalisation import Normalisation
-from reprise.train.data.streams import Streams, training_and_validation
+from reprise.train.data.streams import Streams
+from reprise.train.data.validation import Validation, validation
 from reprise.vocabulary import Vocabulary
 
 
@@ -50,13 +51,30 @@ class Corpus:
         """The series to validate on: the rest, which may be empty. The cut may go through a series."""
         return split(self.series, self.val_frac)[1]
 
-    def streams(self, batch: int, seq_length: int) -> tuple[Streams, Streams | None]:
+    def streams(self, batch: int, seq_length: int) -> tuple[Streams, Validation | None]:
         """The streams of the training part and, if there is one, of the validation part.
 
         Raises:
-            CallError: A part is too short for one chunk; the message names the options that change it.
+            CallError: A part is too short; the message proposes numbers that fit.
         """
-        return training_and_validation(self.train, self.validation, batch, seq_length)
+        parts, measured = self.train, self.validation
+        before = self.series[len(parts) - 1] if parts and len(parts) + len(measured) > len(self.series) else None
+        try:
+            streams = Streams(parts, batch, seq_length)
+        except CallError as error:
+            raise CallError(_too_short(parts, batch, seq_length)) from error
+        return streams, validation(before, measured, batch, seq_length)
+
+
+def _too_short(parts: tuple[Array, ...], batch: int, seq_length: int) -> str:
+    """What is too short for a chunk in every stream, and what would fit it: as many streams, or as long ones."""
+    steps = max(map(len, parts), default=0)
+    length = max(1, min(seq_length, (steps - 1) // 4))
+    fitting = max(1, min(batch, (steps - 1) // (2 * length)))
+    return (
+        f"corpus: the training part has {sum(map(len, parts))} steps, and {batch} streams of {seq_length} steps need "
+        f"{batch * seq_length + 1} or more. Use a longer corpus, or --batch-size {fitting} --seq-length {length}."
+    )
 
 
 def check_val_frac(val_frac: float) -> None:

@@ -63,7 +63,7 @@ class Streams:
         Returns:
             x and y, int32 [N, T] for token ids, and [N, T, D] in the data's own type for numbers. They are copies.
         """
-        indices = self._chunks(position)
+        indices = self.chunks_at(position)
         at = np.searchsorted(self._ends, indices, side="right")
         starts = (indices - self._firsts[at]) * self.seq_length
         places = zip(at.tolist(), starts.tolist(), strict=True)
@@ -74,7 +74,14 @@ class Streams:
 
     def begins(self, position: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """The rows whose state must be the initial one before `position`, bool [N]: nothing they read precedes it."""
-        return np.isin(self._chunks(position), self._firsts) | (position == 0)
+        return np.isin(self.chunks_at(position), self._firsts) | (position == 0)
+
+    def chunks_at(self, position: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The index of the chunk that each row reads at `position`, [N]."""
+        if position < 0:
+            raise CallError(f"streams: position {position} must be 0 or more")
+        rows = np.asarray(self.rows if self.rows is not None else range(self.batch), np.int64)
+        return (rows * self.chunks_per_epoch + position) % (self.batch * self.chunks_per_epoch)
 
     def part(self, worker: int, workers: int) -> Streams:
         """The streams of one of several workers; their chunks, one below the other, are the chunks of the whole.
@@ -108,41 +115,3 @@ class Streams:
     @cached_property
     def _held(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
-
-    def _chunks(self, position: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """The index of the chunk that each row reads."""
-        if position < 0:
-            raise CallError(f"streams: position {position} must be 0 or more")
-        rows = np.asarray(self.rows if self.rows is not None else range(self.batch), np.int64)
-        return (rows * self.chunks_per_epoch + position) % (self.batch * self.chunks_per_epoch)
-
-
-def training_and_validation(
-    train: Array | tuple[Array, ...],
-    validation: Array | tuple[Array, ...],
-    batch: int,
-    seq_length: int,
-) -> tuple[Streams, Streams | None]:
-    """The streams of both parts; the second is None where the validation part is empty.
-
-    Raises:
-        CallError: A part holds less than one chunk for every stream; the message names the options that change it.
-    """
-    streams = _of_part("training", train, batch, seq_length, "")
-    if not _steps(validation):
-        return streams, None
-    return streams, _of_part("validation", validation, batch, seq_length, "a larger --val-frac (0 for none), ")
-
-
-def _of_part(part: str, data: Array | tuple[Array, ...], batch: int, seq_length: int, remedy: str) -> Streams:
-    try:
-        return Streams(data, batch, seq_length)
-    except CallError as error:
-        raise CallError(
-            f"corpus: the {part} part has {_steps(data)} steps, and {batch} streams of {seq_length} steps need "
-            f"{batch * seq_length + 1} or more. Use {remedy}a longer corpus, or a smaller --batch-size or --seq-length."
-        ) from error
-
-
-def _steps(data: Array | tuple[Array, ...]) -> int:
-    return sum(map(len, data)) if isinstance(data, tuple) else len(data)
