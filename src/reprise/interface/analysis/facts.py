@@ -12,9 +12,8 @@ from collections.abc import Iterable, Sequence
 from reprise import operators
 from reprise.graph import Node, Value
 from reprise.interface.analysis import malformed
-from reprise.interface.analysis.influence import reachable
 from reprise.interface.analysis.settings import PLACEHOLDERS, is_setting
-from reprise.operators import OPERATORS, Tag, named, types
+from reprise.operators import OPERATORS, types
 from reprise.operators.rules.shapes import SMALL, UNKNOWN, Dims, Fact, Shapes
 from reprise.operators.rules.sizes import Dim, Equalities, dim
 from reprise.structure import RESULTS, Structure, is_loop_merge
@@ -100,7 +99,7 @@ class Facts(Shapes):
         return types.dtype(self.structure, value)
 
     def stated(self, value: Value) -> tuple[int | None, ...] | None:
-        """The sizes that the file states for a value that is given, or that what reads it asks for; None if neither."""
+        """The sizes that the file states for a value that is given; those of a setting where it states none."""
         return stated(self.structure, value)
 
     def _fix(self, facts: Iterable[Fact]) -> None:
@@ -115,28 +114,9 @@ def _waiting(value: Value, pending: list[Value]) -> bool:
 
 
 def stated(structure: Structure, value: Value) -> tuple[int | None, ...] | None:
-    """The sizes that the file states for a value that is given, or that what reads it asks for; None if neither."""
+    """The sizes that the file states for a value that is given; those of a setting where it states none."""
     node = structure.graph[value.node]
     dims = node.declared(value.index)
     if dims is not None or node.op not in PLACEHOLDERS:
         return dims
-    if is_setting(structure, value):
-        return ()
-    return (None,) if _ends_rows(structure, node) else None
-
-
-def _ends_rows(structure: Structure, node: Node) -> bool:
-    """Whether numbers of unknown rank are the lengths of rows: compared with a loop's counter, they choose what stays.
-
-    `dynamic_rnn` takes them for a vector, whatever the file knows of them.
-    """
-
-    def passed_on(name: str) -> list[str]:
-        return [c for c in structure.consumers[name] if structure.graph[c].op in _PASSED_ON]
-
-    compared = (c for name in reachable([node.name], passed_on) for c in structure.consumers[name])
-    ends = {c for c in compared if structure.graph[c].op == "GreaterEqual" and structure.context(Value(c))}
-    return any(structure.graph[c].op in _SELECTS for end in ends for c in structure.consumers[end])
-
-
-_PASSED_ON, _SELECTS = ("Identity", "Enter", "Cast"), named(Tag.SELECT)
+    return () if is_setting(structure, value) else None

@@ -16,6 +16,7 @@ from reprise.interface.normal.fused import unfuse
 from reprise.interface.normal.handwritten import straighten
 from reprise.interface.normal.inline import inline
 from reprise.interface.normal.loop_entries import part
+from reprise.interface.normal.ranks import give_shapes
 from reprise.interface.normal.texts import open_texts
 from reprise.interface.normal.towers import join
 from reprise.interface.normal.unrolled import roll
@@ -62,6 +63,7 @@ def normalise(graph: Graph, inputs: Collection[str] = (), nexts: Mapping[str, st
     check_edges(inlined.nodes)
     normal = Normal(analyse(part(inlined)))
     for rewrite in (
+        partial(give_shapes, nexts=nexts),
         join,
         open_texts,
         decide,

@@ -61,7 +61,7 @@ class Shapes(ABC):
 
     @abstractmethod
     def stated(self, value: Value) -> tuple[int | None, ...] | None:
-        """The sizes that the file states for a value that is given, or that what reads it asks for; None if neither."""
+        """The sizes that the file states for a value that is given; those of a setting where it states none."""
 
     def shape(self, value: Value) -> Dims | None:
         """The sizes of `value` in terms of what is known by now."""

@@ -173,12 +173,12 @@ class Flow:
         return same_type and self.same_size(value, source.initial)
 
     def same_size(self, value: Value, other: Value) -> bool:
-        """Whether two values have, as far as they are known, the same sizes, and the last of them is known."""
+        """Whether two values have, as far as they are known, the same sizes, and the last of one is known."""
         ours, its = self.view.facts.shape(value), self.view.facts.shape(other)
         if not ours or not its or len(ours) != len(its):
             return False
         pairs = list(zip(ours, its, strict=True))
-        return all(a == b or not (a.known and b.known) for a, b in pairs) and all(size.known for size in pairs[-1])
+        return all(a == b or not (a.known and b.known) for a, b in pairs) and any(size.known for size in pairs[-1])
 
 
 def _meeting(names: Collection[str], after: dict[str, str], depth: dict[str, int]) -> str:
