@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from reprise.graph import Node, Value
+from reprise.operators.rules.asking import Asking, Sizes, inserted, without
 from reprise.operators.rules.block import computed
 from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Fact, Shapes
@@ -227,12 +228,35 @@ def _count_onnx(site: Site) -> str:
     return site.one("Cast", count, to=onnx.INT32)
 
 
+def _scatter_asks(asking: Asking) -> Sizes | None:
+    """Rows of what is asked of the flow of the array, whose shape stands for that of one row."""
+    if asking.node.op == "TensorListFromTensor":
+        return inserted(asking.result(), 0, None) if asking.index == 0 else None
+    flow = len(asking.node.inputs) - 1
+    return {flow - 1: inserted(asking.result(), 0, None), flow: asking.result()}.get(asking.index)
+
+
+def _write_asks(asking: Asking) -> Sizes | None:
+    flow = 0 if asking.node.op == "TensorListSetItem" else 3
+    return asking.result() if asking.index in (2, flow) else None
+
+
+def _read_asks(asking: Asking) -> Sizes | None:
+    flow = 0 if asking.node.op == "TensorListGetItem" else 2
+    return asking.result() if asking.index == flow else None
+
+
+def _stack_asks(asking: Asking) -> Sizes | None:
+    flow = 0 if asking.node.op == "TensorListStack" else len(asking.node.inputs) - 1
+    return without(asking.result(), 0) if asking.index == flow else None
+
+
 OPERATORS = (
     Operator("TensorArray TensorArrayV2", shape=_handle_shape, onnx=_allocate_onnx, lazy=(0, 1)),
     Operator("TensorListReserve EmptyTensorList", 2, shape=_handle_shape, onnx=_allocate_onnx, lazy=(0, 1)),
     Operator("TensorArrayV3", shape=_handle_shape, onnx=_allocate_onnx, lazy=(0, 1), outputs="handle flow"),
-    Operator("TensorArrayWrite TensorArrayWriteV2 TensorArrayWriteV3", 4, shape=_handle_shape),
-    Operator("TensorListSetItem", 3, shape=_handle_shape),
+    Operator("TensorArrayWrite TensorArrayWriteV2 TensorArrayWriteV3", 4, shape=_handle_shape, asks=_write_asks),
+    Operator("TensorListSetItem", 3, shape=_handle_shape, asks=_write_asks),
     Operator("TensorListPushBack StackPush StackPushV2", 2, shape=_handle_shape, tags=(Tag.SIDE_EFFECT,)),
     Operator(
         "TensorArrayScatter TensorArrayScatterV2 TensorArrayScatterV3",
@@ -240,9 +264,10 @@ OPERATORS = (
         shape=_handle_shape,
         onnx=_scatter_onnx,
         lazy=(0, 1, 3),
+        asks=_scatter_asks,
     ),
-    Operator("TensorArrayUnpack", 3, shape=_handle_shape, onnx=_scatter_onnx, lazy=(0, 2)),
-    Operator("TensorListFromTensor", 2, shape=_handle_shape, onnx=_scatter_onnx, lazy=(1,)),
+    Operator("TensorArrayUnpack", 3, shape=_handle_shape, onnx=_scatter_onnx, lazy=(0, 2), asks=_scatter_asks),
+    Operator("TensorListFromTensor", 2, shape=_handle_shape, onnx=_scatter_onnx, lazy=(1,), asks=_scatter_asks),
     Operator(
         "TensorArrayRead TensorArrayReadV2 TensorArrayReadV3",
         3,
@@ -250,17 +275,19 @@ OPERATORS = (
         onnx=_read_onnx,
         lazy=(0,),
         tags=(Tag.READ,),
+        asks=_read_asks,
     ),
-    Operator("TensorListGetItem", 3, shape=_read_shape, onnx=_read_onnx, lazy=(2,), tags=(Tag.READ,)),
+    Operator("TensorListGetItem", 3, shape=_read_shape, onnx=_read_onnx, lazy=(2,), tags=(Tag.READ,), asks=_read_asks),
     Operator(
         "TensorArrayGather TensorArrayGatherV2 TensorArrayGatherV3",
         3,
         shape=_stack_shape,
         onnx=_stack_onnx,
         lazy=(0, 1),
+        asks=_stack_asks,
     ),
-    Operator("TensorArrayPack", 2, shape=_stack_shape, onnx=_stack_onnx, lazy=(0,)),
-    Operator("TensorListStack", 2, shape=_stack_shape, onnx=_stack_onnx, lazy=(1,)),
+    Operator("TensorArrayPack", 2, shape=_stack_shape, onnx=_stack_onnx, lazy=(0,), asks=_stack_asks),
+    Operator("TensorListStack", 2, shape=_stack_shape, onnx=_stack_onnx, lazy=(1,), asks=_stack_asks),
     Operator(
         "TensorArrayConcat TensorArrayConcatV2 TensorArrayConcatV3",
         2,

@@ -6,6 +6,7 @@ Source: tensorflow/core/ops/rnn_ops.cc (LSTMBlockCell, GRUBlockCell) and contrib
 from __future__ import annotations
 
 from reprise.graph import Node
+from reprise.operators.rules.asking import of_ranks
 from reprise.operators.rules.attributes import Flag, Number, Text
 from reprise.operators.rules.block import computed
 from reprise.operators.rules.record import Operator
@@ -88,11 +89,21 @@ OPERATORS = (
         onnx=_lstm_block_cell_onnx,
         attributes=(_FORGET_BIAS, _CELL_CLIP, _PEEPHOLE),
         outputs="i cs f o ci co h",
+        asks=of_ranks(2, 2, 2),
     ),
-    Operator("GRUBlockCell", 6, shape=_block_cell_shape, onnx=_gru_block_cell_onnx, outputs="r u c h"),
-    Operator("BlockLSTM BlockLSTMV2", 9, shape=_block_lstm_shape, outputs="i cs f o ci co h"),
     Operator(
-        "CudnnRNN", 4, shape=_cudnn_shape, attributes=(_DIRECTION,), outputs="output output_h output_c reserve_space"
+        "GRUBlockCell", 6, shape=_block_cell_shape, onnx=_gru_block_cell_onnx, outputs="r u c h", asks=of_ranks(2, 2)
+    ),
+    Operator(
+        "BlockLSTM BlockLSTMV2", 9, shape=_block_lstm_shape, outputs="i cs f o ci co h", asks=of_ranks(0, 3, 2, 2)
+    ),
+    Operator(
+        "CudnnRNN",
+        4,
+        shape=_cudnn_shape,
+        attributes=(_DIRECTION,),
+        outputs="output output_h output_c reserve_space",
+        asks=of_ranks(3, 3, 3),
     ),
     Operator(
         "CudnnRNNV2",
@@ -100,6 +111,7 @@ OPERATORS = (
         shape=_cudnn_shape,
         attributes=(_DIRECTION,),
         outputs="output output_h output_c reserve_space host_reserved",
+        asks=of_ranks(3, 3, 3),
     ),
     Operator(
         "CudnnRNNV3",
@@ -107,6 +119,7 @@ OPERATORS = (
         shape=_cudnn_shape,
         attributes=(_TIME_MAJOR, _DIRECTION),
         outputs="output output_h output_c reserve_space host_reserved",
+        asks=of_ranks(3, 3, 3),
     ),
     Operator("CudnnRNNParamsToCanonical", 4, outputs="weights*num_params biases*num_params"),
     Operator("CudnnRNNParamsToCanonicalV2", 4, outputs="weights*num_params_weights biases*num_params_biases"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reprise.graph import Node, Value
+from reprise.operators.rules.asking import Asking, Sizes, as_result, both
 from reprise.operators.rules.block import Block
 from reprise.operators.rules.record import Operator
 from reprise.operators.rules.shapes import Dims, Fact, Shapes, first_fact
@@ -126,10 +127,15 @@ def _switch_onnx(site: Site) -> tuple[str | None, ...]:
     return (name, name)
 
 
+def _merge_asks(asking: Asking) -> Sizes | None:
+    """A loop variable keeps its shape from iteration to iteration."""
+    return both(asking.result(), asking.shape(1 - asking.index) if len(asking.node.inputs) == 2 else None)
+
+
 OPERATORS = (
-    Operator("Enter", shape=first_fact, steps=passes, onnx=first_input),
-    Operator("Exit", shape=first_fact, onnx=_exit_onnx, lazy=(0,)),
-    Operator("NextIteration", shape=first_fact),
+    Operator("Enter", shape=first_fact, steps=passes, onnx=first_input, asks=as_result),
+    Operator("Exit", shape=first_fact, onnx=_exit_onnx, lazy=(0,), asks=as_result),
+    Operator("NextIteration", shape=first_fact, asks=as_result),
     Operator(
         "Switch",
         2,
@@ -138,6 +144,7 @@ OPERATORS = (
         onnx=_switch_onnx,
         lazy=(0, 1),
         outputs="output_false output_true",
+        asks=as_result,
     ),
     Operator(
         "Merge",
@@ -147,6 +154,7 @@ OPERATORS = (
         lazy=(0, 1),
         types=("", "int32"),
         outputs="output value_index",
+        asks=_merge_asks,
     ),
     Operator("LoopCond", onnx=first_input, types=("bool",)),
     Operator("_Results", 0, steps=passes),

@@ -10,6 +10,7 @@ import numpy as np
 from reprise.graph import Node, Value
 from reprise.operators.random import certain_mask
 from reprise.operators.rules import pairs
+from reprise.operators.rules.asking import Asking, Sizes, both
 from reprise.operators.rules.attributes import Number, Text
 from reprise.operators.rules.block import computed, onnx_type
 from reprise.operators.rules.record import Operator, Tag
@@ -216,6 +217,32 @@ def select(site: Site, flag: str, a: str, b: str, kind: str) -> str:
     return site.one("Or", site.one("And", flag, a), site.one("And", site.one("Not", flag), b))
 
 
+def _binary_asks(asking: Asking) -> Sizes | None:
+    """The result has as many axes as the operand with more of them; what a gate weighs has the shape of the gate."""
+    result, other = asking.result(), asking.shape(1 - asking.index)
+    if result is not None and other is not None and len(other) < len(result):
+        return result
+    return other if other and _is_gated(asking) else None
+
+
+def _is_gated(asking: Asking) -> bool:
+    """Whether a gate says how much of a state stays, to which more is added: f·c + i·j."""
+    gate, added = asking.producer(1 - asking.index), any(n.op in ("Add", "AddV2") for n in asking.readers())
+    return asking.node.op == "Mul" and gate.op == "Sigmoid" and added
+
+
+def _bias_add_asks(asking: Asking) -> Sizes | None:
+    bias, result = asking.shape(1), asking.result()
+    return None if asking.index or result is None else (*result[:-1], bias[0] if bias else result[-1])
+
+
+def _select_asks(asking: Asking) -> Sizes | None:
+    """Operands as the result; flags for whole rows are a vector, as dynamic_rnn writes them."""
+    if asking.index:
+        return both(asking.result(), asking.shape(3 - asking.index))
+    return (None,) if asking.node.op == "Select" else None
+
+
 def _binary(
     names: str,
     onnx: OnnxRule,
@@ -226,7 +253,9 @@ def _binary(
     """The record of an operator on two operands, of which NumPy's `function` is the same."""
     fold = None if function is None else lambda node, inputs: function(inputs[0], inputs[1])
     tags = (Tag.ELEMENTWISE, *tags)
-    return Operator(names, 2, shape=_binary_shape, fold=fold, steps=keeps, onnx=onnx, tags=tags, **rules)
+    return Operator(
+        names, 2, shape=_binary_shape, fold=fold, steps=keeps, onnx=onnx, tags=tags, asks=_binary_asks, **rules
+    )
 
 
 def _comparison(
@@ -238,7 +267,15 @@ def _comparison(
 
 OPERATORS = (
     _binary("Add AddV2", same("Add"), np.add, tags=(Tag.ADDITION,), on_pairs=same("Add")),
-    Operator("BiasAdd", 2, shape=_bias_add_shape, steps=keeps, onnx=_bias_add_onnx, attributes=(_LAYOUT,)),
+    Operator(
+        "BiasAdd",
+        2,
+        shape=_bias_add_shape,
+        steps=keeps,
+        onnx=_bias_add_onnx,
+        attributes=(_LAYOUT,),
+        asks=_bias_add_asks,
+    ),
     _binary("BiasAddV1", same("Add")),
     Operator("AddN", shape=_add_n_shape, steps=keeps, onnx=_add_n_onnx, tags=(Tag.ELEMENTWISE,)),
     _binary("Sub", same("Sub"), np.subtract, on_pairs=same("Sub")),
@@ -278,5 +315,6 @@ OPERATORS = (
         steps=keeps,
         onnx=_select_onnx,
         tags=(Tag.SELECT,),
+        asks=_select_asks,
     ),
 )

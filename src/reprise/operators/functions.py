@@ -9,6 +9,7 @@ import numpy as np
 
 from reprise.graph import Node, Value
 from reprise.operators.random import certain_mask
+from reprise.operators.rules.asking import as_result
 from reprise.operators.rules.attributes import Flag, Integer, Number, Numbers
 from reprise.operators.rules.block import computed, onnx_type
 from reprise.operators.rules.pairs import exponential
@@ -131,7 +132,9 @@ def _clip_onnx(site: Site) -> str:
 
 def _function(names: str, onnx: OnnxRule, tags: tuple[Tag, ...] = (), **rules: Any) -> Operator:
     """The record of a function of one number."""
-    return Operator(names, shape=first_shape, steps=keeps, onnx=onnx, tags=(Tag.ELEMENTWISE, *tags), **rules)
+    return Operator(
+        names, shape=first_shape, steps=keeps, onnx=onnx, tags=(Tag.ELEMENTWISE, *tags), asks=as_result, **rules
+    )
 
 
 #: Functions that have the same name and meaning in ONNX.

@@ -6,6 +6,7 @@ import numpy as np
 
 from reprise.graph import Node, Value
 from reprise.operators.elementwise import select
+from reprise.operators.rules.asking import Asking, Sizes, without
 from reprise.operators.rules.attributes import ElementType, Integer
 from reprise.operators.rules.block import computed, onnx_type
 from reprise.operators.rules.record import Operator, Tag
@@ -205,8 +206,29 @@ def _in_top_onnx(site: Site) -> str:
     return site.one("And", few, site.one("Not", site.one("Cast", some, to=onnx.BOOL)))
 
 
+def _gather_asks(asking: Asking) -> Sizes | None:
+    """Indices have the axes of the result that are not those of a row of the table."""
+    table, result = asking.shape(0), asking.result()
+    if asking.index != 1 or table is None or result is None or (asking.numbers(2) or [0]) != [0]:
+        return None
+    return result[: max(0, len(result) - len(table) + 1)]
+
+
+def _one_hot_asks(asking: Asking) -> Sizes | None:
+    return without(asking.result(), _AXIS(asking.node)) if asking.index == 0 else None
+
+
 OPERATORS = (
-    Operator("Gather", 2, shape=_gather_shape, steps=_gather_steps, onnx=_gather_onnx, lazy=(2,), tags=(Tag.LOOKUP,)),
+    Operator(
+        "Gather",
+        2,
+        shape=_gather_shape,
+        steps=_gather_steps,
+        onnx=_gather_onnx,
+        lazy=(2,),
+        tags=(Tag.LOOKUP,),
+        asks=_gather_asks,
+    ),
     Operator(
         "GatherV2",
         3,
@@ -216,6 +238,7 @@ OPERATORS = (
         lazy=(2,),
         tags=(Tag.LOOKUP,),
         attributes=(_BATCH_DIMS,),
+        asks=_gather_asks,
     ),
     Operator(
         "ResourceGather",
@@ -226,10 +249,20 @@ OPERATORS = (
         lazy=(2,),
         tags=(Tag.LOOKUP,),
         attributes=(_BATCH_DIMS,),
+        asks=_gather_asks,
     ),
     Operator("GatherNd", 2, shape=_gather_nd_shape, steps=_gather_nd_steps, onnx=_gather_nd_onnx),
     Operator("ResourceGatherNd", 2, shape=_gather_nd_shape, onnx=_gather_nd_onnx),
-    Operator("OneHot", 4, shape=_one_hot_shape, steps=keeps, onnx=_one_hot_onnx, lazy=(1,), attributes=(_AXIS,)),
+    Operator(
+        "OneHot",
+        4,
+        shape=_one_hot_shape,
+        steps=keeps,
+        onnx=_one_hot_onnx,
+        lazy=(1,),
+        attributes=(_AXIS,),
+        asks=_one_hot_asks,
+    ),
     Operator("Where", shape=_where_shape, onnx=_where_onnx, types=("int64",)),
     Operator(
         "Unique",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from reprise.graph import VARIABLES, Node, Value
+from reprise.operators.rules.asking import as_result
 from reprise.operators.rules.attributes import ElementType, Flag, Integer, Text
 from reprise.operators.rules.block import computed, onnx_type
 from reprise.operators.rules.pairs import COMPLEX, joined, part, real_type
@@ -70,15 +71,16 @@ def _complex_cast_onnx(site: Site) -> str:
 
 
 OPERATORS = (
-    Operator("Identity", shape=_identity_shape, steps=passes, onnx=first_input, on_pairs=first_input),
+    Operator("Identity", shape=_identity_shape, steps=passes, onnx=first_input, on_pairs=first_input, asks=as_result),
     Operator("IdentityN", onnx=lambda site: tuple(site.inputs()), outputs="output*T"),
     Operator(
         "StopGradient PreventGradient CheckNumerics CheckNumericsV2 EnsureShape Snapshot GuaranteeConst",
         shape=first_fact,
         steps=passes,
         onnx=first_input,
+        asks=as_result,
     ),
-    Operator("Print", shape=first_fact, steps=passes, onnx=first_input, tags=(Tag.SIDE_EFFECT,)),
+    Operator("Print", shape=first_fact, steps=passes, onnx=first_input, tags=(Tag.SIDE_EFFECT,), asks=as_result),
     Operator(
         "Cast",
         shape=first_fact,
@@ -87,6 +89,7 @@ OPERATORS = (
         onnx=_cast_onnx,
         on_pairs=_complex_cast_onnx,
         attributes=(_TO,),
+        asks=as_result,
     ),
     Operator(
         "Dequantize",

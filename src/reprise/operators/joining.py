@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 
 from reprise.graph import Node, Value
+from reprise.operators.rules.asking import Asking, Sizes, both, inserted, without
 from reprise.operators.rules.attributes import Integer
 from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Fact, Shapes, known_axis
@@ -197,6 +200,41 @@ def _canonical_to_params_onnx(site: Site) -> str:
     return site.one("Concat", *flat, axis=0)
 
 
+def _concat_asks(asking: Asking) -> Sizes | None:
+    """As the other parts, but for the axis along which they are joined."""
+    at = 0 if asking.node.op == "Concat" else len(asking.node.inputs) - 1
+    axis, result = asking.numbers(at), asking.result()
+    if axis is None or asking.index == at:
+        return None
+    others = [asking.shape(k) for k in range(len(asking.node.inputs)) if k not in (at, asking.index)]
+    apart = reduce(both, (without(sizes, axis[0]) for sizes in (result, *others)), None)
+    widths = [sizes[axis[0]] if apart is not None and sizes is not None else None for sizes in (result, *others)]
+    known = [width for width in widths if width is not None]
+    return inserted(apart, axis[0], known[0] - sum(known[1:]) if len(known) == len(widths) else None)
+
+
+def _pack_asks(asking: Asking) -> Sizes | None:
+    others = (asking.shape(k) for k in range(len(asking.node.inputs)) if k != asking.index)
+    return reduce(both, others, without(asking.result(), _AXIS(asking.node)))
+
+
+def _unpack_asks(asking: Asking) -> Sizes | None:
+    return inserted(asking.result(), _AXIS(asking.node), _COUNT(asking.node))
+
+
+def _split_asks(asking: Asking) -> Sizes | None:
+    """Along the axis as long as the parts together; parts of one row are laid out without the axis."""
+    value, at = (1, 0) if asking.node.op == "Split" else (0, 2)
+    axis, part = asking.numbers(at), asking.result()
+    if asking.index != value or axis is None or part is None:
+        return None
+    alike = _PARTS(asking.node) if asking.node.op == "Split" else None
+    if all(node.op == "Reshape" for node in asking.readers()):
+        return inserted(part, axis[0], alike)
+    size = part[axis[0]] if -len(part) <= axis[0] < len(part) else None
+    return inserted(without(part, axis[0]), axis[0], size * alike if size and alike else None)
+
+
 OPERATORS = (
     Operator(
         "Concat",
@@ -207,6 +245,7 @@ OPERATORS = (
         onnx=_concat_onnx,
         lazy=(0,),
         tags=(Tag.JOIN,),
+        asks=_concat_asks,
     ),
     Operator(
         "ConcatV2",
@@ -216,6 +255,7 @@ OPERATORS = (
         steps=keeps,
         onnx=_concat_onnx,
         tags=(Tag.JOIN,),
+        asks=_concat_asks,
     ),
     Operator(
         "Pack",
@@ -224,9 +264,16 @@ OPERATORS = (
         steps=keeps,
         onnx=_pack_onnx,
         attributes=(_AXIS,),
+        asks=_pack_asks,
     ),
     Operator(
-        "Unpack", shape=_unpack_shape, steps=keeps, onnx=_unpack_onnx, attributes=(_COUNT, _AXIS), outputs="output*num"
+        "Unpack",
+        shape=_unpack_shape,
+        steps=keeps,
+        onnx=_unpack_onnx,
+        attributes=(_COUNT, _AXIS),
+        outputs="output*num",
+        asks=_unpack_asks,
     ),
     Operator(
         "Split",
@@ -238,6 +285,7 @@ OPERATORS = (
         lazy=(0,),
         attributes=(_PARTS,),
         outputs="output*num_split",
+        asks=_split_asks,
     ),
     Operator(
         "SplitV",
@@ -249,6 +297,7 @@ OPERATORS = (
         lazy=(1, 2),
         attributes=(_PARTS,),
         outputs="output*num_split",
+        asks=_split_asks,
     ),
     Operator(
         "CudnnRNNCanonicalToParams CudnnRNNCanonicalToParamsV2",

@@ -9,6 +9,7 @@ import numpy as np
 from reprise.bounds import SPREAD
 from reprise.graph import Node
 from reprise.operators.filling import checked_sizes
+from reprise.operators.rules.asking import Asking, Sizes, as_result, of_as_many_axes_as
 from reprise.operators.rules.attributes import Integer, Text
 from reprise.operators.rules.block import onnx_type
 from reprise.operators.rules.record import Operator, Tag
@@ -223,6 +224,18 @@ def _reverse_sequence_onnx(site: Site) -> str:
     return site.one("Transpose", turned, perm=[int(i) for i in np.argsort(order)])
 
 
+def _transpose_asks(asking: Asking) -> Sizes | None:
+    order = asking.numbers(1)
+    if asking.index or order is None:
+        return None
+    result = asking.result() or (None,) * len(order)
+    return tuple(result[order.index(axis)] for axis in range(len(order))) if len(result) == len(order) else None
+
+
+def _reverse_sequence_asks(asking: Asking) -> Sizes | None:
+    return (None,) if asking.index else asking.result()
+
+
 OPERATORS = (
     Operator(
         "Transpose",
@@ -233,6 +246,7 @@ OPERATORS = (
         onnx=_transpose_onnx,
         lazy=(1,),
         tags=(Tag.LAYOUT,),
+        asks=_transpose_asks,
     ),
     Operator("InvertPermutation", fold=_invert_permutation_fold, onnx=_invert_permutation_onnx),
     Operator(
@@ -244,12 +258,26 @@ OPERATORS = (
         onnx=_tile_onnx,
         lazy=(1,),
         tags=(Tag.REPEATING,),
+        asks=of_as_many_axes_as(1),
     ),
-    Operator("Pad", 2, shape=_pad_shape, fold=_pad_fold, steps=keeps, onnx=_pad_onnx, lazy=(1,)),
-    Operator("PadV2", 3, shape=_pad_shape, fold=_pad_fold, steps=keeps, onnx=_pad_onnx, lazy=(1,)),
-    Operator("MirrorPad", 2, shape=_pad_shape, steps=keeps, onnx=_mirror_pad_onnx, lazy=(1,), attributes=(_MODE,)),
+    Operator(
+        "Pad", 2, shape=_pad_shape, fold=_pad_fold, steps=keeps, onnx=_pad_onnx, lazy=(1,), asks=of_as_many_axes_as(1)
+    ),
+    Operator(
+        "PadV2", 3, shape=_pad_shape, fold=_pad_fold, steps=keeps, onnx=_pad_onnx, lazy=(1,), asks=of_as_many_axes_as(1)
+    ),
+    Operator(
+        "MirrorPad",
+        2,
+        shape=_pad_shape,
+        steps=keeps,
+        onnx=_mirror_pad_onnx,
+        lazy=(1,),
+        attributes=(_MODE,),
+        asks=of_as_many_axes_as(1),
+    ),
     Operator("Roll", 3, shape=first_shape, onnx=_roll_onnx, lazy=(2,)),
-    Operator("Reverse", 2, shape=first_shape, onnx=_reverse_flags_onnx, lazy=(1,)),
+    Operator("Reverse", 2, shape=first_shape, onnx=_reverse_flags_onnx, lazy=(1,), asks=as_result),
     Operator(
         "ReverseV2",
         2,
@@ -258,6 +286,7 @@ OPERATORS = (
         steps=_reverse_steps,
         onnx=_reverse_onnx,
         lazy=(1,),
+        asks=as_result,
     ),
     Operator(
         "ReverseSequence",
@@ -266,5 +295,6 @@ OPERATORS = (
         steps=_reverse_steps,
         onnx=_reverse_sequence_onnx,
         attributes=(_TIME, _BATCH),
+        asks=_reverse_sequence_asks,
     ),
 )

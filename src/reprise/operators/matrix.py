@@ -7,6 +7,7 @@ import string
 import numpy as np
 
 from reprise.graph import Node, Value
+from reprise.operators.rules.asking import Asking, Sizes
 from reprise.operators.rules.attributes import ElementType, Flag, Text
 from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Dims, Fact, Shapes, first_shape
@@ -193,6 +194,22 @@ def _set_diagonal_onnx(site: Site) -> str:
     return site.one("Where", on, site.one("Unsqueeze", diagonal, site.block.ints(len(shape) - 2)), x)
 
 
+def _matmul_asks(asking: Asking) -> Sizes | None:
+    """As many axes as the result has, or else the other factor, and its inner size."""
+    if asking.index > 1:
+        return None
+    turned = [
+        _TRANSPOSE_A(asking.node) or _ADJOINT_X(asking.node),
+        _TRANSPOSE_B(asking.node) or _ADJOINT_Y(asking.node),
+    ]
+    other, result = asking.shape(1 - asking.index), asking.result()
+    rank = len(result or other or (None, None))
+    inner = other[(asking.index ^ turned[1 - asking.index]) - 2] if other else None
+    outer = result[asking.index - 2] if result else None
+    matrix = (outer, inner) if asking.index == 0 else (inner, outer)
+    return (None,) * (rank - 2) + (matrix[::-1] if turned[asking.index] else matrix)
+
+
 OPERATORS = (
     Operator(
         "MatMul",
@@ -202,6 +219,7 @@ OPERATORS = (
         onnx=_matmul_onnx,
         tags=(Tag.PRODUCT,),
         attributes=(_TRANSPOSE_A, _TRANSPOSE_B),
+        asks=_matmul_asks,
     ),
     Operator(
         "BatchMatMul BatchMatMulV2",
@@ -211,6 +229,7 @@ OPERATORS = (
         onnx=_matmul_onnx,
         tags=(Tag.PRODUCT,),
         attributes=(_ADJOINT_X, _ADJOINT_Y),
+        asks=_matmul_asks,
     ),
     Operator(
         "BatchMatMulV3",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from reprise.graph import Node
+from reprise.operators.rules.asking import as_result
 from reprise.operators.rules.attributes import ElementType, Flag, Integer
 from reprise.operators.rules.block import computed, onnx_type
 from reprise.operators.rules.record import Operator, Tag
@@ -270,8 +271,8 @@ OPERATORS = (
         attributes=(_INDEX_TYPE,),
     ),
     Operator("L2Loss", onnx=_l2_loss_onnx, tags=(Tag.LOSS,)),
-    Operator("Softmax", shape=first_shape, steps=_softmax_steps, onnx=_softmax("Softmax")),
-    Operator("LogSoftmax", shape=first_shape, steps=_softmax_steps, onnx=_softmax("LogSoftmax")),
+    Operator("Softmax", shape=first_shape, steps=_softmax_steps, onnx=_softmax("Softmax"), asks=as_result),
+    Operator("LogSoftmax", shape=first_shape, steps=_softmax_steps, onnx=_softmax("LogSoftmax"), asks=as_result),
     Operator("Cumsum", 2, shape=first_shape, onnx=_cumsum_onnx, lazy=(1,), attributes=(_EXCLUSIVE, _REVERSE)),
     Operator("Cumprod", 2, shape=first_shape, onnx=_cumprod_onnx, lazy=(1,), attributes=(_EXCLUSIVE, _REVERSE)),
     Operator(

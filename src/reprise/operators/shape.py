@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from reprise.graph import Node, Value
+from reprise.operators.rules.asking import Asking, Sizes, inserted, without
 from reprise.operators.rules.attributes import ElementType, Integers
 from reprise.operators.rules.block import onnx_type
 from reprise.operators.rules.record import Operator, Tag
@@ -255,6 +256,25 @@ def _squeeze_onnx(site: Site) -> str:
     return site.one("Squeeze", site.input(0), site.block.ints(*gone)) if gone else site.input(0)
 
 
+def _reshape_asks(asking: Asking) -> Sizes | None:
+    return None if asking.index else asking.layout(1)
+
+
+def _expand_dims_asks(asking: Asking) -> Sizes | None:
+    axis = asking.numbers(1)
+    return None if asking.index or axis is None else without(asking.result(), axis[0])
+
+
+def _squeeze_asks(asking: Asking) -> Sizes | None:
+    axes = _GONE(asking.node)
+    if not axes or min(axes) < 0:
+        return None
+    sizes = asking.result()
+    for axis in sorted(axes):
+        sizes = inserted(sizes, axis, 1)
+    return sizes
+
+
 OPERATORS = (
     Operator(
         "Shape", shape=_shape_shape, onnx=_shape_onnx, types=(_TYPE,), tags=(Tag.SHAPE_ONLY,), attributes=(_TYPE,)
@@ -292,6 +312,7 @@ OPERATORS = (
         onnx=_reshape_onnx,
         lazy=(1,),
         tags=(Tag.LAYOUT,),
+        asks=_reshape_asks,
     ),
     Operator(
         "ExpandDims",
@@ -302,6 +323,7 @@ OPERATORS = (
         onnx=_expand_dims_onnx,
         lazy=(1,),
         tags=(Tag.LAYOUT,),
+        asks=_expand_dims_asks,
     ),
     Operator(
         "Squeeze",
@@ -311,6 +333,7 @@ OPERATORS = (
         onnx=_squeeze_onnx,
         tags=(Tag.LAYOUT,),
         attributes=(_GONE,),
+        asks=_squeeze_asks,
     ),
     Operator("BroadcastGradientArgs", 2, tags=(Tag.SHAPE_ONLY,), outputs="r0 r1"),
     Operator("ConcatOffset", 3, tags=(Tag.SHAPE_ONLY,), outputs="offset*N"),

@@ -8,6 +8,7 @@ import numpy as np
 
 from reprise.bounds import AXES
 from reprise.graph import Node, Value
+from reprise.operators.rules.asking import Asking, Sizes, of_as_many_axes_as
 from reprise.operators.rules.attributes import Integer
 from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Dims, Fact, Shapes
@@ -278,6 +279,16 @@ def _end_after(site: Site, index: str) -> str:
     return site.one("Where", site.one("Equal", following, site.block.ints(0)), site.block.ints(_END), following)
 
 
+def _strided_slice_asks(asking: Asking) -> Sizes | None:
+    """At least as many axes as are cut; those that are dropped stand before the ones that are asked for."""
+    begin, result = asking.shape(1), asking.result()
+    if asking.index or not begin or begin[0] is None or result is None:
+        return None
+    if _ELLIPSIS(asking.node) or _NEW_AXIS(asking.node):
+        return None
+    return (*(None,) * begin[0], *result[begin[0] - _SHRINK(asking.node).bit_count() :])
+
+
 OPERATORS = (
     Operator(
         "Slice",
@@ -288,6 +299,7 @@ OPERATORS = (
         onnx=_slice_onnx,
         lazy=(1, 2),
         tags=(Tag.SLICE,),
+        asks=of_as_many_axes_as(2),
     ),
     Operator(
         "StridedSlice",
@@ -299,5 +311,6 @@ OPERATORS = (
         lazy=(1, 2, 3),
         tags=(Tag.SLICE,),
         attributes=(_BEGIN, _END_MASK, _ELLIPSIS, _NEW_AXIS, _SHRINK),
+        asks=_strided_slice_asks,
     ),
 )

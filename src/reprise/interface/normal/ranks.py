@@ -11,10 +11,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from reprise.graph import Graph, Node, ShapeAttribute, Value
-from reprise.interface.analysis.demands import Demands, Sizes, both
+from reprise.interface.analysis.demands import Demands
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.settings import PLACEHOLDERS, is_setting
 from reprise.interface.building.rewritten import Rewritten
+from reprise.operators.rules.asking import Sizes, both
 from reprise.structure import Structure, analyse
 
 

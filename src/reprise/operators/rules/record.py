@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any
 
 from reprise.graph import Node
+from reprise.operators.rules.asking import AskRule
 from reprise.operators.rules.attributes import Attribute, ElementType
 from reprise.operators.rules.shapes import ShapeRule
 from reprise.operators.rules.site import OnnxRule
@@ -58,6 +59,7 @@ class Operator:
             the file bakes into its inputs are fixed: whether it depends on them is not known.
         fold: Its outputs on known numbers.
         steps: What becomes of the steps of a sequence in it.
+        asks: The shape that it asks of an input, from what is asked of its outputs; without a rule any will do.
         onnx: How it is written in ONNX; without, a graph that needs it is refused.
         on_pairs: How it is written where complex numbers go in or out, which are pairs there (`rules/pairs.py`).
         lazy: Inputs that are not emitted before the operator is: it takes their numbers, or asks for them itself.
@@ -75,6 +77,7 @@ class Operator:
     shape: ShapeRule | None = None
     fold: FoldRule | None = None
     steps: StepsRule = mixes
+    asks: AskRule | None = None
     onnx: OnnxRule | None = None
     on_pairs: OnnxRule | None = None
     lazy: tuple[int, ...] = ()
