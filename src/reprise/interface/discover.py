@@ -53,7 +53,7 @@ def discover(graph: Graph, choices: Choices | None = None) -> Discovery:
     structure, notes = normal.structure, normal.notes
     model, why = choose(structure, found, choices)
     said = (*notes, *why, *_left_written_out(structure, model.outputs))
-    discovery = describe(structure, model.recurrences, model.outputs, choices, said)
+    discovery = describe(structure, model.recurrences, model.outputs, choices, said, graph)
     check_kept(discovery)
     return discovery
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from reprise.graph import Node, Value
+from reprise.graph import Graph, Node, Value
 from reprise.interface.analysis import settings
 from reprise.interface.analysis.influence import ancestors
 from reprise.interface.analysis.sources import SOURCES
 from reprise.interface.analysis.sources import sources as every_source
 from reprise.interface.loops import states
 from reprise.interface.loops.recurrences import Recurrence
-from reprise.interface.ports import names, roles
+from reprise.interface.ports import evidence, names, roles
 from reprise.interface.ports.choices import Choices, with_chosen_settings, with_chosen_states
 from reprise.interface.ports.interface import Initial, Interface, Port, Setting, StatePort
 from reprise.interface.steps import axes as axes_of
@@ -58,8 +58,12 @@ def describe(
     wanted: tuple[Value, ...],
     choices: Choices,
     why: tuple[str, ...],
+    file: Graph,
 ) -> Discovery:
-    """The interface of the model that computes `wanted` by the recurrences `used`; `why` says how it was chosen."""
+    """The interface of the model that computes `wanted` by the recurrences `used`.
+
+    `why` says how they were chosen; `file` is the graph before it was rewritten, whose names the evidence uses.
+    """
     steps, before = encoders.apart(structure, with_chosen_states(structure, used, choices), wanted)
     found = _read(structure, steps, before, wanted, choices)
     inner = encoders.within_steps(found.axes, steps)
@@ -78,12 +82,12 @@ def describe(
         why_not,
         (
             *why,
-            *_evidence(structure, steps),
+            *evidence.of_steps(structure, steps, file),
             *_started(structure, found.started),
-            *_encoded(before, inner),
+            *evidence.of_loops_before(structure, before, inner),
             *found.dropped,
-            *_widened(structure, steps),
-            *_uneven(found.axes, found.entries, wanted),
+            *evidence.of_wider_types(structure, steps),
+            *evidence.of_uneven_steps(found.axes, found.entries, wanted),
         ),
     )
     states = tuple(found.started)
@@ -123,12 +127,6 @@ def _read(
     started = {c: _sized(axes, c, start) for c, start in started.items()}
     dropped = settings.baked_dropouts(structure, {v.node for v in needed})
     return _Reading(axes, entries, scalars, ports, started, dropped)
-
-
-def _widened(structure: Structure, used: tuple[Recurrence, ...]) -> list[str]:
-    """The types of states whose numbers are computed in a wider one, for which processors have arithmetic."""
-    kinds = {types.dtype(structure, c.entering) for r in used for c in r.states} & {"float16", "bfloat16"}
-    return [f"{kind} numbers are computed in float32, more exactly than TensorFlow does" for kind in sorted(kinds)]
 
 
 def _defaults(structure: Structure, started: Mapping[Carried, Initial]) -> set[Value]:
@@ -217,7 +215,8 @@ def _input_ports(
     wanted: Sequence[Value],
     taken: Collection[str],
 ) -> tuple[Port, ...]:
-    kinds = {v: roles.of_input(axes, v, wanted) for v in entries}
+    scores = roles.scored_symbols(axes, wanted, used)
+    kinds = {v: roles.of_input(axes, v, scores) for v in entries}
     called = names.unique([names.of_input(v, kinds[v]) for v in entries], taken)
     read = [r.stacked for recurrence in used for r in recurrence.reads]
     ports = []
@@ -281,31 +280,5 @@ def _started(structure: Structure, started: Mapping[Carried, Initial]) -> Iterat
         behind = _numeric_ancestors(structure, carried.initial)
         outside = [v for v in every_source(structure) if v not in _defaults(structure, started)]
         made = ", ".join(str(v) for v in outside if v.node in behind)
-        yield f"the first value of {carried.final} is {structure.origin(carried.initial)}, computed from {made}"
-
-
-def _encoded(before: Sequence[Recurrence], inner: Collection[Recurrence]) -> Iterator[str]:
-    for r in before:
-        finals = ", ".join(str(c.final or c.entering) for c in r.states)
-        when = "within each step" if r in inner else "before the first step"
-        yield f"loop {r.loop.name!r} runs to its end {when}, so {finals} are carried nowhere"
-
-
-def _uneven(axes: Axes, inputs: Sequence[Value], outputs: Sequence[Value]) -> Iterator[str]:
-    """The outputs that have more or fewer steps than an input."""
-    timed = {v: axis for v in (*inputs, *outputs) if (axis := axes.time_axis(v)) is not None}
-    sizes = {v: (axes.facts.shape(v) or ())[axis] for v, axis in timed.items()}
-    for made, given in ((y, x) for y in outputs for x in inputs if {x, y} <= set(timed)):
-        more = axes.facts.sizes.apart(sizes[made], sizes[given])
-        if more:
-            yield f"{made} has {more:+d} steps, counted from those of {given}"
-
-
-def _evidence(structure: Structure, used: tuple[Recurrence, ...]) -> tuple[str, ...]:
-    said = []
-    for r in used:
-        finals = ", ".join(names.of_final(structure, c) or str(c.leaving) for c in r.states)
-        said.append(f"loop {r.loop.name!r}: the next values of {finals} are computed from their last")
-        said += [f"{read.stacked} is read one row at each step, by {read.node}" for read in r.reads]
-        said += [f"{w.element} is written at each step, by {w.node}" for w in r.writes]
-    return tuple(said)
+        state = names.of_final(structure, carried) or carried.leaving
+        yield f"the first value of {state} is {structure.origin(carried.initial)}, computed from {made}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from reprise.graph import Value
 from reprise.interface.analysis.influence import ORDERINGS, ancestors, reachable
@@ -18,29 +18,31 @@ _PASSING = named(Tag.LAYOUT, Tag.SLICE, Tag.JOIN).union(
     "Identity Cast Split Unpack TensorArrayScatterV3 Enter Switch Merge NextIteration TensorListFromTensor Pack".split()
 )
 _ARRANGED = frozenset("Reshape Identity _Results Transpose ReverseSequence ReverseV2".split())
-_COMPARISONS = ORDERINGS.union("Equal NotEqual Max Min Maximum Minimum ReverseSequence".split())
+#: What is done with the lengths of rows: they are compared with a counter, or divide what was summed over the steps.
+_COUNTING = ORDERINGS.union("Equal NotEqual Max Min Maximum Minimum ReverseSequence Sub Div RealDiv".split())
+#: What is done with images and with the differences between numbers, not with one-hot vectors.
+_OF_IMAGES_AND_CHANGES = frozenset(("Conv2D", "Sub", "SquaredDifference"))
 
 
-def of_input(axes: Axes, value: Value, wanted: Sequence[Value]) -> str:
-    """`tokens`, `one-hot`, `features` or `lengths`."""
-    kind = dtype(axes.structure, value)
-    if kind.startswith(("int", "uint")):
-        users = _users(axes.structure, value)
-        if users & _LOOKUPS or axes.time_axis(value) is not None:
-            return "tokens"
-        return "lengths" if users & _COMPARISONS else "tokens"
+def of_input(axes: Axes, value: Value, scores: Collection[int | None]) -> str:
+    """`tokens`, `one-hot`, `features` or `lengths`.
+
+    `scores` are the numbers of symbols for which the model has scores at each step: a vector of so many numbers, one
+    of which is 1, is the way in of a symbol. Two features of a model that forecasts two are none.
+    """
+    users, timed = _users(axes.structure, value), axes.time_axis(value) is not None
+    if dtype(axes.structure, value).startswith(("int", "uint")):
+        counted = not users & _LOOKUPS and not timed and users & _COUNTING
+        return "lengths" if counted else "tokens"
     shape = axes.facts.shape(value) or ()
-    scores = [axes.facts.shape(v) or () for v in wanted]
-    width = shape[-1] if shape else None
-    if (
-        len(shape) >= 2
-        and width is not None
-        and width.known
-        and any(s and s[-1] == width for s in scores)
-        and width.scale > 1
-    ):
-        return "one-hot" if _multiplied(axes.structure, value) else "features"
-    return "features"
+    width = shape[-1].scale if len(shape) >= 2 and shape[-1].known else 1
+    return "one-hot" if width > 1 and width in scores and not users & _OF_IMAGES_AND_CHANGES else "features"
+
+
+def scored_symbols(axes: Axes, wanted: Sequence[Value], used: tuple[Recurrence, ...]) -> set[int | None]:
+    """How many symbols each of the outputs `wanted` scores that are logits or probabilities."""
+    kinds = {v: of_output(axes, v, wanted, used) for v in wanted}
+    return {_width(axes, v) for v, kind in kinds.items() if kind in ("logits", "probabilities")}
 
 
 def _users(structure: Structure, value: Value) -> set[str]:
@@ -54,11 +56,6 @@ def _users(structure: Structure, value: Value) -> set[str]:
     return {structure.graph[c].op for c in readers} | {
         structure.graph[c].op for name in passed for c in structure.consumers[name]
     }
-
-
-def _multiplied(structure: Structure, value: Value) -> bool:
-    """Whether the first thing done with a value is a matrix product or a recurrent step: what one-hot rows are for."""
-    return not _users(structure, value) & {"Conv2D", "Sub", "SquaredDifference"}
 
 
 def of_output(axes: Axes, value: Value, wanted: Sequence[Value], used: tuple[Recurrence, ...]) -> str:
