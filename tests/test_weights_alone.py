@@ -159,7 +159,7 @@ def test_vectors_as_wide_as_the_vocabulary_stand_for_symbols(tmp_path):
     widths, cell, _ = MODELS["rnn"]
     write(tmp_path / "w.ckpt", widths, cell, vectors=True)
     assert len(package.restore(tmp_path, cell=cell, vocabulary=letters(V)).sample(9)) == 9
-    with pytest.raises(CallError, match=r"found softmax_w \(values\)"):
+    with pytest.raises(CallError, match=r"found inputs \(features\)"):
         package.restore(tmp_path, cell=cell, vocabulary=letters(V + 1)).sample(9)
 
 

@@ -9,11 +9,13 @@ from reprise.graph import Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.gradients import LOSSES, before, ones_that_are_applied
 from reprise.interface.analysis.influence import Influence, ancestors, descendants
-from reprise.interface.ports.parts import Parts
+from reprise.interface.ports.parts import Parts, whole
 from reprise.operators import Tag, named
 from reprise.structure import Structure
 
 _SIDE_EFFECTS = named(Tag.SIDE_EFFECT)
+_JOINS = named(Tag.JOIN) | {"Pack"}
+_MOVES = named(Tag.LAYOUT, Tag.SLICE).union("Split SplitV Unpack GatherNd TensorListStack".split())
 _STORES = ("Assign", "ResourceApply", "Apply", "ScatterUpdate", "AssignVariableOp", "Restore")
 
 
@@ -122,6 +124,10 @@ class Kinds:
         """Whether any of `readers` joins a value with targets."""
         return any(self._joins_targets(c, value.node) for c in readers)
 
+    def is_of_loops(self, value: Value) -> bool:
+        """Whether a value is what loops leave, in another layout at most."""
+        return only_rearranges(self._structure, value, self._reached.seeds)
+
     def only_lost(self, value: Value) -> bool:
         """Whether losses alone read `value`: an output in the layout that a loss wants is no output of its own."""
         readers = self._structure.consumers[value.node]
@@ -147,3 +153,22 @@ class Kinds:
         if value in self._targets:
             return True
         return value.node in self._foreign and value.node not in self._recurrent | self._after_loss
+
+
+def only_rearranges(structure: Structure, value: Value, finals: Collection[Value | None]) -> bool:
+    """Whether an end is nothing but what loops leave behind, cut or put together without any computation."""
+    pending = [value]
+    while pending:
+        at = structure.source(pending.pop())
+        if at in finals:
+            continue
+        node = structure.graph.nodes[at.node]
+        if node.op in _JOINS:
+            pending.extend(v for v in node.inputs if structure.graph[structure.origin(v).node].op != "Const")
+        elif node.op in _MOVES:
+            pending.append(whole(node))
+        elif node.op.startswith(("TensorArrayGather", "TensorArrayPack")):
+            pending.append(node.inputs[-1])
+        else:
+            return False
+    return True

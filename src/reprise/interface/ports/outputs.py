@@ -20,7 +20,7 @@ from reprise.interface.analysis.sources import sources
 from reprise.interface.loops.recurrences import Recurrence, grows
 from reprise.interface.loops.states import writes_state
 from reprise.interface.ports.conditions import conditions
-from reprise.interface.ports.ends import Kinds
+from reprise.interface.ports.ends import Kinds, only_rearranges
 from reprise.interface.ports.parts import Parts, whole
 from reprise.interface.ports.random_numbers import Noise
 from reprise.operators import Tag, named
@@ -28,8 +28,6 @@ from reprise.operators.types import dtype
 from reprise.structure import RESULTS, Structure
 
 _LAYOUTS = ("Reshape", "Squeeze", "ExpandDims", "Identity", RESULTS)
-_JOINS = named(Tag.JOIN) | {"Pack"}
-_MOVES = named(Tag.LAYOUT, Tag.SLICE).union("Split SplitV Unpack GatherNd TensorListStack".split())
 _ROUNDABOUT = named(Tag.LAYOUT).union("Identity Cast Log LogSoftmax OneHot StridedSlice Max Min".split())
 
 
@@ -37,6 +35,7 @@ _ROUNDABOUT = named(Tag.LAYOUT).union("Identity Cast Log LogSoftmax OneHot Strid
 _DECISIONS = (DISCRETE | RANKING | ORDERINGS).union("Round Rint LookupTableFind LookupTableFindV2".split())
 _COST_STEPS = named(Tag.SLICE).union("Mean Sum Square Pow SquaredDifference Sub Abs Neg Sqrt".split())
 _COST_SUMS = named(Tag.ADDITION) | {"AddN", "Mul"}
+_OF_COSTS = _COST_SUMS | {"Neg", "Sub", "Div", "RealDiv"}
 _LOSS_STEPS = named(Tag.ADDITION).union("Log Log1p Sub Neg Maximum Minimum ClipByValue Reshape Identity Mul".split())
 
 
@@ -55,7 +54,8 @@ def predictions(
     from_sources = Influence(structure, every)
     leaves = {v: r for r in recurrences for v in _leaving(structure, r)}
     reached = Influence(structure, tuple(leaves))
-    lost = {n.name for n in structure.graph if n.op in LOSSES}.union(*(scoring or {}).values())
+    lost = {n.name for n in structure.graph if n.op in LOSSES or _is_likelihood(structure, n)}
+    lost = lost.union(*(scoring or {}).values())
     wanted = _wanted(structure, recurrences, from_sources, lost) | {s for s in every if s in given}
     wanted |= conditions(structure, reached, from_sources, lost)
     foreign = sum(1 << i for i, s in enumerate(every) if s not in wanted)
@@ -168,10 +168,9 @@ def _presented(structure: Structure, value: Value, kinds: Kinds, noise: Noise) -
         return
     if _is_cost(structure, value):
         return
-    scored = _behind_loss(structure, value)
-    if scored is not None:
-        yield structure.graph[scored.node].inputs[0]
-        yield scored
+    scored = _behind_loss(structure, value, kinds)
+    if scored:
+        yield from scored
         return
     if node.op == "Sigmoid" and kinds.is_joined(node.inputs[0], structure.consumers[node.inputs[0].node]):
         yield node.inputs[0]
@@ -186,18 +185,28 @@ def _ranked(structure: Structure, end: Value) -> list[Value]:
     return [end] if structure.graph[end.node].op in RANKING else []
 
 
-def _behind_loss(structure: Structure, value: Value) -> Value | None:
-    """The probabilities behind `log(clip(p))` or `log(1 - p)`, the beginning of a cross entropy written by hand."""
+def _behind_loss(structure: Structure, value: Value, kinds: Kinds) -> list[Value]:
+    """The probabilities behind `log(clip(p))` or `log(1 - p)`, where a cross entropy begins, and their scores."""
     node = structure.graph[value.node]
     if node.op not in ("Log", "Log1p"):
-        return None
+        return []
     while node.op in _LOSS_STEPS:
         moved = [v for v in node.inputs if structure.graph[structure.origin(v).node].op != "Const"]
         if len(moved) != 1:
-            return None
+            return []
         value = moved[0]
         node = structure.graph[value.node]
-    return value if node.op in ("Softmax", "Sigmoid") else None
+    if node.op in ("Softmax", "Sigmoid"):
+        return [node.inputs[0], value]
+    return [value] if kinds.is_of_loops(value) else []
+
+
+def _is_likelihood(structure: Structure, node: Node) -> bool:
+    """Whether a node picks the logarithms of the probabilities of what was read: `one_hot(x) * log(p)`."""
+    if node.op != "Mul" or structure.context(Value(node.name)):
+        return False
+    kinds = {structure.graph.producer(structure.graph.through(v, (*_LAYOUTS, "Cast"))).op for v in node.inputs}
+    return "OneHot" in kinds and not kinds.isdisjoint(("Log", "LogSoftmax"))
 
 
 def _behind_draw(structure: Structure, value: Value) -> bool:
@@ -224,7 +233,7 @@ def _is_cost(structure: Structure, value: Value) -> bool:
     if node.op in ("Mean", "Sum"):
         return _reduces_all(structure, node)
     moved = [v for v in node.inputs if structure.graph[structure.origin(v).node].op != "Const"]
-    return node.op in _COST_SUMS and bool(moved) and all(_is_cost(structure, v) for v in moved)
+    return node.op in _OF_COSTS and bool(moved) and all(_is_cost(structure, v) for v in moved)
 
 
 def _reduces_all(structure: Structure, node: Node) -> bool:
@@ -246,22 +255,3 @@ def _logits_of(structure: Structure, value: Value) -> Value | None:
     if above.op == "Reshape" and structure.graph[value.node].op == "Reshape":
         return above.inputs[0]
     return logits
-
-
-def only_rearranges(structure: Structure, value: Value, finals: Collection[Value | None]) -> bool:
-    """Whether an end is nothing but what loops leave behind, cut or put together without any computation."""
-    pending = [value]
-    while pending:
-        at = structure.source(pending.pop())
-        if at in finals:
-            continue
-        node = structure.graph.nodes[at.node]
-        if node.op in _JOINS:
-            pending.extend(v for v in node.inputs if structure.graph[structure.origin(v).node].op != "Const")
-        elif node.op in _MOVES:
-            pending.append(whole(node))
-        elif node.op.startswith(("TensorArrayGather", "TensorArrayPack")):
-            pending.append(node.inputs[-1])
-        else:
-            return False
-    return True
