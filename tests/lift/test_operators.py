@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reprise.errors import LiftError
 from reprise.operators import OPERATORS
+from reprise.operators.rules.block import onnx_type
 from tests.lift.translating import assert_refused, check, expected, normal, raw, tf, translated, v1, whole
 
 ODD = np.array([-2.5, -1.5, -0.5, -0.0, 0.5, 1.5, 2.5, np.inf, -np.inf, np.nan])  # halves, infinities, no number
@@ -461,3 +463,8 @@ def test_numbers_at_equal_distances_as_later_programs_write_them():
 def test_numbers_that_are_quantized_at_run_time_are_refused():
     words = "reads quantized numbers that are no constants with one range"
     assert_refused(lambda x: stood_for(tf.bitcast(tf.cast(x, tf.uint8), tf.quint8)), words, normal(4, 2))
+
+
+def test_a_type_that_holds_no_numbers_is_refused():
+    with pytest.raises(LiftError, match="a tensor of type 'variant' cannot be computed: it holds no numbers"):
+        onnx_type("variant")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from reprise import bounds
+from reprise.errors import LiftError
 from reprise.graph import Value
 from reprise.structure import Context
 from reprise.tensors import Array
@@ -36,8 +37,15 @@ def computed(dtype: str) -> str:
 
 
 def onnx_type(dtype: str) -> int:
-    """ONNX's number for the type in which values of `dtype` are computed."""
-    return onnx.ELEMENT_TYPES[computed(dtype)]
+    """ONNX's number for the type in which values of `dtype` are computed.
+
+    Raises:
+        LiftError: It has none: the tensor holds no numbers but a resource or a list.
+    """
+    number = onnx.ELEMENT_TYPES.get(computed(dtype))
+    if number is None:
+        raise LiftError(f"a tensor of type {dtype!r} cannot be computed: it holds no numbers and no text")
+    return number
 
 
 class Names:
