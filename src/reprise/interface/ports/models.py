@@ -16,6 +16,7 @@ from reprise.interface.loops import path_scores as paths
 from reprise.interface.loops.recurrences import Recurrence, ranks
 from reprise.interface.ports import outputs, roles
 from reprise.interface.ports.choices import Choices
+from reprise.interface.ports.ends import only_rearranges
 from reprise.operators.types import dtype
 from reprise.structure import Structure
 
@@ -75,7 +76,7 @@ def _declared(structure: Structure, found: Sequence[Recurrence], choices: Choice
     finals = {c.final for r in found for c in r.states}
     values = [v for name in choices.declared if (v := Value.parse(name)).node in structure.graph]
     made = [v for v in values if _behind(structure, [v], found)]
-    return tuple(str(v) for v in made if not outputs.only_rearranges(structure, v, finals))
+    return tuple(str(v) for v in made if not only_rearranges(structure, v, finals))
 
 
 def _named(structure: Structure, found: Sequence[Recurrence], names: Sequence[str]) -> Model:
