@@ -15,6 +15,7 @@ help:
 	@echo "make test-lowest        the tests with the lowest versions that pyproject.toml allows (needs uv)"
 	@echo "make fuzz [READER=...]  a reader of bytes fuzzed for a minute, guided by the lines that it reaches (SECURITY.md)"
 	@echo "make bench              the measurements that the README reports"
+	@echo "make docs               build the manual, strictly, and show it at http://127.0.0.1:8000"
 	@echo "make constraints        pin what is installed anew, from pyproject.toml"
 
 demo: $(READY)
@@ -44,12 +45,19 @@ fuzz: $(READY)
 bench: $(READY)
 	@set -e; for each in restoring stepping scale training starting; do echo "== $$each"; $(BIN)/python benchmarks/$$each.py; done
 
+docs: $(READY)
+	test -x .venv-docs/bin/mkdocs || $(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
+	$(BIN)/python scripts/manual.py
+	.venv-docs/bin/mkdocs build --strict
+	.venv-docs/bin/mkdocs serve
+
 constraints:
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --upgrade --quiet -o constraints.txt
 
 clean:
-	rm -rf .venv .venv-lowest .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	rm -rf .venv .venv-lowest .venv-docs site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
 
 $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.12")'

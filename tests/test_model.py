@@ -1,7 +1,11 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from reprise.errors import CallError
+from reprise.inputs import fitting, raised, shown
+from reprise.interface import Port
 from tests.export.models import model
 from tests.lift.loops import Loop
 
@@ -24,7 +28,7 @@ def test_an_empty_call_is_an_error(shape):
 
 @pytest.mark.parametrize("one", [np.int32(3), np.zeros((1, 1), np.int32)])
 def test_a_step_of_another_rank_is_an_error(one):
-    with pytest.raises(CallError, match=r"input 'ids': expected shape \[any\] for one step, found"):
+    with pytest.raises(CallError, match=r"input 'ids': expected shape \[N\] \(batch\) for one step, found"):
         model().step(one)
 
 
@@ -37,3 +41,36 @@ def test_steps_are_a_run():
         rows.append(outputs["logits"])
     np.testing.assert_allclose(np.stack(rows, 1), whole["logits"], atol=1e-6)
     np.testing.assert_allclose(state["h"], after["h"], atol=1e-6)
+
+
+def test_threads_share_a_model_each_with_its_own_state():
+    shared, ids = model(), np.random.default_rng(0).integers(0, 7, (8, 1, 40))
+
+    def session(row):
+        state, last = shared.initial_state(), None
+        for k in range(row.shape[1]):
+            outputs, state = shared.step(row[:, k], state)
+            last = outputs["logits"]
+        return last
+
+    alone = [session(row) for row in ids]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(session, ids))
+    np.testing.assert_array_equal(alone, together)
+
+
+def test_ids_are_taken_where_vectors_are_wanted():
+    port = Port("x", "x:0", "float32", (None, None, 5), 1, 0, "one-hot")
+    np.testing.assert_array_equal(fitting(port, np.array([[1, 4]])), [np.eye(5, dtype=np.float32)[[1, 4]]])
+    np.testing.assert_array_equal(fitting(port, raised(port, np.array([3]))), [[np.eye(5)[3]]])
+    with pytest.raises(CallError, match="expected ids from 0 to 4, found 1 to 5"):
+        fitting(port, np.array([[1, 5]]))
+    with pytest.raises(CallError, match=r"expected shape \[N, T, 5\] \(batch, time, symbols\), found \[2\]"):
+        fitting(port, np.zeros(2))
+    assert shown(port, step=True) == "[N, 5] (batch, symbols)"
+
+
+def test_a_notebook_shows_an_interface_as_a_table():
+    page = model()._repr_html_()
+    assert page.startswith("<p>")
+    assert "<td style='text-align:left'>logits</td>" in page

@@ -1,6 +1,8 @@
 """States as values: immutable, exchangeable by name, kept in files, refused by models that they do not belong to."""
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -139,3 +141,12 @@ def test_the_owner_is_asked_for_its_fingerprint_only_when_it_matters():
     changed = owned.replace({"h": np.ones(3)})
     assert not asked
     assert changed.fingerprint == "abc"
+
+
+def test_a_state_is_pickled_copied_and_sent_as_bytes():
+    state = State({"h": np.arange(6, dtype=np.float32).reshape(2, 3)}, lambda: "of a model", ["h"])
+    for other in (pickle.loads(pickle.dumps(state)), copy.deepcopy(state), State.from_bytes(state.to_bytes())):
+        assert (list(other), other.fingerprint, other.pending) == (["h"], "of a model", {"h"})
+        np.testing.assert_array_equal(other["h"], state["h"])
+    with pytest.raises(StateError, match="state: not a state file"):
+        State.from_bytes(b"no state")

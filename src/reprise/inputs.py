@@ -1,12 +1,16 @@
-"""What a call gives, as the inputs of a model take it."""
+"""What a call gives, as the inputs and states of a model take it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
-from reprise.errors import CallError
-from reprise.interface import Port
-from reprise.tensors import DTYPES, Array, Shape
+from reprise.errors import CallError, StateError
+from reprise.interface import Port, StatePort
+from reprise.lift import Lifted
+from reprise.tensors import DTYPES, Array
 
 #: Which kinds of NumPy's types an input takes, by its own kind; others lose something. V is bfloat16.
 _TAKEN = {"i": "iub", "u": "iub", "O": "OSU", "c": "cfiub"}
@@ -19,12 +23,14 @@ def fitting(port: Port, array: Array) -> Array:
         CallError: Numbers would change, there are none, or the shape does not fit.
     """
     wanted = DTYPES[port.dtype]
+    if array.ndim == len(port.shape) - 1:
+        array = _one_hot(port, array)
     if array.ndim != len(port.shape) or any(
         n is not None and n != m for n, m in zip(port.shape, array.shape, strict=True)
     ):
         steps = None if port.time_axis is None else port.shape[port.time_axis]
         only = "" if steps is None else f"; the graph is made for {steps} steps and no other number"
-        raise CallError(f"input {port.name!r}: expected shape {_shown(port.shape)}, found {list(array.shape)}{only}")
+        raise CallError(f"input {port.name!r}: expected shape {shown(port)}, found {list(array.shape)}{only}")
     if not array.size:  # ONNX Runtime's LSTM ends the process on a batch of none
         raise CallError(
             f"input {port.name!r}: is empty, of shape {list(array.shape)}; give at least one row and one step"
@@ -73,6 +79,20 @@ def _texts(port: Port, array: Array) -> Array:
     return texts
 
 
+def _one_hot(port: Port, ids: Array) -> Array:
+    """Ids of symbols as the one-hot vectors that the input takes; other arrays as they are.
+
+    Raises:
+        CallError: An id is none.
+    """
+    width = port.shape[-1] if port.role == "one-hot" and port.shape else None
+    if width is None or ids.ndim != len(port.shape) - 1 or ids.dtype.kind not in "iu":
+        return ids
+    if ids.size and not 0 <= ids.min() <= ids.max() < width:
+        raise CallError(f"input {port.name!r}: expected ids from 0 to {width - 1}, found {ids.min()} to {ids.max()}")
+    return np.asarray(ids[..., None] == np.arange(width), DTYPES[port.dtype])
+
+
 def raised(port: Port, array: Array) -> Array:
     """One step as a sequence of one step.
 
@@ -81,11 +101,78 @@ def raised(port: Port, array: Array) -> Array:
     """
     if port.time_axis is None:
         return array
-    if array.ndim != len(port.shape) - 1:
-        shape = port.shape[: port.time_axis] + port.shape[port.time_axis + 1 :]
-        raise CallError(f"input {port.name!r}: expected shape {_shown(shape)} for one step, found {list(array.shape)}")
+    are_ids = port.role == "one-hot" and array.ndim == len(port.shape) - 2 and array.dtype.kind in "iu"
+    if array.ndim != len(port.shape) - 1 and not are_ids:
+        wanted = shown(port, step=True)
+        raise CallError(f"input {port.name!r}: expected shape {wanted} for one step, found {list(array.shape)}")
     return array[(*(slice(None),) * port.time_axis, None)]
 
 
-def _shown(shape: Shape) -> str:
-    return "[" + ", ".join("any" if n is None else str(n) for n in shape) + "]"
+#: What the last axis of an input counts, by its role.
+_WIDTHS = {"one-hot": "symbols", "features": "features"}
+
+
+def shown(port: Port, *, step: bool = False) -> str:
+    """The shape of an input with the names of its axes, such as `[T, N, 65]: time, batch, symbols`."""
+    letters = {port.time_axis: ("T", "time"), port.batch_axis: ("N", "batch")}
+    last = len(port.shape) - 1
+    sizes, names = [], []
+    for axis, size in enumerate(port.shape):
+        if step and axis == port.time_axis:
+            continue
+        letter, name = letters.get(axis, ("D", _WIDTHS.get(port.role, "features") if axis == last else "any"))
+        sizes.append(letter if size is None else str(size))
+        names.append(name)
+    return f"[{', '.join(sizes)}]" + (f" ({', '.join(names)})" if names else "")
+
+
+def state_shape(port: StatePort, batch: int, like: Sequence[int] = ()) -> tuple[int, ...]:
+    """The shape of a state of `batch` rows; sizes that neither the file nor the rows decide are those of `like`."""
+    if port.batch_axis is not None:
+        baked = port.shape[port.batch_axis]
+        if baked is not None and baked != batch:
+            raise StateError(f"state {port.name!r}: the file bakes in {baked} rows, and {batch} were asked for")
+    elif port.shape and port.shape[0] is not None and len(port.shape) > 1 and port.shape[0] != batch:
+        raise StateError(f"state {port.name!r}: the file bakes in {port.shape[0]} rows, and {batch} were asked for")
+    free = like if port.batch_axis is not None and len(like) == len(port.shape) else [batch] * len(port.shape)
+    rows = [batch if axis == port.batch_axis else size for axis, size in enumerate(free)]
+    return tuple(n if n is not None and axis != port.batch_axis else rows[axis] for axis, n in enumerate(port.shape))
+
+
+def own_start(port: StatePort, held: Array, batch: int) -> Array:
+    """The values of the file for `batch` rows: its own, or its one row for all where they are the same.
+
+    Raises:
+        StateError: The file has different values for another number of rows.
+    """
+    axis = port.batch_axis if held.ndim == len(port.shape) else None
+    if axis is not None and held.shape[axis] != batch:
+        first = held.take([0], axis)
+        if (held != first).any():
+            raise StateError(
+                f"state {port.name!r} starts from values that the file holds for {held.shape[axis]} rows, and {batch} "
+                f"were asked for: give {held.shape[axis]} rows, or begin with a reprise.State of {batch} rows, or from "
+                "zeros (zero_state=True, --zero-state)"
+            )
+        held = first
+    return np.broadcast_to(held, state_shape(port, batch))
+
+
+def any_shape(port: Port, batch: int) -> tuple[int, ...]:
+    """A shape that an input takes: one where it is free."""
+    return tuple(batch if axis == port.batch_axis else (n if n is not None else 1) for axis, n in enumerate(port.shape))
+
+
+def with_open(lifted: Lifted, feeds: dict[str, Array], chosen: Mapping[str, Any]) -> dict[str, Array]:
+    """`feeds` with the settings that the graph takes as inputs."""
+    if not lifted.open:
+        return feeds
+    missing = [name for name in lifted.open if name not in chosen]
+    if missing:
+        raise CallError(f"setting {missing[0]!r} must be given: the file has no value for inference")
+    return feeds | {k: np.asarray(chosen[k]) for k in lifted.open}
+
+
+def as_type(array: Array, dtype: str) -> Array:
+    """The array with this element type."""
+    return array if array.dtype == DTYPES[dtype] else array.astype(DTYPES[dtype])

@@ -5,20 +5,20 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Container, Iterator, Mapping
-from dataclasses import replace
 from functools import cached_property, lru_cache
+from html import escape
 from typing import Any
 
 import numpy as np
 
-from reprise import engines, precision, sampling
-from reprise.errors import CallError, StateError
+from reprise import engines, sampling
+from reprise.errors import CallError, StateError, VocabularyError
 from reprise.formats import StoredModel
-from reprise.inputs import fitting, raised
-from reprise.interface import Interface, Port
+from reprise.inputs import any_shape, as_type, fitting, own_start, raised, state_shape, with_open
+from reprise.interface import Interface
 from reprise.interface.ports.choices import setting_value
 from reprise.lift import STATE_FIRST, STATE_IN, STATE_OUT, Lifted, Opsets, part
-from reprise.lift.quantised import quantised
+from reprise.printable import printable_line
 from reprise.runtime import THREADS, TIME_LIMIT, Engine
 from reprise.stack import Miss, StepEngine
 from reprise.state import State, own_start, state_shape
@@ -37,7 +37,7 @@ DRAWS = "the model draws random numbers in every call, so no two calls give the 
 
 
 class RecurrentModel:
-    """A recurrent model that runs.
+    """A recurrent model that runs. It remembers nothing, so threads may share it, each with states of its own.
 
     Attributes:
         interface: What it takes and gives.
@@ -75,6 +75,9 @@ class RecurrentModel:
 
     def __repr__(self) -> str:
         return f"<{self.stored.format} at {self.stored.path}>\n{self.interface}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(printable_line(str(self.stored.path)))}</p>{self.interface._repr_html_()}"
 
     def with_vocabulary(self, vocabulary: Vocabulary) -> RecurrentModel:
         """The same model, whose ids stand for other symbols."""
@@ -172,10 +175,10 @@ class RecurrentModel:
             feeds = self._checked(given, starter.inputs)[0]
         except CallError as error:
             raise CallError(f"{error}; state {min(state.pending)!r} is computed from it, or give that") from error
-        found = starter.run(_with_open(lifted, feeds, chosen), [STATE_FIRST + name for name in sorted(state.pending)])
+        found = starter.run(with_open(lifted, feeds, chosen), [STATE_FIRST + name for name in sorted(state.pending)])
         values = {p.name: state[p.name] for p in self.interface.states}
         for port in (p for p in self.interface.states if p.name in state.pending):
-            first = _as(found[STATE_FIRST + port.name], port.dtype)
+            first = as_type(found[STATE_FIRST + port.name], port.dtype)
             rows = state[port.name].shape[port.batch_axis] if port.batch_axis is not None else 1
             values[port.name] = np.broadcast_to(first, state_shape(port, rows, first.shape))
         return State(values, self._own_fingerprint)
@@ -193,7 +196,7 @@ class RecurrentModel:
         wanted = [p for p in self.interface.states if p.initial == "file"]
         if not wanted:
             return {}
-        feeds = {p.name: np.zeros(_any_shape(p, batch), DTYPES[p.dtype]) for p in self.interface.inputs}
+        feeds = {p.name: np.zeros(any_shape(p, batch), DTYPES[p.dtype]) for p in self.interface.inputs}
         found = self._first_engine.run(feeds, [p.name for p in wanted])
         return {p.name: own_start(p, found[p.name], batch).astype(DTYPES[p.dtype]) for p in wanted}
 
@@ -229,8 +232,8 @@ class RecurrentModel:
         for port in self.interface.states:
             feeds[STATE_IN + port.name] = state[port.name]
         results = engine.run(feeds, engine.outputs)
-        outputs = {p.name: _as(results[p.name], p.dtype) for p in self.interface.outputs}
-        after = {p.name: _as(results[STATE_OUT + p.name], p.dtype) for p in self.interface.states}
+        outputs = {p.name: as_type(results[p.name], p.dtype) for p in self.interface.outputs}
+        after = {p.name: as_type(results[STATE_OUT + p.name], p.dtype) for p in self.interface.states}
         return outputs, State(after, self._own_fingerprint)
 
     def _fed(self, given: Mapping[str, Array], chosen: Settings) -> tuple[dict[str, Array], int, Engine | StepEngine]:
@@ -241,7 +244,7 @@ class RecurrentModel:
                 return feeds, batch, self._stepper
         lifted, engine = self._engine(chosen)
         feeds, batch = self._checked(given, engine.inputs)
-        return _with_open(lifted, feeds, chosen), batch, engine
+        return with_open(lifted, feeds, chosen), batch, engine
 
     def _is_lone(self, given: Mapping[str, Array]) -> bool:
         """Whether it is one step of one row, as far as the number of numbers tells."""
@@ -455,36 +458,101 @@ class RecurrentModel:
                 raise StateError(f"state {port.name!r}: expected numbers of {port.dtype}, found {kind}")
         return state
 
-    def sample(self, length: int, **options: Any) -> str:
-        """`length` symbols drawn one after the other; the options are those of `reprise.sampling.generate`."""
-        return "".join(piece[0] for piece in self.stream(length, **options))
+    def sample(
+        self,
+        length: int,
+        *,
+        prompt: str = "",
+        state: State | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        greedy: bool = False,
+        seed: int | None = None,
+        keep: Callable[[State], None] | None = None,
+    ) -> str:
+        """A text of `length` symbols, drawn one after the other, without the prompt; arguments as of `stream`."""
+        drawing: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "greedy": greedy}
+        pieces = self.stream(length, prompt=prompt, state=state, seed=seed, keep=keep, **drawing)
+        return "".join(piece[0] for piece in pieces)
 
-    def stream(self, length: int, **options: Any) -> Iterator[tuple[str, ...]]:
-        """As `sample`, symbol by symbol, for one or several samples at once."""
-        return sampling.generate(self, length, **options)
+    def stream(
+        self,
+        length: int,
+        *,
+        prompt: str = "",
+        state: State | None = None,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        greedy: bool = False,
+        seed: int | None = None,
+        samples: int = 1,
+        keep: Callable[[State], None] | None = None,
+    ) -> Iterator[tuple[str, ...]]:
+        """One or several texts symbol by symbol, each time a tuple with one piece for each text.
+
+        Args:
+            length: How many symbols to draw.
+            prompt: What the model reads first; needed with `state`.
+            state: Where to start from instead of the initial state.
+            temperature: Above 0; below 1 prefers what is probable, above 1 what is not.
+            top_k: Draw only from so many of the most probable symbols.
+            top_p: Draw only from the fewest symbols whose probabilities sum to this.
+            greedy: Always take the most probable symbol.
+            seed: The same seed gives the same text while logits agree.
+            samples: How many texts to draw at once.
+            keep: Receives the state at the end.
+
+        Raises:
+            CallError: An argument is out of range, it is no model of symbols, or the prompt has unknown symbols.
+        """
+        drawing: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "greedy": greedy}
+        return sampling.generate(
+            self, length, prompt=prompt, state=state, seed=seed, samples=samples, keep=keep, **drawing
+        )
+
+    def encode(self, text: str) -> Array:
+        """The ids of the symbols of `text`, int32 [T]; VocabularyError where one is unknown."""
+        return self._symbols().encode(text)
+
+    def decode(self, ids: Array) -> str:
+        """The text of ids [T]; VocabularyError where the model has no vocabulary."""
+        return self._symbols().decode(np.asarray(ids).ravel().tolist())
+
+    def _symbols(self) -> Vocabulary:
+        if self.vocabulary is None:
+            raise VocabularyError("vocabulary: the files have none; give the one that the model was trained with")
+        return self.vocabulary
 
     def score(self, text: str) -> sampling.Score:
         """How well the model predicts `text`."""
         return sampling.score(self, text)
 
+    def forecast(
+        self,
+        history: Array,
+        steps: int,
+        *,
+        samples: int = 0,
+        seed: int | None = None,
+        interval: float = 0.9,
+        validation: Array | None = None,
+    ) -> sampling.Forecast:
+        """What follows `history` [T, D] for so many steps, each read as if it were what came.
+
+        Arguments and errors are those of `reprise.sampling.forecast`; `validation` is that of the run by default.
+        """
+        path = self.stored.metadata.get("validation")
+        if validation is None and path is not None:
+            validation = sampling.read_validation(path)
+        facts: dict[str, Any] = {"samples": samples, "seed": seed, "interval": interval, "validation": validation}
+        return sampling.forecast(self, history, steps, columns=tuple(self.stored.metadata.get("columns", ())), **facts)
+
+    def backtest(self, series: Array, horizon: int, season: int = 1) -> sampling.Backtest:
+        """Forecasts of `horizon` steps from many places of `series` [T, D], beside the seasonal naive forecast."""
+        return sampling.backtest(self, series, horizon, season)
+
     def score_forecast(self, series: Array) -> sampling.ForecastScore:
         """How well the model forecasts each row of `series` [T, D] from those before it."""
         return sampling.score_forecast(self, series)
-
-
-def _with_open(lifted: Lifted, feeds: dict[str, Array], chosen: Settings) -> dict[str, Array]:
-    """`feeds` with the settings that the graph takes as inputs."""
-    if not lifted.open:
-        return feeds
-    missing = [name for name in lifted.open if name not in chosen]
-    if missing:
-        raise CallError(f"setting {missing[0]!r} must be given: the file has no value for inference")
-    return feeds | {k: np.asarray(chosen[k]) for k in lifted.open}
-
-
-def _as(array: Array, dtype: str) -> Array:
-    return array if array.dtype == DTYPES[dtype] else array.astype(DTYPES[dtype])
-
-
-def _any_shape(port: Port, batch: int) -> tuple[int, ...]:
-    return tuple(batch if axis == port.batch_axis else (n if n is not None else 1) for axis, n in enumerate(port.shape))

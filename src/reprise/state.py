@@ -69,12 +69,24 @@ class State(Mapping[str, Array]):
             exchanged[name] = array
         return State(exchanged, self.owner, self.pending - set(values))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return State, (dict(self._values), self.fingerprint, self.pending)
+
+    def __deepcopy__(self, _: dict[int, Any]) -> State:
+        return self  # nothing can change it
+
     def save(self, path: str | PathLike[str]) -> None:
         """Writes a safetensors file that names the model it belongs to. A file that was there is replaced whole.
 
         Raises:
             SaveError: It cannot be written.
         """
+        data = self.to_bytes()
+        with written_whole(Path(path)) as part:
+            part.write_bytes(data)
+
+    def to_bytes(self) -> bytes:
+        """What `save` writes, such as for a database or a cache that sessions share."""
         about = {
             "version": LAYOUT,
             "fingerprint": self.fingerprint,
@@ -84,8 +96,7 @@ class State(Mapping[str, Array]):
         }
         stored = {name: _stored(array) for name, array in self.items()}
         metadata = {_ENTRY: json.dumps(about | {"crc32c": _checksum(about, stored)})}
-        with written_whole(Path(path)) as part:
-            part.write_bytes(safetensors.numpy.save(stored, metadata))
+        return bytes(safetensors.numpy.save(stored, metadata))
 
     @classmethod
     def load(cls, path: str | PathLike[str], *, finite: bool = True) -> State:
@@ -99,21 +110,34 @@ class State(Mapping[str, Array]):
             MissingFile: There is no such file.
             StateError: It is not a state file, not a whole one, or of a layout that this program does not know.
         """
-        about, stored = _read(Path(path))
+        try:
+            data = read_whole(Path(path))
+        except OSError as error:
+            raise MissingFile(f"{path}: no such state file ({error.strerror})") from error
+        return cls.from_bytes(data, finite=finite, name=str(path))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, finite: bool = True, name: str = "state") -> State:
+        """The inverse of `to_bytes`; `name` is what messages call it.
+
+        Raises:
+            StateError: As `load`.
+        """
+        about, stored = _read(data, name)
         try:
             values = {
-                name: stored[name].view(DTYPES[dtype])
-                for name, dtype in zip(about["order"], about["dtypes"], strict=True)
+                state: stored[state].view(DTYPES[dtype])
+                for state, dtype in zip(about["order"], about["dtypes"], strict=True)
             }
-            loaded = cls(values, str(about["fingerprint"]), [name for name in values if name in about["pending"]])
+            loaded = cls(values, str(about["fingerprint"]), [state for state in values if state in about["pending"]])
         except (KeyError, TypeError, ValueError) as error:
             raise StateError(
-                f"{path}: a state file that contradicts itself ({error!r}); save the state again"
+                f"{name}: a state file that contradicts itself ({error!r}); save the state again"
             ) from error
         endless = [n for n, a in loaded.items() if finite and a.dtype.kind in "fcV" and not np.isfinite(a).all()]
         if endless:
             raise StateError(
-                f"{path}: state {endless[0]!r} has NaN or infinite numbers, and so has what follows from them. Go on "
+                f"{name}: state {endless[0]!r} has NaN or infinite numbers, and so has what follows from them. Go on "
                 "from an earlier state, or read it as it is with State.load(path, finite=False)"
             )
         return loaded
@@ -140,12 +164,8 @@ def _checksum(about: Mapping[str, Any], stored: Mapping[str, Array]) -> int:
     return int(crc)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+def _read(data: bytes, path: str) -> tuple[dict[str, Any], dict[str, Array]]:
     """What a state file says of itself, and its arrays, both as they were written."""
-    try:
-        data = read_whole(path)
-    except OSError as error:
-        raise MissingFile(f"{path}: no such state file ({error.strerror})") from error
     try:
         stored = safetensors.numpy.load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])

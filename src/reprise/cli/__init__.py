@@ -22,7 +22,7 @@ from reprise.cli._parsing import Parser, meant_instead
 from reprise.errors import RepriseError
 from reprise.printable import bounded
 
-COMMANDS = ("train", "sample", "score", "inspect", "run", "export", "verify", "diff", "formats", "version")
+COMMANDS = ("train", "sample", "forecast", "score", "inspect", "run", "export", "verify", "diff", "formats", "version")
 
 #: Packages of the extra `tensorflow`, which only some commands need.
 OPTIONAL = frozenset({"tensorflow", "tensorboard", "matplotlib", "rich"})

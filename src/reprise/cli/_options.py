@@ -130,6 +130,17 @@ def told() -> Iterator[None]:
     sys.stderr.writelines(f"note: {printable_line(str(one.message))}\n" for one in found)
 
 
+def named_columns(model: RecurrentModel, columns: str) -> list[str] | None:
+    """The columns to read: those asked for, or those that the model was trained on, if they had names.
+
+    Data in another order would be another's.
+    """
+    if columns:
+        return [name.strip() for name in columns.split(",")]
+    names = model.stored.metadata.get("columns", ())
+    return list(names) if any(not name.isdecimal() for name in names) else None
+
+
 def started(path: Path | None) -> State | None:
     """The state to start from, or None for the initial one."""
     from reprise.state import State

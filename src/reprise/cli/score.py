@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentParser, BooleanOptionalAction
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reprise.cli._options import add_model, note_unknown, restored
-from reprise.errors import CallError
+from reprise.cli._options import add_model, named_columns, note_unknown, restored
+from reprise.cli.forecast import add_series, read_one
 
 if TYPE_CHECKING:
     from reprise.model import RecurrentModel
+    from reprise.train.data.table import Table
 
 EXAMPLES = """\
   reprise score runs/quijote chapter.txt
   cat *.txt | reprise score model.ckpt-2000 -
   reprise score model.ckpt chapter.txt --json
-  reprise score runs/weather tomorrow.csv --columns temperature,wind"""
+  reprise score runs/weather tomorrow.csv --columns temperature,wind
+  reprise score runs/load lastweek.csv --horizon 48"""
 
 
 def add_options(parser: ArgumentParser) -> None:
@@ -32,22 +34,32 @@ def add_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--encoding", default="utf-8", help="of the text [utf-8]; a model of bytes takes any")
     parser.add_argument("--json", dest="as_json", action="store_true", help="print data")
-    about = "of numbers, with commas between them, in the order of the model's [those of its names]"
-    parser.add_argument("--columns", default="", help=about)
-    parser.add_argument(
-        "--header", action=BooleanOptionalAction, help="whether the first line of CSV has names [told by the lines]"
-    )
+    about = "of numbers: forecast so many steps from many places, and compare with the seasonal naive forecast"
+    parser.add_argument("--horizon", metavar="N", type=int, help=about)
+    about = "steps of a season for that [told by the dates: a day of hours, a week of days]"
+    parser.add_argument("--season", metavar="N", type=int, help=about)
+    add_series(parser)
 
 
-def score(text: Path, encoding: str, as_json: bool, columns: str, header: bool | None, **options: Any) -> None:
+def score(
+    text: Path,
+    encoding: str,
+    as_json: bool,
+    horizon: int | None,
+    season: int | None,
+    columns: str,
+    header: bool | None,
+    fill: str,
+    **options: Any,
+) -> None:
     """Measure how well a saved model predicts a text, in bits per symbol, or a series, by its errors one step ahead."""
     model = restored(**options)
     reads_symbols = any(p.role in ("tokens", "one-hot") for p in model.interface.inputs)
     if reads_symbols:
         facts, words = _of_text(model, text, encoding)
     else:
-        chosen = [name.strip() for name in columns.split(",")] if columns else _named_columns(model)
-        facts, words = _of_series(model, text, columns=chosen, header=header, encoding=encoding)
+        table = read_one(text, named_columns(model, columns), header, fill, encoding)
+        facts, words = _of_series(model, table, horizon, season)
     print(json.dumps(facts) if as_json else words)
 
 
@@ -62,27 +74,37 @@ def _of_text(model: RecurrentModel, path: Path, encoding: str) -> tuple[dict[str
     )
 
 
-def _named_columns(model: RecurrentModel) -> list[str] | None:
-    """The columns that the model was trained on, if they had names: data in another order would be another's."""
-    names = model.stored.metadata.get("columns", ())
-    return list(names) if any(not name.isdecimal() for name in names) else None
-
-
-def _of_series(model: RecurrentModel, path: Path, **reading: Any) -> tuple[dict[str, Any], str]:
-    from reprise.train.data.numeric import read_series
-
-    names, series = read_series(str(path), **reading)
-    if len(series) != 1:
-        raise CallError(f"{path}: it holds {len(series)} series; give one, [steps, columns]")
-    result = model.score_forecast(series[0])
-    errors = zip(names, result.rmse, result.rmse_unchanged, strict=True)
-    table = [{"column": name, "rmse": rmse, "rmse_unchanged": unchanged} for name, rmse, unchanged in errors]
+def _of_series(
+    model: RecurrentModel, table: Table, horizon: int | None, season: int | None
+) -> tuple[dict[str, Any], str]:
+    if horizon is not None:
+        return _of_horizon(model, table, horizon, season)
+    result = model.score_forecast(table.rows)
+    errors = zip(table.names, result.rmse, result.rmse_unchanged, strict=True)
+    found = [{"column": name, "rmse": rmse, "rmse_unchanged": unchanged} for name, rmse, unchanged in errors]
     lines = [
         f"column {row['column']}: root mean squared error {row['rmse']:.6g} one step ahead "
         f"({row['rmse_unchanged']:.6g} if nothing changed)"
-        for row in table
+        for row in found
     ]
-    return {"columns": table, "steps": result.steps}, "\n".join([*lines, f"{result.steps} steps forecast"])
+    return {"columns": found, "steps": result.steps}, "\n".join([*lines, f"{result.steps} steps forecast"])
+
+
+def _of_horizon(model: RecurrentModel, table: Table, horizon: int, season: int | None) -> tuple[dict[str, Any], str]:
+    """Forecasts of many steps from many places, beside the seasonal naive forecast."""
+    told = table.dates.step.season if table.dates and table.dates.step else None
+    steps = season or told or 1
+    result = model.backtest(table.rows, horizon, steps)
+    errors = zip(table.names, result.rmse, result.rmse_naive, strict=True)
+    found = [{"column": name, "rmse": rmse, "rmse_naive": naive} for name, rmse, naive in errors]
+    naive = f"the value {steps} steps before" if steps > 1 else "the last value, as no dates tell a season (--season)"
+    lines = [
+        f"column {row['column']}: root mean squared error {row['rmse']:.6g} over {horizon} steps "
+        f"({row['rmse_naive']:.6g} by {naive})"
+        for row in found
+    ]
+    facts = {"columns": found, "horizon": horizon, "season": steps, "forecasts": len(result.errors)}
+    return facts, "\n".join([*lines, f"{len(result.errors)} forecasts of {horizon} steps"])
 
 
 def _read(path: Path, encoding: str, *, of_bytes: bool) -> str:

@@ -79,11 +79,14 @@ def _add_course(parser: ArgumentParser) -> None:
 def _add_data(parser: ArgumentParser) -> None:
     group = parser.add_argument_group("the data")
     group.add_argument("--val-frac", metavar="X", type=float, help="part at its end to validate on [0.05]")
-    group.add_argument("--level", help="characters, bytes, words, or values (CSV, .npy: a forecast) [characters]")
+    about = "characters, bytes, words, or values to forecast [values for .csv, .tsv and .npy, else characters]"
+    group.add_argument("--level", help=about)
     group.add_argument("--encoding", help="of the text [utf-8]")
     group.add_argument("--vocabulary-size", metavar="N", type=int, help="words to know, the most frequent ones [all]")
     group.add_argument("--end-of-text", metavar="SYMBOL", help="a symbol to put after every file")
     group.add_argument("--columns", help="of numeric data, with commas between them [all]")
+    about = "how missing numbers are filled: previous or linear [they are refused]"
+    group.add_argument("--fill", metavar="HOW", help=about)
     group.add_argument(
         "--header", action=BooleanOptionalAction, help="whether the first line of CSV has names [told by the lines]"
     )

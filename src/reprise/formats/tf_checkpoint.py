@@ -12,6 +12,9 @@ from reprise.formats import _sidecars, _tf_metagraph, _tf_parts, _tf_weights
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._tf_places import locate
 
+#: Rows that a forecast of `reprise train` was not trained on, beside its checkpoints.
+_VALIDATION = "validation.npy"
+
 #: How the names of variables end that TensorFlow 2 saved by object, in `tensorflow/python/trackable/base.py`.
 _BY_OBJECT = "/.ATTRIBUTES/VARIABLE_VALUE"
 
@@ -38,6 +41,9 @@ def read(path: Path, *, graph: str | PathLike[str] | None = None, checkpoint: st
     bundle, (content, file, chosen) = _tf_parts.read(path, places, Path(graph) if graph else None)
     if any(name.endswith(_BY_OBJECT) for name in bundle.tensors):
         content = replace(content, metadata={**content.metadata, "by_object": True})
+    measured = place.prefix.with_name(_VALIDATION)
+    if content.metadata.get("columns") and measured.is_file():
+        content = replace(content, metadata={**content.metadata, "validation": measured})
     if place.choice:
         content = replace(content, metadata={**content.metadata, "choice": place.choice})
     found = _sidecars.Found(content.vocabulary, str(file))

@@ -2,16 +2,22 @@
 
 from reprise.sampling.drawing import draw, log_softmax, uniforms
 from reprise.sampling.forecast import ForecastScore, score_forecast
+from reprise.sampling.horizon import Backtest, Forecast, backtest, forecast, read_validation
 from reprise.sampling.symbols import Steps
 from reprise.sampling.text import Score, generate, score
 
 __all__ = [
+    "Backtest",
+    "Forecast",
     "ForecastScore",
     "Score",
     "Steps",
+    "backtest",
     "draw",
+    "forecast",
     "generate",
     "log_softmax",
+    "read_validation",
     "score",
     "score_forecast",
     "uniforms",

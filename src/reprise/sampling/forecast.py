@@ -39,26 +39,60 @@ def score_forecast(model: Steps[Any], series: Array) -> ForecastScore:
     Raises:
         CallError: The model is no such model, or the series does not fit it.
     """
-    source, output = _ports(model.interface)
-    rows = np.asarray(series, np.float64)
-    rows = rows[:, None] if rows.ndim == 1 else rows
-    width = source.shape[-1]
-    if rows.ndim != 2 or len(rows) < 2 or (width is not None and rows.shape[1] != width):
-        raise CallError(
-            f"series: expected [T, {width or 'D'}] numbers with at least 2 rows, of which the first is only read, "
-            f"found shape {list(np.shape(series))}"
-        )
-    errors, state = [], model.initial_state(_rows(source))
+    rows = check_series(model, series, least=2)
+    errors, state = [], model.initial_state(ports(model.interface)[0].rows)
     for start in range(0, len(rows) - 1, _MOST_STEPS):
         chunk = rows[start : min(start + _MOST_STEPS, len(rows) - 1)]
-        given, state = _forecast(model, source, output, chunk, state)
+        given, state = _forecast(model, chunk, state)
         errors.append(np.square(given - rows[start + 1 : start + 1 + len(chunk)]).sum(axis=0))
     steps = len(rows) - 1
     unchanged = np.sqrt(np.square(np.diff(rows, axis=0)).mean(axis=0))
     return ForecastScore(tuple(np.sqrt(np.sum(errors, axis=0) / steps).tolist()), tuple(unchanged.tolist()), steps)
 
 
-def _ports(interface: Interface) -> tuple[Port, Port]:
+def check_series(model: Steps[Any], series: Array, least: int) -> Array:
+    """The series as [T, D], float64.
+
+    Raises:
+        CallError: The model forecasts nothing, or the series does not fit it.
+    """
+    width = ports(model.interface)[0].port.shape[-1]
+    rows = np.asarray(series, np.float64)
+    rows = rows[:, None] if rows.ndim == 1 else rows
+    if rows.ndim != 2 or len(rows) < least or (width is not None and rows.shape[1] != width):
+        only = ", of which the first is only read" if least > 1 else ""
+        raise CallError(
+            f"series: expected [T, {width or 'D'}] numbers with at least {least} rows{only}, "
+            f"found shape {list(np.shape(series))}"
+        )
+    if not np.isfinite(rows).all():
+        raise CallError(
+            f"series: row {int(np.argwhere(~np.isfinite(rows))[0][0])} holds NaN or infinity; fill it first"
+        )
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The input of a model of numbers.
+
+    Attributes:
+        port: It.
+        rows: How many to feed: one, or as many as the file fixed.
+        any_rows: Whether any number can be fed at once.
+    """
+
+    port: Port
+    rows: int
+    any_rows: bool
+
+
+def ports(interface: Interface) -> tuple[Source, Port]:
+    """The input and the output of a model of numbers.
+
+    Raises:
+        CallError: It is none.
+    """
     if not interface.steppable:
         raise CallError(f"model: it cannot be stepped ({interface.why_not}), so it forecasts nothing; use run()")
     sources = [p for p in interface.inputs if p.role != "lengths"]
@@ -69,11 +103,31 @@ def _ports(interface: Interface) -> tuple[Port, Port]:
             "model: expected one input of numbers and one output of values as wide, found "
             f"{listed(interface.inputs)} and {listed(interface.outputs)}; use step() or run()"
         )
-    return sources[0], fitting[0]
+    port = sources[0]
+    free = port.batch_axis is not None and port.shape[port.batch_axis] is None
+    return Source(port, _rows(port), free), fitting[0]
 
 
-def _forecast(model: Steps[Any], source: Port, output: Port, rows: Array, state: Any) -> tuple[Array, Any]:
+def forecast_rows(model: Steps[Any], rows: Array, state: Any) -> tuple[Array, Any]:
+    """What the model gives after the rows [K, D], at least for the last ones, and the state."""
+    given = rows
+    for start in range(0, len(rows), _MOST_STEPS):
+        given, state = _forecast(model, rows[start : start + _MOST_STEPS], state)
+    return given, state
+
+
+def step_rows(model: Steps[Any], rows: Array, state: Any) -> tuple[Array, Any]:
+    """What the model gives after one step of B sequences [B, D], and the state; B is 1 unless any number can be fed."""
+    source, output = ports(model.interface)
+    fed = rows.astype(DTYPES[source.port.dtype]) if source.any_rows else _fed(source.port, rows, None)
+    outputs, state = model.step({source.port.name: fed}, state)
+    return np.asarray(outputs[output.name], np.float64).reshape(-1, rows.shape[1])[: len(rows)], state
+
+
+def _forecast(model: Steps[Any], rows: Array, state: Any) -> tuple[Array, Any]:
     """What the model gives after each of the rows [K, D], and the state."""
+    found, output = ports(model.interface)
+    source = found.port
     whole = source.time_axis is not None and source.shape[source.time_axis] is None and output.time_axis is not None
     if whole:
         outputs, state = model.run({source.name: _fed(source, rows, source.time_axis)}, state)

@@ -50,6 +50,18 @@ class Port(Protocol):
         """Which axis counts the steps, or None."""
 
 
+class State(Protocol):
+    """What is carried from step to step."""
+
+    @property
+    def name(self) -> str:
+        """Unique among the states."""
+
+    @property
+    def batch_axis(self) -> int | None:
+        """Which axis counts the rows, or None."""
+
+
 class Interface(Protocol):
     """The ports of a model."""
 
@@ -60,6 +72,10 @@ class Interface(Protocol):
     @property
     def outputs(self) -> Sequence[Port]:
         """What it gives."""
+
+    @property
+    def states(self) -> Sequence[State]:
+        """What it carries."""
 
     @property
     def steppable(self) -> bool:

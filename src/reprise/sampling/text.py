@@ -37,6 +37,11 @@ class Score:
         """Two to the power of `bits_per_symbol`: among how many equally likely symbols the model seems to choose."""
         return 2.0**self.bits_per_symbol if self.bits_per_symbol < 1024 else math.inf
 
+    def _repr_html_(self) -> str:
+        facts = (f"{self.bits_per_symbol:.4f}", f"{self.perplexity:.4f}", f"{self.symbols:,}")
+        cells = "".join(f"<td>{fact}</td>" for fact in facts)
+        return f"<table><tr><th>bits per symbol</th><th>perplexity</th><th>symbols</th></tr><tr>{cells}</tr></table>"
+
 
 def generate(
     model: Steps[Any],

@@ -10,6 +10,7 @@ from reprise.errors import CallError
 
 Cell = Literal["lstm", "gru", "rnn"]
 Level = Literal["characters", "bytes", "words", "values"]
+Fill = Literal["previous", "linear"]
 
 #: What may differ when a run is continued: how long it goes on and how often it reports, not what it computes; and
 #: the learning rate, from which on it is another run, and says so.
@@ -60,6 +61,7 @@ class TrainConfig:
         vocabulary_size: Words to know, the most frequent ones; None knows all.
         end_of_text: A symbol to put after every file.
         columns: Of numeric data; None takes all.
+        fill: How missing numbers are filled: `previous` or `linear`; None refuses them.
         header: Whether the first line of CSV has the columns' names; None is told by the lines themselves.
         checkpoint_every: Steps between checkpoints, each with a validation; None is once an epoch, at most 1000.
         keep: Checkpoints to keep beside the best.
@@ -97,6 +99,7 @@ class TrainConfig:
     end_of_text: str | None = None
     columns: tuple[str, ...] | None = None
     header: bool | None = None
+    fill: Fill | None = None
     checkpoint_every: int | None = None
     keep: int = 3
     sample_length: int = 200
@@ -107,9 +110,11 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
                 raise CallError(f"{flag(name)} is {value!r}; expected a number from {low} to {high}")
-        for name, choices in (("model", get_args(Cell)), ("level", get_args(Level))):
+        for name, choices in (("model", get_args(Cell)), ("level", get_args(Level)), ("fill", (None, *get_args(Fill)))):
             if getattr(self, name) not in choices:
-                raise CallError(f"{flag(name)} is {getattr(self, name)!r}; expected one of {', '.join(choices)}")
+                raise CallError(
+                    f"{flag(name)} is {getattr(self, name)!r}; expected one of {', '.join(filter(None, choices))}"
+                )
         for name, (other, meant) in _MEANT_FOR.items():
             value = getattr(self, other)
             if getattr(self, name) is not None and value not in meant:
@@ -215,6 +220,7 @@ _MEANT_FOR: dict[str, tuple[str, tuple[str, ...]]] = {
     "end_of_text": ("level", ("characters", "bytes", "words")),
     "columns": ("level", ("values",)),
     "header": ("level", ("values",)),
+    "fill": ("level", ("values",)),
 }
 
 

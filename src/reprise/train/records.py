@@ -126,7 +126,7 @@ def commands(event: Finished) -> dict[str, str]:
     """The commands that go on from here: what for → command."""
     folder, onnx, events = map(quoted, (event.folder, event.folder / "model.onnx", event.folder / EVENTS))
     return {
-        **({"score": f"reprise score {folder} data.csv"} if event.forecast else {}),
+        **({"forecast": f"reprise forecast {folder} data.csv --steps 48"} if event.forecast else {}),
         **({} if event.forecast else {"sample": f"reprise sample {folder} --length 600 --temperature 0.8"}),
         "resume": f"reprise train --out {folder} --resume{event.more}",
         "export": f"reprise export {folder} {onnx} --to onnx",

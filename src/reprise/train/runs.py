@@ -20,6 +20,7 @@ from reprise.train.config import TrainConfig
 from reprise.train.data import Corpus, load_text, read_numeric, read_text
 from reprise.train.data.cache import FACTS_FILE, TOKENS_FILE
 from reprise.train.data.documents import find_documents
+from reprise.train.data.numeric import VALIDATION, keep_validation
 from reprise.train.data.table import read_as_text
 from reprise.train.events import Finished, Observer, Started
 from reprise.train.history import HISTORY
@@ -31,7 +32,7 @@ from reprise.train.records import EVENTS, README, History, TensorBoard, write_re
 from reprise.vocabulary import Vocabulary
 
 #: What a run puts into its folder before its first checkpoint.
-_BEGINNINGS = (LOCK, checkpoints.BEST, TOKENS_FILE, FACTS_FILE, HISTORY, EVENTS, README)
+_BEGINNINGS = (LOCK, checkpoints.BEST, VALIDATION, TOKENS_FILE, FACTS_FILE, HISTORY, EVENTS, README)
 
 
 def train(config: TrainConfig, observers: tuple[Observer, ...] = ()) -> Finished:
@@ -99,7 +100,9 @@ def _begun(config: TrainConfig, cluster: Cluster, observers: tuple[Observer, ...
 def _warnings(config: TrainConfig) -> tuple[str, ...]:
     """What the data seems to be, where that is not what it is read as."""
     files = [source for source in config.data if Path(source).is_file() or Path(source).is_dir()]
-    if config.level == "values" or not files:
+    if config.level == "values":
+        return (f"{', '.join(config.data)}: read as numbers; --level characters reads the characters",)
+    if not files:
         return ()
     said = read_as_text(find_documents(files, Path(config.out), without=Path(config.out)))
     return (said,) if said else ()
@@ -190,6 +193,8 @@ def _go(
         observers=records,
         cluster=cluster,
     )
+    if cluster.is_first and config.level == "values":
+        keep_validation(corpus, folder)
     _check_same(run, corpus)
     run.tell(replace(_started(run, corpus, place), notes=notes, warnings=warnings))
     return loop.train(run, place, saved=saved)
@@ -269,6 +274,7 @@ def _read(
             encoding=config.encoding,
             val_frac=config.val_frac,
             order=given.config.get("column_names", ()) if given else (),
+            fill=config.fill or "",
         )
     return read_text(
         config.data,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, asdict, dataclass, fields
+from html import escape
 from typing import Any, Literal, TypeVar
 
 from reprise.errors import DamagedFile
@@ -140,14 +141,28 @@ class Interface:
             raise DamagedFile(f"interface: not the data of one ({error})") from error
 
     def __str__(self) -> str:
-        rows = [("", "name", "tensor", "type", "shape", "meaning")]
+        return "\n".join([*_columns(self._rows()), self._steps()])
+
+    def _repr_html_(self) -> str:
+        head, *rows = self._rows()
+        lines = [_html_row("th", head), *(_html_row("td", row) for row in rows)]
+        return f"<table>{''.join(lines)}</table><p>{escape(self._steps())}</p>"
+
+    def _steps(self) -> str:
+        return f"steppable: {'yes' if self.steppable else 'no, ' + printable_line(self.why_not)}"
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        rows: list[tuple[str, ...]] = [("", "name", "tensor", "type", "shape", "meaning")]
         rows += [("input", p.name, p.tensor or "-", p.dtype, _shape(p), _meaning(p)) for p in self.inputs]
         rows += [("output", p.name, p.tensor or "-", p.dtype, _shape(p), _meaning(p)) for p in self.outputs]
         rows += [("state", s.name, _passage(s), s.dtype, _state_shape(s), _start(s)) for s in self.states]
         rows += [("setting", s.name, s.tensor, s.dtype, "", f"{_value(s)}: {s.why}") for s in self.settings]
-        return "\n".join(
-            [*_columns(rows), f"steppable: {'yes' if self.steppable else 'no, ' + printable_line(self.why_not)}"]
-        )
+        return rows
+
+
+def _html_row(tag: str, cells: tuple[str, ...]) -> str:
+    inside = (f"<{tag} style='text-align:left'>{escape(printable_line(cell))}</{tag}>" for cell in cells)
+    return f"<tr>{''.join(inside)}</tr>"
 
 
 def _read(kind: type[_Entry], data: Any) -> _Entry:

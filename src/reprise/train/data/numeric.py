@@ -16,9 +16,14 @@ import numpy as np
 from reprise.errors import CallError, DamagedFile
 from reprise.tensors import Array
 from reprise.train.data.corpus import Corpus, check_val_frac, split
+from reprise.train.data.dates import Fill
 from reprise.train.data.documents import Document, Source, find_documents, text_encoding
 from reprise.train.data.normalisation import Normalisation
-from reprise.train.data.table import indices, numbered, read_table
+from reprise.train.data.table import Table, indices, numbered, read_table
+from reprise.train.data.validation import WARM_UP
+
+#: Rows of numbers in a run folder, float64 [M, D].
+VALIDATION = "validation.npy"
 
 NPY_MAGIC = b"\x93NUMPY"
 
@@ -32,16 +37,17 @@ def read_series(
     columns: Sequence[str] | None = None,
     header: bool | None = None,
     encoding: str = "utf-8",
-) -> tuple[tuple[str, ...], tuple[Array, ...]]:
-    """The names of the columns, and independent series of float64 [M, D] as they stand in the files.
+    fill: Fill = "",
+) -> tuple[Table, ...]:
+    """Independent series of float64 [M, D] as they stand in the files, with their names and dates.
 
     Arguments and errors are those of `read_numeric`.
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as spool:
         documents = find_documents(sources, Path(spool))
-        read = [_read(document, columns, text_encoding(encoding), header=header) for document in documents]
-    names = _agreed(documents, [found for found, _ in read])
-    return names, tuple(chain.from_iterable(series for _, series in read))
+        read = [_read(document, columns, text_encoding(encoding), header=header, fill=fill) for document in documents]
+    _check_agreed(documents, [tables[0].names for tables in read])
+    return tuple(chain.from_iterable(read))
 
 
 def read_numeric(
@@ -52,6 +58,7 @@ def read_numeric(
     encoding: str = "utf-8",
     val_frac: float = 0.05,
     order: Sequence[str] = (),
+    fill: Fill = "",
 ) -> Corpus:
     """The series of one or more files, folders or `-` for standard input; they are held in memory.
 
@@ -63,6 +70,7 @@ def read_numeric(
             number.
         encoding: How the text of CSV is written.
         val_frac: The share of all steps, at the end, that is for validation, from 0 to below 1.
+        fill: How what is missing is filled: by the value before (`previous`), or on a line (`linear`). By default not.
         order: Names to put the columns in the order of, if those are their names and `columns` asks for no order.
 
     Raises:
@@ -73,7 +81,8 @@ def read_numeric(
         DamagedFile: An `.npy` file is not one, or cut short.
     """
     check_val_frac(val_frac)
-    names, raw = read_series(sources, columns=columns, header=header, encoding=encoding)
+    tables = read_series(sources, columns=columns, header=header, encoding=encoding, fill=fill)
+    names, raw = tables[0].names, tuple(table.rows for table in tables)
     if columns is None and sorted(order) == sorted(names) and len(set(names)) == len(names):
         places = [names.index(name) for name in order]
         names, raw = tuple(order), tuple(np.ascontiguousarray(values[:, places]) for values in raw)
@@ -86,15 +95,28 @@ def read_numeric(
     return Corpus(series, val_frac, _fingerprint(normalisation, series), normalisation=normalisation)
 
 
+def keep_validation(corpus: Corpus, folder: Path) -> None:
+    """Writes the end of the last series, from `WARM_UP` rows before the validation part, in the units of the source.
+
+    Who forecasts from the run measures on it how large the errors are at each step ahead.
+    """
+    known, whole = corpus.normalisation, corpus.series[-1]
+    if known is None or not corpus.validation:
+        return
+    rows = whole[max(0, len(whole) - len(corpus.validation[-1]) - WARM_UP) :] * np.array(known.std) + known.mean
+    fresh = folder / f".writing-{VALIDATION}"
+    with fresh.open("wb") as file:
+        np.save(file, rows)
+    fresh.replace(folder / VALIDATION)
+
+
 def _read(
-    document: Document, columns: Sequence[str] | None, encoding: str, *, header: bool | None
-) -> tuple[tuple[str, ...], tuple[Array, ...]]:
-    """The names of the columns, and series of float64 [M, D]."""
+    document: Document, columns: Sequence[str] | None, encoding: str, *, header: bool | None, fill: Fill
+) -> tuple[Table, ...]:
     with document.path.open("rb") as file:
         is_npy = file.read(len(NPY_MAGIC)) == NPY_MAGIC
     if not is_npy:
-        names, rows = read_table(document, columns, encoding, header=header)
-        return names, (rows,)
+        return (read_table(document, columns, encoding, header=header, fill=fill),)
     series = _npy_series(document)
     names = numbered(series.shape[2])
     wanted = indices(document.name, names, columns)
@@ -102,7 +124,7 @@ def _read(
     if not np.isfinite(series).all():
         at = tuple(int(i) for i in np.argwhere(~np.isfinite(series))[0])
         raise CallError(f"{document.name}: series {at[0]}, step {at[1]}, column {names[wanted[at[2]]]} is {series[at]}")
-    return tuple(names[i] for i in wanted), tuple(series)
+    return tuple(Table(tuple(names[i] for i in wanted), rows) for rows in series)
 
 
 def _npy_series(document: Document) -> Array:
@@ -119,14 +141,13 @@ def _npy_series(document: Document) -> Array:
     return values.reshape((1, -1, 1) if values.ndim == 1 else (-1, *values.shape[-2:]))
 
 
-def _agreed(documents: tuple[Document, ...], names: list[tuple[str, ...]]) -> tuple[str, ...]:
+def _check_agreed(documents: tuple[Document, ...], names: list[tuple[str, ...]]) -> None:
     for document, found in zip(documents, names, strict=True):
         if found != names[0]:
             raise CallError(
                 f"{document.name}: columns {list(found)}, but {documents[0].name} has {list(names[0])}. "
                 "Choose the same ones with --columns."
             )
-    return names[0]
 
 
 def _fingerprint(normalisation: Normalisation, series: tuple[Array, ...]) -> str:

@@ -8,6 +8,7 @@ import shlex
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from io import StringIO
 from itertools import chain, islice
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from reprise.errors import CallError
 from reprise.tensors import Array
+from reprise.train.data.dates import Dates, Fill, are_dates, filled, placed
 from reprise.train.data.documents import Document, blocks, decoded
 
 Line = tuple[int, list[str]]
@@ -22,12 +24,29 @@ Line = tuple[int, list[str]]
 #: How much of a file tells whether it is a table, and how many lines of one it must have.
 _HEAD, _FEWEST_LINES = 1 << 16, 5
 _MOST_LOOKED_AT = 8
+#: What stands for a number that is missing.
+_MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-"})
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns of numbers.
+
+    Attributes:
+        names: Of the columns.
+        rows: Their numbers, float64 [M, D].
+        dates: Those that stand beside them, or None.
+    """
+
+    names: tuple[str, ...]
+    rows: Array
+    dates: Dates | None = None
 
 
 def read_table(
-    document: Document, columns: Sequence[str] | None, encoding: str, *, header: bool | None
-) -> tuple[tuple[str, ...], Array]:
-    """The names of the wanted columns, and their numbers, float64 [M, D].
+    document: Document, columns: Sequence[str] | None, encoding: str, *, header: bool | None, fill: Fill = ""
+) -> Table:
+    """The wanted columns of a file; a column of dates is understood, and none of those by default.
 
     Raises:
         CallError: See `read_numeric`.
@@ -38,10 +57,24 @@ def read_table(
         raise CallError(f"{document.name} has no lines")
     titled = _has_header(document.name, first) if header is None else header
     names = tuple(cell.strip() for cell in first[0][1]) if titled else numbered(len(first[0][1]))
-    wanted = indices(document.name, names, columns)
-    others = _columns_of_numbers(names, [cells for _, cells in first[titled:]])
-    rows = _numbers(document.name, names, wanted, others, chain(first[titled:], lines))
-    return tuple(names[i] for i in wanted), rows
+    shown = [cells for _, cells in first[titled:]]
+    dated = _dated(names, shown)
+    wanted = [i for i in indices(document.name, names, columns) if columns or i != dated]
+    others = _columns_of_numbers(names, shown)
+    body = list(chain(first[titled:], lines))
+    rows = _numbers(document.name, names, wanted, others, body, may_miss=bool(fill))
+    dates = None
+    if dated is not None and body:
+        cells, places = [cells[dated] for _, cells in body], [line for line, _ in body]
+        dates, rows = placed(document.name, names[dated], cells, places, rows, fill)
+    return Table(tuple(names[i] for i in wanted), filled(rows, fill) if fill else rows, dates)
+
+
+def _dated(names: tuple[str, ...], rows: list[list[str]]) -> int | None:
+    """The first column of dates."""
+    columns = [[cells[i] for cells in rows if i < len(cells)] for i in range(len(names))]
+    numbers = _columns_of_numbers(names, rows)
+    return next((i for i, column in enumerate(columns) if names[i] not in numbers and are_dates(column)), None)
 
 
 def columns_in(document: Document) -> tuple[str, ...]:
@@ -122,19 +155,31 @@ def _has_header(name: str, lines: list[Line]) -> bool:
 
 
 def _numbers(
-    name: str, names: tuple[str, ...], wanted: list[int], others: tuple[str, ...], lines: Iterable[Line]
+    name: str,
+    names: tuple[str, ...],
+    wanted: list[int],
+    others: tuple[str, ...],
+    lines: Iterable[Line],
+    *,
+    may_miss: bool,
 ) -> Array:
     values = array("d")
     for line, cells in lines:
         if len(cells) != len(names):
             raise CallError(f"{name} line {line}: {len(cells)} columns, expected {len(names)} as in the first line")
         for i in wanted:
-            value = _number(cells[i])
-            if value is None or not np.isfinite(value):
-                choice = others if names[i] not in others else ()
-                raise CallError(f"{name} line {line}, column {names[i]!r}: {_wrong(cells[i], choice)}")
-            values.append(value)
+            values.append(_value(name, line, names[i], cells[i], others, may_miss=may_miss))
     return np.array(values, np.float64).reshape(-1, len(wanted))
+
+
+def _value(name: str, line: int, column: str, cell: str, others: tuple[str, ...], *, may_miss: bool) -> float:
+    if may_miss and cell.strip().lower() in _MISSING:
+        return float("nan")
+    value = _number(cell)
+    if value is None or not np.isfinite(value):
+        choice = others if column not in others else ()
+        raise CallError(f"{name} line {line}, column {column!r}: {_wrong(cell, choice)}")
+    return value
 
 
 def _wrong(cell: str, others: tuple[str, ...]) -> str:
@@ -144,7 +189,7 @@ def _wrong(cell: str, others: tuple[str, ...]) -> str:
     found = f"{cell[:80]!r} is not a finite number."
     if others:
         return f"{found} Choose the columns that are numbers: --columns {shlex.quote(','.join(others))}"
-    return f"{found} Fill the gap, or choose other columns with --columns."
+    return f"{found} Fill the gap by --fill previous or --fill linear, or choose other columns with --columns."
 
 
 def _number(cell: str) -> float | None:
