@@ -5,19 +5,21 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Container, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from html import escape
 from typing import Any
 
 import numpy as np
 
-from reprise import engines, sampling
+from reprise import engines, precision, sampling
 from reprise.errors import CallError, StateError, VocabularyError
 from reprise.formats import StoredModel
 from reprise.inputs import any_shape, as_type, fitting, own_start, raised, state_shape, with_open
 from reprise.interface import Interface
 from reprise.interface.ports.choices import setting_value
 from reprise.lift import STATE_FIRST, STATE_IN, STATE_OUT, Lifted, Opsets, part
+from reprise.lift.quantised import quantised
 from reprise.printable import printable_line
 from reprise.runtime import THREADS, TIME_LIMIT, Engine
 from reprise.stack import Miss, StepEngine

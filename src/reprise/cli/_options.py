@@ -117,6 +117,8 @@ def restored(**options: Any) -> RecurrentModel:
         sys.stderr.writelines(f"note: {printable_line(note)}\n" for note in model.stored.notes)
     if choice := model.stored.metadata.get("choice"):
         sys.stderr.write(f"note: {printable_line(choice)}\n")
+    if model.drift is not None:
+        sys.stderr.write(f"note: weights in {model.precision}: {model.drift}\n")
     if model.draws:
         sys.stderr.write(f"note: {DRAWS}; `reprise inspect` tells more\n")
     return model
