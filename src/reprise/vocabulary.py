@@ -15,8 +15,9 @@ from reprise.errors import VocabularyError
 
 Kind = Literal["characters", "bytes", "words"]
 
-#: The word that stands for all words outside a vocabulary which has it.
+#: The word that stands for all words outside a vocabulary which has it, and what other programs call it.
 UNKNOWN = "<unk>"
+_UNKNOWN = (UNKNOWN, "<UNK>", "[UNK]", "<OOV>", "<oov>")
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Vocabulary:
         return {symbol: i for i, symbol in enumerate(self.symbols, self.first)}
 
     def encode(self, text: str) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-        """The ids of `text`, int32 [T]; `UNKNOWN`, if it is among the words, is read for those that are not.
+        """The ids of `text`, int32 [T]; unknown words have that of the one that stands for them.
 
         Raises:
             VocabularyError: Some symbols are unknown; the message lists them.
@@ -69,8 +70,9 @@ class Vocabulary:
 
     @property
     def stand_in(self) -> int | None:
-        """The id of `UNKNOWN`, if the symbols are words and it is among them."""
-        return self.ids.get(UNKNOWN) if self.kind == "words" else None
+        """The id of the word that stands for unknown ones, if the symbols are words and it is among them."""
+        found = (self.ids[word] for word in _UNKNOWN if word in self.ids)
+        return next(found, None) if self.kind == "words" else None
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`."""

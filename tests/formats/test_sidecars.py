@@ -202,3 +202,47 @@ def test_what_is_no_vocabulary_is_not_taken_for_one(given):
 def test_text_that_names_no_file_is_no_list_of_letters():
     with pytest.raises(MissingFile, match="abcdef: the vocabulary cannot be read"):
         given_vocabulary("abcdef")
+
+
+WORDS = {"<OOV>": 1, "the": 2, "end": 3}
+TABLES = {"word_index": WORDS, "index_word": {i: w for w, i in WORDS.items()}, "word_counts": {"the": 2, "end": 1}}
+
+
+class Tokenizer:
+    """As Keras pickles its own, whose module need not be there."""
+
+    def __init__(self, **held):
+        self.__dict__.update(held)
+
+
+def tokenizers(folder, **options):
+    """The files in which people keep Keras' Tokenizer."""
+    held = {"char_level": False, "oov_token": "<OOV>", **options}
+    texts = {name: json.dumps(table) for name, table in TABLES.items()}
+    (folder / "tokenizer.json").write_text(json.dumps({"class_name": "Tokenizer", "config": {**held, **texts}}))
+    (folder / "tokenizer.pickle").write_bytes(pickle.dumps(Tokenizer(**held, **TABLES)))
+    return [folder / "tokenizer.json", folder / "tokenizer.pickle"]
+
+
+def test_a_tokenizer_of_keras_has_padding_at_zero_and_a_word_for_unknown_ones(tmp_path):
+    for file in tokenizers(tmp_path, num_words=None):
+        vocabulary = read_vocabulary(file)
+        assert (vocabulary.symbols, vocabulary.kind) == (("", "<OOV>", "the", "end"), "words")
+        assert vocabulary.encode("the very end").tolist() == [2, 1, 3]
+
+
+def test_words_that_a_tokenizer_keeps_from_the_model_have_no_ids(tmp_path):
+    for file in tokenizers(tmp_path, num_words=3):
+        assert read_vocabulary(file).symbols == ("", "<OOV>", "the")
+
+
+def test_a_tokenizer_may_have_characters(tmp_path):
+    for file in tokenizers(tmp_path, num_words=None, char_level=True):
+        assert read_vocabulary(file).kind == "characters"
+
+
+def test_a_tokenizer_whose_words_have_no_ids_is_refused(tmp_path):
+    about = {"class_name": "Tokenizer", "config": {"num_words": None, "word_index": '{"a": "b"}'}}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(about))
+    with pytest.raises(DamagedFile, match=r"tokenizer\.json: .* .the word_index of its Tokenizer is no table"):
+        read_vocabulary(tmp_path / "tokenizer.json")

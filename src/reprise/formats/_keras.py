@@ -14,6 +14,7 @@ from reprise.formats._base import StoredModel
 from reprise.layers import Layers
 from reprise.layers.keras import Spec, Tree, Version, Weights, in_a_row, in_a_tree, translated
 from reprise.tensors import Tensor
+from reprise.vocabulary import Vocabulary
 from reprise.weights.keras import Facts
 from reprise.wire import hdf5
 
@@ -21,6 +22,10 @@ _MOST_TEXT = 2**26
 #: Where a full model of Keras 1 to 3 keeps its weights in HDF5; weights alone lie at the root.
 _INSIDE = "model_weights"
 _OBJECTS = ("layers", "_layer_checkpoint_dependencies")
+
+
+#: The vocabulary of the layers of a model that look texts up, and what is to be said of them.
+Inside = tuple[Vocabulary | None, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +237,11 @@ def _holds(one: Tree) -> bool:
 def stored(
     path: Path, format: str, evidence: str, group: hdf5.Group, made: Layers | None, files: Sequence[Path], **more: Any
 ) -> StoredModel:
-    """What was read, with the vocabulary that lies beside it."""
-    found = _sidecars.find(path.parent)
-    own = made.notes if made is not None else ()
+    """What was read, with the vocabulary that is in it (`inside`) or lies beside it."""
+    inside: Inside = more.pop("inside", (None, ()))
+    beside = _sidecars.find(path.parent)
+    found = beside if inside[0] is None else _sidecars.Found(inside[0], str(path))
+    own = (*(made.notes if made is not None else ()), *inside[1])
     return StoredModel(
         path=path,
         format=format,

@@ -225,13 +225,33 @@ def _within(content: Any) -> Iterator[Vocabulary]:
         if id(part) in seen:
             continue
         seen.add(id(part))
-        symbols = _symbols(part)
-        if symbols is not None:
+        tokenizer, symbols = _tokenizer(part), _symbols(part)
+        if tokenizer is not None:
+            yield tokenizer
+        elif symbols is not None:
             yield _vocabulary(symbols)
         elif depth and isinstance(part, dict) and isinstance(part.get("symbols"), list):
             yield Vocabulary.from_json(part)
         elif depth:
             pending += [(one, depth - 1) for one in _parts(part)]
+
+
+def _tokenizer(content: Any) -> Vocabulary | None:
+    """The words of Keras' Tokenizer: ids from 1, of which a model is given those below `num_words` only.
+
+    Its other tables, such as how often each word occurs, are none of symbols and ids. As JSON it holds them as texts.
+    """
+    held = content.get("config") if isinstance(content, dict) and content.get("class_name") == "Tokenizer" else content
+    if not isinstance(held, dict) or not {"word_index", "num_words"} <= held.keys():
+        return None
+    table = held["word_index"]
+    table = json.loads(table) if isinstance(table, str) else table
+    symbols = _symbols(table) if table and isinstance(table, dict) else None
+    if symbols is None:
+        raise ValueError("the word_index of its Tokenizer is no table of words and ids")
+    most = held["num_words"]
+    words = symbols[:most] if isinstance(most, int) and most > 0 else symbols
+    return Vocabulary(tuple(words), "characters" if held.get("char_level") else "words")
 
 
 def _parts(content: Any) -> Sequence[Any]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from reprise.errors import DamagedFile
-from reprise.formats import _keras
+from reprise.formats import _keras, _keras_lookups
 from reprise.formats._base import Format, StoredModel
 from reprise.wire import archive, hdf5
 
 _CONFIG, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json"
+_VOCABULARY = re.compile(r"assets/.*/vocabulary\.txt")
 _MOST_TEXT = 2**26
 
 
@@ -31,7 +33,15 @@ def read(path: Path, *, custom: Mapping[str, Any] | None = None) -> StoredModel:
     found = _keras.configuration(bytes(text), f"{path}, {_CONFIG}", _stated(path, members))
     group = hdf5.read(members[_WEIGHTS](None), f"{path}, {_WEIGHTS}")
     made = _keras.layers(found, group, str(path), custom)
-    return _keras.stored(path, FORMAT.name, sniff(path) or "it is an archive of Keras", group, made, (path,))
+    inside = _keras_lookups.vocabulary(found.content, _symbols(members))
+    evidence = sniff(path) or "it is an archive of Keras"
+    return _keras.stored(path, FORMAT.name, evidence, group, made, (path,), inside=inside)
+
+
+def _symbols(members: Mapping[str, archive.Member]) -> set[str]:
+    """The vocabularies among the assets, one symbol a line."""
+    named = (member for name, member in members.items() if _VOCABULARY.fullmatch(name))
+    return {bytes(member(_MOST_TEXT)).decode("utf-8", "replace") for member in named}
 
 
 def _stated(path: Path, members: Mapping[str, archive.Member]) -> Any:

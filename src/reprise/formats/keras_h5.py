@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reprise.errors import UnknownFormat
-from reprise.formats import _keras
+from reprise.formats import _keras, _keras_lookups
 from reprise.formats._base import Format, StoredModel
 from reprise.wire import hdf5
 
@@ -32,14 +32,16 @@ def read(
         raise UnknownFormat(f"{path}: is HDF5 without any numbers; expected a model or weights of Keras.")
     version = group.attributes.get("keras_version", _keras.root_of(group).attributes.get("keras_version"))
     config = group.attributes.get("model_config")
-    more = {"metadata": {"keras_version": version}} if version else {}
+    more: dict[str, Any] = {"metadata": {"keras_version": version}} if version else {}
     if layers is not None:
         file = Path(layers)
         found = _keras.configuration(_keras.read_text(file), str(file))
         made = _keras.layers(found, group, str(path), custom)
         return _keras.stored(path, FORMAT.name, _EVIDENCE, group, made, (path, file), **more)
     if config is not None:
-        made = _keras.layers(_keras.configuration(config, str(path), version), group, str(path), custom)
+        found = _keras.configuration(config, str(path), version)
+        made = _keras.layers(found, group, str(path), custom)
+        more["inside"] = _keras_lookups.vocabulary(found.content)
         return _keras.stored(path, FORMAT.name, _EVIDENCE, group, made, (path,), **more)
     near = _keras.fitting(group, path, custom)
     if near is None:

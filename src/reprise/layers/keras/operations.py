@@ -204,9 +204,9 @@ def _logical(*, either: bool) -> Callable[[_Call], Symbols]:
 def _reduction(kind: str) -> Callable[[_Call], Symbols]:
     def operation(call: _Call) -> Symbols:
         keep = call.options(2, "keepdims", call.named.get("keep_dims")).flag("keepdims")
-        axes = call.wholes(1, "axis", ())
+        axes = call.wholes(1, "axis", ()) if call.at(1, "axis", None) is not None else ()
         if not axes or call.named.get("initial") is not None:
-            raise call.unknown("over all axes")
+            raise call.unknown("over all axes, or with a first value")
         x = call.value(0, "x") if call.given or "x" in call.named else call.value(0, "input_tensor")
         return call.put(kinds.Reduction(kind, axes, keep), x)
 

@@ -40,6 +40,14 @@ class Calls:
         self.calls.append(Call(unique, layer, tuple(inputs), **others))
         return Value(unique)
 
+    def made(self, value: Value) -> Layer:
+        """The layer that makes a value."""
+        return next(call.layer for call in self.calls if call.name == value.node)
+
+    def become(self, value: Value, layer: Layer) -> None:
+        """Puts another layer in the place of the one that makes a value."""
+        self.calls = [replace(c, layer=layer) if c.name == value.node else c for c in self.calls]
+
     def alike(self, a: Value, b: Value) -> bool:
         """Whether two values are one, or of equal layers that read the same."""
         made = {call.name: (call.layer, call.inputs) for call in self.calls}

@@ -9,7 +9,7 @@ from typing import Any
 
 from reprise.errors import DamagedFile, LiftError
 from reprise.layers import kinds
-from reprise.layers.keras import attention, basic, masks, operations, recurrent
+from reprise.layers.keras import attention, basic, lookups, masks, operations, recurrent
 from reprise.layers.keras.basic import Symbols, Translation
 from reprise.layers.keras.graphs import Applied, Described, Model, Reference, described, is_model, model, references
 from reprise.layers.keras.options import Options, Version
@@ -24,6 +24,7 @@ _RECURRENT = ("LSTM", "GRU", "SimpleRNN", "CuDNNLSTM", "CuDNNGRU", "ConvLSTM1D",
 _TABLE: Mapping[str, Translation] = {
     **basic.TABLE,
     **attention.TABLE,
+    **lookups.TABLE,
     **{kind: Translation(recurrent.layer, partial(recurrent.spec, kind)) for kind in _RECURRENT},
     "RNN": Translation(recurrent.rnn, recurrent.rnn_spec),
 }
