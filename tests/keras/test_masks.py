@@ -1,5 +1,7 @@
 """A mask that the call of a layer of Keras 3 is given is that of the layer; where it cannot be, it is refused."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -82,3 +84,18 @@ def test_a_mask_that_cannot_be_honoured_is_refused(name, tmp_path):
     make, words = REFUSED[name]
     with pytest.raises(LiftError, match=words):
         package.restore(saved(make, tmp_path)[1])
+
+
+def test_a_mask_that_is_made_within_steps_is_dropped_in_keras_3_and_refused_in_keras_2(tmp_path):
+    ids = keras.Input((None, 3), dtype="int32")
+    words = k.TimeDistributed(k.Embedding(V, D, mask_zero=True), name="words")(ids)
+    model = randomised(keras.Model(ids, k.LSTM(H)(k.TimeDistributed(k.GRU(2))(words))))
+    model.save_weights(weights := tmp_path / "words.weights.h5")
+    (file := tmp_path / "model.json").write_text(model.to_json())
+    given = np.array([[[1, 0, 2], [0, 0, 3]]], np.int32)
+    (got,) = package.restore(weights, layers=file).run(given)[0].values()
+    np.testing.assert_allclose(got, np.asarray(model(given)), rtol=1e-4, atol=2e-5)
+    older = {**json.loads(model.to_json()), "keras_version": "2.10.0"}
+    file.write_text(json.dumps(older))
+    with pytest.raises(LiftError, match=r"'words' .TimeDistributed.: a mask that is made within each step"):
+        package.restore(weights, layers=file)

@@ -315,13 +315,24 @@ class _Translator:
         own = _Scope(Model("", (inner,), {}, (), (), sequential=True), f"{place.name}/", place.weights)
         if inner.kind in _STEPWISE and not is_model(inner.config):
             made = self._apply_inner(own, inner, place.inputs)
+            self._check_masks(place, made)
             return tuple(Symbol(s.value, place.x.mask) for s in made)
         if place.x.mask is not None and masks.reads(inner.kind):
             raise place.options.unknown(f"a layer of the class {inner.kind} for each step of masked values")
         merged = place.put(kinds.MergeSteps(), "/merged", inputs=(place.x,))
         made = self._apply_inner(own, inner, (Symbol(merged),))
+        self._check_masks(place, made)
         split = (place.put(kinds.SplitSteps(), inputs=(s, place.x)) for s in made)
         return tuple(Symbol(v, place.x.mask) for v in split)
+
+    def _check_masks(self, place: Place, made: Symbols) -> None:
+        """Holds that no mask is made within steps: Keras 3 drops it, and Keras 2 hands it on to the next layer.
+
+        Raises:
+            LiftError: One is, and it is not Keras 3.
+        """
+        if self._version.major < 3 and any(s.mask not in (None, place.x.mask) for s in made):
+            raise place.options.unknown("a mask that is made within each step, which Keras 2 hands on")
 
     def _apply_inner(self, scope: _Scope, layer: Described, inputs: Symbols) -> Symbols:
         return self._apply(
