@@ -114,6 +114,21 @@ def test_two_inputs_that_a_next_value_is_computed_from_number_by_number_are_aske
         reprise.restore(simple_recurrent_unit(tmp_path / "m.onnx", highway=True))
 
 
+def test_a_model_without_a_certain_state_names_the_pair_that_could_be_one(tmp_path):
+    nodes = [
+        onnx.node("MatMul", ["h", "W"], ["a"]),
+        onnx.node("MatMul", ["a", "W"], ["b"]),
+        onnx.node("MatMul", ["x", "V"], ["v"]),
+        onnx.node("Add", ["b", "v"], ["h_out"]),
+        onnx.node("MatMul", ["h_out", "W"], ["y"]),
+    ]
+    inputs = [value("x", "n", D), value("h", "n", H)]
+    path = save(tmp_path / "m.onnx", nodes, inputs, ["h_out", "y"], tensors(W=numbers(H, H), V=numbers(D, H)))
+    with pytest.raises(NoRecurrence, match=r"states=\{'h': 'h_out'\} \(--state-tensor h=h_out\)"):
+        reprise.restore(path)
+    assert pairs(reprise.restore(path, states={"h": "h_out"})) == {("h", "h_out")}
+
+
 def zeros(how, rows="rows"):
     """Nodes and tensors that make the first state of an LSTM in the ways of exporters."""
     if how == "absent":

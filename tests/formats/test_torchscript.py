@@ -44,7 +44,7 @@ def with_statement(path, statement):
     return rewritten(path, "step", change)
 
 
-@pytest.mark.parametrize("name", ["policy", "tagger_scripted", "tagger_traced", "step"])
+@pytest.mark.parametrize("name", ["policy", "tagger_scripted", "tagger_frozen", "tagger_traced", "step"])
 def test_carried_steps_are_those_of_pytorch(name):
     record = np.load(FILES / f"{name}.npz")
     model = reprise.restore(FILES / f"{name}.pt")
@@ -68,6 +68,11 @@ def test_what_a_call_changes_in_its_module_is_a_state_that_starts_from_the_file(
     assert [(s.name, s.initial) for s in model.interface.states] == [("hidden", "file"), ("cell", "zeros")]
     assert np.any(first["hidden"])
     assert not np.any(first["cell"])
+
+
+def test_a_frozen_module_that_takes_a_single_row_too_is_read_for_batches():
+    (port,) = reprise.restore(FILES / "tagger_frozen.pt").interface.inputs
+    assert port.shape == (None, None)
 
 
 def test_an_archive_with_a_program_is_claimed_as_torchscript_alone():

@@ -88,6 +88,11 @@ def pairs_of(program: Program, values: Mapping[str, Array], chosen: Sequence[Pai
     return tuple(sorted(candidates.pairs, key=lambda p: order.index(p.taken)))
 
 
+def possible_pairs(program: Program, values: Mapping[str, Array]) -> list[tuple[str, str]]:
+    """Inputs with the outputs that are computed from them and have their shape, whatever else speaks for them."""
+    return [(i.name, o) for i in program.inputs if i.name in values for o in _partners(program, i, values)]
+
+
 def _distinct_outputs(program: Program) -> list[str]:
     """The outputs; of several that are one value, the last, since states are given after what they are for."""
     return list({program.source(o.name): o.name for o in program.outputs}.values())

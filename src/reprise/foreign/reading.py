@@ -9,7 +9,7 @@ from reprise.errors import AmbiguousInterface, DiscoveryError, NoRecurrence
 from reprise.foreign.batch import Batch, batch_of, first_run
 from reprise.foreign.branches import as_run, settings_of, with_settings
 from reprise.foreign.opening import Opened, hidden_slots, opened
-from reprise.foreign.pairing import Pair, pairs_of
+from reprise.foreign.pairing import Pair, pairs_of, possible_pairs
 from reprise.foreign.probe import Probe
 from reprise.foreign.program import Program
 from reprise.foreign.recurrent_nodes import Slot, is_both_ways, sequence_lengths, slots
@@ -76,7 +76,7 @@ def reading_of(program: Program, values: Values, chosen: Sequence[Pair] = ()) ->
     readings = (_tried(closed, settings, each) for each in tries)
     reading = next((r for r in readings if r is not None), None) or _as_a_whole(closed, settings)
     if not reading.pairs and not slots(closed.taken):
-        raise NoRecurrence(_nothing_carried(program))
+        raise NoRecurrence(_nothing_carried(closed))
     return reading
 
 
@@ -177,9 +177,21 @@ def _without_constant_outputs(program: Program) -> Program:
     return replace(program, outputs=kept)
 
 
-def _nothing_carried(program: Program) -> str:
-    operators = ", ".join(sorted({n.op_type for n in program.nodes})[:12])
+def _nothing_carried(closed: _Closed) -> str:
+    operators = ", ".join(sorted({n.op_type for n in closed.program.nodes})[:12])
     return (
         f"the model carries no state from step to step: no input is the value before of an output, and no LSTM, GRU, "
-        f"RNN, Scan or Loop is in it ({len(program.nodes)} nodes: {operators}). It is a feed-forward model."
+        f"RNN, Scan or Loop is in it ({len(closed.program.nodes)} nodes: {operators}). {_what_else(closed)}"
+    )
+
+
+def _what_else(closed: _Closed) -> str:
+    """What a model may be of which no state is found."""
+    alike = possible_pairs(closed.taken, closed.values)
+    if not alike:
+        return "It is a feed-forward model, or one whose steps are written out and begin from a state of their own."
+    taken, given = alike[0]
+    return (
+        f"If an input is a state whose next value is an output, say so, as a pair: states={{{taken!r}: {given!r}}} "
+        f"(--state-tensor {taken}={given}). Otherwise it is a feed-forward model."
     )

@@ -84,6 +84,7 @@ class _Layers:
             raise RefusedError(f"{self.kind} of {self.count} layers with {len(params)} weights")
         if input.rank != 3 or any(s.rank != 3 for s in states):
             raise RefusedError(f"{self.kind} of a tensor of {input.rank} axes and states of {[s.rank for s in states]}")
+        b.odd += _is_single_row(input, 0 if batch_first else 1) or any(_is_single_row(s, 1) for s in states)
         self._check_states(states, input.sizes[0 if batch_first else 1], params, projected=projected)
         steps = _turned(b, input) if batch_first else input
         last: list[list[Value]] = [[] for _ in states]
@@ -224,6 +225,18 @@ def _projected_step(b: Builder, recurrent: str, projection: str) -> onnx.Message
     return onnx.graph(nodes, own, taken, given, [])
 
 
+def _is_single_row(value: Value, axis: int) -> bool:
+    """Whether the axis of the batch was added to a tensor, as PyTorch's modules do for a single row.
+
+    That is the rarer reading of a program which takes both.
+    """
+    base = value.base
+    if base is None or base.rank != value.rank - 1 or known(value.sizes[axis]) != 1:
+        return False
+    others = [*value.sizes[:axis], *value.sizes[axis + 1 :]]
+    return all(known(a) is known(b) for a, b in zip(others, base.sizes, strict=True))
+
+
 def _turned(b: Builder, value: Value) -> Value:
     """Batch-major steps as time-major ones, and the other way round."""
     return b.node("Transpose", [value], value.dtype, (value.sizes[1], value.sizes[0], *value.sizes[2:]), perm=[1, 0, 2])
@@ -276,6 +289,7 @@ def rnn_relu_cell(
 def _cell(b: Builder, layers: _Layers, input: Value, states: Sequence[Value], params: Sequence[Any]) -> list[Value]:
     if input.rank != 2 or any(s.rank != 2 for s in states):
         raise RefusedError(f"a cell of a tensor of {input.rank} axes and states of {[s.rank for s in states]}")
+    b.odd += any(_is_single_row(v, 0) for v in (input, *states))
     zero = b.ints([0])
     step = b.node("Unsqueeze", [input, zero], FLOAT, (1, *input.sizes))
     starts = [b.node("Unsqueeze", [s, zero], FLOAT, (1, *s.sizes)) for s in states]

@@ -112,9 +112,9 @@ def chain_of(state: State, attributes: Mapping[str, Mapping[str, object]], activ
     left += [m.name for m in matrices if m.name not in placed]
     if left:
         raise UndecidedError(
-            f"{len(left)} of its tensors have no certain place beside {_listed([r.name or r.kind for r in ordered])}: "
-            f"{_listed(left)}. The file has weights alone, not the order in which they are used. Where the model's "
-            "code is at hand, save what it computes: torch.jit.script(model).save(file), or torch.export.save"
+            f"{_described(ordered)}; without a certain place beside it: {_listed(left)}. The file "
+            "has weights alone, not the order in which they are used. Where the model's code is at hand, save what it "
+            "computes: torch.jit.script(model).save(file), or torch.export.save"
         )
     return Chain(embedding, ordered, heads, _notes(ordered, heads))
 
@@ -278,9 +278,25 @@ def _around(order: Sequence[Recurrent], matrices: Sequence[Matrix]) -> tuple[Mat
 def _notes(order: Sequence[Recurrent], heads: Sequence[Matrix]) -> tuple[str, ...]:
     names = [r.name or r.kind for r in order] + [m.name for m in heads]
     return (
+        _described(order),
         f"weights alone: nothing is taken to stand between {_listed(names)}, such as an activation or a connection "
         "around them",
     )
+
+
+def _described(modules: Sequence[Recurrent]) -> str:
+    """What recurrent modules are: kind, layers and sizes."""
+    parts = []
+    for m in modules:
+        layers = "" if m.is_cell else f" of {m.layers} layer{'s' if m.layers > 1 else ''}"
+        both = ", in both directions" if m.directions == 2 else ""
+        projected = f", projected to {m.projection}" if m.projection else ""
+        kind = f"{m.kind} cell" if m.is_cell else m.kind
+        parts.append(
+            f"{m.name or 'it'} is {'a' if m.kind == 'GRU' else 'an'} {kind}{layers}, {m.inputs} numbers in, "
+            f"{m.units} units{projected}{both}"
+        )
+    return "; ".join(parts)
 
 
 def _listed(names: Iterable[str], most: int = 8) -> str:

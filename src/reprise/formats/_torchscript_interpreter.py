@@ -21,8 +21,6 @@ from reprise.wire.pickle import Record
 
 #: How many statements are carried out, and how deep calls may lie in each other.
 _MOST_STATEMENTS, _DEEPEST = 50_000, 40
-#: PyTorch's own recurrent modules, which take a batch or, with an axis less, a single row.
-_OWN_RECURRENT = "torch.nn.modules.rnn."
 _NAMESPACES = ("torch.", "ops.prim.", "ops.aten.", "aten.", "prim.", "warnings.")
 
 Names = dict[str, Any]
@@ -125,16 +123,7 @@ class Interpreter:
         bound |= dict(zip(names, positional, strict=False)) | dict(named)
         if set(bound) != set(names):
             raise RefusedError(f"calls {function.name} without {', '.join(n for n in names if n not in bound)}")
-        self._note_unbatched(function.name, bound, names)
         return bound
-
-    def _note_unbatched(self, function: str, bound: Names, names: list[str]) -> None:
-        """Counts calls of PyTorch's recurrent modules on a single row, which is the rarer reading of a program."""
-        module = bound[names[0]] if names else None
-        value = bound[names[1]] if len(names) > 1 else None
-        if isinstance(module, Record) and _OWN_RECURRENT in module.name and isinstance(value, Value):
-            expected = 2 if module.name.endswith("Cell") else 3
-            self.builder.odd += function.startswith("forward") and value.rank != expected
 
     def _block(self, statements: list[ast.stmt], names: Names, function: str) -> None:
         for statement in statements:

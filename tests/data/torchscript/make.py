@@ -133,6 +133,7 @@ if __name__ == "__main__":
     stacked = torch.randn(2, 2, 4)
     save("policy", torch.jit.script(Policy().eval()), xs, ())
     save("tagger_scripted", torch.jit.script(Tagger().eval()), ids, (stacked,))
+    save("tagger_frozen", torch.jit.freeze(torch.jit.script(Tagger().eval())), ids, (stacked,))
     save("tagger_traced", torch.jit.trace(Tagger().eval(), (ids[0], stacked)), ids, (stacked,))
     step = torch.jit.trace(Step().eval(), (xs[0], *pair), check_trace=False)
     step.last.zero_()
