@@ -25,8 +25,6 @@ VARIABLES = frozenset({"Variable", "VariableV2", "VarHandleOp"})
 
 #: The attribute of arguments and results of a function that tells in which nested structure they stand.
 GROUP = "_group"
-#: The attribute of an argument or result that tells what callers call it, where that is not the name of its node.
-CALLED = "_called"
 
 
 class Value(NamedTuple):

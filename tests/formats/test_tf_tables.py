@@ -51,7 +51,9 @@ def saved(root, *, exported):
 def test_words_are_looked_up_in_the_file_that_lies_with_the_model(tmp_path, exported):
     path, truth = saved(tmp_path, exported=exported)
     model = reprise.restore(path)
-    made, _ = model.run({model.interface.inputs[0].name: TEXT})
+    [port] = model.interface.inputs
+    assert port.role == "text"
+    made, _ = model.run({port.name: TEXT})
     np.testing.assert_allclose(made["logits"], truth, rtol=1e-4, atol=1e-5)
 
 

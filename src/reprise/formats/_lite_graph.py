@@ -11,7 +11,7 @@ from reprise.formats._base import Signature
 from reprise.formats._lite_operators import variable_of, write
 from reprise.formats._lite_schema import LiteModel, LiteSignature, Subgraph
 from reprise.formats._lite_site import Site, Values, is_quantized
-from reprise.graph import CALLED, Function, Graph, Node, ShapeAttribute, Value
+from reprise.graph import Function, Graph, Node, ShapeAttribute, Value
 from reprise.tensors import Tensor
 from reprise.wire.varint import Cut
 
@@ -37,22 +37,20 @@ def content(model: LiteModel, path: Path) -> Content:
     called = model.signatures or (LiteSignature("main", 0, {}, {}),)
     entries = {}
     for signature in called:
-        values = _written(model.subgraphs[signature.subgraph], signature, "Placeholder", path)
+        values = _written(model.subgraphs[signature.subgraph], "Placeholder", path)
         weights.update(values.stored)
-        entries[signature.key] = _graph(values, signature, weights, functions)
+        entries[signature.key] = _graph(values, weights, functions)
     signatures = tuple(_signature(s, model.subgraphs[s.subgraph]) for s in model.signatures)
     return Content(entries, weights, signatures, tuple(_notes(model)))
 
 
-def _written(subgraph: Subgraph, signature: LiteSignature, argument: str, path: Path) -> Values:
+def _written(subgraph: Subgraph, argument: str, path: Path) -> Values:
     """The nodes of a subgraph, whose inputs are operators of the kind `argument`."""
     values = Values(subgraph)
     for k, number in enumerate(subgraph.inputs):
         name = values.names[number]
         attributes = {"dtype": values.dtype(number), "T": values.dtype(number), "index": k}
         attributes |= {"shape": ShapeAttribute(subgraph.tensors[number].shape)}
-        if number in signature.inputs:
-            attributes[CALLED] = signature.inputs[number].encode()
         values.nodes[name] = Node(name, argument, attributes=attributes)
     for operator in subgraph.operators:
         try:
@@ -66,23 +64,18 @@ def _written(subgraph: Subgraph, signature: LiteSignature, argument: str, path: 
 
 
 def _function(name: str, subgraph: Subgraph, path: Path) -> Function:
-    values = _written(subgraph, LiteSignature("", 0, {}, {}), "_Arg", path)
+    values = _written(subgraph, "_Arg", path)
     arguments = tuple(values.names[i] for i in subgraph.inputs)
     return Function(name, arguments, tuple(values.of(i) for i in subgraph.outputs), values.nodes)
 
 
-def _graph(
-    values: Values, signature: LiteSignature, weights: Mapping[str, Tensor], functions: Mapping[str, Function]
-) -> Graph:
+def _graph(values: Values, weights: Mapping[str, Tensor], functions: Mapping[str, Function]) -> Graph:
     """The graph of a subgraph that callers call, with a node of its own for each result."""
     results = []
     for number in values.subgraph.outputs:
         name, value = values.names[number], values.of(number)
-        called = {CALLED: signature.outputs[number].encode()} if number in signature.outputs else {}
         if value != Value(name) or values.nodes[name].op != "Identity":
-            value = _renamed(values, name, value)
-        node = values.nodes[name]
-        values.nodes[name] = Node(name, node.op, node.inputs, node.controls, {**node.attributes, **called})
+            _rename(values, name, value)
         results.append(Value(name))
     for name, tensor in weights.items():
         if name in values.nodes:
@@ -91,8 +84,8 @@ def _graph(
     return Graph(values.nodes, functions, tuple(results))
 
 
-def _renamed(values: Values, name: str, value: Value) -> Value:
-    """A result under its name; what made it gets another."""
+def _rename(values: Values, name: str, value: Value) -> None:
+    """Gives a result its name; what makes it gets another."""
     inner = f"{name}/made"
     if value.node == name:
         made = values.nodes.pop(name)
@@ -104,7 +97,6 @@ def _renamed(values: Values, name: str, value: Value) -> Value:
             values.nodes[other] = Node(other, node.op, inputs, controls, node.attributes)
         value = moved
     values.nodes[name] = Node(name, "Identity", (value,))
-    return Value(name)
 
 
 def _initial(model: LiteModel) -> Iterator[tuple[str, Tensor]]:

@@ -11,7 +11,7 @@ from reprise.errors import DamagedFile
 from reprise.printable import printable_line
 from reprise.tensors import DTYPES, Shape
 
-InputRole = Literal["tokens", "one-hot", "features", "lengths"]
+InputRole = Literal["text", "tokens", "one-hot", "features", "lengths"]
 OutputRole = Literal["logits", "probabilities", "hidden", "ids", "values"]
 Initial = Literal["zeros", "file", "inputs"]
 

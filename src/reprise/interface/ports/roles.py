@@ -25,13 +25,16 @@ _OF_IMAGES_AND_CHANGES = frozenset(("Conv2D", "Sub", "SquaredDifference"))
 
 
 def of_input(axes: Axes, value: Value, scores: Collection[int | None]) -> str:
-    """`tokens`, `one-hot`, `features` or `lengths`.
+    """`text`, `tokens`, `one-hot`, `features` or `lengths`.
 
     `scores` are the numbers of symbols for which the model has scores at each step: a vector of so many numbers, one
     of which is 1, is the way in of a symbol. Two features of a model that forecasts two are none.
     """
     users, timed = _users(axes.structure, value), axes.time_axis(value) is not None
-    if dtype(axes.structure, value).startswith(("int", "uint")):
+    kind = dtype(axes.structure, value)
+    if kind == "string":
+        return "text"
+    if kind.startswith(("int", "uint")):
         counted = not users & _LOOKUPS and not timed and users & _COUNTING
         return "lengths" if counted else "tokens"
     shape = axes.facts.shape(value) or ()

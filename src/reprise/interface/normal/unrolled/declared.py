@@ -18,6 +18,8 @@ from reprise.interface.normal.unrolled import pairings
 from reprise.interface.normal.unrolled.cells import Cell
 from reprise.interface.normal.unrolled.collected import Collected, Output
 from reprise.interface.normal.unrolled.replacements import Plan, frame_name
+from reprise.interface.normal.unrolled.sources import PARTS
+from reprise.interface.normal.unrolled.step_copies import row_of
 from reprise.interface.normal.unrolled.steps import MADE, SAME, Role, Row, State, Steps, View
 from reprise.operators.types import FLOATS, dtype
 
@@ -46,9 +48,9 @@ def plan(view: View, known_cells: Iterable[Cell], chosen: Mapping[Value, Value])
 
 def _found(view: View, known_cells: Iterable[Cell]) -> list[State]:
     """The states that the file itself tells."""
-    known = tuple(_assigned(view))
+    known, known_cells = tuple(_assigned(view)), tuple(known_cells)
     known += tuple(_of_cells(view, (s for cell in known_cells for s in cell.states), known))
-    return [*known, *_paired(view, known)]
+    return [*known, *_paired(view, known, {_whole(view, s.initial) for cell in known_cells for s in cell.states})]
 
 
 def _assigned(view: View) -> Iterator[State]:
@@ -79,11 +81,24 @@ def _is_argument(view: View, value: Value) -> bool:
     return view.graph[value.node].op == "Placeholder" and not is_setting(view.structure, value)
 
 
-def _paired(view: View, known: Sequence[State]) -> list[State]:
-    """Arguments and results that belong together, where something is left for an input and for an output."""
+def _whole(view: View, value: Value) -> Value:
+    """What a value is cut out of."""
+    while (node := view.graph[value.node]).op in PARTS:
+        value = node.inputs[node.op == "Split"]
+    return value
+
+
+def _paired(view: View, known: Sequence[State], packed: Collection[Value]) -> list[State]:
+    """Arguments and results that belong together, where something is left for an input and for an output.
+
+    Where an input and an output would do for a state too, the states of cells are cut out of the arguments `packed`.
+    """
     arguments = [Value(n.name) for n in view.graph if _is_argument(view, Value(n.name))]
     fitting = _fitting(view, [a for a in arguments if a not in {s.initial for s in known}], known)
     pairs = pairings.largest(fitting)
+    if len(pairs) + len(known) in (len(arguments), len(view.graph.results)):
+        fitting = {a: results for a, results in fitting.items() if a in packed}
+        pairs = pairings.largest(fitting)
     if not pairs or len(pairs) + len(known) in (len(arguments), len(view.graph.results)):
         return []
     if pairings.others(fitting, pairs):
@@ -170,7 +185,7 @@ class _Step:
                 roles[name, slot] = self._role(value)
                 pending += [value.node] if roles[name, slot] == MADE else []
         order = tuple(sorted(seen, key=self._view.place.__getitem__))
-        members = {r: (r.first,) for r in roles.values() if isinstance(r, Row)}
+        members = {r: (r.first,) for r in roles.values() if isinstance(r, Row) and r.source is None}
         anchors = tuple(dict.fromkeys(s.next.node for s in self._states.values()))
         return Steps(roles, ({n: n for n in seen},), order, anchors, members, {})
 
@@ -179,7 +194,10 @@ class _Step:
             return self._states[value]
         if not self._moving.mask(value):
             return SAME
-        return Row(value, None) if _is_argument(self._view, value) else MADE
+        if _is_argument(self._view, value):
+            return Row(value, None)
+        row = row_of(self._view, value)
+        return row if row.axis >= 0 and row.source is not None and _is_argument(self._view, row.source) else MADE
 
 
 def _outputs(view: View, steps: Steps, carried: Collection[Value]) -> Iterator[Output]:

@@ -12,7 +12,8 @@ from reprise.interface.normal.unrolled.step_copies import row_of
 from reprise.interface.normal.unrolled.steps import View
 from reprise.operators.types import FLOATS, dtype
 
-_PARTS = frozenset("Identity Split SplitV Slice StridedSlice Unpack Squeeze Reshape GatherV2 Gather".split())
+#: What takes a value apart, or passes it on in another shape.
+PARTS = frozenset("Identity Split SplitV Slice StridedSlice Unpack Squeeze Reshape GatherV2 Gather".split())
 _ASSIGNMENTS = ("Assign", "AssignVariableOp")
 #: Zeros of a batch of states are looked at up to this many.
 _LARGEST = 1 << 20
@@ -65,7 +66,7 @@ def _parts(view: View, whole: Value) -> Iterator[Value]:
         part = next(parts, None)
         if part is None:
             outer.pop()
-            if outer and any(view.graph.nodes[n].op not in _PARTS for n, _ in view.readers.get(value, ())):
+            if outer and any(view.graph.nodes[n].op not in PARTS for n, _ in view.readers.get(value, ())):
                 yield value
         elif _is_row(view, part):
             yield part
@@ -76,7 +77,7 @@ def _parts(view: View, whole: Value) -> Iterator[Value]:
 def _cut_from(view: View, value: Value) -> Iterator[Value]:
     for name, slot in view.readers.get(value, ()):
         node = view.graph.nodes[name]
-        if node.op in _PARTS and slot == (node.op == "Split"):
+        if node.op in PARTS and slot == (node.op == "Split"):
             yield from view.read(name)
 
 
