@@ -10,6 +10,8 @@ import reprise
 from reprise.cli import execute
 from reprise.errors import MissingDependency, SaveError, VerificationError
 from reprise.export import export
+from reprise.export.tf_graph import computed
+from reprise.runtime import Engine
 from reprise.wire import onnx
 from tests.export import stacks
 from tests.export.models import H, V, model
@@ -159,3 +161,37 @@ def test_the_command_writes_the_target_that_it_is_told(tmp_path, capsys):
     path = save(tmp_path / "m.onnx", nodes, [value("x", "t", "n", D)], ["y"], tensors(**cell_weights(3)))
     execute(["export", str(path), str(tmp_path / "out"), "--to", "saved-model"])
     assert (tmp_path / "out/saved_model.pb").is_file()
+
+
+@pytest.mark.parametrize("mode", ["NOTSET", "SAME_UPPER"])
+def test_convolutions_in_groups_and_pooling_are_computed_as_onnx_runtime_does(mode):
+    x, kernel = numbers(2, 4, 6, 5), numbers(6, 2, 3, 2)
+    padding = {"pads": [1, 0, 1, 1]} if mode == "NOTSET" else {"auto_pad": mode}
+    nodes = [
+        onnx.node("Conv", ["x", "k"], ["c"], group=2, strides=[2, 1], **padding),
+        onnx.node("MaxPool", ["c"], ["m"], kernel_shape=[2, 2], strides=[1, 2]),
+        onnx.node("AveragePool", ["m"], ["y"], kernel_shape=[1, 2]),
+    ]
+    info = [onnx.value_info(n, onnx.ELEMENT_TYPES["float32"], s) for n, s in (("x", x.shape), ("k", kernel.shape))]
+    graph = onnx.graph(nodes, "g", info, [onnx.value_info("y", onnx.ELEMENT_TYPES["float32"], None)], [])
+    wanted = Engine(graph, {}).run({"x": x, "k": kernel}, ["y"])["y"]
+    found = computed(graph, {"x": tf.constant(x), "k": tf.constant(kernel)})["y"]
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_activations_with_numbers_of_their_own_take_them_in_order():
+    x, w, r = numbers(3, 2, D), numbers(1, 4 * H, D), numbers(1, 4 * H, H)
+    options = {
+        "hidden_size": H,
+        "activations": ["HardSigmoid", "LeakyRelu", "HardSigmoid"],
+        "activation_alpha": [0.3, 0.1, 0.4],
+        "activation_beta": [0.4, 0.6],
+    }
+    nodes = [onnx.node("LSTM", ["x", "w", "r"], ["y"], **options)]
+    kinds = onnx.ELEMENT_TYPES["float32"]
+    info = [onnx.value_info(n, kinds, a.shape) for n, a in (("x", x), ("w", w), ("r", r))]
+    graph = onnx.graph(nodes, "g", info, [onnx.value_info("y", kinds, None)], [])
+    feeds = {"x": x, "w": w, "r": r}
+    wanted = Engine(graph, {}).run(feeds, ["y"])["y"]
+    found = tf.function(lambda **given: computed(graph, given)["y"])(**{n: tf.constant(a) for n, a in feeds.items()})
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)

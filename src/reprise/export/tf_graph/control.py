@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from reprise.export.tf_graph.context import Rule, Site
+from reprise.export.tf_graph.sizes import number_of
 from reprise.wire import onnx
 
 #: How often a loop runs whose number of rounds nothing limits.
@@ -62,8 +63,12 @@ def _loop(site: Site) -> list[tf.Tensor]:
     carried = [site[k] for k in range(2, len(site))]
     rounds = tf.reshape(site[0], []) if site.has(0) else tf.constant(_MOST, tf.int64)
     goes_on = tf.reshape(site[1], []) if site.has(1) else tf.constant(True)  # noqa: FBT003 - a number
-    stacks = _Stacks(body.output[1 + len(carried) :], carried, None)
     names = [i.name for i in body.input]
+    if number_of(rounds) == 1 and number_of(goes_on) == 1:
+        found = site.run(body, dict(zip(names, [tf.constant(0, tf.int64), goes_on, *carried], strict=True)))
+        _, *given = (found[o.name] for o in body.output)
+        return [*given[: len(carried)], *(row[None] for row in given[len(carried) :])]
+    stacks = _Stacks(body.output[1 + len(carried) :], carried, None)
 
     def step(i: tf.Tensor, on: tf.Tensor, values: Sequence[tf.Tensor], arrays: Sequence[tf.TensorArray]) -> Any:
         found = site.run(body, dict(zip(names, [i, on, *values], strict=True)))
@@ -97,6 +102,11 @@ def _scan(site: Site) -> list[tf.Tensor]:
     rows = [_moved(site[kept + k], axis, 0) for k, axis in enumerate(in_axes)]
     names, count = [i.name for i in body.input], tf.shape(rows[0])[0]
     first = [site[k] for k in range(kept)]
+    if rows[0].shape[0] == 1:
+        found = site.run(body, dict(zip(names, [*first, *(r[0] for r in rows)], strict=True)))
+        given = [found[o.name] for o in body.output]
+        out_axes = site.attribute("scan_output_axes") or [0] * (len(given) - kept)
+        return [*given[:kept], *(_moved(g[None], 0, axis) for g, axis in zip(given[kept:], out_axes, strict=True))]
     stacks = _Stacks(body.output[kept:], first, count)
 
     def step(t: tf.Tensor, values: Sequence[tf.Tensor], arrays: Sequence[tf.TensorArray]) -> Any:

@@ -10,10 +10,11 @@ from reprise.errors import SaveError
 from reprise.export.tf_graph.context import Rule, Site, Values
 from reprise.export.tf_graph.control import CONTROL
 from reprise.export.tf_graph.operators import OPERATORS
+from reprise.export.tf_graph.pictures import PICTURES
 from reprise.export.tf_graph.recurrent import RECURRENT
 from reprise.wire import onnx
 
-_RULES: Mapping[str, Rule] = {**OPERATORS, **RECURRENT, **CONTROL}
+_RULES: Mapping[str, Rule] = {**OPERATORS, **PICTURES, **RECURRENT, **CONTROL}
 
 
 def computed(graph: onnx.Message, values: Values) -> dict[str, tf.Tensor]:

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from reprise.export.tf_graph.context import Rule, Site
+from reprise.export.tf_graph.sizes import number_of, size_of
 from reprise.tensors import DTYPES
 from reprise.wire import onnx
 
@@ -28,12 +29,6 @@ def _binary(function: Callable[[Any, Any], Any]) -> Rule:
 
 def _folded(function: Callable[[Any, Any], Any]) -> Rule:
     return lambda site: reduce(function, site.inputs())
-
-
-def size_of(x: tf.Tensor, axis: int) -> Any:
-    """A size of `x`: the number where it is known when the graph is made, else what it will be."""
-    known = x.shape[axis] if x.shape.rank is not None else None
-    return tf.shape(x)[axis] if known is None else known
 
 
 def _divide(site: Site) -> tf.Tensor:
@@ -180,7 +175,7 @@ def _range_of(begin: tf.Tensor, end: tf.Tensor, step: int) -> slice[Any, Any, An
 
 
 def _within(bound: tf.Tensor, far: int) -> Any:
-    known = tf.get_static_value(bound)
+    known = number_of(bound)
     if known is not None:
         return int(np.clip(known, -far, far))
     return tf.cast(tf.clip_by_value(bound, tf.constant(-far, tf.int64), tf.constant(far, tf.int64)), tf.int32)
@@ -299,23 +294,6 @@ def _cumsum(site: Site) -> tf.Tensor:
     return tf.cumsum(site[0], tf.cast(tf.reshape(site[1], []), tf.int32), exclusive, reverse)
 
 
-def _convolution(site: Site) -> tf.Tensor:
-    """NCHW of one or two axes, which TensorFlow computes as NHWC on any machine."""
-    x, kernel = site[0], site[1]
-    axes = x.shape.rank - 2
-    if site.attribute("group", 1) != 1 or axes not in (1, 2) or site.attribute("auto_pad", "NOTSET") != "NOTSET":
-        raise site.refusal("has groups, padding of its own or more than two axes")
-    pads = site.attribute("pads", [0] * 2 * axes)
-    around = [[0, 0], *([pads[i], pads[i + axes]] for i in range(axes)), [0, 0]]
-    last = [0, *range(2, axes + 2), 1]
-    moved = tf.pad(tf.transpose(x, last), around)
-    weights = tf.transpose(kernel, [*range(2, axes + 2), 1, 0])
-    strides, dilations = (site.attribute(n, [1] * axes) for n in ("strides", "dilations"))
-    found = tf.nn.convolution(moved, weights, strides=strides, dilations=dilations, padding="VALID")
-    found = found + site[2] if site.has(2) else found
-    return tf.transpose(found, [0, axes + 1, *range(1, axes + 1)])
-
-
 def _softmax(function: Callable[..., tf.Tensor]) -> Rule:
     return lambda site: function(site[0], axis=site.attribute("axis", -1))
 
@@ -338,7 +316,6 @@ OPERATORS: Mapping[str, Rule] = {
     "Concat": _concat,
     "Constant": _constant,
     "ConstantOfShape": _constant_of_shape,
-    "Conv": _convolution,
     "Cos": _unary(tf.cos),
     "CumSum": _cumsum,
     "Div": _divide,

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
 from reprise.export.tf_graph.context import Rule, Site
 
-#: The activations that ONNX names; numbers of their own are not written.
-_FUNCTIONS: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] = {
-    "sigmoid": tf.sigmoid,
-    "tanh": tf.tanh,
-    "relu": tf.nn.relu,
-    "softsign": tf.nn.softsign,
-    "softplus": tf.nn.softplus,
-    "hardsigmoid": lambda x: tf.clip_by_value(0.2 * x + 0.5, 0, 1),
+#: The activations that ONNX names, as functions of x and of numbers of their own, alpha and beta, each with the value
+#: that it has where a file has none. Source: onnx/defs/rnn/defs.cc.
+_FUNCTIONS: Mapping[str, tuple[Callable[..., tf.Tensor], tuple[float, ...]]] = {
+    "sigmoid": (tf.sigmoid, ()),
+    "tanh": (tf.tanh, ()),
+    "relu": (tf.nn.relu, ()),
+    "softsign": (tf.nn.softsign, ()),
+    "softplus": (tf.nn.softplus, ()),
+    "leakyrelu": (tf.nn.leaky_relu, (0.01,)),
+    "hardsigmoid": (lambda x, alpha, beta: tf.clip_by_value(alpha * x + beta, 0, 1), (0.2, 0.5)),
 }
 _DEFAULTS = {"LSTM": ("Sigmoid", "Tanh", "Tanh"), "GRU": ("Sigmoid", "Tanh"), "RNN": ("Tanh",)}
 
@@ -78,19 +80,23 @@ def _turned(x: tf.Tensor, lengths: tf.Tensor | None) -> tf.Tensor:
 
 def _loop(x: tf.Tensor, first: State, step: Step, lengths: tf.Tensor | None) -> tuple[tf.Tensor, State]:
     """Runs a step over the first axis; a row that has ended keeps its states and gives zeros."""
-    if x.shape[0] == 1 and lengths is None:
-        after = step(x[0], first)
-        return after[0][None], after
+
+    def one(t: tf.Tensor, states: State) -> tuple[tf.Tensor, State]:
+        after = step(x[t], states)
+        if lengths is None:
+            return after[0], after
+        goes_on = (t < lengths)[:, None]
+        kept = tuple(tf.where(goes_on, new, old) for new, old in zip(after, states, strict=True))
+        return tf.where(goes_on, after[0], tf.zeros_like(after[0])), kept
+
+    if x.shape[0] == 1:
+        shown, after = one(tf.constant(0), first)
+        return shown[None], after
     count = tf.shape(x)[0]
     written = tf.TensorArray(x.dtype, count, element_shape=first[0].shape)
 
     def body(t: tf.Tensor, states: State, outputs: tf.TensorArray) -> tuple[tf.Tensor, State, tf.TensorArray]:
-        after = step(x[t], states)
-        shown = after[0]
-        if lengths is not None:
-            goes_on = (t < lengths)[:, None]
-            after = tuple(tf.where(goes_on, new, old) for new, old in zip(after, states, strict=True))
-            shown = tf.where(goes_on, shown, tf.zeros_like(shown))
+        shown, after = one(t, states)
         return t + 1, after, outputs.write(t, shown)
 
     shapes = (tf.TensorShape([]), tuple(s.shape for s in first), tf.TensorShape(None))
@@ -104,10 +110,18 @@ def _functions(site: Site, index: int) -> Sequence[Callable[[tf.Tensor], tf.Tens
     """The activations of a direction."""
     defaults = _DEFAULTS[site.node.op_type]
     names = [n.decode() for n in site.attribute("activations", []) or []] or [*defaults * len(_directions(site))]
-    own = [n.lower() for n in names[index * len(defaults) : (index + 1) * len(defaults)]]
-    if site.attribute("activation_alpha") or any(n not in _FUNCTIONS for n in own):
+    if any(n.lower() not in _FUNCTIONS for n in names):
         raise site.refusal(f"has the activations {', '.join(names)}")
-    return [_FUNCTIONS[n] for n in own]
+    given = [iter(site.attribute(f"activation_{which}", None) or ()) for which in ("alpha", "beta")]
+    found = [_with_own(n.lower(), given) for n in names]
+    return found[index * len(defaults) : (index + 1) * len(defaults)]
+
+
+def _with_own(name: str, given: Sequence[Iterator[float]]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """An activation with the next of the numbers that a node lists for all of its activations."""
+    function, usual = _FUNCTIONS[name]
+    own = [next(numbers, default) for numbers, default in zip(given, usual, strict=False)]
+    return lambda x: function(x, *own)
 
 
 def _lstm(site: Site, index: int, r: tf.Tensor, bias: tf.Tensor) -> Step:
