@@ -79,7 +79,11 @@ def _other(which: str) -> str:
 
 
 def _listed(ports: Sequence[Port]) -> str:
-    return ", ".join(f"{p.name} ({p.role})" for p in ports)
+    return ", ".join(f"{p.name} ({p.role} {_shown(p.shape)})" for p in ports)
+
+
+def _shown(shape: Shape) -> str:
+    return f"[{', '.join('any' if n is None else str(n) for n in shape)}]"
 
 
 def _matched(a: Sequence[Port], b: Sequence[Port]) -> tuple[list[_Two], list[tuple[str, Port]]]:

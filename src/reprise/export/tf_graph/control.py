@@ -70,11 +70,10 @@ def _loop(site: Site) -> list[tf.Tensor]:
         return [*given[: len(carried)], *(row[None] for row in given[len(carried) :])]
     stacks = _Stacks(body.output[1 + len(carried) :], carried, None)
 
-    def step(i: tf.Tensor, on: tf.Tensor, values: Sequence[tf.Tensor], arrays: Sequence[tf.TensorArray]) -> Any:
-        found = site.run(body, dict(zip(names, [i, on, *values], strict=True)))
+    def step(t: tf.Tensor, on: tf.Tensor, values: Sequence[tf.Tensor], arrays: Sequence[tf.TensorArray]) -> Any:
+        found = site.run(body, dict(zip(names, [tf.cast(t, tf.int64), on, *values], strict=True)))
         on, *given = (found[o.name] for o in body.output)
-        written = stacks.write(arrays, tf.cast(i, tf.int32), given[len(carried) :])
-        return i + 1, tf.reshape(on, []), given[: len(carried)], written
+        return t + 1, tf.reshape(on, []), given[: len(carried)], stacks.write(arrays, t, given[len(carried) :])
 
     invariants = (
         tf.TensorShape([]),
@@ -83,9 +82,9 @@ def _loop(site: Site) -> list[tf.Tensor]:
         [tf.TensorShape(None)] * len(stacks.arrays),
     )
     _, _, last, arrays = tf.while_loop(
-        lambda i, on, *_: tf.logical_and(on, i < rounds),
+        lambda t, on, *_: tf.logical_and(on, tf.cast(t, tf.int64) < rounds),
         step,
-        (tf.constant(0, tf.int64), goes_on, carried, stacks.arrays),
+        (tf.constant(0), goes_on, carried, stacks.arrays),
         shape_invariants=invariants,
     )
     return [*last, *stacks.stacked(arrays)]
