@@ -28,7 +28,7 @@ def value(name, *sizes, kind=FLOAT):
     return onnx.value_info(name, kind, sizes)
 
 
-def save(path, nodes, inputs, outputs, initializers=(), opset=17, functions=()):
+def save(path, nodes, inputs, outputs, initializers=(), opset=17, functions=(), domains=()):
     """Writes a model whose outputs are names or values."""
     model = onnx.empty("ModelProto")
     model.ir_version = 8
@@ -36,7 +36,7 @@ def save(path, nodes, inputs, outputs, initializers=(), opset=17, functions=()):
     shown = [onnx.value_info(o, FLOAT) if isinstance(o, str) else o for o in outputs]
     model.graph.CopyFrom(onnx.graph(nodes, "g", inputs, shown, initializers))
     model.functions.extend(functions)
-    for domain in sorted({f.domain for f in functions}):
+    for domain in sorted({*domains, *(f.domain for f in functions)}):
         model.opset_import.add(domain=domain, version=1)
     path.write_bytes(model.SerializeToString())
     return path

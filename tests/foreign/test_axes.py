@@ -95,3 +95,47 @@ def test_what_a_loop_carries_is_state(tmp_path, operator):
 
 def _shown(*names):
     return [onnx.value_info(name) for name in names]
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_rows_that_are_baked_beside_a_free_length_are_set_free(tmp_path, rows):
+    """A loop from a constant of so many rows, whose length is free: the free axis is not the batch."""
+    step = [
+        onnx.node("Gather", ["x", "i"], ["row"], axis=0),
+        onnx.node("MatMul", ["row", "W"], ["w"]),
+        onnx.node("MatMul", ["before", "R"], ["r"]),
+        onnx.node("Add", ["w", "r"], ["s"]),
+        onnx.node("Tanh", ["s"], ["after"]),
+        onnx.node("Identity", ["after"], ["shown"]),
+        onnx.node("Identity", ["go"], ["on"]),
+    ]
+    inputs = [onnx.value_info("i", 7, []), onnx.value_info("go", 9, []), onnx.value_info("before", 1, ["n", H])]
+    inner = onnx.graph(step, "b", inputs, _shown("on", "after", "shown"))
+    nodes = [
+        onnx.node("Shape", ["x"], ["sizes"]),
+        onnx.node("Gather", ["sizes", "T"], ["steps"]),
+        onnx.node("Loop", ["steps", "", "zero"], ["last", "y"], body=inner),
+    ]
+    held = tensors(W=numbers(D, H), R=numbers(H, H), T=np.array(0), zero=np.zeros((rows, H), np.float32))
+    model = reprise.restore(save(tmp_path / "m.onnx", nodes, [value("x", "t", rows, D)], ["y"], held))
+    assert model.interface.inputs[0].shape == (None, None, D)
+    assert_run_is_steps(model, rows=3)
+
+
+def packed_gru(path, *sizes):
+    """x [T, 1, D], and a state [1, 1, H] in a tensor of one layer that is cut out of it."""
+    nodes = [
+        onnx.node("Gather", ["packed", "first"], ["h"], axis=0),
+        onnx.node("Unsqueeze", ["h", "first axis"], ["h0"]),
+        onnx.node("GRU", ["x", "W", "R", "B", "", "h0"], ["Y", "h1"], hidden_size=H),
+        onnx.node("Concat", ["h1"], ["packed2"], axis=0),
+    ]
+    held = [*tensors(**cell_weights(3), first=np.array(0)), onnx.tensor(np.array([0]), "first axis")]
+    return save(path, nodes, [value("x", *sizes, D), value("packed", 1, 1, H)], ["Y", "packed2"], held)
+
+
+def test_a_state_keeps_its_shape_in_the_run_that_tells_shapes(tmp_path):
+    """With two along the first axis of the state the file runs too, and gives one back."""
+    model = reprise.restore(packed_gru(tmp_path / "m.onnx", "t", 1))
+    assert [(s.source_in, s.source_out) for s in model.interface.states] == [("packed", "packed2")]
+    assert_run_is_steps(model)

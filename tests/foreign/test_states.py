@@ -220,3 +220,95 @@ def test_a_model_without_state_is_refused_in_words(tmp_path):
     path = save(tmp_path / "m.onnx", nodes, [value("x", "n", D)], ["y"], tensors(W=numbers(D, V)))
     with pytest.raises(NoRecurrence, match=r"no LSTM, GRU, RNN, Scan or Loop is in it \(1 nodes: MatMul\)"):
         reprise.restore(path)
+
+
+def in_int8(array):
+    """The numbers, and the one that they are multiples of."""
+    unit = np.float32(np.abs(array).max() / 127)
+    return np.round(array / unit).astype(np.int8), unit
+
+
+def test_products_with_weights_in_int8_are_those_of_what_the_weights_stand_for(tmp_path):
+    held, unit = in_int8(numbers(D, H, seed=3))
+    nodes = [
+        onnx.node("DequantizeLinear", ["held", "unit", "middle"], ["W"]),
+        onnx.node("MatMul", ["x", "W"], ["w"]),
+        onnx.node("Mul", ["h", "decay"], ["old"]),
+        onnx.node("Add", ["old", "w"], ["h2"]),
+        onnx.node("MatMul", ["h2", "O"], ["y"]),
+    ]
+    more = tensors(held=held, unit=unit, middle=np.int8(0), decay=np.float32(0.5), O=numbers(H, V))
+    path = save(tmp_path / "m.onnx", nodes, [value("x", "n", D), value("h", "n", H)], ["y", "h2"], more)
+    x, h = numbers(2, D), numbers(2, H, seed=1)
+    model = reprise.restore(path)
+    _, state = model.step(x, model.initial_state(2).replace({"h": h}))
+    np.testing.assert_allclose(state["h"], 0.5 * h + x @ (held * unit), rtol=1e-5, atol=1e-6)
+
+
+def test_a_cell_that_cuts_its_inputs_anew_at_every_call_is_stepped(tmp_path):
+    weights = cell_weights(4)
+    cut = {name: in_int8(weights[name].transpose(0, 2, 1)) for name in "WR"}
+    names = ["x", "W", "R", "B", "", "h", "c", "", "Wu", "Wm", "Ru", "Rm"]
+    nodes = [onnx.node("DynamicQuantizeLSTM", names, ["Y", "h2", "c2"], domain="com.microsoft", hidden_size=H)]
+    held = {n: a for n, (a, _) in cut.items()} | {f"{n}u": u.reshape(1) for n, (_, u) in cut.items()}
+    held |= {f"{n}m": np.zeros(1, np.int8) for n in cut} | {"B": weights["B"]}
+    inputs = [value("x", "t", "n", D), value("h", 1, "n", H), value("c", 1, "n", H)]
+    path = save(tmp_path / "m.onnx", nodes, inputs, ["Y", "h2", "c2"], tensors(**held), domains=("com.microsoft",))
+    model = reprise.restore(path)
+    assert pairs(model) == {("h", "h2"), ("c", "c2")}
+    assert "cut to int8 anew at every call" in model.interface.evidence[-1]
+    session, state = onnxruntime.InferenceSession(path), {"h": numbers(1, 2, H, seed=5), "c": numbers(1, 2, H, seed=6)}
+    carried = model.initial_state(2).replace(state)
+    for call in range(4):
+        x = numbers(2, D, seed=call)
+        wanted, state["h"], state["c"] = session.run(None, {"x": x[None], **state})
+        found, carried = model.step(x, carried)
+        np.testing.assert_allclose(found["Y"], wanted[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(carried["c"], state["c"], rtol=1e-5, atol=1e-6)
+
+
+def gated(x, h, after, label):
+    """Nodes of a step: after = z·h + (1 − z)·tanh(x·W), z = σ(x·Z)."""
+    names = iter(f"{label}{k}" for k in range(9))
+    z, n, kept, rest, new = (next(names) for _ in range(5))
+    product, gate = next(names), next(names)
+    return [
+        onnx.node("MatMul", [x, "Z"], [gate]),
+        onnx.node("Sigmoid", [gate], [z]),
+        onnx.node("MatMul", [x, "W"], [product]),
+        onnx.node("Tanh", [product], [n]),
+        onnx.node("Mul", [z, h], [kept]),
+        onnx.node("Sub", ["one", z], [rest]),
+        onnx.node("Mul", [rest, n], [new]),
+        onnx.node("Add", [kept, new], [after]),
+    ]
+
+
+def decoy(path, *nodes, outputs, inputs=()):
+    """A gated step whose input has the shape of its state, h → h2 and y, with more beside."""
+    step = [*gated("x", "h", "h2", "g"), onnx.node("MatMul", ["h2", "O"], ["y"]), *nodes]
+    held = tensors(W=numbers(H, H), Z=numbers(H, H, seed=1), O=numbers(H, V), one=np.float32(1))
+    given = [value(name, "n", H) for name in ("x", "h", *inputs)]
+    return save(path, step, given, ["y", "h2", *outputs], held)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "outputs"),
+    [
+        ([onnx.node("Tanh", ["h2"], ["shown"])], ["shown"]),
+        ([onnx.node("Identity", ["h2"], ["again"])], ["again"]),
+        ([onnx.node("MatMul", ["x", "W"], ["p"]), onnx.node("Tanh", ["p"], ["shown"])], ["shown"]),
+    ],
+    ids=["a function of the state", "the state again", "a function of the input"],
+)
+def test_an_output_of_the_shape_of_a_state_is_none_by_that(tmp_path, nodes, outputs):
+    model = reprise.restore(decoy(tmp_path / "m.onnx", *nodes, outputs=outputs))
+    assert {s.source_in for s in model.interface.states} == {"h"}
+    assert [p.tensor for p in model.interface.inputs] == ["x"]
+
+
+def test_an_input_that_is_handed_on_is_no_state(tmp_path):
+    nodes = [onnx.node("Identity", ["memory"], ["memory2"]), onnx.node("Mul", ["h2", "memory"], ["m"])]
+    model = reprise.restore(decoy(tmp_path / "m.onnx", *nodes, outputs=["memory2", "m"], inputs=["memory"]))
+    assert pairs(model) == {("h", "h2")}
+    assert {p.tensor for p in model.interface.inputs} == {"x", "memory"}

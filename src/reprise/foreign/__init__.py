@@ -7,7 +7,7 @@ keeps its state to itself. The rooms, in the order in which the questions are as
   what its settings decide.
 - `recurrent_nodes`, `pairing`: states at its border, found by the flow of data; `opening`: those that it begins anew at
   every call.
-- `probe`, `trial`, `batch`, `time_steps`, `repeating`: its axes, found by running it.
+- `probe`, `trial`, `batch`, `time_steps`, `repeating`, `in_full`: its axes, found by running it.
 - `reading` puts these together; `ports` writes the interface and the graph that a `RecurrentModel` runs.
 """
 

@@ -174,11 +174,7 @@ def _first_computed(program: Program, outputs: Sequence[str]) -> list[str]:
 
 def _computed_in(program: Program, output: str) -> set[str]:
     """The values that an output holds, laid out in whatever way, and that the program computes."""
-    given = {i.name for i in program.inputs}
-    held = program.ancestors([output], through=MOVES)
-    return {
-        n for n in held if n in program.makers and n not in program.constants and given & program.data_ancestors([n])
-    }
+    return program.ancestors([output], through=MOVES) & program.computed
 
 
 def _is_behind(program: Program, first: str, second: str) -> bool:
@@ -197,8 +193,20 @@ def _is_bare_cell(program: Program) -> bool:
     return len(_distinct_outputs(program)) == 1 < len(program.inputs) and not slots(program)
 
 
+def _is_part(program: Program, candidates: _Candidates, output: str) -> bool:
+    """Whether the next value of a known state holds an output: no other state has the same."""
+    source = program.source(output)
+    return any(source in program.ancestors([p.given], through=MOVES) for p in candidates.pairs)
+
+
 def _is_beside(program: Program, candidates: _Candidates, output: str) -> bool:
-    """Whether an output is computed number by number from the next value of a state, as h is from c."""
+    """Whether an output is computed number by number from the next value of a state, as h is from c.
+
+    That is said where states alone come out: another output would be computed from h.
+    """
+    states = {output}.union((p.given for p in candidates.pairs), (g for _, g in candidates.possible()))
+    if not states.issuperset(_distinct_outputs(program)):
+        return False
     return any(
         _is_behind(program, p.given, output) and _is_element_wise(program, p.given, output) for p in candidates.pairs
     )
@@ -216,7 +224,9 @@ def _take_left_over(program: Program, candidates: _Candidates) -> None:
     """
     gated = _gated(program, candidates)
     likely = [p for p in candidates.possible() if p in gated or _is_left_over(program, candidates, *p)]
-    while links := _certain(likely):
+    inputs = {i.name for i in program.inputs}
+    closed = inputs == {t for t, _ in likely}.union(p.taken for p in candidates.pairs)  # nothing else would come in
+    while not closed and (links := _certain(likely)):
         for taken, given in links:
             candidates.take(taken, given, "no other input and output fit each other")
         left = set(candidates.possible())
@@ -232,7 +242,7 @@ def _take_left_over(program: Program, candidates: _Candidates) -> None:
 
 def _is_left_over(program: Program, candidates: _Candidates, taken: str, given: str) -> bool:
     """Whether an input may be a state by what is left: not the last input, which is what the caller gives."""
-    if len(program.inputs) - len(candidates.pairs) < 2:
+    if len(program.inputs) - len(candidates.pairs) < 2 or _is_part(program, candidates, given):
         return False
     products = _products_between(program, taken, given)
     if products and _is_beside(program, candidates, given):
@@ -241,11 +251,11 @@ def _is_left_over(program: Program, candidates: _Candidates, taken: str, given: 
 
 
 def _products_between(program: Program, taken: str, given: str) -> int:
-    """The most products with weights on a way from an input to an output."""
-    most = {taken: 0}
+    """The fewest products with weights on a way from an input to an output; several layers in one tensor have more."""
+    fewest = {taken: 0}
     for node in program.nodes:
-        before = [most[name] for name in onnx.read_by(node) if name in most]
+        before = [fewest[name] for name in onnx.read_by(node) if name in fewest]
         if before:
-            steps = max(before) + (node.op_type not in ELEMENTWISE and node.op_type not in _FREE)
-            most.update(dict.fromkeys(node.output, steps))
-    return most.get(given, 0)
+            steps = min(before) + (node.op_type not in ELEMENTWISE and node.op_type not in _FREE)
+            fewest.update(dict.fromkeys(node.output, steps))
+    return fewest.get(given, 0)

@@ -69,6 +69,25 @@ class Program:
         return {name: node for node in self.nodes for name in node.output if name}
 
     @cached_property
+    def reads(self) -> dict[str, list[str]]:
+        """The names that each value is computed from at once; a value that no node makes has none."""
+        return {name: read for node in self.nodes for read in (read_by(node),) for name in node.output if name}
+
+    @cached_property
+    def computed(self) -> frozenset[str]:
+        """The values that numbers of some input have a part in, and not its sizes alone."""
+        users: dict[str, list[str]] = {}
+        for name, read in self.reads.items():
+            for other in () if self.makers[name].op_type in SIZES else read:
+                users.setdefault(other, []).append(name)
+        found, pending = set[str](), [user for entry in self.inputs for user in users.get(entry.name, ())]
+        while pending:
+            if (name := pending.pop()) not in found:
+                found.add(name)
+                pending += users.get(name, ())
+        return frozenset(found)
+
+    @cached_property
     def constants(self) -> dict[str, onnx.Message]:
         """Small tensors by the name of the value that holds them: initializers, and what Constant nodes give."""
         held = {t.name: t for t in self.small}
@@ -101,7 +120,7 @@ class Program:
             found.add(name)
             node = self.makers.get(name)
             if node is not None and (through is None or node.op_type in through):
-                pending += onnx.read_by(node)
+                pending += self.reads[name]
         return found
 
     def data_ancestors(self, names: Iterable[str]) -> set[str]:
@@ -114,7 +133,7 @@ class Program:
             found.add(name)
             node = self.makers.get(name)
             if node is not None and node.op_type not in SIZES:
-                pending += onnx.read_by(node)
+                pending += self.reads[name]
         return found
 
     def after(self, names: Iterable[str]) -> set[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from reprise.errors import AmbiguousInterface, DiscoveryError, NoRecurrence
 from reprise.foreign.batch import Batch, batch_of, first_run
 from reprise.foreign.branches import as_run, settings_of, with_settings
+from reprise.foreign.in_full import in_full
 from reprise.foreign.opening import Opened, hidden_slots, opened
 from reprise.foreign.pairing import Pair, pairs_of, possible_pairs
 from reprise.foreign.probe import Probe
@@ -72,7 +73,10 @@ def reading_of(program: Program, values: Values, chosen: Sequence[Pair] = ()) ->
         )
     closed = _at_the_border(program, chosen)
     hidden = [s for s in hidden_slots(program) if not is_both_ways(s.node)]
-    tries = [*([[]] if closed.pairs else []), *([hidden] if hidden else [])]
+    tries = [
+        *([hidden] if hidden else []),
+        *([[]] if closed.pairs else []),
+    ]  # what is left closed may seem to be nothing
     readings = (_tried(closed, settings, each) for each in tries)
     reading = next((r for r in readings if r is not None), None) or _as_a_whole(closed, settings)
     if not reading.pairs and not slots(closed.taken):
@@ -122,12 +126,14 @@ def _tried(closed: _Closed, settings: tuple[Setting, ...], hidden: Sequence[Slot
     program, states = opened(closed.program, hidden, closed.values)
     began = [Pair(s.taken, s.given, f"{s.slot.node.op_type} began anew at every call") for s in states]
     pairs = (*closed.pairs, *began)
-    trial = Trial(Probe(program), pairs, closed.lengths)
+    trial = Trial(Probe(in_full(program)), pairs, closed.lengths)
     batch = batch_of(trial)
     time = None if batch is None else time_of(trial, batch)
     if batch is None or time is None or time.difference:
         return None
     shown = f"{STEPS} steps at once gave what {STEPS} single steps gave that carried the states, from random ones"
+    if trial.probe.program is not program:
+        shown += "; but for numbers that are cut to int8 anew at every call, by the largest of them"
     return Reading(program, settings, pairs, states, closed.lengths, batch, time, evidence=shown)
 
 
