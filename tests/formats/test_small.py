@@ -183,6 +183,15 @@ def test_a_checkpoint_of_torch_rnn_counts_its_ids_from_1(tmp_path, kind):
     assert len(model.sample(7, seed=1)) == 7
 
 
+def test_what_is_exported_of_torch_rnn_counts_its_ids_from_1_too(tmp_path):
+    torch_rnn(tmp_path / "m.t7")
+    model = reprise.restore(tmp_path / "m.t7")
+    reprise.export(model, tmp_path / "m.onnx")
+    again = reprise.restore(tmp_path / "m.onnx")
+    assert again.vocabulary == model.vocabulary
+    assert again.sample(30, seed=1) == model.sample(30, seed=1)
+
+
 def test_a_model_of_other_modules_is_refused_in_words(tmp_path):
     torch_rnn(tmp_path / "m.t7", model=Object("nn.Other", net=None))
     with pytest.raises(DamagedFile, match=r"no nn\.LSTM or nn\.VanillaRNN is among them"):

@@ -21,6 +21,7 @@ class Draw:
     ) -> None:
         self._face = face
         self._symbols = _symbols(face, vocabulary)
+        self._first = 0 if vocabulary is None else vocabulary.first
         self._texts = () if vocabulary is None else vocabulary.symbols
         self._rows = rows
         self._length = length
@@ -51,7 +52,7 @@ class Draw:
         if port.role == "one-hot" and shape:
             return np.eye(shape[-1])[self._random.integers(0, shape[-1], shape[:-1])].astype(dtype)
         if dtype.kind in "iu":
-            return self._random.integers(0, self._symbols, shape).astype(dtype)
+            return self._random.integers(self._first, self._first + self._symbols, shape).astype(dtype)
         if dtype.kind == "b":
             return self._random.integers(0, 2, shape).astype(dtype)
         if dtype.kind == "O":
