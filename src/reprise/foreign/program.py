@@ -71,7 +71,7 @@ class Program:
     @cached_property
     def reads(self) -> dict[str, list[str]]:
         """The names that each value is computed from at once; a value that no node makes has none."""
-        return {name: read for node in self.nodes for read in (read_by(node),) for name in node.output if name}
+        return {name: read for node in self.nodes for read in (onnx.read_by(node),) for name in node.output if name}
 
     @cached_property
     def computed(self) -> frozenset[str]:
