@@ -2,18 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from reprise.errors import CallError, StateError
-from reprise.interface import Port, StatePort
+from reprise.interface import Interface, Port, StatePort
+from reprise.interface.ports.choices import setting_value
 from reprise.lift import Lifted
 from reprise.tensors import DTYPES, Array
 
+Inputs = Array | Mapping[str, Array]
+Settings = Mapping[str, float | int | bool]
+
 #: Which kinds of NumPy's types an input takes, by its own kind; others lose something. V is bfloat16.
 _TAKEN = {"i": "iub", "u": "iub", "O": "OSU", "c": "cfiub"}
+
+
+class Calls:
+    """What the calls of a model give, held against its interface."""
+
+    def __init__(self, interface: Interface) -> None:
+        self._interface = interface
+
+    def separated(self, inputs: Inputs, settings: Settings | None) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Inputs by name, and settings, which may stand among them.
+
+        Raises:
+            CallError: A name is none of the model, or an array stands alone where the model has several inputs.
+        """
+        if not settings and isinstance(inputs, Mapping) and inputs.keys() <= self._names:
+            return dict(inputs), {}
+        names = [p.name for p in self._interface.inputs]
+        if not isinstance(inputs, Mapping):
+            variable = [p for p in self._interface.inputs if p.role != "lengths"]
+            if len(variable) != 1:
+                raise CallError(f"the model has {len(variable)} inputs; give them by name: {', '.join(names)}")
+            inputs = {variable[0].name: np.asarray(inputs)}
+            if not settings:
+                return inputs, {}
+        known = {s.name: s for s in self._interface.settings}
+        unknown = [n for n in (*inputs, *(settings or ())) if n not in known and n not in names]
+        if unknown:
+            raise CallError(
+                f"{unknown[0]!r} is not an input or setting of the model; it has {', '.join([*names, *sorted(known)])}"
+            )
+        chosen = {**{k: v for k, v in inputs.items() if k in known}, **(settings or {})}
+        return {k: v for k, v in inputs.items() if k in names}, {
+            k: setting_value(known[k], v) for k, v in chosen.items()
+        }
+
+    def checked(self, given: Mapping[str, Array], needed: Container[str]) -> tuple[dict[str, Array], int]:
+        """The inputs `needed` as a graph takes them, and how many rows they have.
+
+        Raises:
+            CallError: One is missing, does not fit, or has other rows than the rest.
+        """
+        feeds: dict[str, Array] = {}
+        rows: dict[str, int] = {}
+        steps: list[int] = []
+        ports = [p for p in self._interface.inputs if p.name in needed]
+        for port in ports:
+            if port.name in given:
+                feeds[port.name] = array = fitting(port, np.asarray(given[port.name]))
+                if port.batch_axis is not None:
+                    rows[port.name] = array.shape[port.batch_axis]
+                if port.time_axis is not None:
+                    steps.append(array.shape[port.time_axis])
+            elif port.role != "lengths" or not self._one_sequence:
+                raise CallError(
+                    f"input {port.name!r} ({port.tensor}) is missing; given: {', '.join(given) or 'nothing'}"
+                )
+        if len(set(rows.values())) > 1:
+            raise CallError(f"the inputs differ in rows: {', '.join(f'{n} {k}' for n, k in rows.items())}")
+        batch = next(iter(rows.values())) if rows else self._baked_batch()
+        for port in ports:
+            if port.name not in feeds:  # lengths that are not given are those of the whole sequence
+                feeds[port.name] = np.full([n or batch for n in port.shape], max(steps, default=1), DTYPES[port.dtype])
+        return feeds, batch
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(p.name for p in self._interface.inputs)
+
+    @cached_property
+    def _one_sequence(self) -> bool:
+        """Whether all lengths are those of the steps: no input beside them is a sequence of another length."""
+        still = [p for p in self._interface.inputs if p.time_axis is None]
+        return all(p.even for p in self._interface.inputs) and not any(
+            n is None and axis != p.batch_axis for p in still for axis, n in enumerate(p.shape)
+        )
+
+    def _baked_batch(self) -> int:
+        fixed = [p.shape[0] for p in self._interface.states if p.shape and p.shape[0] is not None]
+        return int(fixed[0]) if fixed else 1
 
 
 def fitting(port: Port, array: Array) -> Array:

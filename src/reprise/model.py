@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from html import escape
@@ -15,9 +15,8 @@ import numpy as np
 from reprise import engines, precision, sampling
 from reprise.errors import CallError, StateError, VocabularyError
 from reprise.formats import StoredModel
-from reprise.inputs import any_shape, as_type, fitting, own_start, raised, state_shape, with_open
+from reprise.inputs import Calls, Inputs, Settings, any_shape, as_type, own_start, raised, state_shape, with_open
 from reprise.interface import Interface
-from reprise.interface.ports.choices import setting_value
 from reprise.lift import STATE_FIRST, STATE_IN, STATE_OUT, Lifted, Opsets, part
 from reprise.lift.quantised import quantised
 from reprise.printable import printable_line
@@ -27,8 +26,6 @@ from reprise.state import State, own_start, state_shape
 from reprise.tensors import DTYPES, Array
 from reprise.vocabulary import Vocabulary
 
-Inputs = Array | Mapping[str, Array]
-Settings = Mapping[str, float | int | bool]
 Key = tuple[tuple[str, Any], ...]
 
 #: For how many values of settings an engine is kept.
@@ -70,6 +67,7 @@ class RecurrentModel:
         self._threads, self._time_limit, self._choice = threads, time_limit, engine
         self.lifted = lift({})
         self.interface: Interface = self.lifted.interface
+        self._calls = Calls(self.interface)
         self._computed_starts = frozenset(s.name for s in self.interface.states if s.initial == "inputs")
         # Each has its own copy of the weights, so few are kept for other values of settings than those of the model.
         self._built = lru_cache(maxsize=KEPT)(self._build)
@@ -157,9 +155,9 @@ class RecurrentModel:
             StateError: The file bakes in another batch size.
             CallError: An input that a state is computed from is missing or does not fit.
         """
-        given, chosen = self._separated(inputs, None) if inputs is not None else ({}, {})
+        given, chosen = self._calls.separated(inputs, None) if inputs is not None else ({}, {})
         if given:
-            batch = self._checked(given, given)[1]
+            batch = self._calls.checked(given, given)[1]
         own = self._own_first_states(batch)
         values = {}
         for port in self.interface.states:
@@ -174,7 +172,7 @@ class RecurrentModel:
             return state
         lifted, starter = self._engine(chosen)[0], self._starter(chosen)
         try:
-            feeds = self._checked(given, starter.inputs)[0]
+            feeds = self._calls.checked(given, starter.inputs)[0]
         except CallError as error:
             raise CallError(f"{error}; state {min(state.pending)!r} is computed from it, or give that") from error
         found = starter.run(with_open(lifted, feeds, chosen), [STATE_FIRST + name for name in sorted(state.pending)])
@@ -223,7 +221,7 @@ class RecurrentModel:
         Raises:
             CallError: A name, type or shape does not fit; nothing has run then.
         """
-        given, chosen = self._separated(inputs, settings)
+        given, chosen = self._calls.separated(inputs, settings)
         return self._call(given, state, chosen)
 
     def _call(
@@ -241,11 +239,11 @@ class RecurrentModel:
     def _fed(self, given: Mapping[str, Array], chosen: Settings) -> tuple[dict[str, Array], int, Engine | StepEngine]:
         """The inputs as a graph takes them, how many rows they have, and the engine for them."""
         if self._is_lone(given) and not (chosen and self._key(chosen)) and isinstance(self._stepper, StepEngine):
-            feeds, batch = self._checked(given, self._stepper.inputs)
+            feeds, batch = self._calls.checked(given, self._stepper.inputs)
             if self._stepper.takes(next(iter(feeds.values()))):
                 return feeds, batch, self._stepper
         lifted, engine = self._engine(chosen)
-        feeds, batch = self._checked(given, engine.inputs)
+        feeds, batch = self._calls.checked(given, engine.inputs)
         return with_open(lifted, feeds, chosen), batch, engine
 
     def _is_lone(self, given: Mapping[str, Array]) -> bool:
@@ -289,7 +287,7 @@ class RecurrentModel:
             return found
         if not self.interface.steppable:
             raise CallError(f"this model cannot be stepped: {self.interface.why_not}. Use run on whole sequences.")
-        given, chosen = self._separated(inputs, settings)
+        given, chosen = self._calls.separated(inputs, settings)
         if self._computed_starts:
             self._check_first_step(state, chosen)
         whole = {p.name: raised(p, np.asarray(given[p.name])) for p in self.interface.inputs if p.name in given}
@@ -370,70 +368,6 @@ class RecurrentModel:
         """The settings that are built into a graph, where they are not those of the model."""
         built = {k: v for k, v in chosen.items() if k not in self.lifted.open and v != self.lifted.fixed.get(k)}
         return tuple(sorted(built.items()))
-
-    def _separated(self, inputs: Inputs, settings: Settings | None) -> tuple[dict[str, Array], dict[str, Any]]:
-        """Inputs by name, and settings, which may stand among them."""
-        if not settings and isinstance(inputs, Mapping) and inputs.keys() <= self._input_names:
-            return dict(inputs), {}
-        names = [p.name for p in self.interface.inputs]
-        if not isinstance(inputs, Mapping):
-            variable = [p for p in self.interface.inputs if p.role != "lengths"]
-            if len(variable) != 1:
-                raise CallError(f"the model has {len(variable)} inputs; give them by name: {', '.join(names)}")
-            inputs = {variable[0].name: np.asarray(inputs)}
-            if not settings:
-                return inputs, {}
-        known = {s.name: s for s in self.interface.settings}
-        unknown = [n for n in (*inputs, *(settings or ())) if n not in known and n not in names]
-        if unknown:
-            raise CallError(
-                f"{unknown[0]!r} is not an input or setting of the model; it has {', '.join([*names, *sorted(known)])}"
-            )
-        chosen = {**{k: v for k, v in inputs.items() if k in known}, **(settings or {})}
-        return {k: v for k, v in inputs.items() if k in names}, {
-            k: setting_value(known[k], v) for k, v in chosen.items()
-        }
-
-    @cached_property
-    def _input_names(self) -> frozenset[str]:
-        return frozenset(p.name for p in self.interface.inputs)
-
-    def _checked(self, given: Mapping[str, Array], needed: Container[str]) -> tuple[dict[str, Array], int]:
-        """The inputs `needed` as a graph takes them, and how many rows they have."""
-        feeds: dict[str, Array] = {}
-        rows: dict[str, int] = {}
-        steps: list[int] = []
-        ports = [p for p in self.interface.inputs if p.name in needed]
-        for port in ports:
-            if port.name in given:
-                feeds[port.name] = array = fitting(port, np.asarray(given[port.name]))
-                if port.batch_axis is not None:
-                    rows[port.name] = array.shape[port.batch_axis]
-                if port.time_axis is not None:
-                    steps.append(array.shape[port.time_axis])
-            elif port.role != "lengths" or not self._one_sequence:
-                raise CallError(
-                    f"input {port.name!r} ({port.tensor}) is missing; given: {', '.join(given) or 'nothing'}"
-                )
-        if len(set(rows.values())) > 1:
-            raise CallError(f"the inputs differ in rows: {', '.join(f'{n} {k}' for n, k in rows.items())}")
-        batch = next(iter(rows.values())) if rows else self._baked_batch()
-        for port in ports:
-            if port.name not in feeds:  # lengths that are not given are those of the whole sequence
-                feeds[port.name] = np.full([n or batch for n in port.shape], max(steps, default=1), DTYPES[port.dtype])
-        return feeds, batch
-
-    @cached_property
-    def _one_sequence(self) -> bool:
-        """Whether all lengths are those of the steps: no input beside them is a sequence of another length."""
-        still = [p for p in self.interface.inputs if p.time_axis is None]
-        return all(p.even for p in self.interface.inputs) and not any(
-            n is None and axis != p.batch_axis for p in still for axis, n in enumerate(p.shape)
-        )
-
-    def _baked_batch(self) -> int:
-        fixed = [p.shape[0] for p in self.interface.states if p.shape and p.shape[0] is not None]
-        return int(fixed[0]) if fixed else 1
 
     @cached_property
     def _state_names(self) -> list[str]:

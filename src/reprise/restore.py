@@ -14,10 +14,11 @@ from reprise.errors import AmbiguousInterface, CallError, DiscoveryError, Missin
 from reprise.formats import StoredModel
 from reprise.graph import Node
 from reprise.graph_check import check
+from reprise.inputs import Settings
 from reprise.interface import Choices, Discovery
 from reprise.layers import Layers, Written, written
 from reprise.lift import Lifted, onnx_file
-from reprise.model import RecurrentModel, Settings
+from reprise.model import RecurrentModel
 from reprise.precision import FULL, LARGEST
 from reprise.runtime import THREADS, TIME_LIMIT
 from reprise.tensors import Tensor
