@@ -46,8 +46,13 @@ def with_statement(path, statement):
 
 @pytest.mark.parametrize("name", ["policy", "tagger_scripted", "tagger_frozen", "tagger_traced", "step"])
 def test_carried_steps_are_those_of_pytorch(name):
+    assert_carried_steps(FILES / f"{name}.pt", name)
+
+
+def assert_carried_steps(path, name):
+    """The model of a file computes the steps that are recorded under a name."""
     record = np.load(FILES / f"{name}.npz")
-    model = reprise.restore(FILES / f"{name}.pt")
+    model = reprise.restore(path)
     port = model.interface.inputs[0]
     batch = record["inputs"].shape[1]
     state = model.initial_state(batch=batch)
@@ -60,6 +65,12 @@ def test_carried_steps_are_those_of_pytorch(name):
     np.testing.assert_allclose(np.stack(outputs).ravel(), record["outputs"].ravel(), atol=1e-5)
     for n, key in zip(state, given, strict=False):
         np.testing.assert_allclose(state[n], record[key.replace("state", "after")], atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "replicate"])
+def test_numbers_are_added_along_the_last_axis_first(tmp_path, mode):
+    path = with_statement(tmp_path / "m.pt", f'x = torch.slice(torch.pad(x, [2, 1], "{mode}"), 1, 2, 5)')
+    assert_carried_steps(path, "step")
 
 
 def test_what_a_call_changes_in_its_module_is_a_state_that_starts_from_the_file():

@@ -5,7 +5,7 @@ Sources: aten/src/ATen/native/native_functions.yaml (2.13), the ONNX operator do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -131,10 +131,35 @@ def _pooled(
     return result
 
 
+def pad(b: Builder, self: Value, pad: Sequence[int], mode: str = "constant", value: Any = None) -> Value:
+    """More numbers before and after, the last axis first: one number, a reflection, or those at the edge."""
+    modes = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
+    whole = len(pad) % 2 == 0 and len(pad) <= 2 * self.rank and all(isinstance(n, int) and n >= 0 for n in pad)
+    if mode not in modes or not whole:
+        raise RefusedError(f"a padding of the mode {mode} by {list(pad)} of a tensor of {self.rank} axes")
+    before, after = ([0] * (self.rank - len(pad) // 2) + [*pad[k::2]][::-1] for k in (0, 1))
+    added = [x + y for x, y in zip(before, after, strict=True)]
+    held = [known(n) for n in self.sizes]
+    number = b.constant(0 if value is None else value, self.dtype)
+    sizes = [n + more if isinstance(n, int) else 1 if more else n for n, more in zip(held, added, strict=True)]
+    result = b.node("Pad", [self, b.ints([*before, *after]), number], self.dtype, sizes, mode=modes[mode])
+    free = [isinstance(n, Dim) and more > 0 for n, more in zip(held, added, strict=True)]
+    result.sizes = tuple(Dim((result.name, k)) if free[k] else n for k, n in enumerate(result.sizes))
+    return result
+
+
+def constant_pad(b: Builder, self: Value, pad_: Sequence[int], value: Any = 0) -> Value:
+    return pad(b, self, pad_, "constant", value)
+
+
 OPERATORS: Mapping[str, Callable[..., Any]] = {
     "conv1d": conv1d,
     "conv2d": conv2d,
     "convolution": convolution,
+    "pad": pad,
+    "constant_pad_nd": constant_pad,
+    "reflection_pad1d": partial(pad, mode="reflect"),
+    "replication_pad1d": partial(pad, mode="replicate"),
     "_convolution": convolution,
     "max_pool1d": partial(_pooled, "MaxPool", 1),
     "max_pool2d": partial(_pooled, "MaxPool", 2),

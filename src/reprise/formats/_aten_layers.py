@@ -75,11 +75,8 @@ def index(value: Value) -> Value:
     Raises:
         NoIndexError: It holds no whole numbers.
     """
-    root = value
-    while root.base is not None:
-        root = root.base
     if value.dtype not in ("int64", "int32"):
-        raise NoIndexError(root.name)
+        raise NoIndexError(value.root.name)
     return value
 
 

@@ -72,7 +72,7 @@ def together(b: Builder, *operands: Any) -> list[Value]:
 def _note_odd(b: Builder, tensors: Sequence[Value]) -> None:
     """Counts computed tensors that are spread along a further axis: the inputs have likely other ranks."""
     widest = max(t.rank for t in tensors)
-    b.odd += sum(0 < t.rank < widest and t.stored is None and t.name not in b.tensors for t in tensors)
+    b.odd += sum(0 < t.rank < widest and t.root.stored is None and t.root.name not in b.tensors for t in tensors)
 
 
 def _is_size(*values: Any) -> bool:

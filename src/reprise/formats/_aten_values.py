@@ -107,6 +107,14 @@ class Value:
     def rank(self) -> int:
         return len(self.sizes)
 
+    @property
+    def root(self) -> Value:
+        """The tensor that it is a view of in the end; itself where it is none."""
+        value = self
+        while value.base is not None:
+            value = value.base
+        return value
+
     def axis(self, number: int, extra: int = 0) -> int:
         """An axis counted from the front; `extra` where one may stand behind the last."""
         rank = self.rank + extra
