@@ -1,6 +1,7 @@
 """A graph that holds one step of its model, built for sampling, recommending or acting, and nothing more."""
 
 import numpy as np
+import pytest
 
 import reprise
 from tests.graphs import D, H, N, T, V, gru, interface_of, lstm, rolled, saved
@@ -120,3 +121,25 @@ def test_a_step_that_reads_nothing_from_outside_is_no_model():
         tf.identity(hidden, "hidden")
 
     assert [p.tensor for p in interface_of(primed).outputs] == ["hidden:0"]
+
+
+def split_head(apart):
+    x, h = v1.placeholder(tf.float32, [N, D], "x"), v1.placeholder(tf.float32, [N, H], "h")
+    return [x, h], apart(tf.matmul(gru(x, h)[0], variable("output", H, 6)))
+
+
+@pytest.mark.parametrize(
+    "apart", [lambda z: tf.split(z, 3, 1), lambda z: tf.split(z, [1, 2, 3], 1), lambda z: tf.unstack(z, axis=1)]
+)
+def test_each_part_of_a_head_is_an_output_of_the_step(tmp_path, apart):
+    rng = np.random.default_rng(0)
+    fed = [rng.normal(size=(N, width)).astype(np.float32) for width in (D, H)]
+    with session() as opened:
+        inputs, parts = split_head(apart)
+        saved_by_tensorflow(opened, tmp_path / "model.ckpt")
+        truth = opened.run(parts, dict(zip(inputs, fed, strict=True)))
+    model = reprise.restore(tmp_path / "model.ckpt")
+    assert [p.tensor for p in model.interface.outputs] == [part.name for part in parts]
+    outputs, _ = model.step(fed[0], model.initial_state(N).replace({"layer0.h": fed[1]}))
+    for port, expected in zip(model.interface.outputs, truth, strict=True):
+        np.testing.assert_allclose(outputs[port.name], expected, rtol=1e-4, atol=1e-5)

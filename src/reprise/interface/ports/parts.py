@@ -9,32 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection
 from functools import cached_property
 
-from reprise.errors import DiscoveryError
+from reprise.frame import STEP_TENSORS
 from reprise.graph import Node, Value
 from reprise.interface.analysis.influence import RANKING
 from reprise.interface.analysis.settings import is_setting
+from reprise.interface.analysis.several_outputs import COUNTS, ports, whole
 from reprise.interface.analysis.sources import sources
 from reprise.interface.loops.recurrences import Recurrence
 from reprise.interface.steps import axes
-from reprise.structure import Structure
-
-_COUNTS = {"Split": "num_split", "SplitV": "num_split", "Unpack": "num"}
-_MOST = 1 << 20
-
-
-def ports(node: Node) -> list[Value]:
-    """The outputs of an operator that stand beside each other, none for any other operator."""
-    if node.op in RANKING:
-        return [Value(node.name), Value(node.name, 1)]
-    count = node.integer(_COUNTS[node.op]) if node.op in _COUNTS else 0
-    if count > _MOST:
-        raise DiscoveryError(f"operator {node.op!r} (node {node.name!r}): {count} outputs, more than any model has")
-    return [Value(node.name, k) for k in range(count)]
-
-
-def whole(node: Node) -> Value:
-    """What such an operator takes apart."""
-    return node.inputs[1 if node.op == "Split" else 0]
+from reprise.structure import RESULTS, Structure
 
 
 class Parts:
@@ -46,10 +29,16 @@ class Parts:
 
     def unread(self, node: Node, read: Collection[Value]) -> list[Value]:
         """The outputs of `node` that are results although nothing reads them; `read` are its others."""
-        unread = [v for v in ports(node) if v not in read]
+        beside = self._of_steps(node) if node.op == RESULTS else ports(node)
+        unread = [v for v in beside if v not in read]
         if not read:
             return unread or [Value(node.name)]
         return [] if node.op in RANKING or self.are_steps(node) else unread
+
+    def _of_steps(self, node: Node) -> list[Value]:
+        """The outputs of a node of results that stand for those of written steps."""
+        made = (self._structure.graph[v.node] for v in node.inputs)
+        return [Value(node.name, k) for k, one in enumerate(made) if STEP_TENSORS in one.attributes]
 
     def are_steps(self, node: Node) -> bool:
         """Whether a node takes a sequence apart along time."""
@@ -57,7 +46,7 @@ class Parts:
 
     @cached_property
     def _along_time(self) -> frozenset[str]:
-        apart = [n for n in self._structure.graph if n.op in _COUNTS and not self._structure.context(Value(n.name))]
+        apart = [n for n in self._structure.graph if n.op in COUNTS and not self._structure.context(Value(n.name))]
         if not apart:
             return frozenset()
         given = [v for v in sources(self._structure) if not is_setting(self._structure, v)]

@@ -9,6 +9,7 @@ from enum import Enum
 from reprise.graph import Node, Value
 from reprise.interface.analysis.gradients import LOSSES
 from reprise.interface.analysis.influence import DISCRETE
+from reprise.interface.analysis.several_outputs import ports
 from reprise.interface.normal.unrolled.chains import weight_of
 from reprise.interface.normal.unrolled.steps import Row, State, Steps, View
 from reprise.interface.normal.unrolled.time_slices import content_of
@@ -118,8 +119,8 @@ def _heads(view: View, steps: Steps, behind: Collection[str], scored: Mapping[st
 
     Of what lies `behind` values that are put together, a gradient reads each step's.
     """
-    for name in (n for n, is_loss in scored.items() if not is_loss):
-        value = Value(name)
+    for value in (v for n, is_loss in scored.items() if not is_loss for v in _outputs(view, n)):
+        name = value.node
         readers = [r for r, _ in view.readers.get(value, ()) if view.graph.nodes[r].op not in _MEASURES]
         if name in behind and not (readers := [r for r in readers if r in steps.images[0] or r not in view.trained]):
             continue
@@ -127,6 +128,10 @@ def _heads(view: View, steps: Steps, behind: Collection[str], scored: Mapping[st
         leaves = not readers or scores or any(r not in steps.images[0] or scored.get(r) for r in readers)
         if leaves and dtype(view.structure, value) in FLOATS:
             yield value
+
+
+def _outputs(view: View, name: str) -> list[Value]:
+    return ports(view.graph.nodes[name]) or [Value(name)]
 
 
 def _drawn_from(view: View, steps: Steps, used: set[str]) -> Iterator[Value]:

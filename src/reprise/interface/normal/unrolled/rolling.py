@@ -190,19 +190,29 @@ class _Writer(Scope):
 
     def _stand_in(self, output: Output, stacked: Value) -> None:
         """One tensor for all steps, called like that of the first."""
-        self._rename(output.node)
-        self._redirect(output.node)
         images = (self.plan.steps.image(output.value, t) for t in range(self.plan.count))
         named = tuple(str(v).encode() for v in images)
-        kind = dtype(self.view.structure, output.value)
-        self.add(Node(output.node, "Identity", (stacked,), (), {STEP_TENSORS: named, "T": kind}))
+        attributes = {STEP_TENSORS: named, "T": dtype(self.view.structure, output.value)}
+        ports = [o.value for o in self.plan.outputs if o.kind is output.kind and o.node == output.node]
+        if output.value == ports[0]:
+            self._rename(output.node)
+        self._redirect(output.value)
+        if ports == [Value(output.node)]:
+            self.add(Node(output.node, "Identity", (stacked,), (), attributes))
+            return
+        self.add(Node(_of_port(output.value), "Identity", (stacked,), (), attributes))
+        if output.value == ports[-1]:
+            count = 1 + max(v.index for v in [*ports, *self.view.readers] if v.node == output.node)
+            every = (Value(output.node, k) for k in range(count))
+            inputs = tuple(Value(_of_port(v)) if v in ports else self._old(v) for v in every)
+            self.add(Node(output.node, RESULTS, inputs))
 
-    def _redirect(self, name: str) -> None:
+    def _redirect(self, value: Value) -> None:
         """Nodes of the file that read one step go on reading that step."""
-        for reader, slot in self.view.readers.get(Value(name), ()):
+        for reader, slot in self.view.readers.get(value, ()):
             node = self.nodes[reader]
-            if node.inputs[slot] == Value(name):
-                moved = tuple(self._old(v) if v == Value(name) else v for v in node.inputs)
+            if node.inputs[slot] == value:
+                moved = tuple(self._old(v) if v == value else v for v in node.inputs)
                 self.nodes[reader] = replace(node, inputs=moved)
 
     def _last_row(self, output: Output, stacked: Value) -> None:
@@ -239,6 +249,11 @@ class _Writer(Scope):
         return self.make(
             f"{scope}/target", "ConcatV2", (*parts, self.number(f"{scope}/zero", 0)), N=len(parts), T="int32"
         )
+
+
+def _of_port(value: Value) -> str:
+    """The name of one of several outputs of a node, for all steps."""
+    return f"{value.node}/steps/{value.index}"
 
 
 def _is_whole(row: Row, count: int) -> bool:
