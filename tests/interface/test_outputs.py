@@ -5,7 +5,7 @@ import pytest
 
 from reprise.errors import AmbiguousInterface, CallError, DiscoveryError, NoRecurrence
 from reprise.graph import Node, Value
-from reprise.interface.ports.parts import ports
+from reprise.interface.analysis.several_outputs import ports
 from tests.graphs import D, H, V, dense, gru, interface_of, lstm, rolled
 from tests.tensorflow.building import tf, v1, variable
 

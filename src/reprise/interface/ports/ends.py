@@ -9,7 +9,8 @@ from reprise.graph import Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.gradients import LOSSES, before, ones_that_are_applied
 from reprise.interface.analysis.influence import Influence, ancestors, descendants
-from reprise.interface.ports.parts import Parts, whole
+from reprise.interface.analysis.several_outputs import whole
+from reprise.interface.ports.parts import Parts
 from reprise.operators import Tag, named
 from reprise.structure import Structure
 

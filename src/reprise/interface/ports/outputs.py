@@ -16,12 +16,13 @@ from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.gradients import LOSSES
 from reprise.interface.analysis.influence import DISCRETE, ORDERINGS, RANKING, Influence, descendants
 from reprise.interface.analysis.settings import is_setting
+from reprise.interface.analysis.several_outputs import whole
 from reprise.interface.analysis.sources import sources
 from reprise.interface.loops.recurrences import Recurrence, grows
 from reprise.interface.loops.states import writes_state
 from reprise.interface.ports.conditions import conditions
 from reprise.interface.ports.ends import Kinds, only_rearranges
-from reprise.interface.ports.parts import Parts, whole
+from reprise.interface.ports.parts import Parts
 from reprise.interface.ports.random_numbers import Noise
 from reprise.operators import Tag, named
 from reprise.operators.types import dtype
