@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import os
 import platform
 import statistics
@@ -195,8 +196,10 @@ def sampled(made: RecurrentModel, texts: int, length: int = 200) -> float:
 def contestants(name: str, batch: int, threads: int, options: argparse.Namespace, folder: Path) -> dict[str, float]:
     """Seconds of one step of each, and for the model that is sampled those of a symbol."""
     made = model(*CASES[name], threads)
+    fewer = {p: made.with_precision(p, largest_drift=math.inf) for p in ("int8", "int4")} if batch == 1 else {}
     found = {
         "reprise": median_of(stepped(made, batch)),
+        **{f"reprise {p}": median_of(stepped(one, batch)) for p, one in fewer.items()},
         "onnxruntime": median_of(session_step(folder / f"{name}.onnx", batch, threads)),
         "reading the weights": median_of(reading(made, threads)),
     }
@@ -204,6 +207,7 @@ def contestants(name: str, batch: int, threads: int, options: argparse.Namespace
         found["torch"] = other(options.torch, TORCH, *CASES[name], batch, threads, 300)[1]
     if name == SAMPLED:
         found["reprise, sampled"] = sampled(made, batch)
+        found |= {f"reprise {p}, sampled": sampled(one, batch) for p, one in fewer.items()}
     if (folder / "saver").exists() and name == SAMPLED and batch == 1:
         found["session.run"] = other(sys.executable, TENSORFLOW, folder / "saver" / "model.ckpt", threads, 500)[1]
     return found
