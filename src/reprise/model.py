@@ -22,7 +22,7 @@ from reprise.lift.quantised import quantised
 from reprise.printable import printable_line
 from reprise.runtime import THREADS, TIME_LIMIT, Engine
 from reprise.stack import Miss, StepEngine
-from reprise.state import State, own_start, state_shape
+from reprise.state import State
 from reprise.tensors import DTYPES, Array
 from reprise.vocabulary import Vocabulary
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ import safetensors.numpy
 
 from reprise.errors import MissingFile, StateError
 from reprise.files import read_whole, written_whole
-from reprise.interface import StatePort
 from reprise.tensors import DTYPES, Array
 
 
@@ -186,35 +185,3 @@ def _frozen(array: Array) -> Array:
     view = np.asarray(array).view()
     view.flags.writeable = False
     return view
-
-
-def state_shape(port: StatePort, batch: int, like: Sequence[int] = ()) -> tuple[int, ...]:
-    """The shape of a state of `batch` rows; sizes that neither the file nor the rows decide are those of `like`."""
-    if port.batch_axis is not None:
-        baked = port.shape[port.batch_axis]
-        if baked is not None and baked != batch:
-            raise StateError(f"state {port.name!r}: the file bakes in {baked} rows, and {batch} were asked for")
-    elif port.shape and port.shape[0] is not None and len(port.shape) > 1 and port.shape[0] != batch:
-        raise StateError(f"state {port.name!r}: the file bakes in {port.shape[0]} rows, and {batch} were asked for")
-    free = like if port.batch_axis is not None and len(like) == len(port.shape) else [batch] * len(port.shape)
-    rows = [batch if axis == port.batch_axis else size for axis, size in enumerate(free)]
-    return tuple(n if n is not None and axis != port.batch_axis else rows[axis] for axis, n in enumerate(port.shape))
-
-
-def own_start(port: StatePort, held: Array, batch: int) -> Array:
-    """The values of the file for `batch` rows: its own, or its one row for all where they are the same.
-
-    Raises:
-        StateError: The file has different values for another number of rows.
-    """
-    axis = port.batch_axis if held.ndim == len(port.shape) else None
-    if axis is not None and held.shape[axis] != batch:
-        first = held.take([0], axis)
-        if (held != first).any():
-            raise StateError(
-                f"state {port.name!r} starts from values that the file holds for {held.shape[axis]} rows, and {batch} "
-                f"were asked for: give {held.shape[axis]} rows, or begin with a reprise.State of {batch} rows, or from "
-                "zeros (zero_state=True, --zero-state)"
-            )
-        held = first
-    return np.broadcast_to(held, state_shape(port, batch))
