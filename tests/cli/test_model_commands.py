@@ -143,7 +143,7 @@ def test_a_forecast_is_scored_on_numbers_in_their_own_units(reprise, tmp_path):
     np.savetxt(data, rows, delimiter=",", header="near,far", comments="")
     sizes = {"rnn_size": 8, "num_layers": 1, "seq_length": 10, "batch_size": 2, "val_frac": 0.1, "max_steps": 2}
     begin(TrainConfig((str(data),), str(tmp_path / "run"), level="values", sample_length=0, **sizes))
-    assert f"reprise score {tmp_path / 'run'} data.csv" in (tmp_path / "run" / "README.md").read_text()
+    assert f"reprise forecast {tmp_path / 'run'} data.csv --steps 48" in (tmp_path / "run" / "README.md").read_text()
 
     facts = json.loads(reprise("score", tmp_path / "run", data, "--json").out)
     outputs, _ = package.restore(tmp_path / "run").run(rows[None].astype(np.float32))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,14 +36,16 @@ class Configuration:
     version: Version
 
 
-def configuration(text: str | bytes, source: str, version: Any = None) -> Configuration:
-    """The description in a text.
+def configuration(
+    text: str | bytes, source: str, version: Any = None, hook: Callable[[dict[str, Any]], Any] | None = None
+) -> Configuration:
+    """The description in a text, with what `hook` makes of each object of the JSON.
 
     Raises:
         DamagedFile: It is no JSON, or no description of a model.
     """
     try:
-        content = json.loads(text)
+        content = json.loads(text, object_hook=hook)
     except (ValueError, RecursionError) as error:
         raise DamagedFile(f"{source}: its configuration is not JSON ({error}). Copy the file again.") from error
     if not isinstance(content, dict) or not isinstance(content.get("class_name"), str):

@@ -5,14 +5,15 @@ What TensorFlow 2 adds is an object graph, whose functions are read in the place
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from reprise.errors import AmbiguousFormat, DamagedFile, MissingFile
 from reprise.files import opened
-from reprise.formats import _sidecars, _tf_bundle, _tf_entries, _tf_metagraph
+from reprise.formats import _sidecars, _tf_bundle, _tf_entries, _tf_keras, _tf_metagraph
 from reprise.formats._base import Format, StoredModel
+from reprise.layers import Layers
 from reprise.wire import messages
 from reprise.wire.fields import LENGTH_DELIMITED
 
@@ -49,8 +50,11 @@ def _file(path: Path) -> Path | None:
     return path if path.name in names and path.is_file() else None
 
 
-def read(path: Path, *, tags: Collection[str] | None = None) -> StoredModel:
-    """The MetaGraph of a SavedModel that has the `tags`, or else that for serving, or the only one."""
+def read(path: Path, *, tags: Collection[str] | None = None, custom: Mapping[str, Any] | None = None) -> StoredModel:
+    """The MetaGraph of a SavedModel that has the `tags`, or else that for serving, or the only one.
+
+    Where it has no functions, the layers that Keras describes beside it; `custom` says what other classes are.
+    """
     file = _file(path)
     if file is None:
         raise MissingFile(f"{path}: holds no {_BINARY}.")
@@ -59,7 +63,11 @@ def read(path: Path, *, tags: Collection[str] | None = None) -> StoredModel:
     meta = _chosen(proto.meta_graphs, tags, file)
     variables = file.parent / "variables"
     bundle = _tf_bundle.read(variables / "variables") if variables.is_dir() else _tf_bundle.NOTHING
-    content = _tf_entries.content(meta, bundle, file) or _tf_metagraph.content(meta, bundle.tensors, file)
+    content = _tf_entries.content(meta, bundle, file)
+    made = _tf_keras.layers(file.parent, bundle.tensors, custom or {}) if content is None else None
+    if made is not None:
+        return _of_layers(path, file, made, bundle)
+    content = content or _tf_metagraph.content(meta, bundle.tensors, file)
     return _tf_metagraph.stored(
         content,
         _vocabulary(content, file),
@@ -69,6 +77,23 @@ def read(path: Path, *, tags: Collection[str] | None = None) -> StoredModel:
         evidence=f"{file.name} is a SavedModel {'with' if content.entries else 'without'} an object graph",
         files=(file, *bundle.files),
         entries=content.entries,
+    )
+
+
+def _of_layers(path: Path, file: Path, made: Layers, bundle: _tf_bundle.Bundle) -> StoredModel:
+    """What Keras saved without functions."""
+    found = _sidecars.find(file.parent)
+    return StoredModel(
+        path=path,
+        format=FORMAT.name,
+        evidence=f"{file.name} is a SavedModel without functions, and Keras describes its layers beside it",
+        graph=None,
+        layers=made,
+        weights=bundle.tensors,
+        vocabulary=found.vocabulary,
+        vocabulary_source=found.source,
+        files=(file, *bundle.files),
+        notes=(*made.notes, *found.notes),
     )
 
 
@@ -103,5 +128,5 @@ FORMAT = Format(
     spec="tensorflow/core/protobuf/saved_model.proto",
     sniff=sniff,
     read=read,
-    choices=("tags",),
+    choices=("custom", "tags"),
 )

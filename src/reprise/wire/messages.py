@@ -184,6 +184,11 @@ MetaGraphDef
   5 signature_def map:SignatureDef
   6 asset_file_def AssetFileDef*
   7 object_graph_def SavedObjectGraph
+KerasObject
+  3 node_path string
+  5 metadata string
+KerasMetadata
+  1 nodes KerasObject*
 SavedModel
   1 saved_model_schema_version int64
   2 meta_graphs MetaGraphDef*
