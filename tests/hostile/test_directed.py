@@ -7,6 +7,7 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import reprise
@@ -153,3 +154,26 @@ def test_weights_that_change_under_a_model_are_not_mixed(tmp_path, monkeypatch):
     export(model(), tmp_path / "m.onnx", steps=1)
     with pytest.raises(DamagedFile, match=r"m\.onnx: has changed since the model was restored"):
         large.run(ids)
+
+
+def test_what_a_loop_gives_without_a_name_does_not_end_the_process(tmp_path):
+    """ONNX Runtime 1.32 ends it."""
+    helper, row = onnx.helper, [1, 4]
+    nodes = [
+        helper.make_node("Identity", ["go"], ["go_on"]),
+        helper.make_node("Tanh", ["s"], ["next"]),
+        helper.make_node("Identity", ["next"], ["out"]),
+    ]
+    typed = helper.make_tensor_value_info
+    body = helper.make_graph(
+        nodes,
+        "body",
+        [typed("i", 7, []), typed("go", 9, []), typed("s", 1, row)],
+        [typed("go_on", 9, []), typed("next", 1, row), typed("out", 1, row)],
+    )
+    loop = helper.make_node("Loop", ["n", "", "first"], ["", "all"], body=body)
+    graph = helper.make_graph([loop], "g", [typed("n", 7, []), typed("first", 1, row)], [typed("all", 1, ["t", *row])])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), tmp_path / "m.onnx")
+    model = reprise.restore(tmp_path / "m.onnx")
+    outputs, _ = model.run({"n": np.int64(3), "first": np.ones(row, np.float32)})
+    np.testing.assert_allclose(outputs["all"].ravel()[::4], [0.7616, 0.642, 0.5663], atol=1e-4)

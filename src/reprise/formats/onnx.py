@@ -87,6 +87,7 @@ def read(path: Path) -> StoredModel:
     _check_sum(path, data, metadata)
     model.DiscardUnknownFields()  # what is not read and checked here never reaches ONNX Runtime
     _check_names(path, model)
+    _name_outputs_of_loops(model)
     held = {
         key: _json(path, key, text) for key, text in metadata.items() if key.startswith("reprise.") and key != CHECKSUM
     }
@@ -133,6 +134,14 @@ def _check_names(path: Path, model: onnx.Message) -> None:
     wrong = next((name for name in names if not isinstance(name, str)), None)
     if wrong is not None:
         raise DamagedFile(f"{path}: the name {wrong!r} is not UTF-8. It is damaged; copy it again.")
+
+
+def _name_outputs_of_loops(model: onnx.Message) -> None:
+    """Names what loops give and nothing reads: where it has no name, ONNX Runtime 1.32 ends the process."""
+    for place, graph in enumerate(_graphs(model)):
+        for number, node in enumerate(graph.node):
+            if node.op_type in ("Loop", "Scan"):
+                node.output[:] = [name or f"unread.{place}.{number}.{k}" for k, name in enumerate(node.output)]
 
 
 def _graphs(model: onnx.Message) -> Iterator[onnx.Message]:
