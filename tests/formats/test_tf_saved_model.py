@@ -90,7 +90,7 @@ def test_of_several_metagraphs_the_one_that_serves_is_meant(written):
 
 
 def test_a_choice_that_a_format_lacks_is_an_error(written):
-    with pytest.raises(CallError, match="TensorFlow SavedModel has no choice step; it has: tags"):
+    with pytest.raises(CallError, match="TensorFlow SavedModel has no choice step; it has: custom, tags"):
         formats.read(written / "one", step=3)
 
 
