@@ -85,6 +85,16 @@ def test_dates_that_are_no_equal_steps_are_refused_with_the_line(table, dates, w
         table(dates)
 
 
+def test_dates_that_cannot_be_used_are_answered_with_what_the_file_could_be_without_them(table, tmp_path):
+    words = r"Or remove column 'time' from the file: then the values of load are read, and each row is one step after"
+    with pytest.raises(CallError, match=words):
+        table(hours(1, 3, 2))
+    with pytest.raises(CallError, match=words):
+        table(hours(1, 3, 2), columns=["load"])
+    (tmp_path / "a.csv").write_text("load\n0\n1\n2\n")
+    assert read_series(tmp_path / "a.csv")[0].rows.ravel().tolist() == [0, 1, 2]
+
+
 def test_numbers_are_no_dates():
     assert not are_dates(["2024", "2025"])
     assert not are_dates([])

@@ -163,7 +163,7 @@ def _read(name: str, column: str, cells: Sequence[str]) -> tuple[str, list[datet
     found = _readings(cells)
     if not found:
         wrong = next(cell for cell in cells if not _readings([cell]))
-        raise CallError(f"{name}, column {column!r}: {wrong!r} is no date, as those above it are")
+        raise CallError(f"{name}, column {column!r}: {wrong!r} is no date, as those above it are.")
     if len({tuple(moments) for moments in found.values()}) > 1:
         found = {form: moments for form, moments in found.items() if _are_even(moments)} or found
     if len({tuple(moments) for moments in found.values()}) > 1:
@@ -204,8 +204,8 @@ def _missing(name: str, lines: Sequence[int], moments: Sequence[datetime], step:
             count += 1
         if step.after(one, count) != two:
             raise CallError(
-                f"{name} line {lines[at]}: {two} is no number of steps of one {step} after {one}; give a series of "
-                "equal steps, or choose the columns without the dates"
+                f"{name} line {lines[at]}: {two} is no number of steps of one {step} after {one}. Give a series of "
+                "equal steps."
             )
         found[at] = count - 1
     return found

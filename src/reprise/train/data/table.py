@@ -66,7 +66,14 @@ def read_table(
     dates = None
     if dated is not None and body:
         cells, places = [cells[dated] for _, cells in body], [line for line, _ in body]
-        dates, rows = placed(document.name, names[dated], cells, places, rows, fill)
+        try:
+            dates, rows = placed(document.name, names[dated], cells, places, rows, fill)
+        except CallError as error:
+            numbers = ", ".join(names[i] for i in wanted)
+            raise CallError(
+                f"{error} Or remove column {names[dated]!r} from the file: then the values of {numbers} are read, and "
+                "each row is one step after the last."
+            ) from error
     return Table(tuple(names[i] for i in wanted), filled(rows, fill) if fill else rows, dates)
 
 
