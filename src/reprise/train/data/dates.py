@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -30,17 +31,22 @@ _LONGEST_GAP = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The time from one row to the next: seconds, or months where they are no fixed number of seconds."""
+    """The time from one row to the next: seconds, or months where they are no fixed number of seconds.
+
+    `ends` says that each row has the last day of its month.
+    """
 
     seconds: int = 0
     months: int = 0
+    ends: bool = False
 
     def after(self, moment: datetime, count: int = 1) -> datetime:
         """The moment `count` steps later."""
         if not self.months:
             return moment + timedelta(seconds=self.seconds * count)
-        months = moment.year * 12 + moment.month - 1 + self.months * count
-        return moment.replace(year=months // 12, month=months % 12 + 1)
+        year, month = divmod(moment.year * 12 + moment.month - 1 + self.months * count, 12)
+        last = monthrange(year, month + 1)[1]
+        return moment.replace(year=year, month=month + 1, day=last if self.ends else min(moment.day, last))
 
     @property
     def season(self) -> int | None:
@@ -178,13 +184,14 @@ def _are_even(moments: Sequence[datetime]) -> bool:
 
 
 def _step(moments: Sequence[datetime]) -> Step | None:
-    """The usual step; months where the day and the time of day are the same in all."""
+    """The usual step; months where the time of day and the day, or its being the last, are the same in all."""
     if len(moments) < 2:
         return None
     months = [m.year * 12 + m.month for m in moments]
     between = Counter(int(b - a) for a, b in pairwise(months))
-    if 0 not in between and len({(m.day, m.time()) for m in moments}) == 1:
-        return Step(months=between.most_common(1)[0][0])
+    ends = all(m.day == monthrange(m.year, m.month)[1] for m in moments)
+    if 0 not in between and len({m.time() for m in moments}) == 1 and (ends or len({m.day for m in moments}) == 1):
+        return Step(months=between.most_common(1)[0][0], ends=ends)
     seconds = Counter((b - a).total_seconds() for a, b in pairwise(moments))
     return Step(seconds=max(1, int(seconds.most_common(1)[0][0])))
 
