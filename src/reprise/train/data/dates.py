@@ -25,6 +25,7 @@ _TIMES = ("", " %H:%M", " %H:%M:%S")
 #: Steps of a season by the seconds between two dates: a day of hours, a week of days.
 _SEASONS = {60: 1440, 300: 288, 600: 144, 900: 96, 1800: 48, 3600: 24, 86400: 7, 604800: 52}
 _SEASON_OF_MONTHS = {1: 12, 3: 4}
+_LAST_YEAR = 9000
 #: How many rows one gap may have before it is taken for two series.
 _LONGEST_GAP = 10_000
 
@@ -170,6 +171,11 @@ def _read(name: str, column: str, cells: Sequence[str]) -> tuple[str, list[datet
     if not found:
         wrong = next(cell for cell in cells if not _readings([cell]))
         raise CallError(f"{name}, column {column!r}: {wrong!r} is no date, as those above it are.")
+    far = next(
+        (cell for cell, m in zip(cells, next(iter(found.values())), strict=True) if not m.year < _LAST_YEAR), None
+    )
+    if far is not None:  # what follows it would have to be a date, too
+        raise CallError(f"{name}, column {column!r}: {far!r} is too far away; expected years before {_LAST_YEAR}.")
     if len({tuple(moments) for moments in found.values()}) > 1:
         found = {form: moments for form, moments in found.items() if _are_even(moments)} or found
     if len({tuple(moments) for moments in found.values()}) > 1:
