@@ -23,7 +23,7 @@ def test_a_forecast_is_csv_with_the_dates_that_follow(reprise, place):
     head, *rows = csv.reader(io.StringIO(result.out))
     assert head == ["time", "load"]
     assert [row[0] for row in rows] == ["2026-03-17 16:00:00", "2026-03-17 17:00:00", "2026-03-17 18:00:00"]
-    assert result.err == "note: no interval, since the model has no validation part beside it\n"
+    assert result.err == "note: no interval: there is no series beside the model that it was not trained on\n"
 
 
 def test_a_forecast_has_an_interval_samples_and_a_picture(reprise, place, monkeypatch):

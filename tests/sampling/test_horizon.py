@@ -54,13 +54,22 @@ def test_the_interval_is_that_of_the_errors_at_each_step_ahead(tmp_path):
     assert "50% interval from the errors of 57 forecasts of 4 steps" in found._repr_html_()
 
 
+def test_a_series_too_short_to_measure_errors_on_gives_a_forecast_without_an_interval(tmp_path):
+    found = model_of_numbers(tmp_path).forecast(SERIES, 80, validation=SERIES)
+    assert (found.lower, len(found.values)) == (None, 80)
+    assert found.basis == "no interval: 90 rows to measure on are too few for forecasts of 80 steps"
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda m: m.forecast(SERIES, 0), "expected steps of at least 1"),
         (lambda m: m.forecast(np.zeros((4, 3)), 3), r"expected \[T, 1\] numbers with at least 1 rows, found"),
         (lambda m: m.forecast(SERIES * np.nan, 3), "row 0 holds NaN or infinity"),
-        (lambda m: m.forecast(SERIES, 3, samples=2), "samples need errors to draw from: give validation="),
+        (
+            lambda m: m.forecast(SERIES, 3, samples=2),
+            r"samples need errors to draw from: there is no .* Give validation=, or",
+        ),
         (lambda m: m.backtest(SERIES, 80), "90 rows are too few for forecasts of 80 steps .* at least 110 are needed"),
     ],
 )

@@ -69,10 +69,7 @@ def forecast(
     model = restored(**options)
     table = read_one(history, named_columns(model, columns), header, fill)
     found = model.forecast(table.rows, steps, samples=samples, seed=seed, interval=interval)
-    if found.lower is None:
-        sys.stderr.write("note: no interval, since the model has no validation part beside it\n")
-    else:
-        sys.stderr.write(f"note: {found.basis}\n")
+    sys.stderr.write(f"note: {found.basis}\n")
     if out is None:
         _write(sys.stdout, found, table)
     else:

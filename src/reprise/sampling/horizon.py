@@ -105,8 +105,8 @@ def forecast(
         samples: How many ways to go on to draw: at each step the error of a random place of `validation` is added.
         seed: The same seed draws the same samples.
         interval: The probability of the interval.
-        validation: A series that the model was not trained on, on which its errors are measured; None gives neither
-            interval nor samples.
+        validation: A series that the model was not trained on, on which its errors are measured; None, or one that is
+            too short for forecasts of so many steps, gives neither interval nor samples.
         columns: Names of the columns.
 
     Raises:
@@ -121,16 +121,31 @@ def forecast(
     first, state = _read(model, rows, model.initial_state(ports(model.interface)[0].rows))
     values = _onward(model, first[None], state, steps)[0]
     names = columns or tuple(str(k + 1) for k in range(rows.shape[1]))
-    if validation is None:
+    errors, basis = _errors(model, validation, steps)
+    if errors is None:
         if samples:
-            raise CallError("samples need errors to draw from: give validation=, a series the model was not trained on")
-        return Forecast(values, None, None, np.zeros((0, *values.shape)), names, interval, "no errors were measured")
-    measured = backtest(model, validation, steps)
+            raise CallError(f"samples need errors to draw from: {basis}. Give validation=, or fewer steps.")
+        return Forecast(values, None, None, np.zeros((0, *values.shape)), names, interval, f"no interval: {basis}")
     beyond = (1 - interval) / 2
-    low, high = np.quantile(measured.errors, [beyond, 1 - beyond], axis=0)
-    basis = f"{interval:.0%} interval from the errors of {len(measured.errors)} forecasts of {steps} steps"
-    drawn = _samples(model, first, state, steps, samples, measured.errors[:, 0], seed)
+    low, high = np.quantile(errors, [beyond, 1 - beyond], axis=0)
+    basis = f"{interval:.0%} interval from {basis}"
+    drawn = _samples(model, first, state, steps, samples, errors[:, 0], seed)
     return Forecast(values, values + low, values + high, drawn, names, interval, basis)
+
+
+def _errors(model: Steps[Any], validation: Array | None, steps: int) -> tuple[Array | None, str]:
+    """The errors [origins, steps, D] of forecasts on a series, None where there are none, and what they are or why."""
+    if validation is None:
+        return None, "there is no series beside the model that it was not trained on"
+    if len(validation) < _first_origin(len(validation), 1) + steps:
+        return None, f"{len(validation)} rows to measure on are too few for forecasts of {steps} steps"
+    errors = backtest(model, validation, steps).errors
+    return errors, f"the errors of {len(errors)} forecasts of {steps} steps"
+
+
+def _first_origin(rows: int, season: int) -> int:
+    """From which place of a series of so many rows the first forecast is made."""
+    return max(min(WARM_UP, rows // 3), season)
 
 
 def backtest(model: Steps[Any], series: Array, horizon: int, season: int = 1) -> Backtest:
@@ -146,7 +161,7 @@ def backtest(model: Steps[Any], series: Array, horizon: int, season: int = 1) ->
         CallError: The series is too short, or does not fit the model.
     """
     rows = check_series(model, series, least=2)
-    begin = max(min(WARM_UP, len(rows) // 3), season)
+    begin = _first_origin(len(rows), season)
     last = len(rows) - horizon
     if horizon < 1 or season < 1 or begin > last:
         raise CallError(

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from reprise.errors import CallError, DamagedFile, RepriseError
+from reprise.sampling.horizon import _first_origin, read_validation
 from reprise.train.data import Normalisation, read_numeric
 from reprise.train.data.documents import Document
+from reprise.train.data.numeric import VALIDATION, keep_validation
 from reprise.train.data.table import read_as_text
 
 
@@ -259,3 +261,15 @@ def test_the_fingerprint_changes_with_the_numbers_and_where_series_end(saved):
     first, same, *others = (corpus.fingerprint for corpus in corpora)
     assert first == same
     assert first not in others
+
+
+@pytest.mark.parametrize("count", [4, 7, 60, 101, 399, 400, 401, 3000])
+def test_errors_are_measured_on_rows_that_were_not_trained_on_alone(saved, tmp_path, count):
+    """Who forecasts begins at the same row, wherever the validation part begins."""
+    path = saved(np.arange(10.0 * count))
+    corpus = read_numeric(path, val_frac=0.1)
+    keep_validation(corpus, tmp_path)
+    kept = read_validation(tmp_path / VALIDATION)
+    first = kept[_first_origin(len(kept), season=1), 0]
+    assert first == pytest.approx(9 * count, abs=1.01)
+    assert round(first) >= 9 * count

@@ -96,14 +96,16 @@ def read_numeric(
 
 
 def keep_validation(corpus: Corpus, folder: Path) -> None:
-    """Writes the end of the last series, from `WARM_UP` rows before the validation part, in the units of the source.
+    """Writes the validation part of the last series, with the rows that warm a model up for it, in the source's units.
 
-    Who forecasts from the run measures on it how large the errors are at each step ahead.
+    Who forecasts from the run measures on it how large the errors are at each step ahead, and skips `WARM_UP` rows or a
+    third of what is there: so many are put in front, and no error is one of rows that the model was trained on.
     """
     known, whole = corpus.normalisation, corpus.series[-1]
     if known is None or not corpus.validation:
         return
-    rows = whole[max(0, len(whole) - len(corpus.validation[-1]) - WARM_UP) :] * np.array(known.std) + known.mean
+    count = len(corpus.validation[-1])
+    rows = whole[max(0, len(whole) - count - min(WARM_UP, count // 2)) :] * np.array(known.std) + known.mean
     fresh = folder / f".writing-{VALIDATION}"
     with fresh.open("wb") as file:
         np.save(file, rows)
