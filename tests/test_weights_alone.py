@@ -145,7 +145,7 @@ def test_the_commands_sample_and_inspect_weights_alone(capsys, averaged):
     written = capsys.readouterr()
     assert len(written.out) == 20
     assert written.err.count("nothing between the layers (no residual connections, no normalisation)") == 1
-    execute(["inspect", str(averaged), "--cell", "kind=gru,activation=tanh"])
+    execute(["inspect", str(averaged), "--evidence", "--cell", "kind=gru,activation=tanh"])
     told = capsys.readouterr().out
     assert (
         "no graph was saved; the weights are read as rows of embedding → GRU 4 → 5 (rnn/gru_cell) → softmax_w" in told

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from os import PathLike
 from typing import Any
 
@@ -17,8 +18,12 @@ from reprise.model import DRAWS, RecurrentModel
 from reprise.printable import printable_line
 from reprise.restore import discovered, restore
 from reprise.sampling.symbols import reader
+from reprise.stack import Embedding, OneHot, Recurrent, Stack
 from reprise.tensors import DTYPES, Tensor
 from reprise.vocabulary import Vocabulary
+
+#: How many lines an overview has at most, and how many of them are notes, or what can be done next.
+_LINES, _SOME = 24, 3
 
 #: What of the arguments of `restore` concerns reading the files.
 _READING = frozenset({"format", "tags", "graph", "checkpoint", "layers", "custom"})
@@ -49,7 +54,7 @@ _FLAGS = {
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What was found. Printed, it is a report.
+    """What was found. Printed, it is a report of everything; `overview` is a screen of it.
 
     Attributes:
         stored: The files as data.
@@ -59,7 +64,7 @@ class Examination:
         silence: Why a model that can be run cannot be sampled, or None where it can.
         draws: Whether a model that can be run draws random numbers in every call.
         options: What was chosen, as the command line says it.
-        layers: The standard layers that the model is a stack of, in one line; empty where it is none.
+        stack: The standard layers that the model is a stack of, or None where it is none.
         engine: What computes single steps of one row, and why that is not NumPy; empty where it cannot be run.
     """
 
@@ -70,7 +75,7 @@ class Examination:
     silence: RepriseError | None
     draws: bool = False
     options: str = ""
-    layers: str = ""
+    stack: Stack | None = None
     engine: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -78,6 +83,7 @@ class Examination:
         stored = self.stored
         return {
             "path": str(stored.path),
+            "headline": self.headline,
             "format": stored.format,
             "evidence": stored.evidence,
             "files": [str(f) for f in stored.files],
@@ -94,21 +100,58 @@ class Examination:
             "engine": self.engine,
         }
 
+    @property
+    def headline(self) -> str:
+        """What the model is, in a line: its layers, its symbols, and the program that saved it."""
+        return printable_line(", ".join(filter(None, (_model(self), _symbols(self), _program(self.stored)))))
+
+    @property
+    def overview(self) -> str:
+        """What most people ask, in at most 24 lines; the whole report is the text of this object."""
+        title, advice = self._outcome()
+        end = "\n".join(["", title, _indented(_shortened(advice, _SOME)), "(everything that was found: --evidence)"])
+        start = "\n".join([self.headline, _indented(self._facts())])
+        room = _LINES - len(start.splitlines()) - len(end.splitlines()) - 1
+        table = [] if self.interface is None else _shortened(str(self.interface).splitlines(), room)
+        return "\n".join([start, *(["", _indented(table)] if table else []), end])
+
+    @property
+    def layers(self) -> str:
+        """Those of the stack in one line; empty where it is none."""
+        return "" if self.stack is None else str(self.stack)
+
+    def _facts(self) -> list[str]:
+        """A line for each kind of fact of the overview."""
+        vocabulary = _vocabulary(self.vocabulary, self.stored.vocabulary_source)[0]
+        notes = _shortened([*self.stored.notes, *([DRAWS] if self.draws else [])], _SOME)
+        facts = [
+            ("format", f"{self.stored.format}: {self.stored.evidence}"),
+            ("layers", self.layers),
+            ("vocabulary", vocabulary if self.vocabulary is not None or _symbols(self) else ""),
+            ("weights", _amount(self.stored.weights.values()) if self.stored.weights else ""),
+            *(("note", note) for note in notes),
+        ]
+        return [f"{name:12}{fact}" for name, fact in facts if fact]
+
+    def _outcome(self) -> tuple[str, list[str]]:
+        return "It can be run" if self.obstacle is None else "It cannot be run", list(_advice(self))
+
     def __str__(self) -> str:
-        return "\n\n".join(f"{title}\n{_indented(lines)}" for title, lines in self._sections() if lines)
+        sections = "\n\n".join(f"{title}\n{_indented(lines)}" for title, lines in self._sections() if lines)
+        return f"{self.headline}\n\n{sections}"
 
     def _sections(self) -> Iterator[tuple[str, list[str]]]:
         stored, found = self.stored, self.interface
         yield printable_line(f"{stored.format}: {stored.evidence}"), [str(f) for f in stored.files]
         yield "Notes", [*stored.notes, *([DRAWS] if self.draws else [])]
         yield "Interface", [] if found is None else str(found).splitlines()
-        yield "Layers", [self.layers] if self.layers else []
+        yield "Layers", [self.layers] if self.stack is not None else []
         yield "Engine of single steps", [self.engine] if self.engine else []
         yield "Evidence", [] if found is None else list(found.evidence)
         yield "Vocabulary", _vocabulary(self.vocabulary, stored.vocabulary_source)
         yield "Signatures", [f"{s.name}: {', '.join(s.inputs)} → {', '.join(s.outputs)}" for s in stored.signatures]
         yield f"Variables: {_amount(stored.weights.values())}", _table(stored)
-        yield "It can be run" if self.obstacle is None else "It cannot be run", list(_advice(self))
+        yield self._outcome()
 
 
 def examine(
@@ -139,7 +182,7 @@ def examine(
         _silence(model),
         model.draws,
         options,
-        _layers(model),
+        _stack(model),
         engine,
     )
 
@@ -170,11 +213,11 @@ def _silence(model: RecurrentModel) -> RepriseError | None:
     return None
 
 
-def _layers(model: RecurrentModel) -> str:
+def _stack(model: RecurrentModel) -> Stack | None:
     try:
-        return str(stack_of(model))
+        return stack_of(model)
     except RepriseError:
-        return ""
+        return None
 
 
 def _interface(stored: StoredModel, choices: Mapping[str, Any]) -> Interface | None:
@@ -184,6 +227,49 @@ def _interface(stored: StoredModel, choices: Mapping[str, Any]) -> Interface | N
         return discovered(stored, Choices.of(**chosen))[2].interface
     except RepriseError:
         return None  # the obstacle says why
+
+
+def _model(found: Examination) -> str:
+    """The recurrent layers, such as `2-layer LSTM of 128 units`, or as much as is known where they are no stack."""
+    if found.stack is not None:
+        layers = (layer for _, layer in found.stack.recurrent())
+        return " and ".join(_in_a_row(kind, list(group)) for kind, group in groupby(layers, lambda layer: layer.kind))
+    if found.interface is not None:
+        count = len(found.interface.states)
+        return f"model with {count} recurrent state{'' if count == 1 else 's'}"
+    return "weights without a graph" if found.stored.graph is None else "no recurrent model"
+
+
+def _in_a_row(kind: str, layers: Sequence[Recurrent]) -> str:
+    """Recurrent layers of one kind in a row."""
+    widths = [str(layer.width) for layer in layers]
+    several = f"{', '.join(widths[:-1])} and {widths[-1]}" if len(set(widths)) > 1 else widths[0]
+    return (f"{len(layers)}-layer " if len(layers) > 1 else "") + f"{kind} of {several} units"
+
+
+def _symbols(found: Examination) -> str:
+    """How many symbols the model reads, where it reads symbols."""
+    if found.vocabulary is not None:
+        return f"{len(found.vocabulary)} {found.vocabulary.kind}"
+    match found.stack.layers[0] if found.stack is not None else None:
+        case Embedding(table=table):
+            return f"{len(table)} symbols"
+        case OneHot(width=width):
+            return f"{width} symbols"
+    return ""
+
+
+def _program(stored: StoredModel) -> str:
+    """The program that saved the model, with its version where the file holds that, or else the format."""
+    for key, name in (("tensorflow_version", "TensorFlow "), ("keras_version", "Keras "), ("producer", "ONNX of ")):
+        if isinstance(said := stored.metadata.get(key), str) and said:
+            return name + ".".join(said.split(".")[:2])
+    return stored.format
+
+
+def _shortened(lines: Sequence[str], most: int) -> list[str]:
+    """At most so many lines, the last of which says how many are left out."""
+    return [*lines] if len(lines) <= most else [*lines[: most - 1], f"… {len(lines) - most + 1} more lines"]
 
 
 def _indented(lines: Sequence[str]) -> str:
@@ -203,7 +289,7 @@ def _vocabulary(vocabulary: Vocabulary | None, source: str) -> list[str]:
 def _amount(tensors: Any) -> str:
     known = list(tensors)
     size = sum(t.size * DTYPES[t.dtype].itemsize for t in known if t.dtype in DTYPES)
-    return f"{len(known)} with {sum(t.size for t in known):,} numbers, {size / 1e6:,.1f} MB"
+    return f"{len(known)} tensors with {sum(t.size for t in known):,} numbers, {size / 1e6:,.1f} MB"
 
 
 def _table(stored: StoredModel) -> list[str]:

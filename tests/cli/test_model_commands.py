@@ -94,8 +94,19 @@ def test_inspect_says_that_a_vocabulary_of_another_length_cannot_be_sampled_with
     assert "reprise sample" not in result.out
 
 
-def test_inspect_prints_what_examine_finds(reprise, folder):
+def test_inspect_begins_with_what_the_model_is_and_keeps_to_a_screen(reprise, folder):
     result = reprise("inspect", folder)
+    lines = result.out.splitlines()
+    assert (result.code, result.err) == (0, "")
+    assert lines[0].startswith(f"2-layer LSTM of 12 units, {len(set(TEXT))} characters, TensorFlow 2.")
+    assert len(lines) <= 24
+    assert lines[-1] == "(everything that was found: --evidence)"
+    assert "state   layer1.c" in result.out
+    assert "rnn/layer0/kernel" not in result.out
+
+
+def test_inspect_prints_all_that_examine_finds_as_evidence(reprise, folder):
+    result = reprise("inspect", folder, "--evidence")
     assert result == (0, f"{examine(folder)}\n", "")
     for words in (
         "TensorFlow checkpoint: ",
@@ -111,6 +122,7 @@ def test_inspect_prints_what_examine_finds(reprise, folder):
 def test_inspect_as_data(reprise, folder):
     facts = json.loads(reprise("inspect", folder, "--json").out)
     assert facts["obstacle"] is None
+    assert facts["headline"].startswith("2-layer LSTM of 12 units, ")
     assert [s["name"] for s in facts["interface"]["states"]] == ["layer0.c", "layer0.h", "layer1.c", "layer1.h"]
     assert {"name": "rnn/layer0/kernel", "dtype": "float32", "shape": [18, 48]} in facts["variables"]
     assert facts["vocabulary"]["symbols"] == sorted(set(TEXT))

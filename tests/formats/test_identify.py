@@ -70,8 +70,8 @@ def test_an_archive_is_told(tmp_path):
 
 
 def test_folders_are_told(tmp_path):
-    np.savez(tmp_path / "weights.npz", a=np.zeros(3))
-    with pytest.raises(UnknownFormat, match=r"seems to be a folder with weights\.npz"):
+    (tmp_path / "notes.md").write_text("about a model")
+    with pytest.raises(UnknownFormat, match=r"seems to be a folder with notes\.md"):
         formats.identify(tmp_path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UnknownFormat, match="seems to be an empty folder"):
@@ -80,9 +80,20 @@ def test_folders_are_told(tmp_path):
 
 def test_a_folder_one_too_high_names_those_inside(saved):
     with pytest.raises(
-        UnknownFormat, match=r"a folder with models in it; name one of them: \S+/renamed, \S+/sharded, "
+        UnknownFormat, match=r"a folder with \d+ models in it; name one of them: \S+/renamed, \S+/sharded, "
     ):
         formats.identify(saved[0])
+
+
+def test_a_folder_of_files_names_those_that_are_models(tmp_path):
+    (tmp_path / "notes.md").write_text("about a model")
+    np.savez(tmp_path / "a.npz", Wxh=np.zeros((2, 3)))
+    with pytest.raises(UnknownFormat, match=rf"is a folder with a model in it; name that: {tmp_path}/a\.npz\.$"):
+        formats.identify(tmp_path)
+    for i in range(16):
+        (tmp_path / f"b{i}.npz").write_bytes((tmp_path / "a.npz").read_bytes())
+    with pytest.raises(UnknownFormat, match=rf"17 models in it; name one of them: {tmp_path}/a\.npz, .* and 1 more\.$"):
+        formats.identify(tmp_path)
 
 
 def test_a_path_without_anything_is_missing(tmp_path):

@@ -97,7 +97,7 @@ def test_a_choice_that_a_format_lacks_is_an_error(written):
 def test_a_folder_of_saved_models_is_explained(written, tmp_path):
     (tmp_path / "export" / "1514764800").mkdir(parents=True)
     (tmp_path / "export" / "1514764800" / "saved_model.pb").touch()
-    with pytest.raises(UnknownFormat, match=r"a folder with models in it; name one of them: \S+/export/1514764800\."):
+    with pytest.raises(UnknownFormat, match=r"a folder with a model in it; name that: \S+/export/1514764800\."):
         formats.read(tmp_path / "export")
 
 

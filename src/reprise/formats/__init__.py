@@ -65,8 +65,8 @@ FORMATS: tuple[Format, ...] = (
     world_models.FORMAT,
 )
 
-#: How much of a folder is looked at for models inside, and which of its folders are parts of one.
-_MOST_INSIDE, _OF_A_MODEL = 256, ("variables", "assets", "assets.extra")
+#: How much of a folder is looked at for models inside, how many are named, and which of its folders are parts of one.
+_MOST_INSIDE, _MOST_NAMED, _OF_A_MODEL = 256, 16, ("variables", "assets", "assets.extra")
 
 
 #: The choice that a format may leave to what puts weights without a graph together.
@@ -109,7 +109,7 @@ def identify(path: str | PathLike[str], format: str = "") -> Format:
         raise MissingFile(words.rstrip())
     inside = _inside(place)
     if inside:
-        raise UnknownFormat(f"{path}: a folder with models in it; name one of them: {', '.join(map(str, inside))}.")
+        raise UnknownFormat(f"{path}: is a folder with {_listed(inside)}.")
     stranger = _strangers.describe(place)
     readable = ", ".join(f.name + (f" ({f.limits})" if f.limits else "") for f in FORMATS)
     step = stranger.step or f"What can be read: {readable}. Nothing turns it into one of these yet."
@@ -117,12 +117,20 @@ def identify(path: str | PathLike[str], format: str = "") -> Format:
 
 
 def _inside(folder: Path) -> list[Path]:
-    """The folders in a folder that hold a model."""
+    """The files and folders in a folder that are a model."""
     try:
-        inner = [c for c in islice(folder.iterdir(), _MOST_INSIDE) if c.is_dir() and c.name not in _OF_A_MODEL]
+        inner = sorted(child for child in islice(folder.iterdir(), _MOST_INSIDE) if child.name not in _OF_A_MODEL)
     except OSError:
         return []
-    return [child for child in sorted(inner) if any(f.sniff(child) for f in FORMATS)][:8]
+    return [child for child in inner if (child.is_file() or child.is_dir()) and any(f.sniff(child) for f in FORMATS)]
+
+
+def _listed(models: list[Path]) -> str:
+    """Models in a folder, and how to name one."""
+    if len(models) == 1:
+        return f"a model in it; name that: {models[0]}"
+    more = f" and {len(models) - _MOST_NAMED} more" if len(models) > _MOST_NAMED else ""
+    return f"{len(models)} models in it; name one of them: {', '.join(map(str, models[:_MOST_NAMED]))}{more}"
 
 
 def _named(name: str) -> Format:

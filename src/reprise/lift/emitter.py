@@ -133,7 +133,7 @@ class Emitter:
             if tensor is None:
                 raise MissingWeights(
                     f"variable {node.name!r}: the files hold no values for it, so the model cannot run; "
-                    "`reprise inspect` shows what they hold"
+                    "`reprise inspect --evidence` shows what they hold"
                 )
             self._weights[node.name] = self.names.constant(tensor.load(), node.name)
         return self._weights[node.name]
