@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import reprise
 from reprise.errors import SaveError, VerificationError
 from reprise.export import export
 from reprise.export.tf_graph import recurrent
@@ -22,6 +23,13 @@ def test_every_kind_of_layer_is_stepped_by_the_interpreter(tmp_path, kind, after
 @pytest.mark.parametrize("entrance", ["one-hot", "features"])
 def test_every_entrance_is_written(tmp_path, entrance):
     assert export(stacks.model("LSTM", entrance), tmp_path / "m.tflite", to="litert", steps=4).equal
+
+
+def test_a_run_of_the_trainer_is_written(tmp_path):
+    (tmp_path / "text.txt").write_text("how much wood would a woodchuck chuck\n" * 30)
+    shape = {"rnn_size": 8, "embedding_size": 4, "seq_length": 10, "batch_size": 2, "max_steps": 1, "show": False}
+    reprise.train(tmp_path / "text.txt", out=tmp_path / "run", **shape)
+    assert export(reprise.restore(tmp_path / "run"), tmp_path / "m.tflite", to="litert", steps=4).equal
 
 
 def test_signatures_are_named_and_operators_are_built_in(tmp_path):

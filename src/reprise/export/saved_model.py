@@ -89,7 +89,7 @@ class _Module(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         raised = {self._keys[p.name]: p.time_axis for p in self._face.inputs if p.time_axis is not None}
         found = self._sequence(**{k: tf.expand_dims(v, raised[k]) if k in raised else v for k, v in given.items()})
         lowered = {self._keys[p.name]: p.time_axis for p in self._face.outputs if p.time_axis is not None}
-        return {k: tf.squeeze(v, [lowered[k]]) if k in lowered else v for k, v in found.items()}
+        return {k: _first(v, lowered[k]) if k in lowered else v for k, v in found.items()}
 
     def _from_the_start(self, **given: tf.Tensor) -> Tensors:
         port = next((p for p in self._face.inputs if p.batch_axis is not None), None)
@@ -98,6 +98,11 @@ class _Module(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
 
     def _initial_state(self, batch: tf.Tensor) -> Tensors:
         return {self._keys[s.name]: _repeated(self._first[s.name], s.batch_axis, batch) for s in self._face.states}
+
+
+def _first(x: tf.Tensor, axis: int) -> tf.Tensor:
+    """What lies first along an axis; LiteRT's converter loses the axis of a Squeeze behind a transposition."""
+    return x[(slice(None),) * axis + (0,)]
 
 
 def _repeated(row: tf.Tensor, axis: int | None, rows: tf.Tensor) -> tf.Tensor:
