@@ -13,7 +13,7 @@ from reprise import blas, engines
 from reprise.errors import CallError, LiftError
 from reprise.formats import StoredModel
 from reprise.model import RecurrentModel
-from reprise.stack import lifted, stepping
+from reprise.stack import Dense, lifted, stepping
 from reprise.verify import baked
 from reprise.verify.drawing import Draw
 from reprise.verify.report import difference
@@ -135,6 +135,41 @@ def test_a_state_is_left_as_it_is_and_numbers_beyond_the_range_give_no_warning()
     before = {name: array.copy() for name, array in state.items()}
     model.step(np.full((1, stacks.E), 1e38, np.float32), state)
     assert all(np.array_equal(state[name], array) for name, array in before.items())
+
+
+def with_outputs(made, outputs):
+    """The model of a stack whose outputs [N·T, …] are these layers, by name."""
+    port = stacks.interface(made).outputs[0]
+    ports = [replace(port, name=n, shape=(None, made.layers[at].width), role="values") for n, at in outputs.items()]
+    graph = lifted(replace(made, outputs=outputs), replace(stacks.interface(made), outputs=tuple(ports)))
+    return RecurrentModel(StoredModel(Path("by hand"), "hand", "", None), lambda _: graph, lambda: None, None)
+
+
+@pytest.mark.parametrize("entrance", ["embedding", "one-hot"])
+@pytest.mark.parametrize("engine", ["numpy", "onnxruntime"])
+def test_what_a_caller_writes_into_outputs_changes_neither_state_nor_weights(engine, entrance):
+    made = stacks.stack("GRU", entrance, layers=1)
+    side = Dense(0, np.ones((made.layers[0].width, 2), np.float32), None)
+    made = replace(made, layers=(*made.layers[:2], side))
+    model = with_outputs(made, {"h": 1, "same": 1, "side": 2}).with_engine(engine)
+    ids, results = np.array([3], np.int32), []
+    for call in (model.step, lambda x, s: model.run(x[None], s)) * 2:
+        outputs, state = call(ids, model.initial_state())
+        results.append([array.ravel().copy() for array in (*outputs.values(), state["packed"])])
+        for array in outputs.values():
+            array[...] = 9
+        assert not (state["packed"] == 9).any()
+    for found in results:
+        np.testing.assert_allclose(found[0], found[1])
+        np.testing.assert_allclose(found[2], results[0][2])
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
+def test_a_matrix_of_numpy_is_a_step_as_an_array_is():
+    model = stacks.model(entrance="features").with_engine("numpy")
+    row, state = np.full((1, stacks.E), 0.5, np.float32), model.initial_state()
+    found = model.step(np.asmatrix(row), state)[0]["logits"]
+    np.testing.assert_array_equal(found, model.step(row, state)[0]["logits"])
 
 
 @pytest.mark.skipif(not blas.settable(), reason="NumPy is linked with another library than OpenBLAS")

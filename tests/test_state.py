@@ -26,6 +26,9 @@ def test_a_state_cannot_be_changed():
     with pytest.raises(ValueError, match="read-only"):
         kept["h"][0, 0] = 1
     assert given.flags.writeable
+    both = [kept, kept.replace({"h": given})]
+    given[...] = 1
+    assert not any(one["h"].any() for one in both)
 
 
 def test_replace_gives_another_state_of_the_same_model():

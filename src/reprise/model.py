@@ -305,7 +305,7 @@ class RecurrentModel:
         """
         port = self.interface.inputs[0]
         array = inputs.get(port.name) if isinstance(inputs, Mapping) and len(inputs) == 1 else inputs
-        if not isinstance(array, np.ndarray) or array.shape != self._lone_shape or array.dtype != DTYPES[port.dtype]:
+        if type(array) is not np.ndarray or array.shape != self._lone_shape or array.dtype != DTYPES[port.dtype]:
             return None
         if state is None or state.owner != self._own_fingerprint or not isinstance(self._stepper, StepEngine):
             return None

@@ -182,6 +182,7 @@ def _read(data: bytes, path: str) -> tuple[dict[str, Any], dict[str, Array]]:
 
 
 def _frozen(array: Array) -> Array:
-    view = np.asarray(array).view()
-    view.flags.writeable = False
-    return view
+    """A copy, which nobody who holds the array can change: it may be an output too, or a buffer that is filled anew."""
+    copied = np.array(array)
+    copied.flags.writeable = False
+    return copied

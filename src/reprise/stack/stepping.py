@@ -85,17 +85,17 @@ class StepEngine:
         """The outputs `wanted` for these inputs, of which the one that is no state is such that it `takes` it."""
         states = {name: np.asarray(feeds[STATE_IN + name], np.float32) for name in self._states}
         outputs, after = self._computed(feeds[self._entry.name], states)
-        found = {name: outputs[i].reshape(shape) for name, i, shape, _ in self._ends}
+        found = {name: outputs[i].copy().reshape(shape) for name, i, shape, _ in self._ends}
         found |= {STATE_OUT + name: array for name, array in after.items()}
         return {name: found[name] for name in wanted}
 
     def step(self, entry: Array, state: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
         """The outputs without their time axis, and the next state, for an input and a state that it takes."""
         values, after = self._computed(entry, state)
-        return {name: values[i].reshape(shape) for name, i, _, shape in self._ends}, after
+        return {name: values[i].copy().reshape(shape) for name, i, _, shape in self._ends}, after
 
     def _computed(self, entry: Array, state: Mapping[str, Array]) -> tuple[list[_Value], dict[str, Array]]:
-        """The values of all layers, and the next state."""
+        """The values of all layers, which may be rows of a table and parts of the next state, and that state."""
         values = [entry.item() if self.ids else entry.reshape(-1)]
         before = {key: state[name].reshape(-1)[start:end] for key, name, start, end in self._parts}
         after: dict[tuple[int, str], Array] = {}
