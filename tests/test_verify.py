@@ -60,9 +60,11 @@ def test_models_of_other_ports_are_not_compared():
         compare(model(), Renamed())
 
 
-def test_no_steps_compare_nothing():
+def test_no_steps_compare_nothing_and_seeds_start_from_0():
     with pytest.raises(CallError, match="steps: expected at least 1, found 0"):
         compare(model(), model(), steps=0)
+    with pytest.raises(CallError, match=r"seed: expected a whole number from 0, found -1"):
+        compare(model(), model(), seed=-1)
 
 
 def test_two_models_that_lose_the_same_state_are_not_equal():

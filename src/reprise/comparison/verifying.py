@@ -105,7 +105,7 @@ def compare(
 
     Raises:
         VerificationError: The models take other inputs or share no output, so that there is nothing to compare.
-        CallError: There are no steps.
+        CallError: There are no steps, or there is no such seed.
     """
     pairs = paired(a.interface, b.interface)
     one, other = shared(a, b, pairs)

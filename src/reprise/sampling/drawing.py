@@ -160,10 +160,19 @@ def uniforms(seed: int | None, samples: int = 1) -> Iterator[Array]:
     Source:
         NumPy promises that the stream of a bit generator never changes (NEP 19).
     """
-    if seed is not None and not 0 <= seed < 2**64:
-        raise CallError(f"seed: expected a whole number from 0 to 2**64 - 1, found {seed!r}")
+    check_seed(seed)
     key = secrets.randbits(64) if seed is None else seed
     return _numbers([np.random.Philox(key=np.array([key, k], np.uint64)) for k in range(samples)])
+
+
+def check_seed(seed: int | None) -> None:
+    """Refuses what is no seed; None is one that the operating system gives.
+
+    Raises:
+        CallError: It is out of range.
+    """
+    if seed is not None and not 0 <= seed < 2**64:
+        raise CallError(f"seed: expected a whole number from 0 to 2**64 - 1, found {seed!r}")
 
 
 def _numbers(streams: Sequence[np.random.Philox]) -> Iterator[Array]:

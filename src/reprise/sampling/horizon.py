@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from reprise.errors import CallError, DamagedFile
+from reprise.sampling.drawing import check_seed
 from reprise.sampling.forecast import check_series, forecast_rows, ports, step_rows
 from reprise.sampling.symbols import Steps
 from reprise.tensors import Array
@@ -117,6 +118,7 @@ def forecast(
             f"expected steps of at least 1, samples of at least 0 and an interval between 0 and 1, found {steps}, "
             f"{samples} and {interval}"
         )
+    check_seed(seed)
     rows = check_series(model, history, least=1)
     first, state = _read(model, rows, model.initial_state(ports(model.interface)[0].rows))
     values = _onward(model, first[None], state, steps)[0]

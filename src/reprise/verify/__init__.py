@@ -44,11 +44,13 @@ def compare(
         tolerance: The largest |a − b| / (1 + |a|) that counts as equal.
 
     Raises:
-        CallError: There are no steps.
+        CallError: There are no steps, or there is no such seed.
         VerificationError: The models take or give other things, so that their numbers cannot be compared.
     """
     if steps < 1:
         raise CallError(f"steps: expected at least 1, found {steps}")
+    if seed < 0:
+        raise CallError(f"seed: expected a whole number from 0, found {seed}")
     _check_same_interface(model_a.interface, model_b.interface)
     rows = batch or baked(model_a.interface, "batch_axis") or 2
     errors: dict[str, tuple[float, ...]] = {}
