@@ -67,6 +67,13 @@ def test_a_sequence_starts_from_the_state_of_the_file(tmp_path):
 
 
 @needs_compiler
+def test_another_first_state_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(c, "first_states", lambda _: {})
+    with pytest.raises(VerificationError, match="the models differ first at step 1 from zero state"):
+        export(models.model(initial="file"), tmp_path / "c", to="c")
+
+
+@needs_compiler
 def test_gates_in_another_order_are_not_kept(tmp_path, monkeypatch):
     stacks.wrong_order(monkeypatch, c)
     with pytest.raises(VerificationError, match="the models differ first at step 1 from zero state"):

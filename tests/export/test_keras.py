@@ -2,7 +2,7 @@ import pytest
 
 from reprise.errors import MissingDependency, SaveError, VerificationError
 from reprise.export import export, keras
-from tests.export import stacks
+from tests.export import models, stacks
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,12 @@ def test_gates_in_another_order_are_not_kept(tmp_path, monkeypatch):
 def test_activations_that_keras_does_not_have_are_refused(tmp_path):
     with pytest.raises(SaveError, match="an LSTM with relu and tanh is none of Keras"):
         export(stacks.model(activations=("Sigmoid", "Relu", "Tanh")), tmp_path, to="keras")
+
+
+def test_a_state_that_starts_from_values_of_its_own_is_refused(tmp_path):
+    with pytest.raises(SaveError, match="state 'h' starts from values of its own, for which a file of Keras has no"):
+        export(models.model(initial="file"), tmp_path, to="keras")
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_keras_it_says_what_to_install(tmp_path, monkeypatch):

@@ -74,6 +74,13 @@ def test_a_model_that_starts_from_values_of_its_own_does_so_on_the_page(tmp_path
     assert export(small(initial="file"), tmp_path / "page", to="web", steps=3).equal
 
 
+@node
+def test_another_first_state_is_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(web, "first_states", lambda _: {})
+    with pytest.raises(VerificationError, match="the models differ first at step 1 from zero state"):
+        export(small(initial="file"), tmp_path / "page", to="web")
+
+
 def test_what_is_no_stack_is_refused(tmp_path):
     with pytest.raises(SaveError, match="the model is not a stack of standard layers"):
         export(small(drop_state=True), tmp_path / "page", to="web")

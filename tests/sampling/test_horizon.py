@@ -70,7 +70,10 @@ def test_a_series_too_short_to_measure_errors_on_gives_a_forecast_without_an_int
             lambda m: m.forecast(SERIES, 3, samples=2),
             r"samples need errors to draw from: there is no .* Give validation=, or",
         ),
-        (lambda m: m.forecast(SERIES, 3, validation=SERIES, samples=2, seed=-1), "seed: expected a whole number from 0 to"),
+        (
+            lambda m: m.forecast(SERIES, 3, validation=SERIES, samples=2, seed=-1),
+            "seed: expected a whole number from 0 to",
+        ),
         (lambda m: m.backtest(SERIES, 80), "90 rows are too few for forecasts of 80 steps .* at least 110 are needed"),
     ],
 )

@@ -15,7 +15,7 @@ from reprise.stack.ports import as_rows, axes_of, inverse, of_rows, row_width
 from reprise.state import State
 from reprise.tensors import DTYPES, Array
 
-#: Layer and kind, `h` or `c` → [N, H].
+#: Layer and kind, `h` or `c` → [N, H]; of a first state one row, or [H].
 States = Mapping[tuple[int, str], Array]
 
 #: (ids [N, T] or features [N, T, D], states) → what outputs there are by name, [N, T, O], and the next states.
@@ -23,18 +23,23 @@ Program = Callable[[Array, States], tuple[Mapping[str, Array], States]]
 
 
 class Adapted:
-    """A program with the interface, the first states and the vocabulary of `like`."""
+    """A program with the interface and the vocabulary of `like`, and its first state where the program has none."""
 
-    def __init__(self, program: Program, layers: Stack, like: RecurrentModel) -> None:
+    def __init__(
+        self, program: Program, layers: Stack, like: RecurrentModel, first: Callable[[], States] | None = None
+    ) -> None:
+        """`first` gives what the program says a sequence starts from."""
         self._program = program
+        self._first = first
         self._layers = layers
         self._like = like
         self.vocabulary = like.vocabulary
         self.interface: Interface = plain(like.interface)
 
     def initial_state(self, batch: int = 1, inputs: Any = None) -> State:  # noqa: ARG002 - none starts from inputs
-        """That of the model."""
-        return self._like.initial_state(batch)
+        """That of the program."""
+        begun = self._like.initial_state(batch)
+        return begun if self._first is None else self._next(begun, self._first())
 
     def run(
         self,

@@ -6,7 +6,7 @@ import ctypes
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,7 +15,7 @@ import numpy as np
 from reprise.cells import reordered
 from reprise.errors import MissingDependency, SaveError, VerificationError
 from reprise.export._c_functions import FUNCTIONS, SAMPLE
-from reprise.export.adapting import Adapted, States
+from reprise.export.adapting import Adapted, Program, States
 from reprise.export.layers import stack_of
 from reprise.export.onnx import first_states
 from reprise.model import RecurrentModel
@@ -63,7 +63,8 @@ def read(folder: Path, model: RecurrentModel) -> Adapted:
         VerificationError: It refuses the files.
     """
     layers = stack_of(model)
-    return Adapted(_program(_compiled(folder), layers), layers, model)
+    library = _compiled(folder)
+    return Adapted(_program(library, layers), layers, model, lambda: _first(library, layers))
 
 
 def _compiled(folder: Path) -> ctypes.CDLL:
@@ -81,9 +82,8 @@ def _compiled(folder: Path) -> ctypes.CDLL:
         return ctypes.CDLL(str(library))
 
 
-def _program(library: ctypes.CDLL, layers: Stack) -> Callable[[Array, States], tuple[dict[str, Array], States]]:
+def _program(library: ctypes.CDLL, layers: Stack) -> Program:
     """The compiled functions, over rows and steps."""
-    places = [(i, kind, layer.width) for i, layer in layers.recurrent() for kind in layer.parts]
     widths = [layers.layers[at].width for at in layers.outputs.values()]
     features = isinstance(layers.layers[0], Features)
 
@@ -97,14 +97,32 @@ def _program(library: ctypes.CDLL, layers: Stack) -> Callable[[Array, States], t
         return outputs
 
     def program(entered: Array, states: States) -> tuple[dict[str, Array], States]:
-        joined = np.concatenate([states[i, kind] for i, kind, _ in places], axis=1, dtype=np.float32)
+        joined = np.concatenate([states[i, kind] for i, kind, _ in _places(layers)], axis=1, dtype=np.float32)
         rows = np.array(joined, order="C")  # each row is the memory of one struct
         made = np.stack([np.stack([step(row, x) for x in steps]) for row, steps in zip(rows, entered, strict=True)])
-        ends = np.split(rows, np.cumsum([width for _, _, width in places])[:-1], axis=1)
-        after = {(i, kind): end for (i, kind, _), end in zip(places, ends, strict=True)}
-        return dict(zip(layers.outputs, np.split(made, np.cumsum(widths)[:-1], axis=-1), strict=True)), after
+        outputs = np.split(made, np.cumsum(widths)[:-1], axis=-1)
+        return dict(zip(layers.outputs, outputs, strict=True)), _parts(rows, layers)
 
     return program
+
+
+def _first(library: ctypes.CDLL, layers: Stack) -> States:
+    """What `model_init` writes."""
+    row = np.full((1, sum(width for *_, width in _places(layers))), np.nan, np.float32)
+    library.model_init(_address(row))
+    return _parts(row, layers)
+
+
+def _places(layers: Stack) -> list[tuple[int, str, int]]:
+    """The layer, the kind and the width of each field of the struct."""
+    return [(i, kind, layer.width) for i, layer in layers.recurrent() for kind in layer.parts]
+
+
+def _parts(rows: Array, layers: Stack) -> States:
+    """The fields of structs, of which each row is one."""
+    places = _places(layers)
+    ends = np.split(rows, np.cumsum([width for *_, width in places])[:-1], axis=1)
+    return {(i, kind): end for (i, kind, _), end in zip(places, ends, strict=True)}
 
 
 def _address(array: Array) -> ctypes.c_void_p:

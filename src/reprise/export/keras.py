@@ -27,11 +27,17 @@ def write(model: RecurrentModel, path: Path) -> None:
     """Writes the layers of `model`.
 
     Raises:
-        SaveError: It is no stack of layers, or Keras has none such.
+        SaveError: It is no stack of layers, or Keras has none such, or no place for what its states start from.
         MissingDependency: Keras is not installed.
         OSError: The file cannot be written.
     """
     layers, keras = stack_of(model), _keras()
+    begun = next((s.name for s in model.interface.states if s.initial == "file"), None)
+    if begun is not None:
+        raise SaveError(
+            f"state {begun!r} starts from values of its own, for which a file of Keras has no place; write the model "
+            "as onnx instead"
+        )
     named = path.with_name(f"{path.name}.keras")  # Keras writes no other name
     try:
         _functional(keras, layers).save(named)

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 from reprise import stack
 from reprise.cells import LAYOUTS, reordered
 from reprise.errors import SaveError, VerificationError
-from reprise.export.adapting import Adapted, Program, States
+from reprise.export.adapting import Adapted, States
 from reprise.export.layers import as_model, stack_of
 from reprise.export.onnx import first_states
 from reprise.model import RecurrentModel
@@ -55,7 +55,7 @@ def read(folder: Path, model: RecurrentModel) -> Restored:
     """
     layers = stack_of(model)
     if util.find_spec("torch") is not None:
-        return Adapted(_in_torch(folder, layers), layers, model)
+        return _in_torch(folder, layers, model)
     held = load_file(folder / WEIGHTS)
     try:
         read_back = tuple(_from_weights(i, layer, held) for i, layer in enumerate(layers.layers))
@@ -123,7 +123,8 @@ def _from_weights(i: int, layer: Layer, held: Mapping[str, Array]) -> Layer:
     return layer
 
 
-def _in_torch(folder: Path, layers: Stack) -> Program:
+def _in_torch(folder: Path, layers: Stack, like: RecurrentModel) -> Adapted:
+    """The program that `write` wrote, run by PyTorch."""
     torch = import_module("torch")
     found = util.spec_from_file_location("reprise_written_model", folder / PROGRAM)
     if found is None or found.loader is None:
@@ -141,11 +142,13 @@ def _in_torch(folder: Path, layers: Stack) -> Program:
         x = entered if isinstance(layers.layers[0], Features) else entered.astype(np.int64)
         with torch.no_grad():
             outputs, after = model(torch.tensor(np.ascontiguousarray(x)), given)
-        ends = {i: after[f"layer{i}"] if len(names) > 1 else (after[f"layer{i}"],) for i, names in kinds.items()}
-        next_states = {(i, k): e[0].numpy() for i, names in kinds.items() for k, e in zip(names, ends[i], strict=True)}
-        return {name: outputs[name].numpy() for name in layers.outputs}, next_states
+        return {name: outputs[name].numpy() for name in layers.outputs}, parts(after)
 
-    return program
+    def parts(state: Mapping[str, Any]) -> States:
+        ends = {i: state[f"layer{i}"] if len(names) > 1 else (state[f"layer{i}"],) for i, names in kinds.items()}
+        return {(i, k): e[0].numpy() for i, names in kinds.items() for k, e in zip(names, ends[i], strict=True)}
+
+    return Adapted(program, layers, like, lambda: parts(model.initial_state(1)))
 
 
 # The program

@@ -131,7 +131,8 @@ def read(folder: Path, model: RecurrentModel) -> Adapted:
     if node is None:
         raise MissingDependency("Node is not installed, and without it what is written cannot be verified")
     layers = stack_of(model)
-    return Adapted(_Node(node, folder, layers), layers, model)
+    program = _Node(node, folder, layers)
+    return Adapted(program, layers, model, program.first)
 
 
 class _Node:
@@ -148,7 +149,7 @@ class _Node:
         weakref.finalize(self, _end, self._process)
 
     def __call__(self, entered: Array, states: States) -> tuple[dict[str, Array], States]:
-        kinds = {i: tuple(layer.parts) for i, layer in self._layers.recurrent()}
+        kinds = self._kinds()
         rows = [
             {
                 "steps": steps.tolist(),
@@ -168,8 +169,20 @@ class _Node:
         }
         return outputs, after
 
-    def _asked(self, rows: list[Any]) -> Any:
-        """What the process answers.
+    def first(self) -> States:
+        """What the page says a sequence starts from."""
+        answer = self._asked(None)
+        return {
+            (i, kind): np.asarray(answer[a][b], np.float32)
+            for a, (i, kinds) in enumerate(self._kinds().items())
+            for b, kind in enumerate(kinds)
+        }
+
+    def _kinds(self) -> dict[int, tuple[str, ...]]:
+        return {i: tuple(layer.parts) for i, layer in self._layers.recurrent()}
+
+    def _asked(self, rows: list[Any] | None) -> Any:
+        """What the process answers to rows of steps; without them, it tells the first state.
 
         Raises:
             VerificationError: It has ended.

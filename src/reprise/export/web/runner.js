@@ -1,9 +1,11 @@
-/* Runs rows of steps, a line of JSON each, with the engine and the model of a folder: what an export is verified by. */
+/* Runs rows of steps, a line of JSON each, or tells the first state where a line is null, with the engine and the model of a folder: what an export is verified by. */
 const path = process.argv[2];
 const { Reprise } = require(`${path}/engine.js`);
 const { MODEL } = require(`${path}/model.js`);
 const bytes = Buffer.from(MODEL.weights, "base64");
 const model = new Reprise.Model(MODEL, bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+
+const numbers = (state) => Object.values(state).map((parts) => Object.values(parts).map((one) => Array.from(one)));
 
 function row(steps, begun) {
   let state = begun;
@@ -12,7 +14,7 @@ function row(steps, begun) {
     state = found.state;
     return Object.values(found.outputs).map((one) => Array.from(one));
   });
-  return { outputs, state: Object.values(state).map((parts) => Object.values(parts).map((one) => Array.from(one))) };
+  return { outputs, state: numbers(state) };
 }
 
 function floats(state) {
@@ -23,6 +25,7 @@ function floats(state) {
 require("readline")
   .createInterface({ input: process.stdin })
   .on("line", (line) => {
-    const answer = JSON.parse(line).map(({ steps, state }) => row(steps, floats(state)));
+    const rows = JSON.parse(line);
+    const answer = rows ? rows.map(({ steps, state }) => row(steps, floats(state))) : numbers(model.initialState());
     process.stdout.write(`${JSON.stringify(answer)}\n`);
   });
