@@ -22,11 +22,6 @@ def sigmoid(x: Array) -> Array:
     return np.asarray(0.5 * (1 + np.tanh(0.5 * x)), x.dtype)
 
 
-def hard_sigmoid(x: Array) -> Array:
-    """The piecewise linear sigmoid of Keras 1 and 2."""
-    return np.asarray(np.clip(0.2 * x + 0.5, 0, 1), x.dtype)
-
-
 @dataclass(frozen=True, slots=True)
 class Weights:
     """The numbers of one cell by gate.

@@ -16,7 +16,7 @@ from reprise.cells import reordered
 from reprise.errors import MissingDependency, SaveError, VerificationError
 from reprise.export._c_functions import FUNCTIONS, SAMPLE
 from reprise.export.adapting import Adapted, Program, States
-from reprise.export.layers import stack_of
+from reprise.export.layers import seen, stack_of
 from reprise.export.onnx import first_states
 from reprise.model import RecurrentModel
 from reprise.stack import GATES, Activation, Dense, Embedding, Features, Layer, OneHot, Recurrent, Stack
@@ -62,7 +62,7 @@ def read(folder: Path, model: RecurrentModel) -> Adapted:
         MissingDependency: There is no C compiler.
         VerificationError: It refuses the files.
     """
-    layers = stack_of(model)
+    layers = seen(model)
     library = _compiled(folder)
     return Adapted(_program(library, layers), layers, model, lambda: _first(library, layers))
 

@@ -11,7 +11,7 @@ import numpy as np
 from reprise.cells import reordered
 from reprise.errors import MissingDependency, SaveError
 from reprise.export.adapting import Adapted, States
-from reprise.export.layers import stack_of
+from reprise.export.layers import seen, stack_of
 from reprise.installing import install
 from reprise.model import RecurrentModel
 from reprise.stack import GATES, Activation, Dense, Embedding, Features, Layer, OneHot, Recurrent, Stack
@@ -52,7 +52,7 @@ def read(path: Path, model: RecurrentModel) -> Adapted:
     Raises:
         MissingDependency: Keras is not installed.
     """
-    layers, keras = stack_of(model), _keras()
+    layers, keras = seen(model), _keras()
     named = path.with_name(f"{path.name}.keras")
     try:
         named.hardlink_to(path)

@@ -21,9 +21,7 @@ def stack_of(model: RecurrentModel) -> Stack:
     Raises:
         SaveError: It is none; the message has the reason.
     """
-    found = stack.recognise(model.lifted)
-    if isinstance(found, Miss):
-        raise SaveError(f"the model is not a stack of standard layers: {found.reason}. Write it as onnx instead.")
+    found = seen(model)
     same = as_model(found, model)
     baked = verify.baked(model.interface, "batch_axis")
     for steps, rows in ((5, baked or 1), (8, baked or 3)):
@@ -33,6 +31,18 @@ def stack_of(model: RecurrentModel) -> Stack:
                 f"the model is not a stack of standard layers: it seems to be {found}, and these compute something "
                 f"else ({report}). Write it as onnx instead."
             )
+    return found
+
+
+def seen(model: RecurrentModel) -> Stack:
+    """The stack that `model` seems to be, for what compares it itself.
+
+    Raises:
+        SaveError: It is none; the message has the reason.
+    """
+    found = stack.recognise(model.lifted)
+    if isinstance(found, Miss):
+        raise SaveError(f"the model is not a stack of standard layers: {found.reason}. Write it as onnx instead.")
     return found
 
 

@@ -16,7 +16,7 @@ from reprise import stack
 from reprise.cells import LAYOUTS, reordered
 from reprise.errors import SaveError, VerificationError
 from reprise.export.adapting import Adapted, States
-from reprise.export.layers import as_model, stack_of
+from reprise.export.layers import as_model, seen, stack_of
 from reprise.export.onnx import first_states
 from reprise.model import RecurrentModel
 from reprise.stack import GATES, Activation, Dense, Embedding, Features, Layer, OneHot, Recurrent, Stack
@@ -53,7 +53,7 @@ def read(folder: Path, model: RecurrentModel) -> Restored:
     Raises:
         VerificationError: The weights are not those of such layers.
     """
-    layers = stack_of(model)
+    layers = seen(model)
     if util.find_spec("torch") is not None:
         return _in_torch(folder, layers, model)
     held = load_file(folder / WEIGHTS)

@@ -22,7 +22,7 @@ import numpy as np
 from reprise.cells import reordered
 from reprise.errors import MissingDependency, SaveError, VerificationError
 from reprise.export.adapting import Adapted, States
-from reprise.export.layers import stack_of
+from reprise.export.layers import seen, stack_of
 from reprise.export.onnx import first_states
 from reprise.model import RecurrentModel
 from reprise.sampling.symbols import is_of_symbols, symbol_count
@@ -130,7 +130,7 @@ def read(folder: Path, model: RecurrentModel) -> Adapted:
     node = shutil.which("node") or shutil.which("nodejs")
     if node is None:
         raise MissingDependency("Node is not installed, and without it what is written cannot be verified")
-    layers = stack_of(model)
+    layers = seen(model)
     program = _Node(node, folder, layers)
     return Adapted(program, layers, model, program.first)
 

@@ -235,12 +235,6 @@ def _is_filled(site: Site, what: Written) -> bool:
     return [*(row for row, _ in what.before), what.index.first()] == wanted
 
 
-def _is_one_row(site: Site, what: Written) -> bool:
-    """Whether an array has one row, which every iteration writes anew."""
-    size = site.counting.of(what.made.inputs[1 if what.made.op == "TensorListReserve" else 0])
-    return what.index == Count() and size == Count(constant=1) and not what.before
-
-
 def still(site: Site, carried: Carried) -> dict[str, Node]:
     """A variable that no step changes any more."""
     graph = site.structure.graph
