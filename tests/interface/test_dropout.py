@@ -47,3 +47,21 @@ def test_a_model_says_whether_it_draws_random_numbers(tmp_path, rate, draws):
     assert model.draws == draws
     assert (model.run(x)[0]["scores"] == model.run(x)[0]["scores"]).all() != draws
     assert ("draws random numbers in every call" in str(examine(path))) == draws
+
+
+def with_dropout_in_each_step():
+    x = v1.placeholder(tf.float32, [None, None, D], "x")
+    keep = v1.placeholder_with_default(np.float32(1), [], "keep_prob")
+    hidden, _ = rolled(lstm, tf.transpose(x, [1, 0, 2]), [tf.zeros([tf.shape(x)[0], H])] * 2)
+    scores = dense("output", dropped(tf.reshape(hidden, [-1, H]), keep), V)
+    tf.reshape(scores, [-1, tf.shape(x)[0], V], "scores")
+
+
+@pytest.mark.parametrize("engine", ["numpy", "onnxruntime"])
+def test_every_engine_takes_a_keep_probability(tmp_path, engine):
+    model = reprise.restore(saved(tmp_path, with_dropout_in_each_step), engine=engine)
+    x = np.ones((1, D), np.float32)
+    assert model.engine == engine
+    kept, lost = (model.step(x, settings={"keep_prob": keep})[0]["scores"] for keep in (1.0, 0.5))
+    assert np.array_equal(kept, model.step(x)[0]["scores"])
+    assert not np.array_equal(kept, lost)
