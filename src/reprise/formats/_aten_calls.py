@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -68,15 +69,15 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 
 
 def _computed(b: Builder, name: str, arguments: list[Any], named: dict[str, Any]) -> Any:
-    if name in folding.ALWAYS:
-        return folding.ALWAYS[name](*arguments, **named)
     if name in _OF_TENSORS and arguments and isinstance(arguments[0], Value):
         return _OF_TENSORS[name](arguments[0])
+    if name in folding.ALWAYS:
+        return folding.ALWAYS[name](*arguments, **named)
     tensors = any(isinstance(a, Value) for a in arguments)
     if name in folding.CONDITIONS and not tensors:
         return folding.CONDITIONS[name](*arguments)
     if name in folding.PLAIN and all(map(folding.is_plain, arguments)):
-        return folding.PLAIN[name](*arguments)
+        return folding.PLAIN[name](*arguments, **named)
     if name in ("add", "mul") and not tensors and isinstance(arguments[0], (list, str)):
         return folding.PLAIN[name](*arguments)
     return _translated(b, name, arguments, named)
@@ -93,7 +94,9 @@ def _translated(b: Builder, name: str, arguments: list[Any], named: dict[str, An
         raise RefusedError(f"calls the operator {name}, which has no translation")
     bound = _signature(function).bind(b, *arguments, **named)
     result = function(*bound.args, **bound.kwargs)
-    return result if operator == name else _write(b, arguments[0], result)
+    if operator == name:
+        return result
+    return (_lay_out if operator in layout.OPERATORS else _write)(b, arguments[0], result)
 
 
 def _write(b: Builder, target: Any, new: Any) -> Value:
@@ -108,6 +111,9 @@ def _write(b: Builder, target: Any, new: Any) -> Value:
     now = layout.spread(b, cast(b, value, changed.dtype), changed)
     while changed.base is not None:
         changed.name = now.name
+        if changed.apart:
+            _part(changed)
+            return written
         if changed.write_back is None:
             raise RefusedError("changes in place a view that has no way back")
         now = changed.write_back(now)
@@ -117,16 +123,36 @@ def _write(b: Builder, target: Any, new: Any) -> Value:
     return written
 
 
+def _lay_out(b: Builder, target: Value, shown: Value) -> Value:
+    """Makes a tensor a view of what it was: its axes are changed in place, its numbers are not."""
+    b.read(target)
+    if shown is target:
+        return target
+    if shown.base is not target:
+        raise RefusedError("changes the axes of a tensor in place other than by their order and those of size 1")
+    was = replace(target)
+    target.name, target.sizes, target.loose = shown.name, shown.sizes, shown.loose
+    target.base, target.seen, target.write_back = was, was.name, shown.write_back
+    target.apart, target.stored = False, None
+    return target
+
+
+def _part(changed: Value) -> None:
+    """Makes a tensor that may be a copy one of its own; what it may be a copy of is not to be read any more."""
+    root = changed.root
+    if root.stored is not None:
+        raise RefusedError("changes in place what may be a copy of a tensor of the file, or that tensor itself")
+    root.lost, changed.base = True, None
+
+
 #: What is known of a tensor without its numbers.
 _OF_TENSORS: Mapping[str, Callable[[Value], Any]] = {
-    "dim": lambda value: value.rank,
+    "dim": lambda value: len(layout.sizes_of(value)),
     "dtype": lambda value: _ATEN_TYPES[value.dtype],
     "device": lambda value: None,
     "layout": lambda value: None,
     "is_cuda": lambda value: False,
-    "len": lambda value: known(value.sizes[0]),
+    "len": lambda value: layout.sizes_of(value)[0],
     "is_floating_point": lambda value: value.dtype == "float32",
-    "Float": lambda value: value,
-    "Int": lambda value: value,
     "data": lambda value: value,
 }

@@ -118,6 +118,8 @@ def _pooled(
     """A pooling without holes that leaves out what does not fill its kernel."""
     if self.rank != axes + 2 or any(o not in (False, True, None, 1, [1], [1] * axes) for o in options):
         raise RefusedError(f"a pooling along {axes} axes of a tensor of {self.rank} axes, with options")
+    if op == "AveragePool" and options[2:] not in ((), (None,)):
+        raise RefusedError(f"a pooling that divides by {options[2]}")
     if (op == "MaxPool" and options[1:2] not in ((), (False,))) or (op == "AveragePool" and options[:1] == (True,)):
         raise RefusedError("a pooling that rounds its size up")
     kernel = _each(kernel_size, axes)

@@ -68,11 +68,16 @@ def append(values: list[Any], value: Any) -> list[Any]:
     return values
 
 
-def joined(one: Any, other: Any) -> Any:
+def joined(one: Any, other: Any, alpha: Any = 1) -> Any:
     """The sum of two numbers, lists or texts."""
     if isinstance(one, (list, str)) and len(one) + len(other) > _LONGEST:
         raise RefusedError(f"a list of more than {_LONGEST}")
-    return one + other
+    return one + (other if alpha == 1 else other * alpha)
+
+
+def less(one: Any, other: Any, alpha: Any = 1) -> Any:
+    """The difference of two numbers."""
+    return one - other * alpha
 
 
 def times(one: Any, other: Any) -> Any:
@@ -128,7 +133,7 @@ CONDITIONS: Mapping[str, Callable[[Any, Any], Any]] = {
 #: Operators of plain values.
 PLAIN: Mapping[str, Callable[..., Any]] = {
     "add": joined,
-    "sub": operator.sub,
+    "sub": less,
     "mul": times,
     "div": operator.truediv,
     "floordiv": operator.floordiv,

@@ -71,7 +71,13 @@ def view(
 
 
 def sizes_of(value: Value) -> list[Size]:
-    """The sizes of a tensor; those that are not known can be computed."""
+    """The sizes of a tensor; those that are not known can be computed.
+
+    Raises:
+        RefusedError: PyTorch drops axes of it that happen to be of size 1.
+    """
+    if value.loose:
+        raise RefusedError("asks for the axes of a tensor without all axes of size 1, which depend on its sizes")
     return [known(n) for n in value.sizes]
 
 
@@ -129,7 +135,8 @@ def transpose(b: Builder, self: Value, dim0: int, dim1: int) -> Value:
 
 
 def t(b: Builder, self: Value) -> Value:
-    return self if self.rank < 2 else transpose(b, self, 0, 1)
+    """The axes in their reverse order; `t` itself is called on no more than two."""
+    return self if self.rank < 2 else permute(b, self, [*range(self.rank)][::-1])
 
 
 def reshape(b: Builder, self: Value, shape: Sequence[Size]) -> Value:
@@ -259,7 +266,8 @@ def select(b: Builder, self: Value, dim: int, index: Any) -> Value:
 
 
 def narrow(b: Builder, self: Value, dim: int, start: int, length: int) -> Value:
-    return slice_(b, self, dim, start, start + length)
+    end = start + length
+    return slice_(b, self, dim, start, None if start < 0 and end == 0 else end)
 
 
 def unbind(b: Builder, self: Value, dim: int = 0) -> list[Value]:
@@ -334,11 +342,6 @@ def select_scatter(b: Builder, self: Value, src: Value, dim: int, index: int) ->
     return slice_scatter(b, self, unsqueeze(b, src, self.axis(dim)), dim, at, at + 1)
 
 
-def copy(b: Builder, self: Value, src: Value, non_blocking: bool = False) -> Value:
-    """Numbers of one tensor in the shape and type of another."""
-    return spread(b, src, self)
-
-
 # Joining
 
 
@@ -409,7 +412,9 @@ def new_zeros(b: Builder, self: Value, size: Sequence[Size], *how: Any, dtype: A
 
 def tensor(b: Builder, data: Any, *how: Any, dtype: Any = None, **options: Any) -> Value:
     if isinstance(data, Dim):
-        return b.scalar(data)
+        kind = dtype_of(dtype, "int64")
+        size = b.scalar(data)
+        return size if kind == "int64" else b.node("Cast", [size], kind, (), to=element(kind))
     if not isinstance(data, (bool, int, float)):
         raise RefusedError("a tensor made of a list")
     kind = "bool" if isinstance(data, bool) else "int64" if isinstance(data, int) else "float32"
@@ -448,7 +453,6 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     "narrow": narrow,
     "slice_scatter": slice_scatter,
     "select_scatter": select_scatter,
-    "copy": copy,
     "unbind": unbind,
     "chunk": chunk,
     "unsafe_chunk": unsafe_chunk,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -38,6 +39,8 @@ _UNARY = {
     "sign": "Sign",
     "hardswish": "HardSwish",
 }
+#: What operators of numbers are of truth values.
+_OF_TRUTH = {"Add": "Or", "Mul": "And", "Max": "Or", "Min": "And"}
 _COMPARED = {"eq": "Equal", "lt": "Less", "gt": "Greater", "le": "LessOrEqual", "ge": "GreaterOrEqual"}
 
 
@@ -82,6 +85,7 @@ def _is_size(*values: Any) -> bool:
 def binary(op: str, b: Builder, self: Any, other: Any) -> Any:
     """A result of two tensors, or of two numbers."""
     left, right = together(b, self, other)
+    op = _OF_TRUTH[op] if left.dtype == "bool" and op in _OF_TRUTH else op
     made = b.node(op, [left, right], left.dtype, broadcast(left.sizes, right.sizes))
     if _is_size(self, other):  # of sizes alone: a size
         return Dim((b.emit("Unsqueeze", [made.name, b.ints([0])])[0], None))
@@ -119,7 +123,7 @@ def div(b: Builder, self: Any, other: Any, rounding_mode: str | None = None) -> 
 def floordiv(b: Builder, self: Any, other: Any) -> Any:
     if not _is_size(self, other):
         raise RefusedError("a division of tensors that rounds")
-    return binary("Div", b, self, other)
+    return binary("Div", b, binary("Sub", b, self, binary("Mod", b, self, other)), other)  # down, also below zero
 
 
 def pow_(b: Builder, self: Any, exponent: Any) -> Any:
@@ -137,6 +141,12 @@ def ne(b: Builder, self: Any, other: Any) -> Value:
 
 def logical_not(b: Builder, self: Value) -> Value:
     return b.node("Not", [cast(b, self, "bool")], "bool", self.sizes)
+
+
+def bitwise_not(b: Builder, self: Value) -> Value:
+    if self.dtype != "bool":
+        raise RefusedError(f"the bits of whole numbers ({self.dtype})")
+    return logical_not(b, self)
 
 
 def logical(op: str, b: Builder, self: Value, other: Value) -> Value:
@@ -195,8 +205,9 @@ def hardsigmoid(b: Builder, self: Value) -> Value:
 def clamp(b: Builder, self: Value, min: Any = None, max: Any = None) -> Value:
     if isinstance(min, Value) or isinstance(max, Value):
         raise RefusedError("a clamp between tensors")
-    bounds = ["" if v is None else b.constant(v, self.dtype).name for v in (min, max)]
-    return b.node("Clip", [self, *bounds], self.dtype, self.sizes)
+    taken = cast(b, self, "float32") if isinstance(min, float) or isinstance(max, float) else self
+    bounds = ["" if v is None else b.constant(v, taken.dtype).name for v in (min, max)]
+    return b.node("Clip", [taken, *bounds], taken.dtype, self.sizes)
 
 
 def clamp_min(b: Builder, self: Value, min: Any) -> Value:
@@ -240,9 +251,13 @@ def silu(b: Builder, self: Value) -> Value:
 
 
 def softplus(b: Builder, self: Value, beta: Any = 1, threshold: Any = 20) -> Value:
-    if beta != 1:
-        raise RefusedError("softplus with a factor")
-    return _activation("Softplus", b, self)
+    """log(1 + exp(beta·x)) / beta; x itself where beta·x is more than the threshold."""
+    scaled = self if beta == 1 else mul(b, self, float(beta))
+    result = _activation("Softplus", b, scaled)
+    result = result if beta == 1 else div(b, result, float(beta))
+    if threshold >= 20:  # where both are the same in single precision
+        return result
+    return where(b, compare("Greater", b, scaled, float(threshold)), self, result)
 
 
 def mish(b: Builder, self: Value) -> Value:
@@ -280,11 +295,15 @@ def dropout(b: Builder, input: Value, p: float, train: bool) -> Value:
 
 
 def sum_(b: Builder, self: Value, dim: Any = None, keepdim: bool = False, dtype: int | None = None) -> Value:
-    kept = cast(b, self, "int64") if self.dtype != "float32" else self
-    return _reduced("ReduceSum", b, kept, dim, keepdim)
+    kind = layout.dtype_of(dtype, "float32" if self.dtype == "float32" else "int64")
+    return _reduced("ReduceSum", b, cast(b, self, kind), dim, keepdim)
 
 
-def reduced(op: str, b: Builder, self: Value, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Value:
+def mean(b: Builder, self: Value, dim: Any = None, keepdim: bool = False, dtype: int | None = None) -> Value:
+    return _reduced("ReduceMean", b, cast(b, self, layout.dtype_of(dtype, self.dtype)), dim, keepdim)
+
+
+def reduced(op: str, b: Builder, self: Value, dim: Any = None, keepdim: bool = False) -> Value:
     return _reduced(op, b, self, dim, keepdim)
 
 
@@ -325,18 +344,19 @@ def to(b: Builder, self: Value, *how: Any, **options: Any) -> Value:
     """`Tensor.to` of a device, a type or another tensor."""
     for said in (*how, options.get("dtype")):
         if isinstance(said, Value):
-            return cast(b, self, said.dtype)
+            return as_type(said.dtype, b, self)
         if isinstance(said, int) and not isinstance(said, bool):
-            return cast(b, self, layout.dtype_of(said))
+            return as_type(layout.dtype_of(said), b, self)
     return self
 
 
 def as_type(dtype: str, b: Builder, self: Value) -> Value:
-    return cast(b, self, dtype)
+    """A copy of another type, or the tensor itself; PyTorch may also copy where single precision stands for both."""
+    return unchanged_or_copied(b, self) if self.dtype == dtype else cast(b, self, dtype)
 
 
 def type_as(b: Builder, self: Value, other: Value) -> Value:
-    return cast(b, self, other.dtype)
+    return as_type(other.dtype, b, self)
 
 
 def one_size(b: Builder, self: Value, dim: int | None = None) -> Any:
@@ -348,8 +368,18 @@ def unchanged(b: Builder, self: Value, *how: Any, **options: Any) -> Value:
     return self
 
 
+def unchanged_or_copied(b: Builder, self: Value, *how: Any, **options: Any) -> Value:
+    """The tensor itself or a copy, by how it lies in memory: its numbers are read, and a change parts the two."""
+    return replace(self, name=b.read(self), base=self, seen=self.name, write_back=None, apart=True)
+
+
 def clone(b: Builder, self: Value, *how: Any, **options: Any) -> Value:
-    return Value(b.read(self), self.dtype, self.sizes)
+    return Value(b.read(self), self.dtype, self.sizes, loose=self.loose)
+
+
+def copy(b: Builder, self: Value, src: Value, non_blocking: bool = False) -> Value:
+    """Numbers of one tensor in the shape and type of another."""
+    return layout.spread(b, cast(b, src, self.dtype), self)
 
 
 #: Operator without its namespace → its translation. A name that ends in an underscore is the same in place.
@@ -370,7 +400,7 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     "pow": pow_,
     "ne": ne,
     "logical_not": logical_not,
-    "bitwise_not": logical_not,
+    "bitwise_not": bitwise_not,
     "logical_and": partial(logical, "And"),
     "logical_or": partial(logical, "Or"),
     "where": where,
@@ -408,7 +438,7 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     "feature_dropout": dropout,
     "alpha_dropout": dropout,
     "sum": sum_,
-    "mean": partial(reduced, "ReduceMean"),
+    "mean": mean,
     "amax": partial(reduced, "ReduceMax"),
     "amin": partial(reduced, "ReduceMin"),
     "to": to,
@@ -420,7 +450,8 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     "size": one_size,
     "sym_size": one_size,
     "clone": clone,
-    "contiguous": unchanged,
+    "copy": copy,
+    "contiguous": unchanged_or_copied,
     "lift_fresh_copy": clone,
     "detach": unchanged,
     "alias": unchanged,

@@ -151,7 +151,7 @@ class _Layers:
         have, want = _ORDERS[self.kind]
         ways = [params[k * each : (k + 1) * each] for k in range(self.ways)]
         for value in params:
-            if value.stored is None:
+            if value.stored is None or value.name not in b.tensors:
                 raise RefusedError(f"weights of {self.kind} that are computed")
             b.loaded.add(value.name)
 

@@ -92,6 +92,8 @@ class Value:
         seen: The name of `base` when the view was taken.
         write_back: Given the new value of this view, the new value of `base`; None where that has no translation.
         loose: Whether PyTorch drops further axes of it where they happen to be of size 1.
+        apart: Whether PyTorch may hold it as a copy of `base`, which the program does not tell.
+        lost: Whether it was changed in what may be a copy of it: its own numbers are known no longer.
     """
 
     name: str
@@ -102,6 +104,8 @@ class Value:
     seen: str = ""
     write_back: Callable[[Value], Value] | None = None
     loose: bool = False
+    apart: bool = False
+    lost: bool = False
 
     @property
     def rank(self) -> int:
@@ -157,6 +161,8 @@ class Builder:
             if inner.base.name != inner.seen:
                 raise RefusedError("reads a view of a tensor that was changed in place after the view was taken")
             inner = inner.base
+        if inner.lost:
+            raise RefusedError("reads a tensor of which a copy, or it itself, was changed in place")
         return value.name
 
     def settle(self) -> None:
@@ -202,7 +208,7 @@ class Builder:
         Raises:
             RefusedError: They are computed.
         """
-        if value.stored is None:
+        if value.stored is None or value.name not in self.tensors:
             raise RefusedError("weights of a layer are computed")
         self.loaded.add(value.name)
         return np.asarray(value.stored.load(), np.float32)
