@@ -44,7 +44,7 @@ def with_statement(path, statement):
     return rewritten(path, "step", change)
 
 
-@pytest.mark.parametrize("name", ["policy", "tagger_scripted", "tagger_frozen", "tagger_traced", "step"])
+@pytest.mark.parametrize("name", ["policy", "tagger_scripted", "tagger_frozen", "tagger_traced", "step", "kept"])
 def test_carried_steps_are_those_of_pytorch(name):
     assert_carried_steps(FILES / f"{name}.pt", name)
 
@@ -79,6 +79,53 @@ def test_what_a_call_changes_in_its_module_is_a_state_that_starts_from_the_file(
     assert [(s.name, s.initial) for s in model.interface.states] == [("hidden", "file"), ("cell", "zeros")]
     assert np.any(first["hidden"])
     assert not np.any(first["cell"])
+
+
+def policy(path, *statements):
+    """A copy of the policy whose `forward` has other statements; x has as many numbers as its states."""
+
+    def change(text):
+        head, colon, _ = text.partition("x: Tensor) -> Tensor:\n")
+        start = ["x = torch.unsqueeze(torch.pad(x, [0, 1]), 0)", "hidden = self.hidden", "cell = self.cell"]
+        return head + colon + "".join(f"    {s}\n" for s in (*start, *statements))
+
+    return rewritten(path, "policy", change)
+
+
+def test_states_that_are_only_handed_on_are_carried(tmp_path):
+    statements = "y = torch.clone(hidden)", "_0 = torch.copy_(hidden, cell)", "self.cell = x", "return y"
+    model = reprise.restore(policy(tmp_path / "m.pt", *statements))
+    state = model.initial_state(batch=1)
+    xs = np.random.default_rng(0).normal(size=(5, 1, 3)).astype(np.float32)
+    wanted = [state["hidden"], state["cell"], *(np.pad(x, [(0, 0), (0, 1)])[None] for x in xs)]
+    for x, y in zip(xs, wanted, strict=False):
+        outputs, state = model.step({"x": x}, state)
+        np.testing.assert_allclose(outputs["output"], y)
+
+
+def test_what_modules_hold_in_lists_and_dictionaries_is_a_state():
+    model = reprise.restore(FILES / "kept.pt")
+    assert {s.name: s.initial for s in model.interface.states} == {"states.0": "file", "past.x": "file"}
+
+
+def test_a_module_that_was_saved_in_training_mode_is_run_in_evaluation_mode_and_says_so():
+    note = "its modules were saved in training mode; it is run in evaluation mode, as after eval()"
+    assert note in reprise.restore(FILES / "kept.pt").stored.notes
+    assert note not in reprise.restore(FILES / "policy.pt").stored.notes
+
+
+def test_weights_of_a_layer_that_a_call_changes_for_the_next_one_are_refused(tmp_path):
+    def change(text):
+        return text.replace("states0 = self.states", "_9 = torch.mul_(cell.weight_hh, 0.5)\n    states0 = self.states")
+
+    with pytest.raises(UnknownFormat, match=r"changes 'cell.weight_hh', which is also a weight of a layer"):
+        reprise.restore(rewritten(tmp_path / "m.pt", "kept", change))
+
+
+def test_a_change_in_what_may_be_a_copy_of_a_state_is_refused(tmp_path):
+    path = policy(tmp_path / "m.pt", "y = torch.mul_(torch.contiguous(hidden), 0.5)", "return y")
+    with pytest.raises(UnknownFormat, match="changes in place what may be a copy of a tensor of the file"):
+        reprise.restore(path)
 
 
 def test_a_frozen_module_that_takes_a_single_row_too_is_read_for_batches():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from reprise.formats._aten_values import Builder, Dim, RefusedError, Size, Value, known, only_once, same
@@ -13,26 +14,52 @@ from reprise.wire import onnx
 _OPSET, _IR_VERSION = 17, 8
 
 
-def kept(builder: Builder, path: str, name: str, first: Value, now: Value) -> Memory:
+@dataclass(frozen=True, eq=False)
+class Change:
     """A tensor of the file that a call changes.
 
-    Args:
-        builder: The graph.
+    Attributes:
         path: What the file calls it.
         name: Of it in the graph, before the call.
         first: What the file holds.
         now: What a call leaves in it.
+    """
+
+    path: str
+    name: str
+    first: Value
+    now: Value
+
+
+def memory_of(builder: Builder, changes: Sequence[Change], outputs: Sequence[tuple[str, Value]]) -> tuple[Memory, ...]:
+    """The changed tensors of which a call reads what the one before left in them.
+
+    Args:
+        builder: The graph.
+        changes: All that a call changes.
+        outputs: What the caller gets, by name.
 
     Raises:
-        RefusedError: It is no state of one shape.
+        RefusedError: One is no state of one shape.
     """
-    if name in builder.loaded:
+    read = builder.loaded.union((value.name for _, value in outputs), *(node.input for node in builder.nodes))
+    found: list[Change] = []
+    while more := [c for c in changes if c.name in read and c not in found]:
+        found += more
+        read |= {c.now.name for c in more}  # what one leaves in another is read by the next call
+    return tuple(_kept(builder, c) for c in changes if c in found)
+
+
+def _kept(builder: Builder, change: Change) -> Memory:
+    path, first, now = change.path, change.first, change.now
+    if change.name in builder.loaded:
         raise RefusedError(f"changes {path!r}, which is also a weight of a layer")
     if now.rank != first.rank or now.dtype != first.dtype:
         raise RefusedError(f"changes the shape or type of {path!r} with a call")
     for before, after in zip(first.sizes, now.sizes, strict=True):
         same(before, after, f"what {path!r} holds before and after a call")
-    return Memory(name, builder.read(now), builder.tensors[name]())
+    given = builder.emit("Identity", [builder.read(now)])[0]  # of its own, also where it is an input, or two tensors'
+    return Memory(change.name, given, builder.tensors[change.name]())
 
 
 def tensors_of(given: Any, name: str) -> Iterator[tuple[str, Value]]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from reprise.formats._aten_calls import called, signature, stored
-from reprise.formats._aten_message import kept, message, tensors_of
+from reprise.formats._aten_message import Change, memory_of, message, tensors_of
 from reprise.formats._aten_values import Builder, Dim, RefusedError, Size, Value
 from reprise.formats._base import Memory
 from reprise.wire import onnx
@@ -201,20 +201,16 @@ class _Reader:
         outputs = list(tensors_of(_named(shown, _result_form(self.module)), "output"))
         if not outputs:
             raise RefusedError("gives no tensor")
-        memory = tuple(self._memory(path, now) for path, now in changed.items() if self._is_read(path))
+        memory = memory_of(self.builder, [self._change(path, now) for path, now in changed.items()], outputs)
         model = message(self.builder, self.inputs, memory, outputs)
         paths = ", ".join(m.taken for m in memory)
         return model, memory, (f"a call changes what the module holds: {paths}; held by the caller",) if paths else ()
 
-    def _is_read(self, path: str) -> bool:
-        """Whether something is computed from what the file holds, and not only from what is put into its place."""
-        return any(self.held[path][1].name in node.input for node in self.builder.nodes)
-
-    def _memory(self, path: str, now: Value) -> Memory:
+    def _change(self, path: str, now: Value) -> Change:
         first = self.held[path][1]
         if any(t.source == self.tensors[path].source for n, t in self.tensors.items() if n != path):
             raise RefusedError(f"changes {path!r}, which shares its numbers with another tensor")
-        return kept(self.builder, path, first.name, first, now)
+        return Change(path, first.name, first, now)
 
 
 def _operator(target: str) -> str:

@@ -76,6 +76,7 @@ class Interpreter:
         self.slots: dict[tuple[int, str], Slot] = {}
         self._paths = {id(root): ""}
         self._depth = self.statements = 0
+        self.was_training = False
         self._place = ""
 
     def forward(self, arguments: Mapping[str, Any]) -> Any:
@@ -301,6 +302,7 @@ class Interpreter:
         if not isinstance(owner, Record):
             raise RefusedError(f"asks a {type(owner).__name__} for {name!r}")
         if name == "training":
+            self.was_training |= isinstance(owner.state, dict) and owner.state.get(name) is True
             return False
         return self._slot(owner, name).now
 
@@ -323,7 +325,7 @@ class Interpreter:
             if name not in state and fixed not in self.source.constants:
                 raise RefusedError(f"asks module {base or 'itself'} for {name!r}, which it does not hold")
             value = self._held(state[name], path) if name in state else self.source.constants[fixed]
-            self.slots[key] = Slot(path, value, value.name if isinstance(value, Value) else "", value)
+            self.slots[key] = Slot(path, _copied(value), value.name if isinstance(value, Value) else "", value)
         return self.slots[key]
 
     def _held(self, value: Any, path: str) -> Any:
@@ -336,12 +338,21 @@ class Interpreter:
             self._paths.setdefault(id(value), path)
         if isinstance(value, (list, tuple)):
             return type(value)(self._held(v, f"{path}.{k}") for k, v in enumerate(value))
+        if isinstance(value, dict):
+            return {k: self._held(v, f"{path}.{k}") for k, v in value.items()}
         return value
 
     def _set_attribute(self, owner: Any, name: str, value: Any) -> None:
         if not isinstance(owner, Record):
             raise RefusedError(f"sets {name!r} of a {type(owner).__name__}")
         self._slot(owner, name).now = value
+
+
+def _copied(value: Any) -> Any:
+    """Lists and dictionaries as they are before the program changes them."""
+    if isinstance(value, (list, tuple)):
+        return [_copied(v) for v in value]
+    return {k: _copied(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def _raises(statements: list[ast.stmt]) -> bool:

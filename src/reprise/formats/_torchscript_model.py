@@ -7,15 +7,15 @@ what its operators can; of several such readings the first is taken in which siz
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 from typing import Any
 
-from reprise.formats._aten_message import kept, message, tensors_of
+from reprise.formats._aten_message import Change, memory_of, message, tensors_of
 from reprise.formats._aten_values import NoIndexError, RefusedError, Value
 from reprise.formats._base import Memory
-from reprise.formats._torchscript_interpreter import Interpreter, sizes
+from reprise.formats._torchscript_interpreter import Interpreter, Slot, sizes
 from reprise.formats._torchscript_source import Source
 from reprise.wire import onnx
 from reprise.wire.pickle import Record
@@ -51,14 +51,18 @@ def translated(
         RefusedError: Something in it has no translation.
     """
     read = _best(source, root, constants)
-    memory = _memory(read)
     outputs = list(tensors_of(read.given, "output"))
     if not outputs:
         raise RefusedError("gives no tensor")
+    slots = [part for whole in read.run.slots.values() for part in _parts(whole)]
+    memory = memory_of(read.run.builder, _changes(slots), outputs)
+    _check_alone(slots, {m.taken for m in memory})
     model = message(read.run.builder, read.inputs, memory, outputs)
     kept = ", ".join(m.taken for m in memory)
-    notes = (f"a call changes what the module holds: {kept}; held by the caller",) if kept else ()
-    return model, memory, notes
+    notes = [f"a call changes what the module holds: {kept}; held by the caller"] if kept else []
+    if read.run.was_training:
+        notes.append("its modules were saved in training mode; it is run in evaluation mode, as after eval()")
+    return model, memory, tuple(notes)
 
 
 # Readings
@@ -173,34 +177,44 @@ def _filled(tree: Any, inputs: Mapping[str, Value]) -> Any:
 # States that modules keep
 
 
-def _memory(read: _Read) -> tuple[Memory, ...]:
+def _changes(slots: Sequence[Slot]) -> list[Change]:
     """The tensors of modules that a call changes.
 
     Raises:
-        RefusedError: What a call changes is no state of one shape.
+        RefusedError: It changes what is no tensor.
     """
-    used = {name for node in read.run.builder.nodes for name in node.input}
-    used |= {value.name for _, value in tensors_of(read.given, "output")}
     found = []
-    for slot in read.run.slots.values():
-        now = slot.now
-        changed = now is not slot.first if not isinstance(now, Value) else now.name != slot.name
-        if not changed:
-            continue
-        if not isinstance(now, Value) or not isinstance(slot.first, Value) or slot.first.stored is None:
-            if slot.first == now and not isinstance(now, Value):
-                continue
+    for slot in slots:
+        first, now = slot.first, slot.now
+        if isinstance(first, Value) and isinstance(now, Value) and first.stored is not None:
+            if now.name != slot.name:
+                found.append(Change(slot.path, slot.name, first, now))
+        elif now is not first and (isinstance(now, Value) or first != now):
             raise RefusedError(f"changes {slot.path!r} of its module, which is not a tensor before and after a call")
-        if slot.name in used:
-            found.append(kept(read.run.builder, slot.path, slot.name, slot.first, now))
-    _check_alone(read, {m.taken for m in found})
-    return tuple(found)
+    return found
 
 
-def _check_alone(read: _Read, changed: set[str]) -> None:
+def _parts(slot: Slot) -> Iterator[Slot]:
+    """What a module holds in a list, a tuple or a dictionary, each by itself."""
+    first, now = _by_key(slot.first), _by_key(slot.now)
+    if first is None or now is None or first.keys() != now.keys():
+        yield slot
+        return
+    for key in first:
+        path = f"{slot.path}.{key}"
+        yield from _parts(Slot(path, first[key], path, now[key]))
+
+
+def _by_key(value: Any) -> dict[Any, Any] | None:
+    if isinstance(value, (list, tuple)):
+        return dict(enumerate(value))
+    return value if isinstance(value, dict) else None
+
+
+def _check_alone(slots: Sequence[Slot], changed: set[str]) -> None:
     """A tensor that is changed must not be another one's, which would change with it."""
-    firsts = [s.first for s in read.run.slots.values() if isinstance(s.first, Value) and s.first.stored is not None]
-    names = [(s.name, s.first.stored.source) for s in read.run.slots.values() if s.first in firsts]
+    firsts = [(s.name, s.first) for s in slots if isinstance(s.first, Value)]
+    names = [(name, first.stored.source) for name, first in firsts if first.stored is not None]
     for name, storage in names:
         if name in changed and any(other != name and storage == where for other, where in names):
             raise RefusedError(f"changes {name!r}, which shares its numbers with another tensor")

@@ -78,6 +78,23 @@ class Step(nn.Module):
         return h.sum(-1), h, c
 
 
+class Kept(nn.Module):
+    """A cell whose states lie in a list and a dictionary; it reads the input of the call before."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.GRUCell(3, 4)
+        self.drop = nn.Dropout(0.5)
+        self.states: list[torch.Tensor] = [torch.full((1, 4), 0.5)]
+        self.past: dict[str, torch.Tensor] = {"x": torch.ones(1, 3)}
+
+    def forward(self, x):
+        h = self.cell(self.past["x"], self.states[0])
+        self.states[0] = h
+        self.past["x"] = x
+        return self.drop(h)
+
+
 def save(name, module, inputs, states):
     """Writes the archive without what only debuggers read, and six carried steps."""
     buffer = io.BytesIO()
@@ -138,6 +155,9 @@ if __name__ == "__main__":
     step = torch.jit.trace(Step().eval(), (xs[0], *pair), check_trace=False)
     step.last.zero_()
     save("step", step, xs, pair)
+    kept = Kept()
+    save("kept", torch.jit.script(kept), xs, ())
+    record("kept", torch.jit.script(kept.eval()), xs, ())
     export("exported_policy", Policy().eval(), xs, ())
     export("exported_tagger", Tagger().eval(), ids, (stacked,))
     steps = [torch.randn(1, 2, 3) for _ in range(6)]
