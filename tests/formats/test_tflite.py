@@ -149,6 +149,71 @@ def test_an_rnn_over_a_sequence_is_what_the_interpreter_computes(tmp_path):
     np.testing.assert_allclose(next(iter(outputs.values())), interpreted(path, {"t0": x})["t5"], atol=1e-5)
 
 
+def kernels_of_both_directions(out, *, coupled):
+    inputs, _ = lstm_inputs(coupled=coupled, peepholes=True, projected=out != H, normalised=False)
+    return inputs[:17], inputs[17:19]
+
+
+@pytest.mark.parametrize("merged", [False, True])
+@pytest.mark.parametrize("time_major", [False, True])
+@pytest.mark.parametrize("coupled", [False, True])
+def test_an_lstm_of_both_directions_is_what_the_interpreter_computes(tmp_path, merged, time_major, coupled):
+    options = schema.BidirectionalSequenceLSTMOptionsT()
+    options.fusedActivationFunction, options.cellClip = schema.ActivationFunctionType.TANH, 0.8
+    options.mergeOutputs, options.timeMajor = merged, time_major
+    weights, states = kernels_of_both_directions(H, coupled=coupled)
+    backward = [None if w is None else w[::-1].copy() for w in weights]
+    steps = (T, 1) if time_major else (1, T)
+    shapes = [(*steps, 2 * H)] if merged else [(*steps, H)] * 2
+    inputs = [(*steps, D), *weights, *backward, *states, *states, *[None] * 9]
+    path = operator_model(tmp_path / "m.tflite", "BIDIRECTIONAL_SEQUENCE_LSTM", options, inputs, shapes)
+    check_calls(path, weight(*steps, D), calls=1)
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_an_rnn_of_both_directions_is_what_the_interpreter_computes(tmp_path, merged):
+    options = schema.BidirectionalSequenceRNNOptionsT()
+    options.fusedActivationFunction, options.timeMajor = schema.ActivationFunctionType.RELU6, False
+    options.mergeOutputs = merged
+    one, other = ([weight(h, D), weight(h, h), weight(h), (1, h)] for h in (H, 5))
+    shapes = [(1, T, H + 5)] if merged else [(1, T, H), (1, T, 5)]
+    inputs = [(1, T, D), *one, *other, *[None] * 3]
+    path = operator_model(tmp_path / "m.tflite", "BIDIRECTIONAL_SEQUENCE_RNN", options, inputs, shapes)
+    check_calls(path, weight(1, T, D), calls=1)
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+def test_a_step_of_an_lstm_that_keeps_its_states_is_carried_as_the_interpreter_does(tmp_path, normalised):
+    inputs, out = lstm_inputs(coupled=False, peepholes=True, projected=True, normalised=normalised)
+    options = schema.LSTMOptionsT()
+    options.fusedActivationFunction, options.cellClip = schema.ActivationFunctionType.TANH, 0.8
+    path = operator_model(tmp_path / "m.tflite", "LSTM", options, [(1, D), *inputs], [(1, out)])
+    check_calls(path, weight(1, D), calls=4)
+
+
+def test_a_step_of_an_rnn_that_keeps_its_state_is_carried_as_the_interpreter_does(tmp_path):
+    options = schema.RNNOptionsT()
+    options.fusedActivationFunction = schema.ActivationFunctionType.TANH
+    inputs = [(1, D), weight(H, D), weight(H, H), weight(H), (1, H)]
+    path = operator_model(tmp_path / "m.tflite", "RNN", options, inputs, [(1, H)])
+    check_calls(path, weight(1, D), calls=4)
+
+
+def check_calls(path, x, *, calls):
+    """Compares all outputs with those of one interpreter, which keeps its states from call to call."""
+    interpreter, model = tf.lite.Interpreter(str(path)), reprise.restore(path)
+    interpreter.allocate_tensors()
+    call, state = model.step if x.ndim == 2 else model.run, None
+    for k in range(calls):
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], (k + 1) * x)
+        interpreter.invoke()
+        expected = {one["name"]: interpreter.get_tensor(one["index"]) for one in interpreter.get_output_details()}
+        outputs, state = call((k + 1) * x, state)
+        assert outputs.keys() == expected.keys()
+        for name, value in expected.items():
+            np.testing.assert_allclose(outputs[name], value, atol=1e-5)
+
+
 def test_an_operator_that_is_not_as_the_schema_has_it_is_refused(tmp_path):
     options = schema.UnidirectionalSequenceLSTMOptionsT()
     path = operator_model(tmp_path / "m.tflite", "UNIDIRECTIONAL_SEQUENCE_LSTM", options, [(1, T, D)], [(1, T, H)])

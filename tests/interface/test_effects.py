@@ -77,13 +77,21 @@ def in_rows(model, x):
     return model.h @ model.u
 
 
+def given_as_it_is(model, x):
+    h = model.cell(x, model.h)
+    model.h.assign(h)
+    return h
+
+
 def saved(function, folder, shape=(N, D)):
     model = Model(function, shape)
     tf.saved_model.save(model, str(folder))
     return model, reprise.restore(Path(folder))
 
 
-@pytest.mark.parametrize("function", [in_one_branch, in_every_case, read_in_a_branch, in_a_loop, in_calls, in_rows])
+@pytest.mark.parametrize(
+    "function", [in_one_branch, in_every_case, read_in_a_branch, in_a_loop, in_calls, in_rows, given_as_it_is]
+)
 def test_an_assignment_counts_where_it_stands(function, tmp_path):
     model, restored = saved(function, tmp_path)
     state = restored.initial_state(N)
@@ -122,6 +130,22 @@ def test_a_loop_over_tf_range_is_stepped_and_leaves_its_states(function, tmp_pat
         for t, row in enumerate(np.moveaxis(part, 1, 0)):
             outputs, state = restored.step(row, state)
             np.testing.assert_allclose(outputs["output_0"], expected[t], atol=1e-5)
+
+
+def with_another_beside(model, x):
+    states, h = tf.TensorArray(tf.float32, 0, dynamic_size=True), model.other.value()
+    for t in tf.range(tf.shape(x)[1]):
+        h = tf.tanh(2 * model.cell(x[:, t], h))
+        states = states.write(t, h)
+    return over_a_sequence(model, x), states.stack()
+
+
+def test_results_that_rest_on_different_loops_are_outputs_of_one_model(tmp_path):
+    model, restored = saved(with_another_beside, tmp_path, (N, None, D))
+    x = np.random.default_rng(4).normal(size=(N, 5, D)).astype(np.float32)
+    outputs, _ = restored.run(x)
+    for k, expected in enumerate(model.function(x)):
+        np.testing.assert_allclose(outputs[f"output_{k}"], expected, atol=1e-5)
 
 
 def counted(model, x):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from reprise.errors import AmbiguousInterface, CallError, NoRecurrence
@@ -44,7 +44,7 @@ def choose(structure: Structure, found: Sequence[Recurrence], choices: Choices) 
     """
     if choices.outputs:
         return _named(structure, found, choices.outputs), (f"outputs chosen: {', '.join(choices.outputs)}",)
-    declared = _declared(structure, found, choices)
+    declared = _made(structure, found, choices.declared)
     if drawing(structure, found, choices):
         return _named(structure, found, declared), (f"outputs that the file declares: {', '.join(declared)}",)
     given = tuple(named(structure, name, "inputs") for name in choices.inputs)
@@ -53,9 +53,11 @@ def choose(structure: Structure, found: Sequence[Recurrence], choices: Choices) 
     if not loops:
         scoring, loops = (), tuple(found)
     predicted = outputs.predictions(structure, loops, given, {p.scores: p.parts for p in scoring})
-    model, why = _best(structure, _within(structure, _models(structure, loops, predicted), choices.scope))
+    models = _within(structure, _models(structure, loops, predicted), choices.scope)
+    model, why = _best(structure, models if choices.scope else _joined(structure, models))
     shown = {structure.source(v) for v in model.outputs}
-    more = [name for name in declared if structure.source(Value.parse(name)) not in shown]
+    results = _made(structure, found, map(str, structure.graph.results))
+    more = [name for name in dict.fromkeys((*declared, *results)) if structure.source(Value.parse(name)) not in shown]
     if more and not choices.scope:
         model = _named(structure, found, [*map(str, model.outputs), *more])
         why = (*why, f"outputs that the file declares besides: {', '.join(more)}")
@@ -64,17 +66,17 @@ def choose(structure: Structure, found: Sequence[Recurrence], choices: Choices) 
 
 def drawing(structure: Structure, found: Sequence[Recurrence], choices: Choices) -> tuple[Recurrence, ...]:
     """The loops that draw symbols which are wanted as they are: chosen as outputs, or declared as such by the file."""
-    names = choices.outputs or _declared(structure, found, choices)
+    names = choices.outputs or _made(structure, found, choices.declared)
     values = [v for n in names if (v := Value.parse(n)).node in structure.graph]
     ids = [v for v in values if dtype(structure, v).startswith("int")]
     draws = [r for r in _behind(structure, ids, found) if r.fed_back or ranks(structure, r)]
     return tuple(draws)
 
 
-def _declared(structure: Structure, found: Sequence[Recurrence], choices: Choices) -> tuple[str, ...]:
-    """The outputs that the file declares, as far as a recurrence makes them; states are none."""
+def _made(structure: Structure, found: Sequence[Recurrence], declared: Iterable[str]) -> tuple[str, ...]:
+    """The outputs that a file declares, as far as a recurrence makes them; states are none."""
     finals = {c.final for r in found for c in r.states}
-    values = [v for name in choices.declared if (v := Value.parse(name)).node in structure.graph]
+    values = [v for name in declared if (v := Value.parse(name)).node in structure.graph]
     made = [v for v in values if _behind(structure, [v], found)]
     return tuple(str(v) for v in made if not only_rearranges(structure, v, finals))
 
@@ -119,6 +121,18 @@ def _models(
     for value, uses in predicted.items():
         groups.setdefault(_upstream_too(structure, feeding, uses), []).append(value)
     return [Model(tuple(values), own) for own, values in groups.items() if not any(set(own) < set(k) for k in groups)]
+
+
+def _joined(structure: Structure, models: list[Model]) -> list[Model]:
+    """The models, with those as one that make the results of the same function: its callers get all of them."""
+    results = {structure.source(v) for v in structure.graph.results}
+    giving = [m for m in models if any(structure.source(v) in results for v in m.outputs)]
+    if len(giving) < 2:
+        return models
+    place = {name: i for i, name in enumerate(structure.order)}
+    recurrences = {r: min(place[c.enter] for c in r.loop.carried) for m in giving for r in m.recurrences}
+    outputs = tuple(v for m in giving for v in m.outputs)
+    return [Model(outputs, tuple(sorted(recurrences, key=recurrences.__getitem__)))]
 
 
 def _within(structure: Structure, models: list[Model], scope: str) -> list[Model]:

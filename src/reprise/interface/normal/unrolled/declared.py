@@ -59,7 +59,7 @@ def _assigned(view: View) -> Iterator[State]:
     for node in view.graph:
         read = reads.get(node.inputs[0]) if node.op == ASSIGN else None
         if read is not None and dtype(view.structure, Value(read.name)) in FLOATS:
-            yield State(Value(read.name), _result(view, node.inputs[1]))
+            yield State(Value(read.name), node.inputs[1])
 
 
 def _result(view: View, value: Value) -> Value:
