@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from reprise.formats import _tf_graphdef
+from reprise.formats._tensorflow import graphdef
 from reprise.interface import Choices
 from reprise.interface.discover import discover
 from tests.tensorflow.building import saved_by_tensorflow, session, tf, v1, variable
@@ -67,5 +67,5 @@ def interface_of(*builds, functional=False, **choices):
     with session(functional=functional) as opened:
         for build in builds:
             build()
-        graph = _tf_graphdef.graph(opened.graph.as_graph_def(add_shapes=True), Path("graph"))
+        graph = graphdef.graph(opened.graph.as_graph_def(add_shapes=True), Path("graph"))
     return discover(graph, Choices(**choices)).interface

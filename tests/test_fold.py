@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reprise.formats import _tf_graphdef
+from reprise.formats._tensorflow import graphdef
 from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import Facts
 from reprise.operators import fold
@@ -23,7 +23,7 @@ def assert_folds(build):
         made = tf.nest.flatten(build())
         with v1.Session() as session:
             right = session.run(made)
-    facts = Facts(analyse(_tf_graphdef.graph(graph.as_graph_def(), Path("constants"))))
+    facts = Facts(analyse(graphdef.graph(graph.as_graph_def(), Path("constants"))))
     for tensor, array in zip(made, right, strict=True):
         found = facts.content(Value.parse(tensor.name))
         assert found is not None

@@ -4,9 +4,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from reprise.formats._aten_calls import called, stored
-from reprise.formats._aten_message import message, tensors_of
-from reprise.formats._aten_values import Builder, Dim, RefusedError, Value
+from reprise.formats._torch.aten.calls import called, stored
+from reprise.formats._torch.aten.message import message, tensors_of
+from reprise.formats._torch.aten.values import Builder, Dim, RefusedError, Value
 from reprise.tensors import in_memory
 
 X = np.linspace(-1.5, 1.5, 12, dtype=np.float32).reshape(2, 6)

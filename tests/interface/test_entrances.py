@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from reprise.formats import _tf_graphdef
+from reprise.formats._tensorflow import graphdef
 from reprise.graph import Value
 from reprise.interface.discover import discover
 from tests.graphs import D, H, N, lstm, rolled
@@ -14,7 +14,7 @@ def test_two_states_that_start_from_the_same_zeros_stay_two():
     with session() as opened:
         hidden, _ = rolled(lstm, v1.placeholder(tf.float32, [None, N, D], "x"), [tf.zeros([N, H])] * 2)
         tf.identity(hidden, "y")
-        graph = _tf_graphdef.graph(opened.graph.as_graph_def(add_shapes=True), Path("graph"))
+        graph = graphdef.graph(opened.graph.as_graph_def(add_shapes=True), Path("graph"))
     first, second = (n for n in graph if n.op == "Enter" and n.inputs == (Value("zeros"),))
     nodes = {
         n.name: replace(n, inputs=tuple(Value(first.name) if v.node == second.name else v for v in n.inputs))

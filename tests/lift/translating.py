@@ -11,7 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 
 from reprise.errors import LiftError
-from reprise.formats import _tf_graphdef
+from reprise.formats._tensorflow import graphdef
 from reprise.graph import Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import ancestors
@@ -60,7 +60,7 @@ def expected(build, arrays, free):
 
 def translated(definition, names, held, arrays, free):
     """What the translation computes."""
-    structure = analyse(inline(_tf_graphdef.graph(definition, Path("expression"))))
+    structure = analyse(inline(graphdef.graph(definition, Path("expression"))))
     facts = Facts(structure)
     given = [Value(f"x{i}") for i in range(len(arrays))]
     sizes = {}

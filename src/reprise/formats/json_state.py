@@ -18,7 +18,7 @@ import numpy as np
 from reprise.errors import DamagedFile
 from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
-from reprise.formats._torch_state import with_model
+from reprise.formats._torch.state import with_model
 from reprise.tensors import Array, Tensor
 
 #: How much of a file is looked at for a recurrent weight by PyTorch's name.

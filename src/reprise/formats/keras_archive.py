@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from reprise.errors import DamagedFile
-from reprise.formats import _keras, _keras_lookups
 from reprise.formats._base import Format, StoredModel
+from reprise.formats._keras import lookups, models
 from reprise.wire import archive, hdf5
 
 _CONFIG, _WEIGHTS, _METADATA = "config.json", "model.weights.h5", "metadata.json"
@@ -30,12 +30,12 @@ def read(path: Path, *, custom: Mapping[str, Any] | None = None) -> StoredModel:
         held = ", ".join(sorted(members)[:8])
         raise DamagedFile(f"{path}: holds no {_WEIGHTS} (it holds {held}). Save the model again.")
     text = members[_CONFIG](_MOST_TEXT)
-    found = _keras.configuration(bytes(text), f"{path}, {_CONFIG}", _stated(path, members))
+    found = models.configuration(bytes(text), f"{path}, {_CONFIG}", _stated(path, members))
     group = hdf5.read(members[_WEIGHTS](None), f"{path}, {_WEIGHTS}")
-    made = _keras.layers(found, group, str(path), custom)
-    inside = _keras_lookups.vocabulary(found.content, _symbols(members))
+    made = models.layers(found, group, str(path), custom)
+    inside = lookups.vocabulary(found.content, _symbols(members))
     evidence = sniff(path) or "it is an archive of Keras"
-    return _keras.stored(path, FORMAT.name, evidence, group, made, (path,), inside=inside)
+    return models.stored(path, FORMAT.name, evidence, group, made, (path,), inside=inside)
 
 
 def _symbols(members: Mapping[str, archive.Member]) -> set[str]:

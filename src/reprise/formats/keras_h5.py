@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from reprise.errors import UnknownFormat
-from reprise.formats import _keras, _keras_lookups
 from reprise.formats._base import Format, StoredModel
+from reprise.formats._keras import lookups, models
 from reprise.wire import hdf5
 
 
@@ -30,24 +30,24 @@ def read(
     group = hdf5.read(hdf5.mapped(path), str(path))
     if not any(True for _ in group.every()):
         raise UnknownFormat(f"{path}: is HDF5 without any numbers; expected a model or weights of Keras.")
-    version = group.attributes.get("keras_version", _keras.root_of(group).attributes.get("keras_version"))
+    version = group.attributes.get("keras_version", models.root_of(group).attributes.get("keras_version"))
     config = group.attributes.get("model_config")
     more: dict[str, Any] = {"metadata": {"keras_version": version}} if version else {}
     if layers is not None:
         file = Path(layers)
-        found = _keras.configuration(_keras.read_text(file), str(file))
-        made = _keras.layers(found, group, str(path), custom)
-        return _keras.stored(path, FORMAT.name, _EVIDENCE, group, made, (path, file), **more)
+        found = models.configuration(models.read_text(file), str(file))
+        made = models.layers(found, group, str(path), custom)
+        return models.stored(path, FORMAT.name, _EVIDENCE, group, made, (path, file), **more)
     if config is not None:
-        found = _keras.configuration(config, str(path), version)
-        made = _keras.layers(found, group, str(path), custom)
-        more["inside"] = _keras_lookups.vocabulary(found.content)
-        return _keras.stored(path, FORMAT.name, _EVIDENCE, group, made, (path,), **more)
-    near = _keras.fitting(group, path, custom)
+        found = models.configuration(config, str(path), version)
+        made = models.layers(found, group, str(path), custom)
+        more["inside"] = lookups.vocabulary(found.content)
+        return models.stored(path, FORMAT.name, _EVIDENCE, group, made, (path,), **more)
+    near = models.fitting(group, path, custom)
     if near is None:
-        return _keras.stored(path, FORMAT.name, _EVIDENCE, group, None, (path,), **more)
+        return models.stored(path, FORMAT.name, _EVIDENCE, group, None, (path,), **more)
     note = f"weights alone; {near[1].name} beside them describes layers that they fit"
-    return _keras.stored(path, FORMAT.name, _EVIDENCE, group, near[0], (path, near[1]), notes=(note,), **more)
+    return models.stored(path, FORMAT.name, _EVIDENCE, group, near[0], (path, near[1]), notes=(note,), **more)
 
 
 _EVIDENCE = "it begins as an HDF5 file"

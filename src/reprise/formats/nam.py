@@ -17,8 +17,8 @@ import numpy as np
 
 from reprise.errors import DamagedFile, UnknownFormat
 from reprise.formats._base import Format, StoredModel
-from reprise.formats._torch_modules import Chain, Matrix, Recurrent
-from reprise.formats._torch_onnx import model_of
+from reprise.formats._torch.modules import Chain, Matrix, Recurrent
+from reprise.formats._torch.onnx import model_of
 from reprise.tensors import Array, Tensor
 
 _HEAD = 65536

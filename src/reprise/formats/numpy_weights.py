@@ -19,7 +19,7 @@ from reprise.files import read_whole
 from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._numpy_cells import UndecidedError, layers_of
-from reprise.formats._torch_state import with_model
+from reprise.formats._torch.state import with_model
 from reprise.tensors import Array, in_memory
 from reprise.vocabulary import Vocabulary
 from reprise.wire import archive, npy, pickle, torch

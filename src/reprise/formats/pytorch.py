@@ -9,8 +9,8 @@ from typing import Any
 from reprise.errors import AmbiguousFormat, DamagedFile
 from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
-from reprise.formats._torch_modules import is_recurrent
-from reprise.formats._torch_state import with_model
+from reprise.formats._torch.modules import is_recurrent
+from reprise.formats._torch.state import with_model
 from reprise.tensors import Tensor
 from reprise.vocabulary import Vocabulary
 from reprise.wire import torch

@@ -12,7 +12,7 @@ import safetensors
 from reprise.errors import DamagedFile, VocabularyError
 from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
-from reprise.formats._torch_state import with_model
+from reprise.formats._torch.state import with_model
 from reprise.tensors import DTYPES, Array, Tensor
 from reprise.vocabulary import Vocabulary
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from reprise.errors import DamagedFile
-from reprise.formats._aten_values import RefusedError
 from reprise.formats._base import Format, StoredModel
-from reprise.formats._torch_modules import Chain, Matrix, State, UndecidedError, recurrent_of
-from reprise.formats._torch_onnx import model_of
+from reprise.formats._torch.aten.values import RefusedError
+from reprise.formats._torch.modules import Chain, Matrix, State, UndecidedError, recurrent_of
+from reprise.formats._torch.onnx import model_of
 from reprise.tensors import Tensor
 from reprise.wire import archive, torch
 

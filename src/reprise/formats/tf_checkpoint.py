@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from reprise.errors import MissingFile, ReadError
-from reprise.formats import _sidecars, _tf_metagraph, _tf_parts, _tf_weights
+from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
-from reprise.formats._tf_places import locate
+from reprise.formats._tensorflow import metagraph, parts, weights
+from reprise.formats._tensorflow.places import locate
 
 #: Rows that a forecast of `reprise train` was not trained on, beside its checkpoints.
 _VALIDATION = "validation.npy"
@@ -38,7 +39,7 @@ def read(path: Path, *, graph: str | PathLike[str] | None = None, checkpoint: st
             f"{path}: no checkpoint is here; expected files such as model.ckpt.index and model.ckpt.meta."
         )
     place = places[0]
-    bundle, (content, file, chosen) = _tf_parts.read(path, places, Path(graph) if graph else None)
+    bundle, (content, file, chosen) = parts.read(path, places, Path(graph) if graph else None)
     if any(name.endswith(_BY_OBJECT) for name in bundle.tensors):
         content = replace(content, metadata={**content.metadata, "by_object": True})
     measured = place.prefix.with_name(_VALIDATION)
@@ -51,9 +52,9 @@ def read(path: Path, *, graph: str | PathLike[str] | None = None, checkpoint: st
         found = _sidecars.find(place.prefix.parent)
     more: dict[str, Any] = {}
     if content.graph is None and bundle.objects is not None:
-        model = _tf_weights.of_objects(bundle.objects, bundle.tensors, bundle.files[0])
+        model = weights.of_objects(bundle.objects, bundle.tensors, bundle.files[0])
         content, more = replace(content, weights=model.weights), {"keras": model.facts}
-    return _tf_metagraph.stored(
+    return metagraph.stored(
         content,
         found,
         (*place.notes, *chosen, *bundle.notes),

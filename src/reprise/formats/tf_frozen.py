@@ -8,9 +8,10 @@ from typing import Any
 
 from reprise.errors import DamagedFile, MissingFile
 from reprise.files import opened, view
-from reprise.formats import _sidecars, _tf_graphdef
+from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
-from reprise.formats._tf_tensors import content_tensor
+from reprise.formats._tensorflow import graphdef
+from reprise.formats._tensorflow.tensors import content_tensor
 from reprise.tensors import Tensor
 from reprise.wire import messages
 from reprise.wire.fields import LENGTH_DELIMITED, Field, encode_varint, fields
@@ -73,7 +74,7 @@ def read(path: Path) -> StoredModel:
         definition = _binary(memoryview(data), constants, path)
     if not definition.node:
         raise DamagedFile(f"{path}: holds no graph. The file is cut or changed; copy it again.")
-    graph = _tf_graphdef.graph(definition, path, constants)
+    graph = graphdef.graph(definition, path, constants)
     beside = _sidecars.find(path.parent)
     return StoredModel(
         path=path,

@@ -11,8 +11,9 @@ from typing import Any
 
 from reprise.errors import AmbiguousFormat, DamagedFile, MissingFile
 from reprise.files import opened
-from reprise.formats import _sidecars, _tf_bundle, _tf_entries, _tf_keras, _tf_metagraph
+from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
+from reprise.formats._tensorflow import entries, keras, metagraph, tensor_bundle
 from reprise.layers import Layers
 from reprise.wire import messages
 from reprise.wire.fields import LENGTH_DELIMITED
@@ -58,17 +59,17 @@ def read(path: Path, *, tags: Collection[str] | None = None, custom: Mapping[str
     file = _file(path)
     if file is None:
         raise MissingFile(f"{path}: holds no {_BINARY}.")
-    data = _tf_metagraph.load(file)
+    data = metagraph.load(file)
     proto = (messages.parse_text if data.startswith(_TEXT_START) else messages.parse)("SavedModel", data, file)
     meta = _chosen(proto.meta_graphs, tags, file)
     variables = file.parent / "variables"
-    bundle = _tf_bundle.read(variables / "variables") if variables.is_dir() else _tf_bundle.NOTHING
-    content = _tf_entries.content(meta, bundle, file)
-    made = _tf_keras.layers(file.parent, bundle.tensors, custom or {}) if content is None else None
+    bundle = tensor_bundle.read(variables / "variables") if variables.is_dir() else tensor_bundle.NOTHING
+    content = entries.content(meta, bundle, file)
+    made = keras.layers(file.parent, bundle.tensors, custom or {}) if content is None else None
     if made is not None:
         return _of_layers(path, file, made, bundle)
-    content = content or _tf_metagraph.content(meta, bundle.tensors, file)
-    return _tf_metagraph.stored(
+    content = content or metagraph.content(meta, bundle.tensors, file)
+    return metagraph.stored(
         content,
         _vocabulary(content, file),
         () if content.entries else bundle.notes,
@@ -80,7 +81,7 @@ def read(path: Path, *, tags: Collection[str] | None = None, custom: Mapping[str
     )
 
 
-def _of_layers(path: Path, file: Path, made: Layers, bundle: _tf_bundle.Bundle) -> StoredModel:
+def _of_layers(path: Path, file: Path, made: Layers, bundle: tensor_bundle.Bundle) -> StoredModel:
     """What Keras saved without functions."""
     found = _sidecars.find(file.parent)
     return StoredModel(
@@ -114,7 +115,7 @@ def _chosen(metas: Collection[Any], tags: Collection[str] | None, file: Path) ->
     )
 
 
-def _vocabulary(content: _tf_metagraph.Content, file: Path) -> _sidecars.Found:
+def _vocabulary(content: metagraph.Content, file: Path) -> _sidecars.Found:
     """The vocabulary inside the MetaGraph, among the assets, or beside the model."""
     if content.vocabulary is not None:
         return _sidecars.Found(content.vocabulary, str(file))

@@ -10,8 +10,9 @@ from typing import Any
 from google.protobuf import json_format
 
 from reprise.errors import DamagedFile
-from reprise.formats import _sidecars, _tf_graphdef, _tf_metagraph, _tfjs
+from reprise.formats import _sidecars
 from reprise.formats._base import Format, Signature, StoredModel
+from reprise.formats._tensorflow import graphdef, metagraph, tfjs
 from reprise.graph import Function, Graph, Node, Value
 from reprise.tensors import Tensor
 from reprise.wire import messages
@@ -24,15 +25,15 @@ _BIAS = "BiasAdd"
 
 def sniff(path: Path) -> str | None:
     """Evidence of such a model: how its `model.json` begins."""
-    return _tfjs.sniff(path, graph=True)
+    return tfjs.sniff(path, graph=True)
 
 
 def read(path: Path) -> StoredModel:
     """The graph in a `model.json`, or in a folder with one."""
-    found = _tfjs.content(path)
+    found = tfjs.content(path)
     file = found.files[0]
     definition = _message("GraphDef", found.topology, file)
-    graph = _tf_graphdef.graph(definition, file)
+    graph = graphdef.graph(definition, file)
     graph = Graph(
         _parted(_filled(graph.nodes, found.weights)),
         {name: _function(function, found.weights) for name, function in graph.functions.items()},
@@ -67,7 +68,7 @@ def _signatures(whole: Mapping[str, Any], file: Path) -> tuple[Signature, ...]:
         return ()
     holder = messages.message_class("MetaGraphDef")()
     holder.signature_def["serving_default"].CopyFrom(_message("SignatureDef", said, file))
-    return tuple(replace(one, method="tensorflow/serving/predict") for one in _tf_metagraph.signatures(holder))
+    return tuple(replace(one, method="tensorflow/serving/predict") for one in metagraph.signatures(holder))
 
 
 def _function(function: Function, weights: Mapping[str, Tensor]) -> Function:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from reprise.errors import DamagedFile
-from reprise.formats import _keras, _sidecars, _tfjs
+from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
+from reprise.formats._keras import models
+from reprise.formats._tensorflow import tfjs
 from reprise.layers.keras import Spec, Weights, in_a_row, ordered, translated
 from reprise.tensors import Tensor
 
@@ -24,21 +26,21 @@ _COUNTED = re.compile(r"_\d+$")
 
 def sniff(path: Path) -> str | None:
     """Evidence of such a model: how its `model.json` begins."""
-    return _tfjs.sniff(path, graph=False)
+    return tfjs.sniff(path, graph=False)
 
 
 def read(path: Path, *, custom: Mapping[str, Any] | None = None) -> StoredModel:
     """The layers in a `model.json`, or in a folder with one."""
-    found = _tfjs.content(path)
+    found = tfjs.content(path)
     file, topology = found.files[0], found.topology
     converted = isinstance(topology.get("model_config"), dict)
     version = topology.get("keras_version")
     own = not isinstance(version, str) or version.startswith(_OWN)
     description = topology["model_config"] if converted else topology
-    config = _keras.configuration(json.dumps(description), str(file), _ITS_KERAS if own else version)
+    config = models.configuration(json.dumps(description), str(file), _ITS_KERAS if own else version)
     bind = _by_layer(file, found.weights) if converted else _in_all(file, found.weights)
     beside = _sidecars.find(file.parent)
-    made = translated(config.content, config.version, bind, _keras.said(custom))
+    made = translated(config.content, config.version, bind, models.said(custom))
     return StoredModel(
         path=path,
         format=FORMAT.name,

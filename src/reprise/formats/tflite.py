@@ -6,9 +6,10 @@ import mmap
 from pathlib import Path
 
 from reprise.errors import MissingFile
-from reprise.formats import _lite_schema, _sidecars
+from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
-from reprise.formats._lite_graph import content
+from reprise.formats._litert import schema
+from reprise.formats._litert.graph import content
 
 _MAGIC = (b"TFL3", b"TFL2", b"TFL1")
 
@@ -30,7 +31,7 @@ def read(path: Path) -> StoredModel:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except (OSError, ValueError) as error:
         raise MissingFile(f"{path}: cannot be read ({error}).") from error
-    model = _lite_schema.read(memoryview(data), path)
+    model = schema.read(memoryview(data), path)
     found = content(model, path)
     beside = _sidecars.find(path.parent)
     return StoredModel(

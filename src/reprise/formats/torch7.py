@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from reprise.errors import DamagedFile, UnknownFormat
-from reprise.formats import _char_rnn, _torch_rnn
+from reprise.formats import _char_rnn
 from reprise.formats._base import Format, StoredModel
+from reprise.formats._torch import rnn
 from reprise.wire import torch7
 
 #: What a table of each program holds, and the reader of it: what it decides of the model, and its vocabulary.
-_PROGRAMS: Mapping[str, Callable[[Any], Mapping[str, Any]]] = {"protos": _char_rnn.parts, "model": _torch_rnn.parts}
+_PROGRAMS: Mapping[str, Callable[[Any], Mapping[str, Any]]] = {"protos": _char_rnn.parts, "model": rnn.parts}
 
 
 def sniff(path: Path) -> str | None:

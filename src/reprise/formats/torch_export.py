@@ -6,9 +6,9 @@ from pathlib import Path
 
 from reprise.errors import DamagedFile, UnknownFormat
 from reprise.formats import _sidecars
-from reprise.formats._aten_values import RefusedError
 from reprise.formats._base import Format, StoredModel
-from reprise.formats._torch_export_graph import translated
+from reprise.formats._torch.aten.values import RefusedError
+from reprise.formats._torch.export_graph import translated
 from reprise.wire import torch_export
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from reprise.errors import DamagedFile, UnknownFormat
 from reprise.formats import _sidecars
-from reprise.formats._aten_values import RefusedError
 from reprise.formats._base import Format, StoredModel
-from reprise.formats._torchscript_model import translated
-from reprise.formats._torchscript_source import parsed
+from reprise.formats._torch.aten.values import RefusedError
+from reprise.formats._torch.script.model import translated
+from reprise.formats._torch.script.source import parsed
 from reprise.wire import torch
 from reprise.wire.pickle import Record
 

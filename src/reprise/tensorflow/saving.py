@@ -13,7 +13,8 @@ from tensorflow.core.framework.variable_pb2 import VariableDef
 
 from reprise import verify
 from reprise.errors import CallError, SaveError, VerificationError
-from reprise.formats import _tf_graphdef, given_vocabulary
+from reprise.formats import given_vocabulary
+from reprise.formats._tensorflow import graphdef
 from reprise.interface import Choices, Interface, Port, StatePort, discover
 from reprise.restore import restore
 from reprise.tensorflow import publishing
@@ -136,7 +137,7 @@ def _definition(variable: Variable) -> bytes:
 
 def _discovered(meta: Any, place: Path, choices: Choices) -> Interface:
     definition = messages.parse("GraphDef", meta.graph_def.SerializeToString(), place)
-    return discover(_tf_graphdef.graph(definition, place), choices).interface
+    return discover(graphdef.graph(definition, place), choices).interface
 
 
 def _with_saver(meta: Any) -> tuple[Any, Any]:

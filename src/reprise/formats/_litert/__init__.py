@@ -1,0 +1,1 @@
+"""LiteRT's flatbuffers: their schema, and their operators as operators of TensorFlow."""

@@ -1,0 +1,1 @@
+"""What the formats of TensorFlow share: graphs, checkpoints, functions, tables and the objects of TensorFlow 2."""

@@ -1,0 +1,1 @@
+"""What the formats of PyTorch share: state dicts, modules, and programs."""

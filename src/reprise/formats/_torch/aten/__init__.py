@@ -1,0 +1,1 @@
+"""The operators of ATen, in which programs of PyTorch are written, as operators of ONNX."""

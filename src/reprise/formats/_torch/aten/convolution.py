@@ -1,0 +1,170 @@
+"""ATen's convolutions and poolings as ONNX.
+
+Sources: aten/src/ATen/native/native_functions.yaml (2.13), the ONNX operator documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from reprise.formats._torch.aten.layers import FLOAT
+from reprise.formats._torch.aten.values import Builder, Dim, RefusedError, Size, Value, known, same
+
+
+def conv1d(
+    b: Builder,
+    input: Value,
+    weight: Value,
+    bias: Value | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Value:
+    return _convolution(b, 1, input, weight, bias, stride, padding, dilation, groups)
+
+
+def conv2d(
+    b: Builder,
+    input: Value,
+    weight: Value,
+    bias: Value | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Value:
+    return _convolution(b, 2, input, weight, bias, stride, padding, dilation, groups)
+
+
+def convolution(
+    b: Builder,
+    input: Value,
+    weight: Value,
+    bias: Value | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    transposed: bool,
+    output_padding: Any,
+    groups: int,
+    *options: Any,
+) -> Value:
+    if transposed:
+        raise RefusedError("a transposed convolution")
+    return _convolution(b, weight.rank - 2, input, weight, bias, stride, padding, dilation, groups)
+
+
+def _convolution(
+    b: Builder,
+    axes: int,
+    input: Value,
+    weight: Value,
+    bias: Value | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+) -> Value:
+    if input.rank != axes + 2 or isinstance(padding, str):
+        raise RefusedError(f"a convolution along {axes} axes of a tensor of {input.rank}, padded by {padding!r}")
+    same(input.sizes[1], int(weight.sizes[1]) * groups, "channels of a convolution")  # type: ignore[arg-type]
+    steps, pads, holes = (_each(n, axes) for n in (stride, padding, dilation))
+    kernel = [int(n) for n in weight.sizes[2:]]  # type: ignore[arg-type]
+    after = [_convolved(input.sizes[2 + k], kernel[k], steps[k], pads[k], holes[k]) for k in range(axes)]
+    inputs = [input, weight, *([] if bias is None else [bias])]
+    made = b.node(
+        "Conv",
+        inputs,
+        FLOAT,
+        (input.sizes[0], weight.sizes[0], *(1 if n is None else n for n in after)),
+        strides=steps,
+        pads=[*pads, *pads],
+        dilations=holes,
+        group=groups,
+        kernel_shape=kernel,
+    )
+    made.sizes = (*made.sizes[:2], *(Dim((made.name, 2 + k)) if n is None else n for k, n in enumerate(after)))
+    return made
+
+
+def _each(value: Any, count: int) -> list[int]:
+    return [int(n) for n in value] if isinstance(value, list) and len(value) == count else [int(value)] * count
+
+
+def _convolved(size: Size, kernel: int, stride: int, pad: int, hole: int) -> int | None:
+    """The size that a convolution leaves, None where it is known only when the model runs."""
+    size = known(size)
+    if isinstance(size, Dim):
+        return None
+    left = (size + 2 * pad - hole * (kernel - 1) - 1) // stride + 1
+    if left < 1:
+        raise RefusedError(f"a convolution of {size} numbers with a kernel of {kernel}")
+    return left
+
+
+def _pooled(
+    op: str,
+    axes: int,
+    b: Builder,
+    self: Value,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    *options: Any,
+) -> Value:
+    """A pooling without holes that leaves out what does not fill its kernel."""
+    if self.rank != axes + 2 or any(o not in (False, True, None, 1, [1], [1] * axes) for o in options):
+        raise RefusedError(f"a pooling along {axes} axes of a tensor of {self.rank} axes, with options")
+    if op == "AveragePool" and options[2:] not in ((), (None,)):
+        raise RefusedError(f"a pooling that divides by {options[2]}")
+    if (op == "MaxPool" and options[1:2] not in ((), (False,))) or (op == "AveragePool" and options[:1] == (True,)):
+        raise RefusedError("a pooling that rounds its size up")
+    kernel = _each(kernel_size, axes)
+    steps = kernel if stride in (None, []) else _each(stride, axes)
+    pads = _each(padding, axes)
+    after = [_convolved(self.sizes[2 + k], kernel[k], steps[k], pads[k], 1) for k in range(axes)]
+    counted = {"count_include_pad": int(options[1] if len(options) > 1 else True)} if op == "AveragePool" else {}
+    sizes = (*self.sizes[:2], *(1 if n is None else n for n in after))
+    result = b.node(op, [self], FLOAT, sizes, kernel_shape=kernel, strides=steps, pads=[*pads, *pads], **counted)
+    result.sizes = (*result.sizes[:2], *(Dim((result.name, 2 + k)) if n is None else n for k, n in enumerate(after)))
+    return result
+
+
+def pad(b: Builder, self: Value, pad: Sequence[int], mode: str = "constant", value: Any = None) -> Value:
+    """More numbers before and after, the last axis first: one number, a reflection, or those at the edge."""
+    modes = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
+    whole = len(pad) % 2 == 0 and len(pad) <= 2 * self.rank and all(isinstance(n, int) and n >= 0 for n in pad)
+    if mode not in modes or not whole:
+        raise RefusedError(f"a padding of the mode {mode} by {list(pad)} of a tensor of {self.rank} axes")
+    before, after = ([0] * (self.rank - len(pad) // 2) + [*pad[k::2]][::-1] for k in (0, 1))
+    added = [x + y for x, y in zip(before, after, strict=True)]
+    held = [known(n) for n in self.sizes]
+    number = b.constant(0 if value is None else value, self.dtype)
+    sizes = [n + more if isinstance(n, int) else 1 if more else n for n, more in zip(held, added, strict=True)]
+    result = b.node("Pad", [self, b.ints([*before, *after]), number], self.dtype, sizes, mode=modes[mode])
+    free = [isinstance(n, Dim) and more > 0 for n, more in zip(held, added, strict=True)]
+    result.sizes = tuple(Dim((result.name, k)) if free[k] else n for k, n in enumerate(result.sizes))
+    return result
+
+
+def constant_pad(b: Builder, self: Value, pad_: Sequence[int], value: Any = 0) -> Value:
+    return pad(b, self, pad_, "constant", value)
+
+
+OPERATORS: Mapping[str, Callable[..., Any]] = {
+    "conv1d": conv1d,
+    "conv2d": conv2d,
+    "convolution": convolution,
+    "pad": pad,
+    "constant_pad_nd": constant_pad,
+    "reflection_pad1d": partial(pad, mode="reflect"),
+    "replication_pad1d": partial(pad, mode="replicate"),
+    "_convolution": convolution,
+    "max_pool1d": partial(_pooled, "MaxPool", 1),
+    "max_pool2d": partial(_pooled, "MaxPool", 2),
+    "avg_pool1d": partial(_pooled, "AveragePool", 1),
+    "avg_pool2d": partial(_pooled, "AveragePool", 2),
+}

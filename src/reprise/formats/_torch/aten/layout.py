@@ -1,0 +1,472 @@
+"""ATen's operators that lay numbers out, join, cut and fill, as ONNX. What a tensor is a view of is kept.
+
+Source: aten/src/ATen/native/native_functions.yaml (2.13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from reprise.formats._torch.aten.layers import index
+from reprise.formats._torch.aten.values import (
+    Builder,
+    Dim,
+    RefusedError,
+    Size,
+    Value,
+    broadcast,
+    known,
+    left_over,
+    same,
+)
+from reprise.wire import onnx
+
+#: Element types by the number that ATen gives them; real numbers are computed in single precision.
+_DTYPES = {
+    0: "uint8",
+    1: "int32",
+    2: "int32",
+    3: "int32",
+    4: "int64",
+    5: "float32",
+    6: "float32",
+    7: "float32",
+    11: "bool",
+    15: "float32",
+}
+#: The end of a slice that has none.
+_LAST = 2**63 - 1
+#: How many parts a tensor is cut into at most.
+_MOST_PARTS = 10_000
+
+
+def dtype_of(number: Any, default: str = "float32") -> str:
+    """The element type of ATen's number."""
+    if number is None:
+        return default
+    if number not in _DTYPES:
+        raise RefusedError(f"the element type {number}, which is not read")
+    return _DTYPES[number]
+
+
+def element(dtype: str) -> int:
+    """ONNX's number of an element type."""
+    return onnx.ELEMENT_TYPES[dtype]
+
+
+def view(
+    b: Builder,
+    base: Value,
+    op: str,
+    inputs: Sequence[str],
+    sizes: Sequence[Size],
+    write_back: Callable[[Value], Value] | None = None,
+    **attributes: Any,
+) -> Value:
+    """A tensor that shows numbers of another one."""
+    made = b.node(op, [base, *inputs], base.dtype, sizes, **attributes)
+    made.base, made.seen, made.write_back = base, base.name, write_back
+    return made
+
+
+def sizes_of(value: Value) -> list[Size]:
+    """The sizes of a tensor; those that are not known can be computed.
+
+    Raises:
+        RefusedError: PyTorch drops axes of it that happen to be of size 1.
+    """
+    if value.loose:
+        raise RefusedError("asks for the axes of a tensor without all axes of size 1, which depend on its sizes")
+    return [known(n) for n in value.sizes]
+
+
+# Axes
+
+
+def squeeze(b: Builder, self: Value, dim: Any = None) -> Value:
+    """Without axes of size 1. Where no axis is named, one whose size is free stays, also where it happens to be 1."""
+    named = dim if isinstance(dim, list) else [] if dim is None else [dim]
+    for k in named:
+        if isinstance(known(self.sizes[self.axis(k)]), Dim):
+            counted(self.sizes[self.axis(k)])
+    chosen = range(self.rank) if dim is None else [self.axis(k) for k in named]
+    axes = [k for k in chosen if known(self.sizes[k]) == 1]
+    loose = dim is None and any(isinstance(known(n), Dim) for n in self.sizes)
+    if not axes and not loose:
+        return self
+    left = [n for k, n in enumerate(self.sizes) if k not in axes]
+    ints = b.ints(axes)
+
+    def back(new: Value) -> Value:
+        return b.node("Unsqueeze", [new, ints], self.dtype, self.sizes)
+
+    made = view(b, self, "Squeeze", [ints], left, back) if axes else view(b, self, "Identity", [], left)
+    made.loose = made.loose or loose
+    return made
+
+
+def unsqueeze(b: Builder, self: Value, dim: int) -> Value:
+    axis = self.axis(dim, extra=1)
+    ints = b.ints([axis])
+
+    def back(new: Value) -> Value:
+        return b.node("Squeeze", [new, ints], self.dtype, self.sizes)
+
+    return view(b, self, "Unsqueeze", [ints], (*self.sizes[:axis], 1, *self.sizes[axis:]), back)
+
+
+def permute(b: Builder, self: Value, dims: Sequence[int]) -> Value:
+    order = [self.axis(k) for k in dims]
+    if sorted(order) != [*range(self.rank)]:
+        raise RefusedError(f"an order of axes {list(dims)} of a tensor of {self.rank}")
+
+    def back(new: Value) -> Value:
+        return b.node("Transpose", [new], self.dtype, self.sizes, perm=[order.index(k) for k in range(self.rank)])
+
+    return view(b, self, "Transpose", [], [self.sizes[k] for k in order], back, perm=order)
+
+
+def transpose(b: Builder, self: Value, dim0: int, dim1: int) -> Value:
+    order = [*range(self.rank)]
+    one, two = self.axis(dim0), self.axis(dim1)
+    order[one], order[two] = two, one
+    return permute(b, self, order)
+
+
+def t(b: Builder, self: Value) -> Value:
+    """The axes in their reverse order; `t` itself is called on no more than two."""
+    return self if self.rank < 2 else permute(b, self, [*range(self.rank)][::-1])
+
+
+def reshape(b: Builder, self: Value, shape: Sequence[Size]) -> Value:
+    wanted = [known(n) for n in shape]
+    open_at = [k for k, n in enumerate(wanted) if n == -1]
+    others = [n for n in wanted if n != -1]
+    rest = left_over(self.sizes, others)
+    if len(open_at) > 1 or (not open_at and rest not in (1, None)):
+        raise RefusedError(f"a reshape of {len(self.sizes)} axes to {_words(shape)}")
+    made = view(b, self, "Reshape", [b.ints(wanted)], [1 if n == -1 else n for n in wanted])
+    sizes = [rest if n == -1 else n for n in wanted]
+    made.sizes = tuple(Dim((made.name, k)) if n is None else n for k, n in enumerate(sizes))
+    return made
+
+
+def _words(shape: Sequence[Size]) -> str:
+    return str(["free" if isinstance(n, Dim) else n for n in shape])
+
+
+def flatten(b: Builder, self: Value, start_dim: int = 0, end_dim: int = -1) -> Value:
+    first, last = self.axis(start_dim), self.axis(end_dim)
+    if first >= last:
+        return self
+    return reshape(b, self, [*self.sizes[:first], -1, *self.sizes[last + 1 :]])
+
+
+def view_as(b: Builder, self: Value, other: Value) -> Value:
+    return reshape(b, self, other.sizes)
+
+
+def expand(b: Builder, self: Value, size: Sequence[Size], implicit: bool = False) -> Value:
+    padded = (*([1] * (len(size) - self.rank)), *self.sizes)
+    if len(padded) != len(size):
+        raise RefusedError(f"an expand of {self.rank} axes to {_words(size)}")
+    wanted = [old if known(new) == -1 else known(new) for old, new in zip(padded, size, strict=True)]
+    if [known(n) for n in padded] == wanted and self.rank == len(size):
+        return self
+    return view(b, self, "Expand", [b.ints(wanted)], wanted)
+
+
+def expand_as(b: Builder, self: Value, other: Value) -> Value:
+    return expand(b, self, other.sizes)
+
+
+def repeat(b: Builder, self: Value, repeats: Sequence[Size]) -> Value:
+    if len(repeats) < self.rank:
+        raise RefusedError("a repeat along fewer axes than there are")
+    wide = self
+    for _ in range(len(repeats) - self.rank):
+        wide = unsqueeze(b, wide, 0)
+    after = [_times(n, k) for n, k in zip(wide.sizes, repeats, strict=True)]
+    made = b.node("Tile", [wide, b.ints(repeats)], self.dtype, [1 if n is None else n for n in after])
+    made.sizes = tuple(Dim((made.name, k)) if n is None else n for k, n in enumerate(after))
+    return made
+
+
+def _times(one: Size, other: Size) -> Size | None:
+    one, other = known(one), known(other)
+    if one == 1:
+        return other
+    if other == 1:
+        return one
+    return one * other if isinstance(one, int) and isinstance(other, int) else None
+
+
+# Parts
+
+
+def slice_(b: Builder, self: Value, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Value:
+    axis = self.axis(dim)
+    size = known(self.sizes[axis])
+    begin: Any = 0 if start is None else known(start)
+    stop: Any = _LAST if end is None else known(end)
+    if step != 1 and (begin != 0 or stop != _LAST or not isinstance(step, int) or step < 1):
+        raise RefusedError("a slice with steps and bounds")
+    if begin == 0 and stop == _LAST and step == 1:
+        return self
+    if isinstance(size, Dim) and _whole(begin, stop) and 0 <= begin < stop < _LAST:
+        size.rows, size.cuts = max(size.rows, stop), size.cuts + 1
+    sizes = list(self.sizes)
+    left = (
+        len(range(*slice(begin, stop, step).indices(size))) if isinstance(size, int) and _whole(begin, stop) else None
+    )
+    sizes[axis] = 1 if left is None else left
+    if left == 0:
+        raise RefusedError("a slice that holds nothing")
+    back = _writer(b, self, axis, begin, stop) if left is not None and step == 1 else None
+    made = view(b, self, "Slice", [b.ints([begin]), b.ints([stop]), b.ints([axis]), b.ints([step])], sizes, back)
+    if left is None:
+        made.sizes = tuple(Dim((made.name, axis)) if k == axis else n for k, n in enumerate(made.sizes))
+    return made
+
+
+def _whole(*numbers: Any) -> bool:
+    return all(isinstance(n, int) for n in numbers)
+
+
+def _writer(b: Builder, base: Value, axis: int, begin: Any, stop: Any) -> Callable[[Value], Value]:
+    """What puts new numbers into a part of an axis: the parts before and behind it are joined with them."""
+    size: Any = known(base.sizes[axis])
+    first, last, _ = slice(begin, stop).indices(size)
+
+    def back(new: Value) -> Value:
+        parts = [_part(b, base, axis, 0, first)] if first else []
+        parts += [new, *([_part(b, base, axis, last, size)] if last < size else [])]
+        return new if len(parts) == 1 else b.node("Concat", parts, base.dtype, base.sizes, axis=axis)
+
+    return back
+
+
+def _part(b: Builder, value: Value, axis: int, begin: int, end: int) -> Value:
+    sizes = [end - begin if k == axis else n for k, n in enumerate(value.sizes)]
+    return b.node("Slice", [value, b.ints([begin]), b.ints([end]), b.ints([axis])], value.dtype, sizes)
+
+
+def select(b: Builder, self: Value, dim: int, index: Any) -> Value:
+    axis = self.axis(dim)
+    at, size = known(index), known(self.sizes[axis])
+    if not isinstance(at, int):
+        raise RefusedError("a row whose number is computed")
+    if isinstance(size, int) and not -size <= at < size:
+        raise RefusedError(f"row {at} of {size}")
+    row = self if size == 1 else slice_(b, self, axis, at, _LAST if at == -1 else at + 1)
+    if known(row.sizes[axis]) != 1:  # of an axis whose size is free
+        row = view(b, row, "Identity", [], [1 if k == axis else n for k, n in enumerate(row.sizes)], lambda new: new)
+    return squeeze(b, row, axis)
+
+
+def narrow(b: Builder, self: Value, dim: int, start: int, length: int) -> Value:
+    end = start + length
+    return slice_(b, self, dim, start, None if start < 0 and end == 0 else end)
+
+
+def unbind(b: Builder, self: Value, dim: int = 0) -> list[Value]:
+    axis = self.axis(dim)
+    return [select(b, self, axis, k) for k in range(counted(self.sizes[axis]))]
+
+
+def counted(size: Any) -> int:
+    """How often a loop runs that goes over a size. A free size is set to 1: the model takes one step a call."""
+    size = known(size)
+    if isinstance(size, Dim):
+        if not size.enters:
+            raise RefusedError("a loop over a size that is none of its inputs'")
+        size.same, size.once = 1, True
+        return 1
+    if not isinstance(size, int) or size > _MOST_PARTS:
+        raise RefusedError(f"a loop over {size} steps")
+    return size
+
+
+def chunk(b: Builder, self: Value, chunks: int, dim: int = 0) -> list[Value]:
+    size = known(self.sizes[self.axis(dim)])
+    if not isinstance(size, int) or chunks < 1:
+        raise RefusedError("a chunk of an axis whose size is free")
+    return split(b, self, -(-size // chunks), dim)
+
+
+def unsafe_chunk(b: Builder, self: Value, chunks: int, dim: int = 0) -> list[Value]:
+    return [Value(part.name, part.dtype, part.sizes) for part in chunk(b, self, chunks, dim)]
+
+
+def split(b: Builder, self: Value, split_size: Any, dim: int = 0) -> list[Value]:
+    axis = self.axis(dim)
+    size = known(self.sizes[axis])
+    if isinstance(split_size, list):
+        lengths = [counted(n) for n in split_size]
+        size = same(size, sum(lengths), "a split")
+    elif isinstance(size, int) and isinstance(split_size, int) and split_size > 0 and size // split_size < _MOST_PARTS:
+        lengths = [min(split_size, size - k) for k in range(0, size, split_size)]
+    else:
+        raise RefusedError("a split of an axis whose size is free")
+    ends = [sum(lengths[: k + 1]) for k in range(len(lengths))]
+    return [slice_(b, self, axis, end - n, end) for end, n in zip(ends, lengths, strict=True)]
+
+
+def index_select(b: Builder, self: Value, dim: int, index_: Value) -> Value:
+    axis = self.axis(dim)
+    if index_.rank != 1:
+        raise RefusedError("index_select by a tensor of other than one axis")
+    sizes = (*self.sizes[:axis], index_.sizes[0], *self.sizes[axis + 1 :])
+    return b.node("Gather", [self, index(index_)], self.dtype, sizes, axis=axis)
+
+
+def slice_scatter(
+    b: Builder, self: Value, src: Value, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
+) -> Value:
+    """A copy of a tensor with other numbers in a part of it."""
+    part = slice_(b, self, dim, start, end, step)
+    if part is self:
+        return src
+    if part.write_back is None:
+        raise RefusedError("changes a part of an axis whose size is free")
+    return part.write_back(src)
+
+
+def select_scatter(b: Builder, self: Value, src: Value, dim: int, index: int) -> Value:
+    """A copy of a tensor with other numbers in one row of it."""
+    size = known(self.sizes[self.axis(dim)])
+    if index < 0 and not isinstance(size, int):
+        raise RefusedError("changes a row counted from the end of an axis whose size is free")
+    at = index if index >= 0 else index + size  # type: ignore[operator]
+    return slice_scatter(b, self, unsqueeze(b, src, self.axis(dim)), dim, at, at + 1)
+
+
+# Joining
+
+
+def cat(b: Builder, tensors: Sequence[Value], dim: int = 0) -> Value:
+    if not tensors or any(v.rank != tensors[0].rank for v in tensors):
+        raise RefusedError("tensors of several ranks that are joined")
+    if len({v.dtype for v in tensors}) > 1:
+        raise RefusedError("tensors of several types that are joined")
+    axis = tensors[0].axis(dim)
+    sizes: list[Size] = list(tensors[0].sizes)
+    for value in tensors[1:]:
+        for k in range(value.rank):
+            if k != axis:
+                sizes[k] = same(sizes[k], value.sizes[k], "tensors that are joined")
+    along = [known(v.sizes[axis]) for v in tensors]
+    total = sum(n for n in along if isinstance(n, int))
+    sizes[axis] = total
+    made = b.node("Concat", tensors, tensors[0].dtype, sizes, axis=axis)
+    if any(isinstance(n, Dim) for n in along):
+        whole = Dim((made.name, axis))
+        b.sums.append((whole, along))
+        made.sizes = tuple(whole if k == axis else n for k, n in enumerate(made.sizes))
+    return made
+
+
+def stack(b: Builder, tensors: Sequence[Value], dim: int = 0) -> Value:
+    return cat(b, [unsqueeze(b, v, v.axis(dim, extra=1)) for v in tensors], dim)
+
+
+# Filling
+
+
+def filled(b: Builder, shape: Sequence[Size], value: Any, dtype: str) -> Value:
+    number = b.constant(value, dtype)
+    if not shape:
+        return number
+    return b.node("Expand", [number, b.ints(shape)], dtype, shape)
+
+
+def full(b: Builder, size: Sequence[Size], fill_value: Any, *how: Any, dtype: Any = None, **options: Any) -> Value:
+    kind = "float32" if isinstance(fill_value, float) else "bool" if isinstance(fill_value, bool) else "int64"
+    return filled(b, size, fill_value, dtype_of(dtype if dtype is not None else _first(how), kind))
+
+
+def _first(how: Sequence[Any]) -> Any:
+    return how[0] if how else None
+
+
+def zeros(b: Builder, size: Sequence[Size], *how: Any, dtype: Any = None, **options: Any) -> Value:
+    return filled(b, size, 0, dtype_of(dtype if dtype is not None else _first(how)))
+
+
+def ones(b: Builder, size: Sequence[Size], *how: Any, dtype: Any = None, **options: Any) -> Value:
+    return filled(b, size, 1, dtype_of(dtype if dtype is not None else _first(how)))
+
+
+def zeros_like(b: Builder, self: Value, *how: Any, dtype: Any = None, **options: Any) -> Value:
+    return filled(b, sizes_of(self), 0, dtype_of(dtype if dtype is not None else _first(how), self.dtype))
+
+
+def ones_like(b: Builder, self: Value, *how: Any, dtype: Any = None, **options: Any) -> Value:
+    return filled(b, sizes_of(self), 1, dtype_of(dtype if dtype is not None else _first(how), self.dtype))
+
+
+def new_zeros(b: Builder, self: Value, size: Sequence[Size], *how: Any, dtype: Any = None, **options: Any) -> Value:
+    return filled(b, size, 0, dtype_of(dtype if dtype is not None else _first(how), self.dtype))
+
+
+def tensor(b: Builder, data: Any, *how: Any, dtype: Any = None, **options: Any) -> Value:
+    if isinstance(data, Dim):
+        kind = dtype_of(dtype, "int64")
+        size = b.scalar(data)
+        return size if kind == "int64" else b.node("Cast", [size], kind, (), to=element(kind))
+    if not isinstance(data, (bool, int, float)):
+        raise RefusedError("a tensor made of a list")
+    kind = "bool" if isinstance(data, bool) else "int64" if isinstance(data, int) else "float32"
+    return b.constant(data, dtype_of(dtype, kind))
+
+
+def spread(b: Builder, value: Value, like: Value) -> Value:
+    """A tensor that is written over another one, as large as that."""
+    for own, wanted in zip(value.sizes[::-1], like.sizes[::-1], strict=False):
+        if known(wanted) == 1 and isinstance(known(own), Dim):
+            same(own, 1, "a tensor that is written over another one")
+    if [known(n) for n in broadcast(value.sizes, like.sizes)] != [known(n) for n in like.sizes]:
+        raise RefusedError("a tensor is written over a smaller one")
+    if [known(n) for n in value.sizes] == [known(n) for n in like.sizes]:
+        return value
+    return b.node("Expand", [value, b.ints(like.sizes)], value.dtype, like.sizes)
+
+
+OPERATORS: Mapping[str, Callable[..., Any]] = {
+    "squeeze": squeeze,
+    "unsqueeze": unsqueeze,
+    "permute": permute,
+    "transpose": transpose,
+    "t": t,
+    "numpy_T": t,
+    "reshape": reshape,
+    "view": reshape,
+    "view_as": view_as,
+    "reshape_as": view_as,
+    "flatten": flatten,
+    "expand": expand,
+    "expand_as": expand_as,
+    "repeat": repeat,
+    "slice": slice_,
+    "select": select,
+    "narrow": narrow,
+    "slice_scatter": slice_scatter,
+    "select_scatter": select_scatter,
+    "unbind": unbind,
+    "chunk": chunk,
+    "unsafe_chunk": unsafe_chunk,
+    "split": split,
+    "split_with_sizes": split,
+    "index_select": index_select,
+    "cat": cat,
+    "concat": cat,
+    "stack": stack,
+    "full": full,
+    "zeros": zeros,
+    "ones": ones,
+    "zeros_like": zeros_like,
+    "ones_like": ones_like,
+    "new_zeros": new_zeros,
+    "tensor": tensor,
+}

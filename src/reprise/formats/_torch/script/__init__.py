@@ -1,0 +1,1 @@
+"""TorchScript: its source, run once to see which operators it calls."""
