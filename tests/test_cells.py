@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from reprise.cells import GRU, GRU_RESET_AFTER, LAYOUTS, LSTM, RNN, Weights, divided, hard_sigmoid, joined, reordered
+from reprise.cells import GRU, GRU_RESET_AFTER, LAYOUTS, LSTM, RNN, Weights, divided, joined, reordered
 
 CELLS = pytest.mark.parametrize("cell", [LSTM, GRU, GRU_RESET_AFTER, RNN], ids=lambda c: c.step.__name__)
 D, H, N, T = 3, 5, 2, 4
@@ -126,7 +126,3 @@ def test_an_order_of_gates_can_be_taken_back(orders):
 def test_every_layout_has_each_gate_of_its_cell_once(layout):
     assert sorted(layout.order) == sorted(layout.cell.gates)
     assert layout.source
-
-
-def test_the_hard_sigmoid_is_that_of_keras():
-    assert hard_sigmoid(np.array([-3.0, 0.0, 1.0, 3.0])) == pytest.approx(np.array([0.0, 0.5, 0.7, 1.0]))

@@ -203,7 +203,7 @@ def test_whole_numbers_that_are_quantised_are_rounded(tmp_path):
     (tmp_path / "w.bin").write_bytes(content)
     manifest = [{"paths": ["w.bin"], "weights": [about]}]
     (tmp_path / "model.json").write_text(json.dumps({"modelTopology": {"node": []}, "weightsManifest": manifest}))
-    assert formats.tfjs_graph._tfjs.content(tmp_path).weights["n"].load().tolist() == [-3, 0, 90, 252]
+    assert formats.tfjs_graph.tfjs.content(tmp_path).weights["n"].load().tolist() == [-3, 0, 90, 252]
 
 
 def test_a_graph_computes_in_steps_what_its_operators_say(tmp_path):
