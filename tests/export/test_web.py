@@ -10,6 +10,7 @@ import pytest
 
 from reprise.errors import MissingDependency, SaveError, VerificationError
 from reprise.export import export, web
+from reprise.export.web import layers
 from reprise.vocabulary import Vocabulary
 from tests.export import stacks
 from tests.export.models import model as small
@@ -19,9 +20,9 @@ BROWSER = next((b for b in ("chromium-headless-shell", "chromium", "google-chrom
 browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 
 
-def shown(folder, **query):
-    """The text of the page, once a browser has run it."""
-    address = f"{(folder / web.PAGE).as_uri()}?{'&'.join(f'{k}={quote(str(v))}' for k, v in query.items())}"
+def shown(place, **query):
+    """The text of the page at a place, once a browser has run it."""
+    address = f"{place}/{web.PAGE}?{'&'.join(f'{k}={quote(str(v))}' for k, v in query.items())}"
     flags = ["--no-sandbox", "--headless", "--disable-gpu", "--virtual-time-budget=60000", "--dump-dom"]
     done = subprocess.run([BROWSER, *flags, address], capture_output=True, text=True, timeout=120, check=True)
     text = re.search(r'<div id="text"[^>]*>(.*?)</div>', done.stdout, re.S)
@@ -44,7 +45,7 @@ def test_activations_of_other_kinds_are_kept(tmp_path):
 
 @node
 def test_a_wrong_order_of_gates_is_refused_and_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setitem(web.ORDERS, "LSTM", "oifc")
+    monkeypatch.setitem(layers.ORDERS, "LSTM", "oifc")
     with pytest.raises(VerificationError, match="the models differ first at step"):
         export(stacks.model(), tmp_path / "page", to="web")
     assert not (tmp_path / "page").exists()
@@ -58,7 +59,7 @@ def test_the_page_prints_the_text_that_python_prints(tmp_path, kind):
     model = stacks.model("GRU").with_vocabulary(Vocabulary(tuple(symbols[kind]), kind))
     export(model, tmp_path / "page", to="web", steps=2)
     for prompt in ("", "a a" if kind == "words" else "ab"):
-        text = shown(tmp_path / "page", prompt=prompt, seed=2**63 + 5, temperature=0.7, length=60, speed=0)
+        text = shown((tmp_path / "page").as_uri(), prompt=prompt, seed=2**63 + 5, temperature=0.7, length=60, speed=0)
         assert text == prompt + model.sample(60, prompt=prompt, seed=2**63 + 5, temperature=0.7)
 
 
@@ -66,7 +67,7 @@ def test_the_page_prints_the_text_that_python_prints(tmp_path, kind):
 @browser
 def test_rows_of_numbers_are_read_line_by_line(tmp_path):
     export(stacks.model(entrance="features"), tmp_path / "page", to="web", steps=2)
-    assert shown(tmp_path / "page", prompt="1 0 2\n0.5,1,1", speed=0).count("probabilities") == 2
+    assert shown((tmp_path / "page").as_uri(), prompt="1 0 2\n0.5,1,1", speed=0).count("probabilities") == 2
 
 
 @node
@@ -76,14 +77,9 @@ def test_a_model_that_starts_from_values_of_its_own_does_so_on_the_page(tmp_path
 
 @node
 def test_another_first_state_is_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(web, "first_states", lambda _: {})
+    monkeypatch.setattr(layers, "first_states", lambda _: {})
     with pytest.raises(VerificationError, match="the models differ first at step 1 from zero state"):
         export(small(initial="file"), tmp_path / "page", to="web")
-
-
-def test_what_is_no_stack_is_refused(tmp_path):
-    with pytest.raises(SaveError, match="the model is not a stack of standard layers"):
-        export(small(drop_state=True), tmp_path / "page", to="web")
 
 
 def test_without_node_nothing_is_promised(tmp_path, monkeypatch):
@@ -94,6 +90,6 @@ def test_without_node_nothing_is_promised(tmp_path, monkeypatch):
 
 
 def test_weights_beyond_what_a_page_holds_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(web, "LARGEST", 100)
+    monkeypatch.setattr(layers, "LARGEST", 100)
     with pytest.raises(SaveError, match="MB of weights are too many for a page"):
         export(stacks.model(), tmp_path / "page", to="web")

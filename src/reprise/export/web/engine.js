@@ -91,6 +91,15 @@
         const arrays = Object.entries(layer.arrays).map(([name, [from, to]]) => [name, numbers.subarray(from, to)]);
         return { ...layer, ...Object.fromEntries(arrays) };
       });
+      this.chunk = 1;
+      this.width = this.layers[0].type === "features" ? this.layers[0].width : 1;
+      this.states = this.layers.flatMap((layer, i) =>
+        (layer.states || []).map((part) => ({
+          title: `${layer.title}, ${part === "h" ? "hidden state h" : "cell state c"}`,
+          size: layer.width,
+          of: (state) => state[i][part],
+        })),
+      );
     }
 
     /* What a sequence starts from: for each recurrent layer, by its number, { h } or { h, c }. */
@@ -105,7 +114,8 @@
     }
 
     /* One step: the outputs by name and the next state, of an id or a row of numbers and a state. */
-    step(state, x) {
+    step(state, given) {
+      const x = this.layers[0].type !== "features" && Array.isArray(given) ? given[0] : given;
       const made = [];
       const after = {};
       this.layers.forEach((layer, i) => {
@@ -192,5 +202,7 @@
     }
   }
 
-  root.Reprise = { Model, Vocabulary, draw, uniforms };
+  const load = async (facts) => new Model(facts, Uint8Array.from(atob(facts.weights), (c) => c.charCodeAt(0)).buffer);
+
+  root.Reprise = { Model, Vocabulary, draw, uniforms, load };
 })(typeof module === "object" ? module.exports : window);

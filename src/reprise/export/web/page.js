@@ -3,19 +3,25 @@
 /* The page: reads a prompt, draws symbols one after the other, and shows what each unit of a state does at each. */
 
 const $ = (id) => document.getElementById(id);
-const { Model, Vocabulary, draw, uniforms } = window.Reprise;
-const model = new Model(MODEL, Uint8Array.from(atob(MODEL.weights), (c) => c.charCodeAt(0)).buffer);
+const { Vocabulary, draw, uniforms, load } = window.Reprise;
 const symbols = MODEL.vocabulary && new Vocabulary(MODEL.vocabulary);
-const places = model.layers.flatMap((layer, i) => (layer.states || []).map((part) => ({ i, part, name: layer.title })));
 const MOST_ROWS = 128; // of the picture; of more units, every few make one row
 
 /* The text so far: of each symbol what it is, whether it was given, and the state after it. */
+let model = null;
 let run = null;
 let timer = 0;
+let turns = 0; // counts what was begun, so that a step of the text before is not taken for one of this
+let halting = false;
 let followed = -1;
 
-function place() {
-  return places[$("state").value];
+/* The state that the picture shows, if the model has one. */
+function chosen() {
+  return model.states[$("state")?.value ?? -1];
+}
+
+function values(state) {
+  return chosen() ? chosen().of(state) : [];
 }
 
 function color(value, most = 1) {
@@ -38,22 +44,27 @@ function begin() {
   };
 }
 
+/* Lines of numbers, or of texts where the model reads these; in groups where a call has several steps. */
 function rows(text) {
-  const width = model.layers[0].type === "features" ? model.layers[0].width : 1;
-  const found = text.trim().split("\n").filter((line) => line.trim()).map((line) => line.trim().split(/[\s,;]+/).map(Number));
-  const wrong = found.find((row) => row.length !== width || row.some(Number.isNaN));
-  if (!found.length || wrong) throw new RangeError(`each line has ${width} numbers, one line a step`);
-  return model.layers[0].type === "features" ? found : found.map(([id]) => id);
+  const cells = text.trim().split("\n").filter((line) => line.trim()).map((line) => line.trim().split(/[\s,;]+/));
+  const found = MODEL.texts ? cells : cells.map((row) => row.map(Number));
+  if (!found.length || found.some((row) => row.length !== model.width || row.some(Number.isNaN)))
+    throw new RangeError(`each line has ${model.width} ${MODEL.texts ? "words" : "numbers"}, one line a step`);
+  if (model.chunk === 1) return found;
+  const size = model.chunk || found.length;
+  if (found.length % size) throw new RangeError(`the model reads ${size} lines at a time`);
+  return Array.from({ length: found.length / size }, (_, k) => found.slice(k * size, (k + 1) * size));
 }
 
-/* One symbol, or one row of numbers. */
-function advance() {
+/* One symbol, or one line of numbers; whether there is more. */
+async function advance(turn) {
   const given = run.read.length > 0;
   if (!given && run.left-- <= 0) return false;
   let x;
   if (given) x = run.read.shift();
   else x = draw(run.scores, MODEL.probabilities, run.temperature, run.numbers.next().value);
-  const found = model.step(run.state, x);
+  const found = await model.step(run.state, x);
+  if (turn !== turns) return false;
   run.state = found.state;
   run.scores = found.outputs[MODEL.scores];
   if (run.hidden) run.hidden = false;
@@ -77,7 +88,7 @@ function show() {
     const span = document.createElement("span");
     span.textContent = words;
     span.className = given ? "given" : "";
-    if (followed >= 0) span.style.background = color(state[place().i][place().part][followed], 0.5);
+    if (followed >= 0) span.style.background = color(values(state)[followed], 0.5);
     text.append(span);
   }
   if (atEnd) text.scrollTop = text.scrollHeight;
@@ -85,11 +96,12 @@ function show() {
 }
 
 function paint() {
+  if (!chosen()) return;
   const canvas = $("picture");
   const scale = window.devicePixelRatio || 1;
   const columns = Math.max(24, Math.floor(canvas.clientWidth / 9));
   const pieces = run ? run.pieces.slice(-columns) : [];
-  const units = model.layers[place().i].width;
+  const units = chosen().size;
   const each = Math.ceil(units / MOST_ROWS);
   const count = Math.ceil(units / each);
   const height = Math.max(2, Math.min(14, Math.round(288 / count)));
@@ -104,9 +116,9 @@ function paint() {
   const width = canvas.clientWidth / columns;
   const soft = getComputedStyle(document.documentElement).getPropertyValue("--soft");
   pieces.forEach(({ text, state }, column) => {
-    const values = state[place().i][place().part];
+    const held = values(state);
     for (let row = 0; row < count; row++) {
-      pen.fillStyle = color(values[row * each]);
+      pen.fillStyle = color(held[row * each]);
       pen.fillRect(column * width, row * height, width - 0.5, height - (height > 3 ? 0.5 : 0));
     }
     if (labels) {
@@ -123,7 +135,7 @@ function paint() {
 }
 
 function follow(unit) {
-  followed = unit < model.layers[place().i].width ? unit : -1;
+  followed = chosen() && unit < chosen().size ? unit : -1;
   $("unit").textContent = followed < 0 ? "Touch the picture to follow one unit through the text." : `Unit ${followed} colours the text.`;
   $("text").replaceChildren();
   if (run) run.shown = 0;
@@ -149,39 +161,73 @@ function go(first) {
   $("stop").disabled = false;
   $("on").disabled = true;
   const begun = performance.now();
+  const turn = ++turns;
+  halting = false;
   let made = 0;
-  (function turn() {
+  (async function work() {
+    timer = 0;
     const speed = Number($("speed").value);
     const until = performance.now() + 12;
     let more = true;
-    do {
-      more = advance();
-      made++;
-    } while (more && performance.now() < until && (!speed || made < ((performance.now() - begun) / 1000) * speed));
+    try {
+      do {
+        more = await advance(turn);
+        made++;
+      } while (more && !halting && performance.now() < until && (!speed || made < ((performance.now() - begun) / 1000) * speed));
+    } catch (error) {
+      $("note").textContent = error.message;
+      more = false;
+    }
+    if (turn !== turns) return;
     show();
     $("told").textContent = `${run.pieces.length} ${symbols ? "symbols" : "steps"} read and written`;
-    if (more) timer = setTimeout(turn, speed ? Math.max(4, begun + (made / speed) * 1000 - performance.now()) : 0);
-    else stop();
+    if (!more || halting) ended();
+    else timer = setTimeout(work, speed ? Math.max(4, begun + (made / speed) * 1000 - performance.now()) : 0);
   })();
 }
 
+/* Stops after the step that is computed now. */
 function stop() {
+  halting = true;
+  if (!timer) return;
   clearTimeout(timer);
+  ended();
+}
+
+function ended() {
   $("stop").disabled = true;
   $("on").disabled = false;
   document.body.dataset.state = "done";
 }
 
-$("layers").textContent = MODEL.title;
-places.forEach(({ part, name }, k) => $("state").append(new Option(`${name}, ${part === "h" ? "hidden state h" : "cell state c"}`, k)));
-if (!symbols) {
-  $("what").textContent = `Rows of ${model.layers[0].width} numbers, one line a step`;
+/* The form, once there is a model. */
+function fill() {
+  $("layers").textContent = MODEL.title;
+  model.states.forEach(({ title }, k) => $("state").append(new Option(title, k)));
+  if (!model.states.length) $("picture").closest("section").remove();
+  if (symbols) {
+    $("temperature").addEventListener("input", () => ($("shown").textContent = $("temperature").value));
+    return;
+  }
+  $("what").textContent = `Lines of ${model.width} ${MODEL.texts ? "words" : "numbers"}, one line a step`;
   document.querySelectorAll(".symbols").forEach((one) => one.remove());
   $("prompt").rows = 4;
-  $("prompt").value = [0, 1, 2].map((t) => Array.from({ length: model.layers[0].width }, (_, k) => Math.sin(t + k).toFixed(2)).join(" ")).join("\n");
-} else {
-  $("temperature").addEventListener("input", () => ($("shown").textContent = $("temperature").value));
+  const number = (t, k) => (MODEL.whole ? t : Math.sin(t + k).toFixed(2));
+  const line = (t) => Array.from({ length: model.width }, (_, k) => number(t, k)).join(" ");
+  $("prompt").value = Array.from({ length: model.chunk || 3 }, (_, t) => line(t)).join("\n");
 }
+
+/* `?prompt=…&seed=…&temperature=…&length=…&speed=…&unit=…` fills the form in and begins. */
+function begun() {
+  const asked = new URLSearchParams(location.search);
+  const fields = ["prompt", "seed", "temperature", "length", "speed", "state"];
+  for (const [name, value] of asked) if (fields.includes(name) && $(name)) $(name).value = value;
+  if ($("shown")) $("shown").textContent = $("temperature").value;
+  paint();
+  if ([...asked].length) go(true);
+  if (asked.has("unit")) follow(Number(asked.get("unit")));
+}
+
 $("controls").addEventListener("submit", (event) => {
   event.preventDefault();
   go(true);
@@ -193,12 +239,13 @@ $("picture").addEventListener("click", (event) => {
   const { each, height } = $("picture").dataset;
   follow(Math.floor(event.offsetY / height) * each);
 });
-window.addEventListener("resize", paint);
+window.addEventListener("resize", () => model && paint());
 
-/* `?prompt=…&seed=…&temperature=…&length=…&speed=…&unit=…` fills the form in and begins. */
-const asked = new URLSearchParams(location.search);
-for (const [name, value] of asked) if (["prompt", "seed", "temperature", "length", "speed", "state"].includes(name) && $(name)) $(name).value = value;
-if ($("shown")) $("shown").textContent = $("temperature").value;
-paint();
-if ([...asked].length) go(true);
-if (asked.has("unit")) follow(Number(asked.get("unit")));
+load(MODEL).then(
+  (loaded) => {
+    model = loaded;
+    fill();
+    begun();
+  },
+  (error) => ($("note").textContent = `The model cannot be loaded: ${error.message}`),
+);
