@@ -28,6 +28,8 @@ NESTING = 24
 OUTPUTS, OUTPUTS_PER_NODE = 10_000, 16
 #: Nodes that the calls of functions unfold to, whatever the size of the graph, and more for each node of it.
 UNFOLDED, UNFOLDED_PER_NODE = 50_000, 20
+#: Objects of a pickle, each counted wherever it stands, whatever the size of the file, and one more for each byte.
+PICKLED = 2**17
 
 
 def elements(shape: Iterable[int | None]) -> int:

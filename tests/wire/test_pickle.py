@@ -102,3 +102,15 @@ def test_a_key_that_would_take_for_ever_to_hash_is_refused():
     nested = b")" + b"2\x86" * 100  # t = (t, t), a hundred times
     with pytest.raises(Cut, match="a tuple as a key"):
         pickle.load(b"\x80\x02}" + nested + b"Ns.")
+
+
+@pytest.mark.parametrize("pair", [b"2\x86", b"q\x00]h\x00ah\x00a", b"q\x00}K\x00h\x00sK\x01h\x00s"])
+def test_lists_that_hold_each_other_twice_are_refused(pair):
+    assert pickle.load(b"]" + pair * 10 + b".")
+    with pytest.raises(Cut, match=r"more than .* objects when written out"):
+        pickle.load(b"]" + pair * 40 + b".")
+
+
+def test_a_list_that_holds_itself_is_counted_once():
+    (found,) = pickle.load(b"]q\x00h\x00a.")
+    assert found[0] is found

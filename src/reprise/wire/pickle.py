@@ -9,12 +9,14 @@ from __future__ import annotations
 import io
 import pickletools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from reprise import bounds
 from reprise.wire.varint import Cut
 
 _ARRAY = "numpy.ndarray"
@@ -95,7 +97,11 @@ class _Machine:
                 _STEPS[name](self, argument)
             else:
                 raise ValueError(f"the opcode {name} does not make plain data")
-        return self.stack.pop()
+        root = self.stack.pop()
+        most = bounds.PICKLED + self._stream.getbuffer().nbytes
+        if _written_out(root, most) > most:
+            raise ValueError(f"lists hold each other so often that they are more than {most} objects when written out")
+        return root
 
     def _opcode(self) -> str:
         return _NAMES[self._stream.read(1)]
@@ -327,6 +333,32 @@ def _dict(machine: _Machine, _: Any) -> None:
     items = machine.pop_mark()
     machine.push({})
     machine.set_items(items)
+
+
+def _written_out(root: Any, most: int) -> int:
+    """How many objects there are where each is counted wherever it stands; no count above `most` is exact."""
+    counts: dict[int, int] = {}
+    waiting = [(root, False)]
+    while waiting:
+        value, parts_are_counted = waiting.pop()
+        if parts_are_counted:
+            counts[id(value)] = min(most, sum(counts.get(id(part), 1) for part in _parts(value))) + 1
+        elif id(value) not in counts:
+            counts[id(value)] = 1
+            waiting.append((value, True))
+            waiting += [(part, False) for part in _parts(value) if isinstance(part, _HOLDS)]
+    return counts[id(root)]
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return chain(value, value.values())
+    if isinstance(value, Record):
+        return value.arguments, value.state
+    return value if isinstance(value, (list, tuple)) else ()
+
+
+_HOLDS = (dict, list, tuple, Record)
 
 
 def _object(machine: _Machine, _: Any) -> None:
