@@ -50,6 +50,27 @@ def test_a_mask_that_a_call_is_given_is_that_of_the_layer(name, tmp_path):
     np.testing.assert_allclose(next(iter(outputs.values())), np.asarray(model(IDS)), rtol=1e-4, atol=2e-5)
 
 
+def start(x):
+    return k.Dense(H)(k.GlobalMaxPooling1D()(x))
+
+
+BESIDE_STATES = {
+    "recurrent": lambda x, m: k.GRU(H, **SEQUENCES)(x, initial_state=start(x)),
+    "recurrent, given": lambda x, m: k.GRU(H, **SEQUENCES)(x, initial_state=start(x), mask=m),
+    "both": lambda x, m: k.Bidirectional(k.GRU(H, **SEQUENCES))(x, initial_state=[start(x), start(x)]),
+    "both, given": lambda x, m: k.Bidirectional(k.GRU(H))(x, initial_state=[start(x), start(x)], mask=m),
+    "handed on": lambda x, m: k.LSTM(H)(k.GRU(H, **SEQUENCES)(x, initial_state=start(x))),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*does not support masking")
+@pytest.mark.parametrize("name", BESIDE_STATES)
+def test_keras_3_hides_no_steps_of_a_layer_that_is_given_first_states(name, tmp_path):
+    model, path = saved(BESIDE_STATES[name], tmp_path)
+    outputs, _ = package.restore(path).run(IDS)
+    np.testing.assert_allclose(next(iter(outputs.values())), np.asarray(model(IDS)), rtol=1e-4, atol=2e-5)
+
+
 REFUSED = {
     "softmax": (
         lambda x, m: k.Softmax(name="odds")(k.Dense(1)(x), mask=m),

@@ -13,11 +13,13 @@ from reprise.layers.keras.place import Symbol
 #: What stands for the class of a model in a model.
 MODEL = "a model"
 _PAIRS = frozenset({"Attention", "AdditiveAttention"})
-_RECURRENT = "LSTM GRU SimpleRNN RNN CuDNNLSTM CuDNNGRU ConvLSTM1D ConvLSTM2D ConvLSTM3D Bidirectional"
+#: What is named where the call of a recurrent layer is given a mask.
+GIVEN = "a mask of the call"
+_RECURRENT = frozenset("LSTM GRU SimpleRNN RNN CuDNNLSTM CuDNNGRU ConvLSTM1D ConvLSTM2D ConvLSTM3D Bidirectional".split())
 #: Class → which argument of its call is the mask, counted from 0. The calls of other classes take none.
 _PLACES = {
     **dict.fromkeys(("Softmax", "GlobalAveragePooling1D", *_PAIRS), 1),
-    **dict.fromkeys(("BatchNormalization", "TimeDistributed", MODEL, *_RECURRENT.split()), 2),
+    **dict.fromkeys(("BatchNormalization", "TimeDistributed", MODEL, *_RECURRENT), 2),
 }
 
 
@@ -38,7 +40,8 @@ def applied(
     place = _PLACES.get(kind, len(given))
     masks = [m for m in (*given[place : place + 1], named.get("mask")) if m is not None]
     inputs = _masked(kind, options, tuple(flat(given[:place])), masks)
-    return inputs, {name: value for name, value in named.items() if name != "mask"}
+    others = {name: value for name, value in named.items() if name != "mask"}
+    return inputs, {**others, GIVEN: True} if masks and kind in _RECURRENT else others
 
 
 def _masked(kind: str, options: Options, inputs: Symbols, masks: Sequence[Any]) -> Symbols:

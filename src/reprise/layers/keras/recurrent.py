@@ -12,7 +12,7 @@ from reprise import cells
 from reprise.errors import DamagedFile
 from reprise.graph import Value
 from reprise.layers.keras.graphs import snake
-from reprise.layers.keras.masks import flat
+from reprise.layers.keras.masks import GIVEN, flat
 from reprise.layers.keras.options import Options
 from reprise.layers.keras.place import Place, Symbol
 from reprise.layers.keras.weights import Spec, Weights
@@ -245,15 +245,15 @@ class _Ran:
     states: tuple[Value, ...]
 
 
-def _run(place: Place, made: Sequence[_Made], *, zeros: bool | None = None) -> tuple[Symbol, ...]:
+def _run(place: Place, made: Sequence[_Made]) -> tuple[Symbol, ...]:
     options = place.options
-    ran = _ran(place, made, zeros=zeros)
+    ran = _ran(place, made, _mask(place))
     mask = place.x.mask if options.flag("return_sequences") else None
     states = [Symbol(v) for v in ran.states] if options.flag("return_state") else []
     return (Symbol(ran.outputs, mask), *states)
 
 
-def _ran(place: Place, made: Sequence[_Made], *, zeros: bool | None = None) -> _Ran:
+def _ran(place: Place, made: Sequence[_Made], mask: Value | None, *, zeros: bool | None = None) -> _Ran:
     options = place.options
     if options.get("num_constants") or place.named.get("constants"):
         raise options.unknown("constants that every step reads")
@@ -269,8 +269,18 @@ def _ran(place: Place, made: Sequence[_Made], *, zeros: bool | None = None) -> _
     count = sum(2 if isinstance(c, ConvolutionalCell) or c.kind is cells.LSTM else 1 for c in made)
     if len(initial) not in (0, count):
         raise DamagedFile(f"{options.place}: {len(initial)} first states are given, and it has {count}")
-    value = place.put(layer, inputs=(place.x,), mask=place.x.mask, initial=initial)
+    value = place.put(layer, inputs=(place.x,), mask=mask, initial=initial)
     return _Ran(value, tuple(Value(value.node, 1 + i) for i in range(count)))
+
+
+def _mask(place: Place) -> Value | None:
+    """The mask of the steps.
+
+    Keras 3 takes the mask of what a layer reads only where it reads nothing else: beside first states there is none,
+    unless the call is given one.
+    """
+    alone = place.options.version.major < 3 or not _initial(place) or GIVEN in place.named
+    return place.x.mask if alone else None
 
 
 def _initial(place: Place) -> tuple[Value, ...]:
@@ -313,7 +323,7 @@ def bidirectional(place: Place) -> tuple[Symbol, ...]:
             if kind == "RNN"
             else (_cell(own, kind, weights.of("cell")),)
         )
-        ran.append(_ran(part, made, zeros=_zeros_of_both(options) and own.flag("return_sequences")))
+        ran.append(_ran(part, made, _mask(place), zeros=_zeros_of_both(options) and own.flag("return_sequences")))
     forward, backward = ran[0].outputs, ran[1].outputs
     sequences = _directions(options)[0][1].flag("return_sequences")
     if sequences:
