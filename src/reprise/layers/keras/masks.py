@@ -15,7 +15,9 @@ MODEL = "a model"
 _PAIRS = frozenset({"Attention", "AdditiveAttention"})
 #: What is named where the call of a recurrent layer is given a mask.
 GIVEN = "a mask of the call"
-_RECURRENT = frozenset("LSTM GRU SimpleRNN RNN CuDNNLSTM CuDNNGRU ConvLSTM1D ConvLSTM2D ConvLSTM3D Bidirectional".split())
+_RECURRENT = frozenset(
+    "LSTM GRU SimpleRNN RNN CuDNNLSTM CuDNNGRU ConvLSTM1D ConvLSTM2D ConvLSTM3D Bidirectional".split()
+)
 #: Class → which argument of its call is the mask, counted from 0. The calls of other classes take none.
 _PLACES = {
     **dict.fromkeys(("Softmax", "GlobalAveragePooling1D", *_PAIRS), 1),
