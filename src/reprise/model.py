@@ -17,7 +17,7 @@ from reprise.errors import CallError, StateError, VocabularyError
 from reprise.formats import StoredModel
 from reprise.inputs import Calls, Inputs, Settings, any_shape, as_type, own_start, raised, state_shape, with_open
 from reprise.interface import Interface
-from reprise.lift import STATE_FIRST, STATE_IN, STATE_OUT, Lifted, Opsets, part
+from reprise.lift import STATE_FIRST, STATE_IN, STATE_OUT, Lifted, Opsets, subgraph
 from reprise.lift.quantised import quantised
 from reprise.printable import printable_line
 from reprise.runtime import THREADS, TIME_LIMIT, Engine
@@ -189,7 +189,7 @@ class RecurrentModel:
 
     def _build_starter(self, key: Key) -> Engine:
         lifted = self._engine(dict(key))[0]
-        graph, weights = part(lifted, [STATE_FIRST + n for n in self._computed_starts])
+        graph, weights = subgraph(lifted, [STATE_FIRST + n for n in self._computed_starts])
         return self._loaded(graph, weights, key, lifted.opsets)
 
     def _own_first_states(self, batch: int) -> dict[str, Array]:
@@ -343,7 +343,7 @@ class RecurrentModel:
     def _build(self, key: Key) -> tuple[Lifted, Engine]:
         lifted = self._lift(dict(key)) if key else self.lifted
         names = {o.name for o in lifted.graph.output if not o.name.startswith(STATE_FIRST)}
-        steps = part(lifted, names) if self._computed_starts else (lifted.graph, lifted.weights)
+        steps = subgraph(lifted, names) if self._computed_starts else (lifted.graph, lifted.weights)
         return lifted, self._loaded(*steps, key, lifted.opsets)
 
     def _loaded(

@@ -68,8 +68,8 @@ def test_what_does_not_compute_the_same_is_not_kept(tmp_path, monkeypatch):
     place = tmp_path / "m.onnx"
     place.write_bytes(b"what was there")
     other = model(drop_state=True).lifted
-    real = onnx_file.written
-    monkeypatch.setattr(onnx_file, "written", lambda lifted, *rest: real(other, *rest))
+    real = onnx_file.as_onnx_file
+    monkeypatch.setattr(onnx_file, "as_onnx_file", lambda lifted, *rest: real(other, *rest))
     with pytest.raises(VerificationError, match="the models differ first at step 1 from random state"):
         export(model(seed=0, changed=None), place, steps=1)
     assert place.read_bytes() == b"what was there"

@@ -5,7 +5,7 @@ import pytest
 
 from reprise.errors import AmbiguousInterface, CallError, DiscoveryError, NoRecurrence
 from reprise.graph import Node, Value
-from reprise.interface.analysis.several_outputs import ports
+from reprise.interface.analysis.several_outputs import parallel_outputs
 from tests.graphs import D, H, V, dense, gru, interface_of, lstm, rolled
 from tests.tensorflow.building import tf, v1, variable
 
@@ -239,7 +239,7 @@ def test_more_parts_than_any_model_has_are_refused():
     with pytest.raises(
         DiscoveryError, match=r"operator 'Split' \(node 'parts'\): 1099511627776 outputs, more than any"
     ):
-        ports(whole)
+        parallel_outputs(whole)
 
 
 def test_the_places_of_the_best_are_ids_and_no_scores():

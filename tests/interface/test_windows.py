@@ -71,7 +71,7 @@ def test_the_piece_is_the_input(graph):
     assert [(p.tensor, p.shape, p.time_axis, p.batch_axis) for p in found.inputs] == [("x:0", (None, None), 1, 0)]
     assert [p.tensor for p in found.outputs] == ["logits:0"]
     assert found.steppable
-    assert any(said.startswith("x:0 is a piece that the graph cuts out itself") for said in found.evidence)
+    assert any(said.startswith("x:0 is a window that the graph cuts out itself") for said in found.evidence)
 
 
 def test_ids_that_look_up_fixed_numbers_are_the_input():

@@ -27,7 +27,9 @@ def write(model: RecurrentModel, path: Path) -> None:
         raise SaveError(f"{size / 1e9:.1f} GB of weights do not fit into one ONNX file, which holds 2 GB at most.")
     columns = model.stored.metadata.get("columns", ())
     drift = {"precision": model.precision, **model.drift.to_json()} if model.drift is not None else None
-    path.write_bytes(onnx.to_bytes(onnx_file.written(lifted, first_states(model), model.vocabulary, columns, drift)))
+    path.write_bytes(
+        onnx.to_bytes(onnx_file.as_onnx_file(lifted, first_states(model), model.vocabulary, columns, drift))
+    )
 
 
 def first_states(model: RecurrentModel) -> dict[str, Array]:

@@ -10,14 +10,14 @@ from reprise.graph import Graph, Value
 from reprise.interface.analysis.influence import ancestors
 from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.loops import recurrences
-from reprise.interface.loops.beginnings import begin
+from reprise.interface.loops.beginnings import default_first_states
 from reprise.interface.loops.exits import restore_exits
 from reprise.interface.loops.feedback import open_feedback
 from reprise.interface.loops.recurrences import Recurrence
 from reprise.interface.normal.order import normalise
+from reprise.interface.ports.changed_variables import check_variables_are_states
 from reprise.interface.ports.choices import Choices
 from reprise.interface.ports.describe import Discovery, describe
-from reprise.interface.ports.kept import check_kept
 from reprise.interface.ports.models import choose, drawing
 from reprise.operators import Tag, named
 from reprise.structure import Structure
@@ -45,7 +45,7 @@ def discover(graph: Graph, choices: Choices | None = None) -> Discovery:
         raise AmbiguousInterface(f"one step is written out, and its states are not certain: {'; '.join(normal.rivals)}")
     if not found:
         raise NoRecurrence(_without_recurrence(normal.structure, graph, normal.unread))
-    for rewrite in (restore_exits, partial(_opened, choices=choices), begin):
+    for rewrite in (restore_exits, partial(_opened, choices=choices), default_first_states):
         before = normal.structure
         normal = normal.after(partial(rewrite, found=found))
         if normal.structure is not before:
@@ -54,7 +54,7 @@ def discover(graph: Graph, choices: Choices | None = None) -> Discovery:
     model, why = choose(structure, found, choices)
     said = (*notes, *why, *_left_written_out(structure, model.outputs))
     discovery = describe(structure, model.recurrences, model.outputs, choices, said, graph)
-    check_kept(discovery)
+    check_variables_are_states(discovery)
     return discovery
 
 

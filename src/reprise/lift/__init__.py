@@ -27,11 +27,11 @@ from reprise.lift.model import (
     Lifted,
     Opsets,
     assemble,
-    part,
     standalone,
+    subgraph,
     without_weights,
 )
-from reprise.lift.numbers import Numbers
+from reprise.lift.numbers import KnownNumbers
 from reprise.operators.rules.block import Block
 from reprise.operators.rules.sizes import Dim
 from reprise.structure import Structure
@@ -46,8 +46,8 @@ __all__ = [
     "Opsets",
     "first_states",
     "lift",
-    "part",
     "standalone",
+    "subgraph",
     "without_weights",
 ]
 
@@ -118,7 +118,7 @@ def first_states(found: Discovery, variable: Variable) -> tuple[onnx.Message, Ma
     """
 
     def begun(node: Node) -> Tensor | None:
-        return variable(node) or _given(found.structure, node)
+        return variable(node) or _assigned_numbers(found.structure, node)
 
     fixed = {s.name: s.value for s in found.interface.settings if s.value is not None}
     emitter, block, inputs = _prepared(found, begun, fixed)
@@ -130,11 +130,11 @@ def first_states(found: Discovery, variable: Variable) -> tuple[onnx.Message, Ma
     return assemble(block, inputs, outputs, "first states")
 
 
-def _given(structure: Structure, variable: Node) -> Tensor | None:
+def _assigned_numbers(structure: Structure, variable: Node) -> Tensor | None:
     """The numbers that a graph assigns to a variable, where they are known and always the same."""
     readers = [structure.graph[name] for name in structure.consumers[variable.name]]
     values = [n.inputs[1] for n in readers if n.op in _ASSIGNS and n.inputs[0].node == variable.name]
-    numbers = Numbers(structure, lambda _: None, lambda _: None)
+    numbers = KnownNumbers(structure, lambda _: None, lambda _: None)
     known = [a for a in (numbers.of(v) for v in values) if a is not None]
     return in_memory(known[0]) if known and all(np.array_equal(a, known[0]) for a in known) else None
 

@@ -13,7 +13,7 @@ from reprise.wire import onnx
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ArrayRow:
     """What a loop writes into one of its arrays in each iteration.
 
     Attributes:
@@ -29,17 +29,17 @@ class Row:
     flow: Value
 
 
-def written_row(site: Site, carried: Carried) -> Row | None:
+def written_row(site: Site, carried: Carried) -> ArrayRow | None:
     """The row that a loop variable is made by writing, None where it is no array."""
     structure = site.emitter.structure
     node = structure.graph.nodes.get(structure.source(carried.leaving).node)
     element = None if node is None else written_value(node)
     if node is None or element is None:
         return None
-    return Row(node, node.inputs[1], element, node.inputs[3 if node.op.startswith("TensorArray") else 0])
+    return ArrayRow(node, node.inputs[1], element, node.inputs[3 if node.op.startswith("TensorArray") else 0])
 
 
-def check_row(site: Site, carried: Carried, row: Row, numbers: Sequence[Carried]) -> None:
+def check_row(site: Site, carried: Carried, row: ArrayRow, numbers: Sequence[Carried]) -> None:
     """A scan output holds the rows in the order of the iterations.
 
     Raises:
@@ -52,7 +52,7 @@ def check_row(site: Site, carried: Carried, row: Row, numbers: Sequence[Carried]
         raise site.emitter.refusal(row.node, "writes to one array several times in an iteration")
 
 
-def padded(site: Site, rows: str, size: Value, row: Row) -> str:
+def padded(site: Site, rows: str, size: Value, row: ArrayRow) -> str:
     """The rows with zeros after them, as many as the array was made for."""
     element = site.emitter.facts.shape(row.element)
     if element is None:

@@ -16,7 +16,7 @@ from reprise.lift.arrays import check_row, padded, written_row
 from reprise.lift.emitter import Emitter
 from reprise.operators.arrays import allocated_size
 from reprise.operators.control import own_outputs
-from reprise.operators.rules.block import Block, computed, onnx_type
+from reprise.operators.rules.block import Block, computed_type, onnx_type
 from reprise.operators.rules.site import Site
 from reprise.operators.types import dtype as value_dtype
 from reprise.structure import Carried, InLoop, Loop
@@ -43,8 +43,12 @@ def emit_loop(emitter: Emitter, site: Site, loop: Loop) -> None:
     if not plan.carried and not plan.arrays:  # only how often it runs is asked for
         plan.leave([])
         return
-    cells = recurrent.emit(emitter, site.block, plan.body()) if emitter.fast_path else recurrent.Miss("not wanted")
-    if not isinstance(cells, recurrent.Miss):
+    cells = (
+        recurrent.emit(emitter, site.block, plan.body())
+        if emitter.fast_path
+        else recurrent.NoSequencePlan("not wanted")
+    )
+    if not isinstance(cells, recurrent.NoSequencePlan):
         plan.leave(cells)
         return
     emitter.misses.append(f"loop {loop.name!r}: {cells.reason}")
@@ -120,7 +124,7 @@ class _Plan:
         content = made.tensor("value").load() if made.op == "Const" else None
         if content is None or content.size == 0 or (content != content.flat[0]).any():
             return None
-        return self.site.constant(content.flat[0].item(), computed(made.dtype("dtype")))
+        return self.site.constant(content.flat[0].item(), computed_type(made.dtype("dtype")))
 
     def enter(self, body: Block, counter: str) -> None:
         """Names what an iteration starts from."""

@@ -11,7 +11,7 @@ from reprise.errors import LiftError, MissingWeights
 from reprise.graph import Node, Value
 from reprise.interface.analysis import malformed
 from reprise.interface.analysis.facts import Facts
-from reprise.lift.numbers import Numbers
+from reprise.lift.numbers import KnownNumbers
 from reprise.operators import OPERATORS
 from reprise.operators.rules.block import Block, Names, onnx_type
 from reprise.operators.rules.pairs import COMPLEX, as_pairs
@@ -120,7 +120,7 @@ class Emitter:
 
     def numbers(self, value: Value) -> Array | None:
         """The numbers of `value` where they follow from the file and the stored weights."""
-        return Numbers(self.structure, self.known, self._variable).of(value)
+        return KnownNumbers(self.structure, self.known, self._variable).of(value)
 
     def loop(self, site: Site) -> None:
         """Emits the loop that an Exit leaves, and names its final values."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from reprise.interface import Interface
-from reprise.operators.rules.block import INLINE, IR_VERSION, OPSET, TABLES_OPSET, Block, Weights, onnx_type
+from reprise.operators.rules.block import INLINE, IR_VERSION, OPSET, TABLES_OPSET, Block, Initializers, onnx_type
 from reprise.tensors import Array, Shape
 from reprise.wire import onnx
 
@@ -67,7 +67,7 @@ class Lifted:
 _DRAWING = ("Random", "Multinomial", "Bernoulli")
 
 
-def part(lifted: Lifted, outputs: Collection[str]) -> tuple[onnx.Message, dict[str, Array]]:
+def subgraph(lifted: Lifted, outputs: Collection[str]) -> tuple[onnx.Message, dict[str, Array]]:
     """The graph that makes only `outputs`, and the weights that it uses."""
     whole = lifted.graph
     wanted, nodes = set(outputs), []
@@ -87,7 +87,7 @@ def part(lifted: Lifted, outputs: Collection[str]) -> tuple[onnx.Message, dict[s
 
 def assemble(
     block: Block, inputs: Sequence[tuple[str, str, Shape]], outputs: Sequence[tuple[str, str, str, Shape]], name: str
-) -> tuple[onnx.Message, Weights]:
+) -> tuple[onnx.Message, Initializers]:
     """The graph of a finished block, and its large initializers.
 
     Args:
@@ -108,7 +108,7 @@ def assemble(
         small,
     )
     large = {k: a for k, a in arrays.items() if a.size > INLINE}
-    return graph, Weights(large, {k: make for k, make in block.names.deferred.items() if k in used})
+    return graph, Initializers(large, {k: make for k, make in block.names.deferred.items() if k in used})
 
 
 def _name_outputs(block: Block, outputs: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ from reprise.tensors import Array, Tensor
 _DEPTH = 24
 
 
-class Numbers:
+class KnownNumbers:
     """Works out values on demand, and keeps them while a loop is looked at."""
 
     def __init__(

@@ -18,7 +18,7 @@ from reprise.formats import StoredModel
 from reprise.formats import onnx as file
 from reprise.interface import Interface
 from reprise.lift.model import STATE_FIRST, STATE_IN, STATE_OUT, Lifted, standalone
-from reprise.operators.rules.block import INLINE, computed
+from reprise.operators.rules.block import INLINE, computed_type
 from reprise.tensors import DTYPES, Array
 from reprise.vocabulary import Vocabulary
 from reprise.wire import onnx
@@ -27,7 +27,7 @@ Settings = Mapping[str, float | int | bool]
 FirstStates = tuple[onnx.Message, Mapping[str, Array]]
 
 
-def written(
+def as_onnx_file(
     lifted: Lifted,
     first_states: Mapping[str, Array],
     vocabulary: Vocabulary | None,
@@ -102,7 +102,7 @@ def _lifted(stored: StoredModel) -> Lifted:
 
 
 def _computed(numbers: Any, dtype: str) -> Array:
-    return np.asarray(numbers, DTYPES[computed(dtype)])
+    return np.asarray(numbers, DTYPES[computed_type(dtype)])
 
 
 def _size(tensor: onnx.Message) -> int:
@@ -148,4 +148,4 @@ def _first_states(stored: StoredModel, interface: Interface) -> FirstStates:
     return onnx.graph(nodes, "first states", [], outputs, small), {}
 
 
-__all__ = ["STATE_IN", "STATE_OUT", "lifted_in", "written"]
+__all__ = ["STATE_IN", "STATE_OUT", "as_onnx_file", "lifted_in"]

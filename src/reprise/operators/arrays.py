@@ -9,7 +9,7 @@ import numpy as np
 
 from reprise.graph import Node, Value
 from reprise.operators.rules.asking import Asking, Sizes, inserted, without
-from reprise.operators.rules.block import computed
+from reprise.operators.rules.block import computed_type
 from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Fact, Shapes
 from reprise.operators.rules.site import Site
@@ -182,7 +182,7 @@ def _scattered(site: Site, stacked: Value) -> str:
     size = site.emitter.name(allocated, site.block)
     count = site.one("Reshape", site.one("Cast", size, to=onnx.INT64), site.block.ints(1))
     inner = site.one("Slice", site.one("Shape", rows), site.block.ints(1), site.block.ints(np.iinfo(np.int64).max))
-    zero = site.constant(0, computed(site.emitter.facts.dtype(stacked)))
+    zero = site.constant(0, computed_type(site.emitter.facts.dtype(stacked)))
     empty = site.one("Expand", zero, site.one("Concat", count, inner, axis=0))
     indices = site.one("Unsqueeze", site.int64(1), site.block.ints(1))
     return site.one("ScatterND", empty, indices, rows)

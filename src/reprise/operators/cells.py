@@ -8,7 +8,7 @@ from __future__ import annotations
 from reprise.graph import Node
 from reprise.operators.rules.asking import of_ranks
 from reprise.operators.rules.attributes import Flag, Number, Text
-from reprise.operators.rules.block import computed
+from reprise.operators.rules.block import computed_type
 from reprise.operators.rules.record import Operator
 from reprise.operators.rules.shapes import UNKNOWN, Fact, Shapes
 from reprise.operators.rules.site import Site
@@ -48,7 +48,7 @@ def _cudnn_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
 def _lstm_block_cell_onnx(site: Site) -> tuple[str, ...]:
     """x, cs_prev, h_prev, w, wci, wcf, wco, b → i, cs, f, o, ci, co, h; gate order i, ci, f, o."""
     x, c, h, kernel, wci, wcf, wco, bias = site.inputs()
-    kind = computed(site.dtype())
+    kind = computed_type(site.dtype())
     together = site.one("Concat", x, h, axis=1)
     gates = site.one("Add", site.one("MatMul", together, kernel), bias)
     i, ci, f, o = site.block.add("Split", [gates], 4, site.node.name, axis=1)
@@ -77,7 +77,7 @@ def _gru_block_cell_onnx(site: Site) -> tuple[str, ...]:
     reset = site.one("Concat", x, site.one("Mul", r, h), axis=1)
     c = site.one("Tanh", site.one("Add", site.one("MatMul", reset, w_c), b_c))
     keep = site.one("Mul", u, h)
-    rest = site.one("Mul", site.one("Sub", site.constant(1, computed(site.dtype())), u), c)
+    rest = site.one("Mul", site.one("Sub", site.constant(1, computed_type(site.dtype())), u), c)
     return r, u, c, site.one("Add", keep, rest)
 
 

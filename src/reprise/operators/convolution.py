@@ -11,7 +11,7 @@ from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Dims, Fact, Shapes
 from reprise.operators.rules.site import OnnxRule, Site
 from reprise.operators.rules.sizes import Dim, dim
-from reprise.operators.rules.steps import STEPS, STILL, Axes, Kind, has_time, mixed
+from reprise.operators.rules.steps import STEPS, STILL, Kind, TimeAxes, has_time, mixed
 
 #: Both defaults put the channels last.
 LAYOUT, _VOLUME_LAYOUT = Text("data_format", "NHWC"), Text("data_format", "NDHWC")
@@ -98,7 +98,7 @@ def _transposed_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fac
     return [Fact(tuple(wanted))]
 
 
-def _image_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _image_steps(axes: TimeAxes, node: Node, above: list[Kind]) -> Kind:
     """A window one step wide sees each step alone; time may also be among the images, each seen alone too."""
     shape = axes.facts.shape(node.inputs[0])
     if not shape or STILL in above[:1] or STEPS in above[1:] or not has_time(axes, Value(node.name)):
@@ -111,7 +111,7 @@ def _image_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
     return STEPS if set(axes.timed(node.inputs[0])) <= {0, *single} else mixed(node)
 
 
-def _windows(axes: Axes, node: Node, rank: int) -> list[int | None]:
+def _windows(axes: TimeAxes, node: Node, rank: int) -> list[int | None]:
     """The sizes of the window that moves over an image of `rank` axes."""
     if node.op.endswith(("Pool", "Pool3D")):
         first = 2 if puts_channels_first(node) else 1

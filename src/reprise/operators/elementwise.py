@@ -12,7 +12,7 @@ from reprise.operators.random import certain_mask
 from reprise.operators.rules import pairs
 from reprise.operators.rules.asking import Asking, Sizes, both
 from reprise.operators.rules.attributes import Number, Text
-from reprise.operators.rules.block import computed, onnx_type
+from reprise.operators.rules.block import computed_type, onnx_type
 from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import Fact, Shapes
 from reprise.operators.rules.site import OnnxRule, Site, is_real, number, same
@@ -121,9 +121,9 @@ def _floor_div_onnx(site: Site) -> str:
 
 def _div_no_nan_onnx(site: Site) -> str:
     a, b = site.inputs()
-    zero = site.constant(0, computed(site.dtype()))
+    zero = site.constant(0, computed_type(site.dtype()))
     none = site.one("Equal", b, zero)
-    safe = site.one("Where", none, site.constant(1, computed(site.dtype())), b)
+    safe = site.one("Where", none, site.constant(1, computed_type(site.dtype())), b)
     return site.one("Where", none, zero, site.one("Div", a, safe))
 
 
@@ -152,7 +152,7 @@ def _atan2_onnx(site: Site) -> str:
 
 def angle(site: Site, y: str, x: str, kind: str) -> str:
     """The angle of the point (x, y) by that of its slope; half a turn further where x is negative."""
-    zero, turn, quarter = (site.constant(value, computed(kind)) for value in (0, np.pi, np.pi / 2))
+    zero, turn, quarter = (site.constant(value, computed_type(kind)) for value in (0, np.pi, np.pi / 2))
     upwards = site.one("Sign", y)
     slope = site.one("Atan", site.one("Div", y, x))
     behind = site.one("Where", site.one("Less", y, zero), site.one("Neg", turn), turn)
@@ -279,7 +279,7 @@ OPERATORS = (
     _binary("BiasAddV1", same("Add")),
     Operator("AddN", shape=_add_n_shape, steps=keeps, onnx=_add_n_onnx, tags=(Tag.ELEMENTWISE,)),
     _binary("Sub", same("Sub"), np.subtract, on_pairs=same("Sub")),
-    _binary("Mul", same("Mul"), np.multiply, on_pairs=pairs.product),
+    _binary("Mul", same("Mul"), np.multiply, on_pairs=pairs.pair_product),
     _binary("Div RealDiv", same("Div"), _dividing(_truncated_quotient)),
     _binary("TruncateDiv", same("Div")),
     _binary("DivNoNan", _div_no_nan_onnx),

@@ -11,7 +11,7 @@ from reprise.graph import Node, Value
 from reprise.operators.random import certain_mask
 from reprise.operators.rules.asking import as_result
 from reprise.operators.rules.attributes import Flag, Integer, Number, Numbers
-from reprise.operators.rules.block import computed, onnx_type
+from reprise.operators.rules.block import computed_type, onnx_type
 from reprise.operators.rules.pairs import exponential
 from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import first_shape
@@ -57,7 +57,7 @@ def _floor_onnx(site: Site) -> str:
 
 def _filled_like(value: int) -> OnnxRule:
     def emit(site: Site) -> str:
-        fill = np.asarray([value], computed(site.dtype()))
+        fill = np.asarray([value], computed_type(site.dtype()))
         return site.one("ConstantOfShape", site.one("Shape", site.input(0)), value=onnx.tensor(fill))
 
     return emit
@@ -68,7 +68,7 @@ def _leaky_relu_onnx(site: Site) -> str:
 
 
 def _elu_onnx(site: Site) -> str:
-    if computed(site.dtype()) == "float32":
+    if computed_type(site.dtype()) == "float32":
         return site.one("Elu", site.input(0), alpha=1.0)
     x, zero, one = site.input(0), number(site, 0), number(site, 1)
     below = site.one("Sub", site.one("Exp", site.one("Min", x, zero)), one)
@@ -77,7 +77,7 @@ def _elu_onnx(site: Site) -> str:
 
 def _selu_onnx(site: Site) -> str:
     alpha, gamma = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017, the constants of TensorFlow
-    if computed(site.dtype()) == "float32":
+    if computed_type(site.dtype()) == "float32":
         return site.one("Selu", site.input(0), alpha=alpha, gamma=gamma)
     x = site.input(0)
     below = site.one("Mul", _elu_onnx(site), number(site, alpha))
@@ -85,7 +85,7 @@ def _selu_onnx(site: Site) -> str:
 
 
 def _softplus_onnx(site: Site) -> str:
-    if computed(site.dtype()) == "float32":
+    if computed_type(site.dtype()) == "float32":
         return site.one("Softplus", site.input(0))
     x = site.input(0)
     rest = site.one("Exp", site.one("Neg", site.one("Abs", x)))
@@ -93,7 +93,7 @@ def _softplus_onnx(site: Site) -> str:
 
 
 def _softsign_onnx(site: Site) -> str:
-    if computed(site.dtype()) == "float32":
+    if computed_type(site.dtype()) == "float32":
         return site.one("Softsign", site.input(0))
     x = site.input(0)
     return site.one("Div", x, site.one("Add", site.one("Abs", x), number(site, 1)))

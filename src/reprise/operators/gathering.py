@@ -8,12 +8,12 @@ from reprise.graph import Node, Value
 from reprise.operators.elementwise import select
 from reprise.operators.rules.asking import Asking, Sizes, without
 from reprise.operators.rules.attributes import ElementType, Integer
-from reprise.operators.rules.block import computed, onnx_type
+from reprise.operators.rules.block import computed_type, onnx_type
 from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Dims, Fact, Shapes, known_axis
 from reprise.operators.rules.site import Site
 from reprise.operators.rules.sizes import Dim, dim
-from reprise.operators.rules.steps import END, STEPS, STILL, Axes, Kind, has_time, keeps, mixed
+from reprise.operators.rules.steps import END, STEPS, STILL, Kind, TimeAxes, has_time, keeps, mixed
 from reprise.tensors import Array
 from reprise.wire import onnx
 
@@ -97,7 +97,7 @@ def _list_diff_fold(node: Node, inputs: list[Array]) -> list[Array]:
     return [inputs[0][kept], np.asarray(kept, np.int32)]
 
 
-def _gather_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _gather_steps(axes: TimeAxes, node: Node, above: list[Kind]) -> Kind:
     """Rows of a table, one for each id; or, of a sequence, columns: its steps in another order are mixed."""
     if above[0] == STEPS:
         axis = axes.facts.content(node.inputs[2]) if len(node.inputs) > 2 else np.zeros(1, np.int64)
@@ -107,7 +107,7 @@ def _gather_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
     return STEPS if has_time(axes, Value(node.name)) else mixed(node)
 
 
-def _gather_nd_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _gather_nd_steps(axes: TimeAxes, node: Node, above: list[Kind]) -> Kind:
     """GatherNd of the last valid step of each row, when its indices come from the lengths."""
     behind = axes.operators_behind(node.inputs[1:])
     from_lengths = above[1] == STILL and bool(behind & {"Placeholder", "PlaceholderWithDefault"}) and "Sub" in behind
@@ -169,7 +169,7 @@ def _one_hot_onnx(site: Site) -> str:
 
 
 def _hot_rows(site: Site, ids: str, depth: str, axis: int) -> str:
-    if computed(site.dtype(2)) == "float32":
+    if computed_type(site.dtype(2)) == "float32":
         off, on = (site.one("Reshape", site.input(i), site.block.ints(1)) for i in (3, 2))
         return site.one("OneHot", ids, depth, site.one("Concat", off, on, axis=0), axis=axis)
     hot = site.one("Cast", site.one("OneHot", ids, depth, site.block.ints(0, 1), axis=axis), to=onnx_type("bool"))

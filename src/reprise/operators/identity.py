@@ -7,8 +7,8 @@ import numpy as np
 from reprise.graph import VARIABLES, Node, Value
 from reprise.operators.rules.asking import as_result
 from reprise.operators.rules.attributes import ElementType, Flag, Integer, Text
-from reprise.operators.rules.block import computed, onnx_type
-from reprise.operators.rules.pairs import COMPLEX, joined, part, real_type
+from reprise.operators.rules.block import computed_type, onnx_type
+from reprise.operators.rules.pairs import COMPLEX, component, pair_of, real_type
 from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import Fact, Shapes, first_fact, first_shape
 from reprise.operators.rules.site import Site, first_input
@@ -63,11 +63,11 @@ def _cast_onnx(site: Site) -> str:
 def _complex_cast_onnx(site: Site) -> str:
     """Real numbers have no imaginary part, and complex ones lose theirs."""
     wanted = _TO(site.node)
-    real = site.input(0) if site.dtype() not in COMPLEX else part(site, site.input(0), 0)
+    real = site.input(0) if site.dtype() not in COMPLEX else component(site, site.input(0), 0)
     real = site.one("Cast", real, to=onnx_type(real_type(wanted)))
     if wanted not in COMPLEX:
         return real
-    return joined(site, real, site.one("Mul", real, site.constant(0, computed(real_type(wanted)))))
+    return pair_of(site, real, site.one("Mul", real, site.constant(0, computed_type(real_type(wanted)))))
 
 
 OPERATORS = (

@@ -16,7 +16,7 @@ from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Fact, Shapes, first_shape
 from reprise.operators.rules.site import Site
 from reprise.operators.rules.sizes import Dim, dim
-from reprise.operators.rules.steps import STEPS, Axes, Kind, keeps, mixed
+from reprise.operators.rules.steps import STEPS, Kind, TimeAxes, keeps, mixed
 from reprise.operators.slicing import START
 from reprise.tensors import Array
 
@@ -88,7 +88,7 @@ def _tile_fold(node: Node, inputs: list[Array]) -> Array:
     return np.tile(inputs[0], times)
 
 
-def _reverse_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _reverse_steps(axes: TimeAxes, node: Node, above: list[Kind]) -> Kind:
     """Turned around along an axis that is not time, as the letters of each word are."""
     turned = _TIME(node) if node.op == "ReverseSequence" else axes.facts.content(node.inputs[1])
     if turned is None or axes.facts.shape(node.inputs[0]) is None:

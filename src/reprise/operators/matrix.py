@@ -13,7 +13,7 @@ from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Dims, Fact, Shapes, first_shape
 from reprise.operators.rules.site import Site, number
 from reprise.operators.rules.sizes import Dim
-from reprise.operators.rules.steps import STEPS, STILL, Axes, Kind, has_time, mixed
+from reprise.operators.rules.steps import STEPS, STILL, Kind, TimeAxes, has_time, mixed
 
 _TRANSPOSE_A, _TRANSPOSE_B = Flag("transpose_a"), Flag("transpose_b")
 _ADJOINT_X, _ADJOINT_Y = Flag("adj_x"), Flag("adj_y")
@@ -88,11 +88,11 @@ def _is_main_diagonal(settings: list[Fact]) -> bool:
     return all(f.content is not None and f.content.ravel().tolist() in ([0], [-1], [0, 0]) for f in settings)
 
 
-def _matmul_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _matmul_steps(axes: TimeAxes, node: Node, above: list[Kind]) -> Kind:
     return STEPS if above[1] == STILL and has_time(axes, Value(node.name)) else mixed(node)
 
 
-def _einsum_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _einsum_steps(axes: TimeAxes, node: Node, above: list[Kind]) -> Kind:
     """A letter that is in the result is the same step on both sides."""
     return STEPS if above.count(STEPS) == 1 and has_time(axes, Value(node.name)) else mixed(node)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reprise.graph import Node
 from reprise.operators.convolution import LAYOUT, channels_first, channels_last, is_channels_first
 from reprise.operators.rules.attributes import Flag, Integer, Number
-from reprise.operators.rules.block import computed
+from reprise.operators.rules.block import computed_type
 from reprise.operators.rules.record import Operator
 from reprise.operators.rules.shapes import Fact, Shapes
 from reprise.operators.rules.site import Site
@@ -29,7 +29,7 @@ def _batch_norm_onnx(site: Site) -> tuple[str | None, ...]:
     if _TRAINING(site.node):
         raise site.refusal("normalises by the statistics of the batch (training mode)")
     x, scale, offset, mean, variance = site.inputs()
-    epsilon = site.constant(_EPSILON(site.node), computed(site.dtype()))
+    epsilon = site.constant(_EPSILON(site.node), computed_type(site.dtype()))
     factor = site.one("Div", scale, site.one("Sqrt", site.one("Add", variance, epsilon)))
     shift = site.one("Sub", offset, site.one("Mul", mean, factor))
     if is_channels_first(site):

@@ -9,7 +9,7 @@ import numpy as np
 from reprise.graph import Node, Value
 from reprise.operators.filling import filled_shape
 from reprise.operators.rules.attributes import ElementType
-from reprise.operators.rules.block import computed, onnx_type
+from reprise.operators.rules.block import computed_type, onnx_type
 from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Fact, Shapes
 from reprise.operators.rules.site import Site
@@ -96,7 +96,7 @@ def _uniform_int_onnx(site: Site) -> str:
 
 def _drawn(site: Site, op: str, dtype: str) -> str:
     """Numbers of the same distribution; TensorFlow's own sequence is not reproduced."""
-    zero = onnx.tensor(np.zeros(1, computed(dtype)))
+    zero = onnx.tensor(np.zeros(1, computed_type(dtype)))
     return site.one(op, site.one("ConstantOfShape", _drawn_sizes(site), value=zero))
 
 

@@ -10,12 +10,12 @@ import numpy as np
 from reprise.graph import Node
 from reprise.operators.rules.asking import as_result
 from reprise.operators.rules.attributes import ElementType, Flag, Integer
-from reprise.operators.rules.block import computed, onnx_type
+from reprise.operators.rules.block import computed_type, onnx_type
 from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Fact, Shapes, first_shape, known_axis
 from reprise.operators.rules.site import OnnxRule, Site, is_real
 from reprise.operators.rules.sizes import Dim, dim, product
-from reprise.operators.rules.steps import STEPS, Axes, Kind, keeps, mixed
+from reprise.operators.rules.steps import STEPS, Kind, TimeAxes, keeps, mixed
 from reprise.tensors import Array
 from reprise.wire import onnx
 
@@ -61,7 +61,7 @@ def _reduce_fold(function: Callable[..., Any]) -> Callable[[Node, list[Array]], 
     return apply
 
 
-def _softmax_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _softmax_steps(axes: TimeAxes, node: Node, above: list[Kind]) -> Kind:
     shape = axes.facts.shape(node.inputs[0])
     return mixed(node) if not shape or axes.holds_time(shape[-1]) else STEPS
 
@@ -116,7 +116,7 @@ def _extreme(op: str) -> OnnxRule:
         found, x = _reduced(site, op, site.input(0)), site.input(0)
         if not is_real(site):
             return found
-        undefined = site.one("Where", site.one("IsNaN", x), x, site.constant(0, computed(site.dtype())))
+        undefined = site.one("Where", site.one("IsNaN", x), x, site.constant(0, computed_type(site.dtype())))
         return site.one("Add", found, _reduced(site, "ReduceSum", undefined))
 
     return emit
@@ -147,7 +147,7 @@ def _softmax(op: str) -> OnnxRule:
 
 def _l2_loss_onnx(site: Site) -> str:
     x = site.input(0)
-    return site.one("Mul", site.one("ReduceSumSquare", x, keepdims=0), site.constant(0.5, computed(site.dtype())))
+    return site.one("Mul", site.one("ReduceSumSquare", x, keepdims=0), site.constant(0.5, computed_type(site.dtype())))
 
 
 def _cumsum_onnx(site: Site) -> str:
@@ -176,7 +176,9 @@ def _cumprod_onnx(site: Site) -> str:
 
 
 def _one_like(site: Site, name: str) -> str:
-    return site.one("ConstantOfShape", site.one("Shape", name), value=onnx.tensor(np.ones(1, computed(site.dtype()))))
+    return site.one(
+        "ConstantOfShape", site.one("Shape", name), value=onnx.tensor(np.ones(1, computed_type(site.dtype())))
+    )
 
 
 def _top_k_onnx(site: Site) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import numpy as np
 from reprise.graph import Node
 from reprise.operators.gathering import refusing_negative
 from reprise.operators.rules.attributes import Integer
-from reprise.operators.rules.block import computed
+from reprise.operators.rules.block import computed_type
 from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Dims, Fact, ShapeRule, Shapes
 from reprise.operators.rules.site import OnnxRule, Site
@@ -81,7 +81,7 @@ def _dynamic_stitch_fold(node: Node, inputs: list[Array]) -> Array:
 
 
 def _zeros(site: Site, index: int, shape: str) -> str:
-    return site.one("Expand", site.constant(0, computed(site.dtype(index))), shape)
+    return site.one("Expand", site.constant(0, computed_type(site.dtype(index))), shape)
 
 
 def _partition_onnx(site: Site) -> tuple[str, ...]:
@@ -164,7 +164,7 @@ def _scatter_segments(site: Site, rows: str, indices: str, count: str, reduction
     # TensorFlow leaves out rows with a negative number: they go to a segment beyond the last, which is cut off.
     indices = site.one("Where", site.one("Less", indices, site.constant(0, "int64")), count, indices)
     sizes = site.one("Concat", site.one("Add", count, site.block.ints(1)), site.one("Shape", rows, start=1), axis=0)
-    empty = site.one("Expand", site.constant(start, computed(site.dtype())), sizes)
+    empty = site.one("Expand", site.constant(start, computed_type(site.dtype())), sizes)
     all_of_them = site.one("Unsqueeze", indices, site.block.ints(1))
     made = site.one("ScatterND", empty, all_of_them, rows, reduction=reduction)
     return site.one("Slice", made, site.block.ints(0), count, site.block.ints(0))
@@ -186,7 +186,7 @@ def _sparse_segment_onnx(site: Site) -> str:
 
 def _averaged_segments(site: Site, rows: str, indices: str, *, root: bool) -> str:
     """The sum of the rows of each segment, divided by their number or by its root."""
-    count, one = _segments(site, indices), site.constant(1, computed(site.dtype()))
+    count, one = _segments(site, indices), site.constant(1, computed_type(site.dtype()))
     beside = [site.block.ints(1)] * (site.rank(0) - 1)
     each = site.one("Expand", one, site.one("Concat", site.one("Shape", rows, start=0, end=1), *beside, axis=0))
     number = site.one("Max", _scatter_segments(site, each, indices, count, "add", 0), one)

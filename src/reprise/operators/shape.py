@@ -12,7 +12,7 @@ from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Dims, Fact, Shapes, known_axis
 from reprise.operators.rules.site import Site
 from reprise.operators.rules.sizes import Dim, dim, product
-from reprise.operators.rules.steps import STEPS, Axes, Kind, has_time, keeps, mixed
+from reprise.operators.rules.steps import STEPS, Kind, TimeAxes, has_time, keeps, mixed
 from reprise.tensors import Array
 
 _TYPE, _GONE = ElementType("out_type", "int32"), Integers("squeeze_dims", ())
@@ -176,14 +176,14 @@ def _expand_dims_fold(node: Node, inputs: list[Array]) -> Array:
     return np.expand_dims(inputs[0], int(inputs[1].item()))
 
 
-def _reshape_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _reshape_steps(axes: TimeAxes, node: Node, above: list[Kind]) -> Kind:
     """Flattened and taken apart again, time stays where it was among the numbers, or rows of steps are mixed."""
     before, after = (_symbols_in_order(axes, v) for v in (node.inputs[0], Value(node.name)))
     kept = has_time(axes, Value(node.name)) and (before is None or before == after)
     return STEPS if kept or axes.is_partition(Value(node.name)) else mixed(node)
 
 
-def _symbols_in_order(axes: Axes, value: Value) -> list[tuple[int, str]] | None:
+def _symbols_in_order(axes: TimeAxes, value: Value) -> list[tuple[int, str]] | None:
     """The free sizes of a shape in their order, each with the numbers that stand before it."""
     shape = axes.facts.shape(value)
     if shape is None:

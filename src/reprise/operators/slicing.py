@@ -14,7 +14,7 @@ from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Dims, Fact, Shapes
 from reprise.operators.rules.site import Site
 from reprise.operators.rules.sizes import Dim, dim
-from reprise.operators.rules.steps import END, STEPS, Axes, Kind, has_time, mixed
+from reprise.operators.rules.steps import END, STEPS, Kind, TimeAxes, has_time, mixed
 from reprise.tensors import Array
 
 _BEGIN, _END_MASK, _ELLIPSIS, _NEW_AXIS, _SHRINK = (
@@ -168,7 +168,7 @@ def _slice_fold(node: Node, inputs: list[Array]) -> Array:
     return value[tuple(slice(int(b), None if n < 0 else int(b) + int(n)) for b, n in zip(begin, size, strict=True))]
 
 
-def _slice_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _slice_steps(axes: TimeAxes, node: Node, above: list[Kind]) -> Kind:
     keeps = has_time(axes, Value(node.name)) or axes.is_partition(Value(node.name))
     if node.op == "Slice":
         return STEPS if keeps else mixed(node)
@@ -179,7 +179,7 @@ def _slice_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
     return STEPS if keeps else _last_step(axes, node, timed)
 
 
-def _last_step(axes: Axes, node: Node, timed: list[int]) -> Kind:
+def _last_step(axes: TimeAxes, node: Node, timed: list[int]) -> Kind:
     """One row of a sequence: the last is what a step leaves; another is not."""
     begin = axes.facts.content(node.inputs[1])
     if begin is None or not timed or timed[0] >= len(begin) or begin[timed[0]] != -1:

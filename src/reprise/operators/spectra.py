@@ -12,12 +12,12 @@ from reprise import bounds
 from reprise.graph import Node, Value
 from reprise.operators.elementwise import angle
 from reprise.operators.rules.attributes import ElementType
-from reprise.operators.rules.pairs import COMPLEX, as_pairs, joined, part, real_type
+from reprise.operators.rules.pairs import COMPLEX, as_pairs, component, pair_of, real_type
 from reprise.operators.rules.record import Operator, Tag
 from reprise.operators.rules.shapes import UNKNOWN, Fact, Shapes, first_shape
 from reprise.operators.rules.site import OnnxRule, Site
 from reprise.operators.rules.sizes import Dim
-from reprise.operators.rules.steps import STEPS, Axes, Kind, has_time, keeps, mixed
+from reprise.operators.rules.steps import STEPS, Kind, TimeAxes, has_time, keeps, mixed
 from reprise.tensors import Array
 
 _COMPLEX, _REAL = ElementType("Tcomplex", "complex64"), ElementType("Treal", "float32")
@@ -33,7 +33,7 @@ def _spectrum_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]
     return [Fact((*shape[:-1], Dim(count // 2 + 1 if node.op == "RFFT" else count)))]
 
 
-def _transform_steps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def _transform_steps(axes: TimeAxes, node: Node, above: list[Kind]) -> Kind:
     return STEPS if above[0] == STEPS and has_time(axes, Value(node.name)) else mixed(node)
 
 
@@ -84,7 +84,7 @@ def _abs_onnx(site: Site) -> str:
 
 def _angle_onnx(site: Site) -> str:
     pairs = site.input(0)
-    return angle(site, part(site, pairs, 1), part(site, pairs, 0), real_type(site.dtype()))
+    return angle(site, component(site, pairs, 1), component(site, pairs, 0), real_type(site.dtype()))
 
 
 def _conjugate_onnx(site: Site) -> str:
@@ -106,9 +106,9 @@ OPERATORS = (
     _transform("IRFFT", _to_real_onnx, _REAL, shape=_spectrum_shape, lazy=(1,)),
     _transform("FFT", partial(_whole_onnx, lambda x, n: np.fft.fft(x, n)), _COMPLEX, 1, shape=first_shape),
     _transform("IFFT", partial(_whole_onnx, lambda x, n: np.fft.ifft(x, n)), _COMPLEX, 1, shape=first_shape),
-    _of_parts("Complex", lambda site: joined(site, *site.inputs()), _PAIR, inputs=2),
-    _of_parts("Real", lambda site: part(site, site.input(0), 0), _PART),
-    _of_parts("Imag", lambda site: part(site, site.input(0), 1), _PART),
+    _of_parts("Complex", lambda site: pair_of(site, *site.inputs()), _PAIR, inputs=2),
+    _of_parts("Real", lambda site: component(site, site.input(0), 0), _PART),
+    _of_parts("Imag", lambda site: component(site, site.input(0), 1), _PART),
     _of_parts("ComplexAbs", _abs_onnx, _PART),
     _of_parts("Angle", _angle_onnx, _PART),
     _of_parts("Conj", _conjugate_onnx, ElementType("T", "complex64")),

@@ -9,8 +9,8 @@ import tensorflow as tf
 from reprise.errors import SaveError
 from reprise.export.tf_graph.context import Rule, Site, Values
 from reprise.export.tf_graph.control import CONTROL
+from reprise.export.tf_graph.images import PICTURES
 from reprise.export.tf_graph.operators import OPERATORS
-from reprise.export.tf_graph.pictures import PICTURES
 from reprise.export.tf_graph.recurrent import RECURRENT
 from reprise.wire import onnx
 

@@ -9,6 +9,6 @@ from reprise.graph import Node
 _SEEDS = frozenset(("seed", "seed2"))
 
 
-def attributes_of(node: Node) -> dict[str, Any]:
+def comparable_attributes(node: Node) -> dict[str, Any]:
     """What must agree between two steps: not the seeds, nor what TensorFlow notes for itself."""
     return {k: v for k, v in node.attributes.items() if not k.startswith("_") and k not in _SEEDS}

@@ -39,7 +39,7 @@ class Demands:
         if value not in self.known and depth < _MOST_READERS:
             self.known[value] = None  # what goes round in a loop asks for nothing new
             for node, index in self._readers(value):
-                self.known[value] = both(self.known[value], self._asked(node, index, depth + 1))
+                self.known[value] = both(self.known[value], self._demand_of(node, index, depth + 1))
         return self.known.get(value)
 
     def shape(self, value: Value) -> Sizes | None:
@@ -47,7 +47,7 @@ class Demands:
         found = self.facts.shape(value)
         return None if found is None else tuple(d.scale if d.known else None for d in found)
 
-    def _asked(self, node: Node, index: int, depth: int) -> Sizes | None:
+    def _demand_of(self, node: Node, index: int, depth: int) -> Sizes | None:
         if node.op == RESULTS:
             return self.of(Value(node.name, index), depth)
         record = OPERATORS.get(node.op)

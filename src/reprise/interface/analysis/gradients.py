@@ -14,7 +14,7 @@ LOSSES = named(Tag.LOSS)
 _POPS = ("StackPop", "TensorListPopBack")
 
 
-def before(structure: Structure, computed: Collection[Value], losses: Collection[str]) -> set[str]:
+def forward_part(structure: Structure, computed: Collection[Value], losses: Collection[str]) -> set[str]:
     """Names of what `computed` is made of, and what the nodes where a loss begins look at: no gradient is among it.
 
     `L2Loss` aside, by which gradients are clipped.
@@ -23,15 +23,15 @@ def before(structure: Structure, computed: Collection[Value], losses: Collection
     return ancestors(structure, [*computed, *compared])
 
 
-def ones(structure: Structure) -> set[str]:
+def gradient_seeds(structure: Structure) -> set[str]:
     """Names of `Fill(…, 1)`: every gradient begins with one, dL/dL."""
     return {n.name for n in structure.graph if n.op == "Fill" and structure.number(n.inputs[1]) == 1}
 
 
-def ones_that_are_applied(structure: Structure) -> set[str]:
-    """Those of `ones` that updates of variables are computed from."""
+def applied_gradient_seeds(structure: Structure) -> set[str]:
+    """Those of `gradient_seeds` that updates of variables are computed from."""
     updates = [n for n in structure.graph if n.op.startswith(("Apply", "ResourceApply", "SparseApply", "ScatterSub"))]
-    return ones(structure) & ancestors(structure, [v for n in updates for v in n.inputs])
+    return gradient_seeds(structure) & ancestors(structure, [v for n in updates for v in n.inputs])
 
 
 def is_of_gradient(body: Iterable[Node]) -> bool:

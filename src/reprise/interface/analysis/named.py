@@ -7,7 +7,7 @@ from reprise.graph import Value
 from reprise.structure import Structure
 
 
-def named(structure: Structure, name: str, option: str) -> Value:
+def named_value(structure: Structure, name: str, option: str) -> Value:
     """The value that an option names.
 
     Raises:

@@ -80,7 +80,7 @@ def _flag(structure: Structure, value: Value) -> tuple[bool, str]:
     return False, "a flag: taken for 'is training'"
 
 
-def _passed_on(structure: Structure, name: str) -> dict[str, bool]:
+def _passing_nodes(structure: Structure, name: str) -> dict[str, bool]:
     """A node and those that only pass its value on, into loops and branches too; True for `1 - value`."""
     found, pending = {name: False}, [name]
     while pending:
@@ -111,7 +111,7 @@ def _meets_random(structure: Structure, name: str, turned_at: Mapping[str, bool]
     `floor(keep + uniform)` in TensorFlow 1, `uniform >= rate` since 1.13; `turned_at` says for each operator whether it
     takes the value or one minus the value.
     """
-    for passed, turned in _passed_on(structure, name).items():
+    for passed, turned in _passing_nodes(structure, name).items():
         for consumer in structure.consumers[passed]:
             if turned_at.get(structure.graph[consumer].op) == turned and _is_random(structure, consumer):
                 return True
@@ -169,7 +169,7 @@ def _divides(structure: Structure, name: str) -> bool:
 
 def _quotients(structure: Structure, name: str) -> list[str]:
     """The nodes that divide by a value."""
-    read = ((passed, c) for passed in _passed_on(structure, name) for c in structure.consumers[passed])
+    read = ((passed, c) for passed in _passing_nodes(structure, name) for c in structure.consumers[passed])
     return [c for passed, c in read if (n := structure.graph[c]).op in _DIVISIONS and n.inputs[1].node == passed]
 
 

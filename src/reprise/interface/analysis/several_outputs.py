@@ -11,7 +11,7 @@ COUNTS = {"Split": "num_split", "SplitV": "num_split", "Unpack": "num"}
 _MOST = 1 << 20
 
 
-def ports(node: Node) -> list[Value]:
+def parallel_outputs(node: Node) -> list[Value]:
     """The outputs of an operator that stand beside each other, none for any other operator."""
     if node.op in RANKING:
         return [Value(node.name), Value(node.name, 1)]
@@ -21,6 +21,6 @@ def ports(node: Node) -> list[Value]:
     return [Value(node.name, k) for k in range(count)]
 
 
-def whole(node: Node) -> Value:
+def divided_input(node: Node) -> Value:
     """What such an operator takes apart."""
     return node.inputs[1 if node.op == "Split" else 0]

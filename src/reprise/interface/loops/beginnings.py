@@ -14,7 +14,7 @@ import numpy as np
 
 from reprise.frame import REPLACED
 from reprise.graph import Graph, Node, Value
-from reprise.interface.analysis.alike import attributes_of
+from reprise.interface.analysis.alike import comparable_attributes
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import Influence, ancestors, reachable
 from reprise.interface.analysis.sources import sources
@@ -30,7 +30,7 @@ _JOINS = frozenset("Concat ConcatV2 Pack Reshape ExpandDims Transpose".split())
 Firsts = Mapping[Carried, Value]
 
 
-def begin(structure: Structure, found: tuple[Recurrence, ...]) -> Rewritten:
+def default_first_states(structure: Structure, found: tuple[Recurrence, ...]) -> Rewritten:
     """The graph in which every placeholder of a state has the value as its default that the cell itself makes first."""
     nodes, notes = dict(structure.graph.nodes), list[str]()
     for recurrence in found:
@@ -38,7 +38,7 @@ def begin(structure: Structure, found: tuple[Recurrence, ...]) -> Rewritten:
         if len(fed) < len(recurrence.states) or any(structure.graph.producer(v).inputs for v in fed.values()):
             continue
         firsts = list(_firsts(structure, recurrence)) if fed else []
-        if len(firsts) == 1 and (values := _as_fed(structure, fed, firsts[0])) is not None:
+        if len(firsts) == 1 and (values := _defaults_of(structure, fed, firsts[0])) is not None:
             nodes |= {p.node: _with_default(nodes[p.node], value) for p, value in values.items()}
             notes += [f"{p} begins with {value}, which the cell makes of something else" for p, value in values.items()]
     return Rewritten(Graph(nodes, structure.graph.functions) if notes else structure.graph, tuple(notes))
@@ -99,11 +99,11 @@ class _Body:
             known = so_far.images.get(made.node)
             for name in [known] if known else self._outside.get(self._graph[made.node].op, ()):
                 value = Value(name, made.index)
-                likeness = self._laid(made, value, so_far)
+                likeness = self._overlaid(made, value, so_far)
                 if likeness is not None:
                     yield value, likeness
 
-    def _laid(self, inner: Value, outer: Value, so_far: _Likeness) -> _Likeness | None:
+    def _overlaid(self, inner: Value, outer: Value, so_far: _Likeness) -> _Likeness | None:
         """The likeness of a value and what it is computed from, None where anything differs."""
         images, given, pending = dict(so_far.images), dict(so_far.given), [(inner, outer)]
         while pending:
@@ -122,22 +122,26 @@ class _Body:
 
     def _alike(self, inner: str, outer: str) -> bool:
         one, two = self._graph[inner], self._graph[outer]
-        same = one.op == two.op and len(one.inputs) == len(two.inputs) and attributes_of(one) == attributes_of(two)
+        same = (
+            one.op == two.op
+            and len(one.inputs) == len(two.inputs)
+            and comparable_attributes(one) == comparable_attributes(two)
+        )
         return same and outer in self._outside.get(two.op, ())
 
     def begins(self, likeness: _Likeness) -> bool:
         """Whether the same weights make products outside too, of states that are constants there."""
         others = {one: two for one, two in likeness.given.items() if one not in self._states}
         products = [n for n in likeness.images if self._graph[n].op in _PRODUCTS]
-        weights = [v for n in products for v in self._graph[n].inputs if self._is_held(self._structure.source(v))]
+        weights = [v for n in products for v in self._graph[n].inputs if self._is_constant(self._structure.source(v))]
         constant = [likeness.given.get(v) for v in self._states]
         return (
             bool(weights)
             and all(v is not None and not self._known.mask(v) for v in constant)
-            and all(self._is_same(one, two) for one, two in others.items() if self._is_held(one))
+            and all(self._is_same(one, two) for one, two in others.items() if self._is_constant(one))
         )
 
-    def _is_held(self, inner: Value) -> bool:
+    def _is_constant(self, inner: Value) -> bool:
         """Whether the body reads the same at every iteration: a variable, a constant."""
         return self._graph[inner.node].op in ("Enter", "Const", "ReadVariableOp")
 
@@ -146,7 +150,7 @@ class _Body:
         return one == two or _equal(self._structure, one, two)
 
 
-def _as_fed(structure: Structure, fed: Mapping[Carried, Value], firsts: Firsts) -> dict[Value, Value] | None:
+def _defaults_of(structure: Structure, fed: Mapping[Carried, Value], firsts: Firsts) -> dict[Value, Value] | None:
     """What each placeholder begins with, where the file has it in the layout in which the placeholder wants it."""
     packed: dict[Value, Value] | None = None
     found: dict[Value, Value] = {}
@@ -188,7 +192,11 @@ def _joining(structure: Structure, value: Value) -> Iterator[Node]:
 
 
 def _joins_alike(structure: Structure, one: Node, two: Node, pairs: Mapping[Value, Value]) -> bool:
-    if one.op != two.op or len(one.inputs) != len(two.inputs) or attributes_of(one) != attributes_of(two):
+    if (
+        one.op != two.op
+        or len(one.inputs) != len(two.inputs)
+        or comparable_attributes(one) != comparable_attributes(two)
+    ):
         return False
     inputs = [(structure.source(a), structure.source(b)) for a, b in zip(one.inputs, two.inputs, strict=True)]
     return all(pairs.get(a) == b or _equal(structure, a, b) for a, b in inputs)

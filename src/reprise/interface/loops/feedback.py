@@ -16,7 +16,7 @@ from reprise.graph import Node, ShapeAttribute, Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import DISCRETE
 from reprise.interface.building.rewritten import Rewritten
-from reprise.interface.loops.hidden_state import remembering
+from reprise.interface.loops.hidden_state import remembering_flags
 from reprise.interface.loops.recurrences import Recurrence, Write, array_sizes
 from reprise.interface.loops.states import through_copies
 from reprise.operators import Tag, named
@@ -52,10 +52,10 @@ def _open(structure: Structure, recurrence: Recurrence, nodes: dict[str, Node]) 
     rows = scope.rows(sequences[0])
     for k, (carried, sequence) in enumerate(zip(recurrence.fed_back, sequences, strict=True)):
         own = Scope(f"{scope.name}/{k}", nodes)
-        filled = own.filled("array", rows, own.range("places", rows), sequence, dtype(structure, carried.entering))
-        _read_instead(structure, recurrence, carried, filled, own)
-    _run_for(structure, recurrence, rows, scope)
-    _forget_ends(structure, recurrence, nodes)
+        filled = own.filled("array", rows, own.range("indices", rows), sequence, dtype(structure, carried.entering))
+        _read_from_array(structure, recurrence, carried, filled, own)
+    _loop_over_rows(structure, recurrence, rows, scope)
+    _freeze_end_flags(structure, recurrence, nodes)
     sizes = array_sizes(structure, recurrence)
     for write in recurrence.writes:  # the arrays that the loop writes hold as many rows as the sequence has
         _rewire(nodes, structure.origin(write.carried.initial).node, dict.fromkeys(sizes, rows))
@@ -101,21 +101,21 @@ def _symbols(structure: Structure, carried: Carried, entering: Value, nodes: dic
     shape = Facts(structure).shape(first)
     sizes = None if shape is None else (None, *(d.scale if d.known else None for d in shape))
     attributes: dict[str, Any] = {"dtype": dtype(structure, first), "shape": ShapeAttribute(sizes)}
-    if node.op in _PLACEHOLDERS and set(structure.consumers[node.name]) <= _entrances(structure, carried, first):
+    if node.op in _PLACEHOLDERS and set(structure.consumers[node.name]) <= _nodes_between(structure, carried, first):
         nodes[node.name] = Node(node.name, "Placeholder", (), (), attributes)
-        _first_alone(structure, first, Scope(carried.enter, nodes))
+        _read_first_row(structure, first, Scope(carried.enter, nodes))
         return first
     return Scope(carried.enter, nodes).make("symbols", "Placeholder", **attributes)
 
 
-def _first_alone(structure: Structure, symbols: Value, scope: Scope) -> None:
+def _read_first_row(structure: Structure, symbols: Value, scope: Scope) -> None:
     """What read the first symbol reads that of a sequence: how many rows there are may be asked of it."""
     first = scope.part("first/row", symbols, [0], [1], T=dtype(structure, symbols), shrink_axis_mask=1)
     for consumer in structure.consumers[symbols.node]:
         _rewire(scope.nodes, consumer, {symbols: first})
 
 
-def _entrances(structure: Structure, carried: Carried, first: Value) -> set[str]:
+def _nodes_between(structure: Structure, carried: Carried, first: Value) -> set[str]:
     """The nodes between a first symbol and its loop."""
     names, value = {carried.enter}, carried.initial
     while value != first:
@@ -125,25 +125,25 @@ def _entrances(structure: Structure, carried: Carried, first: Value) -> set[str]
     return names
 
 
-def _read_instead(
+def _read_from_array(
     structure: Structure, recurrence: Recurrence, carried: Carried, filled: tuple[Value, Value], scope: Scope
 ) -> None:
     """Inside the loop the variable's Identity becomes a read of this step's row of an array that is `filled`."""
-    array, flow = (_brought_in(structure, carried, v, f"held/{k}", scope) for k, v in enumerate(filled))
-    inputs = (array, _inside(structure, recurrence.counters[0]), flow)
+    array, flow = (_entered(structure, carried, v, f"held/{k}", scope) for k, v in enumerate(filled))
+    inputs = (array, _in_body(structure, recurrence.counters[0]), flow)
     read = scope.make("read", "TensorArrayReadV3", inputs, dtype=dtype(structure, carried.entering))
-    _instead(structure, carried, read, scope.nodes)
+    _replace_in_body(structure, carried, read, scope.nodes)
     for name in (carried.enter, carried.entering.node):
         scope.nodes.pop(name, None)
 
 
-def _brought_in(structure: Structure, carried: Carried, value: Value, name: str, scope: Scope) -> Value:
+def _entered(structure: Structure, carried: Carried, value: Value, name: str, scope: Scope) -> Value:
     """A value from outside as the body of the loop of `carried` sees it."""
     frame = structure.graph[carried.enter].attributes["frame_name"]
     return scope.make(name, "Enter", (value,), frame_name=frame, is_constant=True)
 
 
-def _instead(structure: Structure, carried: Carried, value: Value, nodes: dict[str, Node]) -> None:
+def _replace_in_body(structure: Structure, carried: Carried, value: Value, nodes: dict[str, Node]) -> None:
     """What reads a variable in the body reads `value`."""
     for name in _switches(structure, carried):
         for consumer in structure.consumers[name]:
@@ -154,28 +154,28 @@ def _switches(structure: Structure, carried: Carried) -> list[str]:
     return [n for n in structure.consumers[carried.entering.node] if structure.is_loop_switch(n)]
 
 
-def _inside(structure: Structure, counter: Carried) -> Value:
+def _in_body(structure: Structure, counter: Carried) -> Value:
     """A counter as the body sees it."""
     return Value(_switches(structure, counter)[0], 1)
 
 
-def _run_for(structure: Structure, recurrence: Recurrence, rows: Value, scope: Scope) -> None:
+def _loop_over_rows(structure: Structure, recurrence: Recurrence, rows: Value, scope: Scope) -> None:
     """The loop's condition becomes: as long as there is a row."""
     counter = recurrence.counters[0]
-    bound = _brought_in(structure, counter, rows, "bound", scope)
+    bound = _entered(structure, counter, rows, "bound", scope)
     below = scope.make("below", "Less", (counter.entering, bound), T="int32")
     for node in list(scope.nodes.values()):
         if node.op == "LoopCond" and node.inputs[0] == recurrence.loop.condition:
             scope.add(replace(node, inputs=(below,)))
 
 
-def _forget_ends(structure: Structure, recurrence: Recurrence, nodes: dict[str, Node]) -> None:
+def _freeze_end_flags(structure: Structure, recurrence: Recurrence, nodes: dict[str, Node]) -> None:
     """Flags of the rows that have drawn an end mark stay as they begin: the caller decides when a text ends."""
-    kept = remembering(structure, recurrence, aside=DISCRETE)
+    kept = remembering_flags(structure, recurrence, aside=DISCRETE)
     for carried in recurrence.loop.carried:
         if dtype(structure, carried.entering) == "bool" and carried not in kept:
-            first = _brought_in(structure, carried, carried.initial, "kept", Scope(carried.enter, nodes))
-            _instead(structure, carried, first, nodes)
+            first = _entered(structure, carried, carried.initial, "kept", Scope(carried.enter, nodes))
+            _replace_in_body(structure, carried, first, nodes)
 
 
 def _rewire(nodes: dict[str, Node], name: str, replaced: Mapping[Value, Value]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from reprise.graph import Value
 from reprise.interface.analysis.influence import ORDERINGS, SHAPE_ONLY, Influence, ancestors, reachable
-from reprise.interface.loops.recurrences import Read, Recurrence, kept_for_the_next
+from reprise.interface.loops.recurrences import Read, Recurrence, handed_to_next_step
 from reprise.operators import Tag, named
 from reprise.operators.arrays import stacked_by
 from reprise.operators.types import dtype
@@ -22,15 +22,17 @@ def obstacle(structure: Structure, recurrence: Recurrence, outputs: Sequence[Val
         if structure.plain(read.index) not in counters and not _is_lagged(structure, recurrence, read):
             return f"loop {recurrence.loop.name!r} reads its input in another order than that of time ({read.node})"
     blocked = SHAPE_ONLY | _indexed(structure)
-    influence = Influence(structure, [*counters, *_limits(structure, recurrence)], blocked, within=recurrence.loop.name)
+    influence = Influence(
+        structure, [*counters, *_end_tests(structure, recurrence)], blocked, within=recurrence.loop.name
+    )
     if any(counters & set(influence.of(v)) for v in _results(recurrence)):
         return f"loop {recurrence.loop.name!r} computes with the number of the step"
-    for lost in (*_lost(structure, recurrence, outputs), *remembering(structure, recurrence)):
+    for lost in (*_unaccounted(structure, recurrence, outputs), *remembering_flags(structure, recurrence)):
         return f"loop {recurrence.loop.name!r} keeps {lost.final or lost.entering}, which cannot be held as a state"
     return ""
 
 
-def _lost(structure: Structure, recurrence: Recurrence, outputs: Sequence[Value]) -> Iterator[Carried]:
+def _unaccounted(structure: Structure, recurrence: Recurrence, outputs: Sequence[Value]) -> Iterator[Carried]:
     """What a loop carries from step to step that is none of its states, and that its results are made of."""
     accounted = {
         *recurrence.states,
@@ -45,13 +47,13 @@ def _lost(structure: Structure, recurrence: Recurrence, outputs: Sequence[Value]
         and structure.source(c.leaving) != c.entering
         and dtype(structure, c.entering) not in ("bool", "resource", "variant")
     ]
-    yield from kept_for_the_next(structure, recurrence.loop, rest, recurrence.reads)
+    yield from handed_to_next_step(structure, recurrence.loop, rest, recurrence.reads)
     own = Influence(structure, [c.entering for c in rest], SHAPE_ONLY, within=recurrence.loop.name)
     wanted = ancestors(structure, outputs)
     yield from (c for c in rest if c.final and c.final.node in wanted and c.entering in own.of(c.leaving))
 
 
-def remembering(structure: Structure, recurrence: Recurrence, aside: Collection[str] = ()) -> list[Carried]:
+def remembering_flags(structure: Structure, recurrence: Recurrence, aside: Collection[str] = ()) -> list[Carried]:
     """Flags that tell of what was computed, and that the results are made of; `aside` are operators not to look behind.
 
     Flags of rows that end by their length are none. What is done when all rows have ended (`All`) is not seen: the loop
@@ -84,7 +86,7 @@ def _results(recurrence: Recurrence) -> list[Value]:
     return [c.leaving for c in recurrence.states] + [w.element for w in recurrence.writes]
 
 
-def _limits(structure: Structure, recurrence: Recurrence) -> Iterator[Value]:
+def _end_tests(structure: Structure, recurrence: Recurrence) -> Iterator[Value]:
     """What asks whether the loop or a row has ended: the number of this step or the next beside one from outside."""
     numbers = {structure.source(v) for c in recurrence.counters for v in (c.entering, c.leaving)}
     for node in structure.body(recurrence.loop):

@@ -93,7 +93,7 @@ def recurrence(structure: Structure, loop: Loop) -> Recurrence | None:
     if not cyclic:
         return None
     reads = tuple(_reads(structure, loop, body))
-    kept = kept_for_the_next(structure, loop, [c for c in numeric if c not in cyclic], reads)
+    kept = handed_to_next_step(structure, loop, [c for c in numeric if c not in cyclic], reads)
     states = tuple(c for c in numeric if c in (*cyclic, *kept))
     counters = tuple(c for c in loop.carried if c not in states and is_counter(structure, c))
     return Recurrence(
@@ -106,7 +106,7 @@ def recurrence(structure: Structure, loop: Loop) -> Recurrence | None:
     )
 
 
-def kept_for_the_next(
+def handed_to_next_step(
     structure: Structure, loop: Loop, candidates: Sequence[Carried], reads: Sequence[Read]
 ) -> list[Carried]:
     """Those of `candidates` that hand something of this step to the next, which computes with it."""
@@ -207,7 +207,7 @@ def _writes(structure: Structure, loop: Loop, body: list[Node]) -> Iterator[Writ
             yield Write(node.name, node.inputs[1], element, carried)
 
 
-def ranks(structure: Structure, recurrence: Recurrence) -> Node | None:
+def ranking_node(structure: Structure, recurrence: Recurrence) -> Node | None:
     """The node by which each iteration of a loop goes on with the best of several candidates, as a search does."""
     return next((n for n in structure.body(recurrence.loop) if n.op in RANKING), None)
 

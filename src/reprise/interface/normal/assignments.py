@@ -64,11 +64,11 @@ def settle(graph: Graph, held: Mapping[Value, Value]) -> Settled:
     after, last = {}, {}
     for variable, users in uses.items():
         assigned = [name for name in users if graph[name].op == ASSIGN]
-        before = {name: _before(graph, name, assigned) for name in users}
+        before = {name: _earlier_uses(graph, name, assigned) for name in users}
         for name in users:
             done = before[name]
             value = graph[_latest(name, done, before)].inputs[1] if done else held[variable]
-            nodes[name] = _settled(graph[name], value)
+            nodes[name] = _without_access(graph[name], value)
         if assigned:
             last[variable] = _latest(str(variable), set(assigned), before)
             after[variable] = graph[last[variable]].inputs[1]
@@ -106,7 +106,7 @@ def _uses(graph: Graph, held: Mapping[Value, Value]) -> dict[Value, list[str]]:
     return uses
 
 
-def _settled(node: Node, value: Value) -> Node:
+def _without_access(node: Node, value: Value) -> Node:
     """A node that reads a variable with `value` in the place of what it holds; one that assigns does nothing."""
     if node.op == READ:
         return replace(node, op="Identity", inputs=(value,))
@@ -116,7 +116,7 @@ def _settled(node: Node, value: Value) -> Node:
     return replace(node, op="Gather", inputs=(value, *node.inputs[1:]), attributes=attributes)
 
 
-def _before(graph: Graph, name: str, among: Iterable[str]) -> set[str]:
+def _earlier_uses(graph: Graph, name: str, among: Iterable[str]) -> set[str]:
     """Those `among` some nodes that run before another."""
 
     def above(at: str) -> list[str]:

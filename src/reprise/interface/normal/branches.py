@@ -19,7 +19,7 @@ from reprise.interface.normal.unrolled import chains
 from reprise.structure import RESULTS, Context, InBranch, Structure, is_loop_merge
 
 
-def decide(structure: Structure) -> Rewritten:
+def decide_branches(structure: Structure) -> Rewritten:
     """The graph with every flag that decides about a recurrence taken for what inference uses."""
     graph = structure.graph
     if not any(n.op == "Merge" and not is_loop_merge(n, graph) for n in graph):
@@ -29,15 +29,15 @@ def decide(structure: Structure) -> Rewritten:
     contexts += [structure.context(Value(a)) for cluster in chains.find(structure).clusters for a in cluster[0].anchors]
     around = (e for context in contexts for e in context)
     flags = dict.fromkeys(structure.decider(e.predicate) for e in around if isinstance(e, InBranch))
-    decided = [*(f for f in flags if settings.is_setting(structure, f)), *_held(structure)]
+    decided = [*(f for f in flags if settings.is_setting(structure, f)), *_flags_in_variables(structure)]
     taken = {f: settings.inference_value(structure, f, set()) for f in decided}
     if not taken:
         return Rewritten(graph)
     notes = tuple(f"{f} decides what is computed; read for {value}: {why}" for f, (value, why) in taken.items())
-    return Rewritten(_without(structure, {f: int(bool(value)) for f, (value, _) in taken.items()}), notes)
+    return Rewritten(_with_decided_branches(structure, {f: int(bool(value)) for f, (value, _) in taken.items()}), notes)
 
 
-def _held(structure: Structure) -> tuple[Value, ...]:
+def _flags_in_variables(structure: Structure) -> tuple[Value, ...]:
     """Flags in variables that decide whether random numbers are drawn."""
     drawn = (n.name for n in structure.graph if n.op in settings.RANDOM)
     branches = (e for name in drawn for e in structure.context(Value(name)) if isinstance(e, InBranch))
@@ -45,7 +45,7 @@ def _held(structure: Structure) -> tuple[Value, ...]:
     return tuple(f for f in flags if structure.graph[f.node].op in VARIABLES)
 
 
-def _without(structure: Structure, sides: Mapping[Value, int]) -> Graph:
+def _with_decided_branches(structure: Structure, sides: Mapping[Value, int]) -> Graph:
     """The graph of `structure` with only the given side of each flag's branches."""
 
     def dead(context: Context) -> bool:

@@ -27,15 +27,21 @@ _STRETCHING: Mapping[str, slice] = {
 }
 
 
-def shrink(structure: Structure) -> Rewritten:
+def shrink_constants(structure: Structure) -> Rewritten:
     """The graph with one element in place of every such constant that an operator joins with a value of its shape."""
     graph = structure.graph
-    found = [(n, v) for n in graph if n.op in _STRETCHING for v in n.inputs[_STRETCHING[n.op]] if _may_be(graph, v)]
+    found = [
+        (n, v)
+        for n in graph
+        if n.op in _STRETCHING
+        for v in n.inputs[_STRETCHING[n.op]]
+        if _has_several_elements(graph, v)
+    ]
     if not found:
         return Rewritten(graph)
     facts, nodes = Facts(structure), dict(graph.nodes)
     for node, value in found:
-        small = _small(structure, facts, node, value)
+        small = _as_one_element(structure, facts, node, value)
         if small is not None:
             nodes.update((n.name, n) for n in small)
             moved = tuple(Value(small[-1].name) if v == value else v for v in nodes[node.name].inputs)
@@ -43,7 +49,7 @@ def shrink(structure: Structure) -> Rewritten:
     return Rewritten(replace(graph, nodes=nodes) if len(nodes) > len(graph.nodes) else graph)
 
 
-def _may_be(graph: Graph, value: Value) -> bool:
+def _has_several_elements(graph: Graph, value: Value) -> bool:
     """Whether a value is a constant of several elements, or filled."""
     made = graph.nodes.get(value.node)
     if made is None or made.op == "Fill":
@@ -52,7 +58,7 @@ def _may_be(graph: Graph, value: Value) -> bool:
     return tensor is not None and tensor.size > 1 and tensor.dtype != "string"
 
 
-def _small(structure: Structure, facts: Facts, reader: Node, value: Value) -> list[Node] | None:
+def _as_one_element(structure: Structure, facts: Facts, reader: Node, value: Value) -> list[Node] | None:
     """Nodes of which the last makes the number of `value` as one element; None where that is not the same."""
     operands = reader.inputs[_STRETCHING[reader.op]]
     other = operands[1 - operands.index(value)]

@@ -45,13 +45,13 @@ def without_effects(graph: Graph) -> Graph:
         nodes[node.name] = node
         variable = Value(node.name)
         if variable in held:
-            nodes[held[variable].node] = Node(held[variable].node, READ, (variable,), (), _type(node))
+            nodes[held[variable].node] = Node(held[variable].node, READ, (variable,), (), _dtype_of(node))
     for variable, name in settled.last.items():
-        nodes[name] = Node(name, ASSIGN, (variable, settled.after[variable]), (), _type(graph[variable.node]))
+        nodes[name] = Node(name, ASSIGN, (variable, settled.after[variable]), (), _dtype_of(graph[variable.node]))
     return replace(graph, nodes=nodes, functions={**graph.functions, **functions.made})
 
 
-def _type(variable: Node) -> dict[str, str]:
+def _dtype_of(variable: Node) -> dict[str, str]:
     """The attribute of what reads and assigns a variable.
 
     Raises:
@@ -89,10 +89,10 @@ class _Functions:
         """The variables that nodes change, themselves or in the functions that they call."""
         found: dict[Value, None] = {}
         for node in nodes:
-            places = {0} if changed_by(node) else set()
+            indices = {0} if changed_by(node) else set()
             for function in functions_of(node, self._library):
-                places |= {first_argument(node) + k for k in self._arguments(function)}
-            found |= {passed_on(among, node.inputs[k]): None for k in sorted(places) if k < len(node.inputs)}
+                indices |= {first_argument(node) + k for k in self._arguments(function)}
+            found |= {passed_on(among, node.inputs[k]): None for k in sorted(indices) if k < len(node.inputs)}
         return list(found)
 
     def _arguments(self, function: Function) -> frozenset[int]:
@@ -102,8 +102,8 @@ class _Functions:
             self._enter(function)
             changed = set(self.changed(function.nodes.values(), function.nodes))
             self._depth -= 1
-            places = (k for k, name in enumerate(function.arguments) if Value(name) in changed)
-            self._changed[function.name] = frozenset(places)
+            indices = (k for k, name in enumerate(function.arguments) if Value(name) in changed)
+            self._changed[function.name] = frozenset(indices)
         return self._changed[function.name]
 
     def _enter(self, function: Function) -> None:
@@ -116,11 +116,11 @@ class _Functions:
         nodes: dict[str, Node] = {}
         for node in graph:
             taken = {k for k, v in enumerate(node.inputs) if passed_on(graph.nodes, v) in held}
-            made = self._around(node, taken) if taken and node.op in CONTROL else (node,)
+            made = self._with_variables_carried(node, taken) if taken and node.op in CONTROL else (node,)
             nodes.update((n.name, n) for n in made)
         return settle(replace(graph, nodes=nodes), held)
 
-    def _around(self, node: Node, taken: set[int]) -> Iterator[Node]:
+    def _with_variables_carried(self, node: Node, taken: set[int]) -> Iterator[Node]:
         """A loop or branch that takes and gives what variables hold, between their reads and assignments."""
         first = first_argument(node)
         waits = (*node.controls, *(v.node for v in node.inputs))
@@ -128,37 +128,37 @@ class _Functions:
         for k in taken:
             inputs[k] = Value(f"{node.name}/held_{k}")
             yield Node(inputs[k].node, READ, (node.inputs[k],), waits)
-        places = frozenset(k - first for k in taken)
-        pure = [self._made_pure(f, places) for f in functions_of(node, self._library)]
+        indices = frozenset(k - first for k in taken)
+        pure = [self._pure_version(f, indices) for f in functions_of(node, self._library)]
         changed = sorted({k for one in pure for k in one.after})
         own = Value(f"{node.name}/pure")
         given = len(inputs) if node.op in LOOPS else len(pure[0].function.results)
         outputs = [Value(own.node, k) for k in range(given)]
         if node.op in LOOPS:
-            functions = [pure[0].function, self._named(pure[1].function, _carried(pure[1]))]
+            functions = [pure[0].function, self._named(pure[1].function, _loop_results(pure[1]))]
             after = {k: outputs[k] for k in changed}
             outputs = [node.inputs[k] if k in taken else v for k, v in enumerate(outputs)]
         else:
-            functions = [self._named(one.function, _with_held(one, changed)) for one in pure]
+            functions = [self._named(one.function, _branch_results(one, changed)) for one in pure]
             after = {first + k: Value(own.node, given + j) for j, k in enumerate(changed)}
         yield replace(with_functions(node, functions), name=own.node, inputs=tuple(inputs))
         assigned = [Node(f"{node.name}/assign_{k}", ASSIGN, (node.inputs[k], v)) for k, v in after.items()]
         yield from assigned
         yield Node(node.name, RESULTS, tuple(outputs), tuple(n.name for n in assigned))
 
-    def _made_pure(self, function: Function, places: frozenset[int]) -> _Pure:
+    def _pure_version(self, function: Function, indices: frozenset[int]) -> _Pure:
         """A function with values in the place of the variables that are some of its arguments."""
-        known = self._pure.get((function.name, places))
+        known = self._pure.get((function.name, indices))
         if known is not None:
             return known
         self._enter(function)
-        variables = {Value(function.arguments[k]): k for k in places if k < len(function.arguments)}
+        variables = {Value(function.arguments[k]): k for k in indices if k < len(function.arguments)}
         graph = open_calls(Graph(function.nodes, self._library, function.results))
         settled = self.settled(graph, {v: v for v in variables})
         self._depth -= 1
         after = {variables[v]: value for v, value in settled.after.items()}
         pure = _Pure(self._named(replace(function, nodes=settled.graph.nodes), function.results), after)
-        self._pure[function.name, places] = pure
+        self._pure[function.name, indices] = pure
         return pure
 
     def _named(self, function: Function, results: Iterable[Value]) -> Function:
@@ -168,12 +168,12 @@ class _Functions:
         return self.made[name]
 
 
-def _carried(pure: _Pure) -> list[Value]:
-    """The results of the body of a loop, with what variables hold after it in their places."""
+def _loop_results(pure: _Pure) -> list[Value]:
+    """The results of the body of a loop, with what variables hold after it in their indices."""
     return [pure.after.get(k, value) for k, value in enumerate(pure.function.results)]
 
 
-def _with_held(pure: _Pure, changed: Iterable[int]) -> list[Value]:
+def _branch_results(pure: _Pure, changed: Iterable[int]) -> list[Value]:
     """The results of a branch, and what variables hold after it."""
     arguments = pure.function.arguments
     return [*pure.function.results, *(pure.after.get(k, Value(arguments[k])) for k in changed)]
@@ -193,10 +193,10 @@ def tidied(graph: Graph) -> Graph:
                 f"node {node.name!r}: {node.op} changes a variable that a function makes or chooses, so that which one "
                 "it is, is not certain"
             )
-    return _live(_passed(graph))
+    return _without_dead_nodes(_read_at_source(graph))
 
 
-def _passed(graph: Graph) -> Graph:
+def _read_at_source(graph: Graph) -> Graph:
     """`graph` with every value read from where it is made; the nodes of results keep their names."""
 
     def behind(node: Node) -> tuple[Value, ...]:
@@ -214,7 +214,7 @@ def _branch(graph: Graph, node: Node) -> tuple[str, ...]:
     )
 
 
-def _live(graph: Graph) -> Graph:
+def _without_dead_nodes(graph: Graph) -> Graph:
     """What the results and assignments are computed from, and the last value of what their loops change."""
 
     def above(name: str) -> list[str]:

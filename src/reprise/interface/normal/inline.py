@@ -42,7 +42,7 @@ def inline(graph: Graph) -> Graph:
     Raises:
         DiscoveryError: A function is missing, calls itself, or the result would be unreasonably large.
     """
-    return _opened(graph, CONTROL | CALLS | PASSED)
+    return _expand_all(graph, CONTROL | CALLS | PASSED)
 
 
 def open_calls(graph: Graph) -> Graph:
@@ -51,7 +51,7 @@ def open_calls(graph: Graph) -> Graph:
     Raises:
         DiscoveryError: As `inline` does.
     """
-    return _opened(graph, CALLS)
+    return _expand_all(graph, CALLS)
 
 
 def functions_of(node: Node, functions: Mapping[str, Function]) -> list[Function]:
@@ -63,8 +63,8 @@ def functions_of(node: Node, functions: Mapping[str, Function]) -> list[Function
     if node.op in functions:
         return [functions[node.op]]
     if node.op in CASES:
-        return [_function(node, name, "branches", functions) for name in _branches(node)]
-    return [_called(node, attribute, functions) for attribute in _FUNCTIONS.get(node.op, ())]
+        return [_library_function(node, name, "branches", functions) for name in _branches(node)]
+    return [_attribute_function(node, attribute, functions) for attribute in _FUNCTIONS.get(node.op, ())]
 
 
 def with_functions(node: Node, functions: Sequence[Function]) -> Node:
@@ -79,7 +79,7 @@ def first_argument(node: Node) -> int:
     return int(node.op in BRANCHES | CASES)
 
 
-def _opened(graph: Graph, kinds: Collection[str]) -> Graph:
+def _expand_all(graph: Graph, kinds: Collection[str]) -> Graph:
     """`graph` without nodes of some kinds, and without those that are called as a function is."""
     if not any(n.op in kinds or n.op in graph.functions for n in graph):
         return graph
@@ -105,13 +105,19 @@ def _opened(graph: Graph, kinds: Collection[str]) -> Graph:
 
 def _expand(node: Node, functions: Mapping[str, Function]) -> Iterator[Node]:
     if node.op in LOOPS:
-        yield from _loop(node, _called(node, "cond", functions), _called(node, "body", functions))
+        yield from _loop(
+            node, _attribute_function(node, "cond", functions), _attribute_function(node, "body", functions)
+        )
     elif node.op in BRANCHES:
-        yield from _branch(node, _called(node, "then_branch", functions), _called(node, "else_branch", functions))
+        yield from _branch(
+            node,
+            _attribute_function(node, "then_branch", functions),
+            _attribute_function(node, "else_branch", functions),
+        )
     elif node.op in CASES:
         yield from _case(node, functions)
     elif node.op in CALLS:
-        yield from _call(node, _called(node, "f", functions))
+        yield from _call(node, _attribute_function(node, "f", functions))
     elif node.op in PASSED:
         yield _results(node, list(node.inputs))
     elif node.op in functions:
@@ -120,11 +126,11 @@ def _expand(node: Node, functions: Mapping[str, Function]) -> Iterator[Node]:
         yield node
 
 
-def _called(node: Node, attribute: str, functions: Mapping[str, Function]) -> Function:
-    return _function(node, node.attributes.get(attribute), attribute, functions)
+def _attribute_function(node: Node, attribute: str, functions: Mapping[str, Function]) -> Function:
+    return _library_function(node, node.attributes.get(attribute), attribute, functions)
 
 
-def _function(node: Node, name: object, attribute: str, functions: Mapping[str, Function]) -> Function:
+def _library_function(node: Node, name: object, attribute: str, functions: Mapping[str, Function]) -> Function:
     if not isinstance(name, FunctionName) or name.name not in functions:
         raise DiscoveryError(f"node {node.name!r} ({node.op}): its function {attribute!r} is not in the file's library")
     return functions[name.name]
@@ -168,7 +174,7 @@ def _branch(node: Node, then: Function, otherwise: Function) -> Iterator[Node]:
 def _case(node: Node, functions: Mapping[str, Function]) -> Iterator[Node]:
     """The first branch for index 0, or the others with an index one lower; the last is also for any other index."""
     branches = _branches(node)
-    first = _function(node, branches[0], "branches", functions)
+    first = _library_function(node, branches[0], "branches", functions)
     index, *inputs = node.inputs
     if len(branches) == 1:
         yield from _call(replace(node, inputs=tuple(inputs)), first)
@@ -176,7 +182,7 @@ def _case(node: Node, functions: Mapping[str, Function]) -> Iterator[Node]:
     zero = Node(f"{node.name}/zero", "Const", (), (), {"dtype": "int32", "value": in_memory(np.asarray(0, np.int32))})
     is_first = Node(f"{node.name}/is_first", "Equal", (index, Value(zero.name)), (), {"T": "int32"})
     yield from (zero, is_first)
-    others = _others(node, len(inputs), len(first.results))
+    others = _later_branches(node, len(inputs), len(first.results))
     then = replace(first, arguments=("index", *first.arguments))
     yield from _branch(replace(node, inputs=(Value(is_first.name), index, *inputs)), then, others)
 
@@ -188,7 +194,7 @@ def _branches(node: Node) -> tuple[object, ...]:
     return branches
 
 
-def _others(node: Node, inputs: int, results: int) -> Function:
+def _later_branches(node: Node, inputs: int, results: int) -> Function:
     """A function of the index and the inputs of a Case that does what its branches from the second on do."""
     arguments = ("index", *(f"input_{k}" for k in range(inputs)))
     one = Node("one", "Const", (), (), {"dtype": "int32", "value": in_memory(np.asarray(1, np.int32))})

@@ -12,7 +12,7 @@ from reprise.graph import Graph, Value
 from reprise.structure import is_loop_merge
 
 
-def part(graph: Graph) -> Graph:
+def separate_entries(graph: Graph) -> Graph:
     """`graph` with a copy of every shared Enter for each further variable that enters by it."""
     taken: set[str] = set()
     nodes = dict(graph.nodes)

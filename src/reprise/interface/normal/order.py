@@ -9,18 +9,18 @@ from functools import partial
 from reprise.graph import Graph
 from reprise.graph_check import check_edges
 from reprise.interface.building.rewritten import Rewritten
-from reprise.interface.normal.branches import decide
-from reprise.interface.normal.constants import shrink
+from reprise.interface.normal.branches import decide_branches
+from reprise.interface.normal.constants import shrink_constants
 from reprise.interface.normal.effects import tidied, without_effects
 from reprise.interface.normal.fused import unfuse
 from reprise.interface.normal.handwritten import straighten
 from reprise.interface.normal.inline import inline
-from reprise.interface.normal.loop_entries import part
+from reprise.interface.normal.loop_entries import separate_entries
 from reprise.interface.normal.ranks import give_shapes
 from reprise.interface.normal.texts import open_texts
-from reprise.interface.normal.towers import join
+from reprise.interface.normal.towers import join_towers
 from reprise.interface.normal.unrolled import roll
-from reprise.interface.normal.windows import give, open_windows
+from reprise.interface.normal.windows import open_named_inputs, open_windows
 from reprise.structure import Structure, analyse
 
 
@@ -61,18 +61,18 @@ def normalise(graph: Graph, inputs: Collection[str] = (), nexts: Mapping[str, st
     """
     inlined = tidied(_without_references(inline(without_effects(graph))))
     check_edges(inlined.nodes)
-    normal = Normal(analyse(part(inlined)))
+    normal = Normal(analyse(separate_entries(inlined)))
     for rewrite in (
         partial(give_shapes, nexts=nexts),
-        join,
+        join_towers,
         open_texts,
-        decide,
+        decide_branches,
         open_windows,
-        partial(give, names=inputs),
+        partial(open_named_inputs, names=inputs),
         straighten,
         unfuse,
         partial(roll, nexts=nexts),
-        shrink,
+        shrink_constants,
     ):
         normal = normal.after(rewrite)
     return normal

@@ -24,31 +24,32 @@ def give_shapes(structure: Structure, nexts: Mapping[str, str] | None = None) ->
 
     `nexts` are tensors by which states enter a step → those with their next values, which have the same shape.
     """
-    placeholders = [n for n in structure.graph if n.op in PLACEHOLDERS and _stated(n) is None]
+    placeholders = [n for n in structure.graph if n.op in PLACEHOLDERS and _stated_shape(n) is None]
     known = {n.name: dims for n in placeholders if (dims := n.declared()) is not None}
     unknown = [n.name for n in placeholders if n.name not in known and not is_setting(structure, Value(n.name))]
     if known:
         structure = analyse(_with_shapes(structure.graph, known))
-    found = _asked(structure, unknown, nexts or {})
+    found = _demanded_shapes(structure, unknown, nexts or {})
     for _ in range(_ROUNDS):  # what is asked of one tells what is asked of others
         if not found:
             break
         structure = analyse(_with_shapes(structure.graph, found))
-        before, found = found, {**found, **_asked(structure, unknown, nexts or {})}
+        before, found = found, {**found, **_demanded_shapes(structure, unknown, nexts or {})}
         if found == before:
             break
     notes = [
-        f"the file states no shape for {name}:0: {_shown(found[name])} is what its readers ask for" for name in found
+        f"the file states no shape for {name}:0: {_format_sizes(found[name])} is what its readers ask for"
+        for name in found
     ]
     return Rewritten(structure.graph, tuple(notes))
 
 
-def _stated(node: Node) -> Sizes | None:
+def _stated_shape(node: Node) -> Sizes | None:
     shape = node.attributes.get("shape")
     return shape.dims if isinstance(shape, ShapeAttribute) else None
 
 
-def _asked(structure: Structure, names: Collection[str], nexts: Mapping[str, str]) -> dict[str, Sizes]:
+def _demanded_shapes(structure: Structure, names: Collection[str], nexts: Mapping[str, str]) -> dict[str, Sizes]:
     """Placeholder → the sizes that are asked of it; into which shape it is laid out says so where nothing else does."""
     if not names:
         return {}
@@ -60,7 +61,7 @@ def _asked(structure: Structure, names: Collection[str], nexts: Mapping[str, str
     return {name: sizes for name, sizes in asked.items() if sizes is not None}
 
 
-def _shown(sizes: Sizes) -> str:
+def _format_sizes(sizes: Sizes) -> str:
     return f"[{', '.join('any' if n is None else str(n) for n in sizes)}]"
 
 

@@ -23,7 +23,7 @@ def open_texts(structure: Structure) -> Rewritten:
     graph = structure.graph
     nodes, notes = dict(graph.nodes), []
     for node in (n for n in graph if n.op == "RaggedTensorToTensor" and len(n.inputs) == 4):
-        found = _cut(graph, node)
+        found = _cut_text(graph, node)
         if found is None:
             continue
         text, joined = found
@@ -35,7 +35,7 @@ def open_texts(structure: Structure) -> Rewritten:
     return Rewritten(replace(graph, nodes=nodes), tuple(notes)) if notes else Rewritten(graph)
 
 
-def _cut(graph: Graph, ragged: Node) -> tuple[Value, str] | None:
+def _cut_text(graph: Graph, ragged: Node) -> tuple[Value, str] | None:
     """The placeholder of strings that are cut into the characters of a ragged tensor, and the node that gives these."""
     cutting = graph[ragged.inputs[3].node]
     value = ragged.inputs[1]

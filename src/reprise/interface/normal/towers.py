@@ -13,7 +13,7 @@ import numpy as np
 
 from reprise.frame import REPLACED
 from reprise.graph import Graph, Node, Value
-from reprise.interface.analysis.alike import attributes_of
+from reprise.interface.analysis.alike import comparable_attributes
 from reprise.interface.analysis.facts import Facts, stated
 from reprise.interface.analysis.sources import sources
 from reprise.interface.building.rewritten import Rewritten
@@ -45,7 +45,7 @@ class _Towers:
     splits: frozenset[str]
 
 
-def join(structure: Structure) -> Rewritten:
+def join_towers(structure: Structure) -> Rewritten:
     """The graph with one copy in place of all towers over the parts of a batch."""
     found = [t for node in structure.graph if (t := _towers(structure, node)) is not None]
     if not found:
@@ -53,7 +53,7 @@ def join(structure: Structure) -> Rewritten:
     nodes = dict(structure.graph.nodes)
     copied = {twin: name for t in found for images in t.images for name, twin in images.items()}
     kept = {t.joined.name for t in found}
-    for name in _only_of(structure, copied, kept):
+    for name in _dependents_of_copies(structure, copied, kept):
         del nodes[name]
     for twin, name in copied.items():
         if not structure.context(Value(twin)) and not structure.context(Value(name)):
@@ -67,7 +67,7 @@ def join(structure: Structure) -> Rewritten:
     return Rewritten(Graph(nodes, structure.graph.functions), tuple(notes))
 
 
-def _only_of(structure: Structure, copied: Collection[str], kept: Collection[str]) -> set[str]:
+def _dependents_of_copies(structure: Structure, copied: Collection[str], kept: Collection[str]) -> set[str]:
     """The copies that are left out, and what else is computed from them but not from what joins all copies."""
     found, pending = set(copied), list(copied)
     while pending:
@@ -85,7 +85,7 @@ def _towers(structure: Structure, node: Node) -> _Towers | None:
         return None
     images, splits = list[dict[str, str]](), set[str]()
     for k, part in enumerate(parts[1:], 1):
-        laid = _laid(structure, parts[0], part, k, len(parts))
+        laid = _counterparts(structure, parts[0], part, k, len(parts))
         if laid is None:
             return None
         images.append(laid[0])
@@ -93,13 +93,13 @@ def _towers(structure: Structure, node: Node) -> _Towers | None:
     if (
         not splits
         or any(_mixes_rows(structure, name) for name in images[0])
-        or _over_time(structure, splits, images[0])
+        or _divides_time(structure, splits, images[0])
     ):
         return None
     return _Towers(node, parts[0], tuple(images), frozenset(splits))
 
 
-def _laid(
+def _counterparts(
     structure: Structure, first: Value, other: Value, k: int, count: int
 ) -> tuple[dict[str, str], set[str]] | None:
     """Which nodes of one copy are which of copy `k`, and the nodes that divide the batch among them; None if unlike."""
@@ -134,11 +134,11 @@ def _alike(one: Node, two: Node) -> bool:
         return False  # variables and placeholders of their own
     if one.constant is not None and two.constant is not None:
         return np.array_equal(one.constant.load(), two.constant.load())
-    first, second = ({k: v for k, v in attributes_of(n).items() if k not in _NAMING} for n in (one, two))
+    first, second = ({k: v for k, v in comparable_attributes(n).items() if k not in _NAMING} for n in (one, two))
     return first == second
 
 
-def _over_time(structure: Structure, splits: Collection[str], copied: Collection[str]) -> bool:
+def _divides_time(structure: Structure, splits: Collection[str], copied: Collection[str]) -> bool:
     """Whether it is the steps of a sequence that are divided, each part of which begins anew."""
     facts = Facts(structure)
     for value in sources(structure):
@@ -146,11 +146,11 @@ def _over_time(structure: Structure, splits: Collection[str], copied: Collection
         if known is not None:
             facts.give(value, facts.symbols(value.node, (None,) * len(known)))
     parts = [shape[0] for name in splits if (shape := facts.shape(Value(name)))]
-    rows = [shape[axis] for v, axis in _stepped(structure, copied) if (shape := facts.shape(v))]
+    rows = [shape[axis] for v, axis in _sequences_read(structure, copied) if (shape := facts.shape(v))]
     return not parts or any(size in parts for size in rows)
 
 
-def _stepped(structure: Structure, names: Collection[str]) -> Iterator[tuple[Value, int]]:
+def _sequences_read(structure: Structure, names: Collection[str]) -> Iterator[tuple[Value, int]]:
     """The sequences that loops, fused operators and written steps take apart, each with its axis of time."""
     for node in (structure.graph[name] for name in names):
         stacked = stacked_into(node)

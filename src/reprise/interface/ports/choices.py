@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from reprise.errors import CallError
-from reprise.interface.analysis.named import named
+from reprise.interface.analysis.named import named_value
 from reprise.interface.loops.recurrences import Recurrence
 from reprise.interface.ports.interface import Setting
 from reprise.structure import Structure
@@ -69,7 +69,7 @@ def with_chosen_states(structure: Structure, used: tuple[Recurrence, ...], choic
         return _with_chosen_nexts(structure, used, choices.nexts)
     if not choices.states:
         return used
-    wanted = {structure.result(named(structure, n, "states")) for n in choices.states}
+    wanted = {structure.result(named_value(structure, n, "states")) for n in choices.states}
     chosen = []
     for r in used:
         kept = tuple(
@@ -89,7 +89,7 @@ def _with_chosen_nexts(
 ) -> tuple[Recurrence, ...]:
     """The recurrences, those that carry any of the chosen states with these alone."""
     pairs = {
-        structure.origin(named(structure, a, "states")): structure.source(named(structure, b, "states"))
+        structure.origin(named_value(structure, a, "states")): structure.source(named_value(structure, b, "states"))
         for a, b in nexts.items()
     }
     kept = {
@@ -101,7 +101,9 @@ def _with_chosen_nexts(
         for r in used
     }
     found = {structure.origin(c.initial) for states in kept.values() for c in states}
-    missing = [f"{a} → {b}" for a, b in nexts.items() if structure.origin(named(structure, a, "states")) not in found]
+    missing = [
+        f"{a} → {b}" for a, b in nexts.items() if structure.origin(named_value(structure, a, "states")) not in found
+    ]
     if missing:
         raise CallError(
             f"states: {', '.join(missing)}: no recurrence of the model begins with the one and ends with the other"

@@ -11,7 +11,7 @@ from collections.abc import Collection
 import numpy as np
 
 from reprise.graph import Node, Value
-from reprise.interface.analysis.gradients import before, ones
+from reprise.interface.analysis.gradients import forward_part, gradient_seeds
 from reprise.interface.analysis.influence import Influence, descendants
 from reprise.operators import Tag, named
 from reprise.structure import Structure
@@ -29,7 +29,9 @@ def conditions(
     `reached` tells what the recurrences make, `from_sources` what the sources do; `losses` are nodes where a loss
     begins. What depends on a loss or on the beginning of a gradient is no layer of the model.
     """
-    trained = descendants(structure, {*losses, *(ones(structure) - before(structure, reached.seeds, losses))})
+    trained = descendants(
+        structure, {*losses, *(gradient_seeds(structure) - forward_part(structure, reached.seeds, losses))}
+    )
     mask = 0
     for node in structure.graph:
         if node.op in _LAYERS and node.name not in trained and not structure.context(Value(node.name)):

@@ -64,12 +64,12 @@ def describe(
 
     `why` says how they were chosen; `file` is the graph before it was rewritten, whose names the evidence uses.
     """
-    steps, before = encoders.apart(structure, with_chosen_states(structure, used, choices), wanted)
-    found = _read(structure, steps, before, wanted, choices)
+    steps, before = encoders.split_encoders(structure, with_chosen_states(structure, used, choices), wanted)
+    found = _read_model(structure, steps, before, wanted, choices)
     inner = encoders.within_steps(found.axes, steps)
     if inner:
         steps, before = tuple(r for r in steps if r not in inner), (*before, *inner)
-        found = _read(structure, steps, before, wanted, choices)
+        found = _read_model(structure, steps, before, wanted, choices)
     why_not = stepping.obstacle(steps, found.axes, found.entries, wanted, before)
     taken = {p.name for p in found.settings}
     inputs = _input_ports(steps, found.axes, found.entries, wanted, taken)
@@ -83,7 +83,7 @@ def describe(
         (
             *why,
             *evidence.of_steps(structure, steps, file),
-            *_started(structure, found.started),
+            *_notes_of_starts(structure, found.started),
             *evidence.of_loops_before(structure, before, inner),
             *found.dropped,
             *evidence.of_wider_types(structure, steps),
@@ -106,7 +106,7 @@ class _Reading:
     dropped: tuple[str, ...]
 
 
-def _read(
+def _read_model(
     structure: Structure,
     steps: tuple[Recurrence, ...],
     before: tuple[Recurrence, ...],
@@ -274,7 +274,7 @@ def _setting_ports(structure: Structure, scalars: Sequence[Value], needed: set[V
     )
 
 
-def _started(structure: Structure, started: Mapping[Carried, Initial]) -> Iterator[str]:
+def _notes_of_starts(structure: Structure, started: Mapping[Carried, Initial]) -> Iterator[str]:
     """From which inputs each state is computed that starts from any."""
     for carried in (c for c, start in started.items() if start == "inputs"):
         behind = _numeric_ancestors(structure, carried.initial)

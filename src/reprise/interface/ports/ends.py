@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Iterable
 from reprise.frame import REPLACED
 from reprise.graph import Value
 from reprise.interface.analysis.facts import Facts
-from reprise.interface.analysis.gradients import LOSSES, before, ones_that_are_applied
+from reprise.interface.analysis.gradients import LOSSES, applied_gradient_seeds, forward_part
 from reprise.interface.analysis.influence import Influence, ancestors, descendants
-from reprise.interface.analysis.several_outputs import whole
+from reprise.interface.analysis.several_outputs import divided_input
 from reprise.interface.ports.parts import Parts
 from reprise.operators import Tag, named
 from reprise.structure import Structure
@@ -49,7 +49,7 @@ class Kinds:
         self._recurrent = {n.name for n in structure.graph if reached.mask(Value(n.name))}
         self.candidates = {name for name in self._recurrent - self._foreign if _may_be_output(structure, name)}
         self._remove_losses()
-        self._before = before(structure, reached.seeds, self._losses)
+        self._before = forward_part(structure, reached.seeds, self._losses)
         self._after_loss = self._gradients()
         self.candidates -= self._after_loss
         self.joined = False
@@ -66,7 +66,7 @@ class Kinds:
 
         The second matters for losses that are linear in a prediction or target and whose shapes are all constants.
         """
-        roots = ones_that_are_applied(self._structure) - self._before
+        roots = applied_gradient_seeds(self._structure) - self._before
         self._gradient = descendants(self._structure, roots)
         return descendants(self._structure, (self._foreign & self._recurrent) | roots)
 
@@ -167,7 +167,7 @@ def only_rearranges(structure: Structure, value: Value, finals: Collection[Value
         if node.op in _JOINS:
             pending.extend(v for v in node.inputs if structure.graph[structure.origin(v).node].op != "Const")
         elif node.op in _MOVES:
-            pending.append(whole(node))
+            pending.append(divided_input(node))
         elif node.op.startswith(("TensorArrayGather", "TensorArrayPack")):
             pending.append(node.inputs[-1])
         else:

@@ -11,9 +11,9 @@ from reprise.graph import VARIABLES, Value
 from reprise.interface.analysis import settings
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import ancestors
-from reprise.interface.analysis.named import named
-from reprise.interface.loops import path_scores as paths
-from reprise.interface.loops.recurrences import Recurrence, ranks
+from reprise.interface.analysis.named import named_value
+from reprise.interface.loops import path_scores
+from reprise.interface.loops.recurrences import Recurrence, ranking_node
 from reprise.interface.ports import outputs, roles
 from reprise.interface.ports.choices import Choices
 from reprise.interface.ports.ends import only_rearranges
@@ -47,8 +47,8 @@ def choose(structure: Structure, found: Sequence[Recurrence], choices: Choices) 
     declared = _made(structure, found, choices.declared)
     if drawing(structure, found, choices):
         return _named(structure, found, declared), (f"outputs that the file declares: {', '.join(declared)}",)
-    given = tuple(named(structure, name, "inputs") for name in choices.inputs)
-    scoring = paths.find(structure)
+    given = tuple(named_value(structure, name, "inputs") for name in choices.inputs)
+    scoring = path_scores.find(structure)
     loops = tuple(r for r in found if r.loop.name not in {p.loop for p in scoring})
     if not loops:
         scoring, loops = (), tuple(found)
@@ -69,7 +69,7 @@ def drawing(structure: Structure, found: Sequence[Recurrence], choices: Choices)
     names = choices.outputs or _made(structure, found, choices.declared)
     values = [v for n in names if (v := Value.parse(n)).node in structure.graph]
     ids = [v for v in values if dtype(structure, v).startswith("int")]
-    draws = [r for r in _behind(structure, ids, found) if r.fed_back or ranks(structure, r)]
+    draws = [r for r in _behind(structure, ids, found) if r.fed_back or ranking_node(structure, r)]
     return tuple(draws)
 
 
@@ -83,7 +83,7 @@ def _made(structure: Structure, found: Sequence[Recurrence], declared: Iterable[
 
 def _named(structure: Structure, found: Sequence[Recurrence], names: Sequence[str]) -> Model:
     """The model that computes the tensors of these names."""
-    values = tuple(named(structure, name, "outputs") for name in names)
+    values = tuple(named_value(structure, name, "outputs") for name in names)
     used = _behind(structure, values, found)
     if not used:
         raise NoRecurrence(f"outputs {', '.join(names)}: they depend on no recurrence of the graph")
@@ -108,8 +108,8 @@ def _feeding(structure: Structure, found: Sequence[Recurrence]) -> _Feeding:
 def _upstream_too(structure: Structure, feeding: _Feeding, used: Sequence[Recurrence]) -> tuple[Recurrence, ...]:
     """`used` and the recurrences that feed them, in the order of the data."""
     every = {*used, *(other for r in used for other in feeding[r])}
-    place = {name: i for i, name in enumerate(structure.order)}
-    return tuple(sorted(every, key=lambda r: (len(feeding[r]), min(place[c.enter] for c in r.loop.carried))))
+    position = {name: i for i, name in enumerate(structure.order)}
+    return tuple(sorted(every, key=lambda r: (len(feeding[r]), min(position[c.enter] for c in r.loop.carried))))
 
 
 def _models(
@@ -138,8 +138,8 @@ def _joined(structure: Structure, models: list[Model]) -> list[Model]:
 def _within(structure: Structure, models: list[Model], scope: str) -> list[Model]:
     """Those with an output in a name scope."""
     begin = scope.rstrip("/") + "/" if scope else ""
-    places = ((m, n) for m in models for v in m.outputs for n in (v.node, structure.source(v).node))
-    found = list(dict.fromkeys(m for m, name in places if name.startswith(begin)))
+    names = ((m, n) for m in models for v in m.outputs for n in (v.node, structure.source(v).node))
+    found = list(dict.fromkeys(m for m, name in names if name.startswith(begin)))
     if scope and not found:
         raise CallError(f"scope {scope!r}: no output of a recurrence lies in it")
     return found

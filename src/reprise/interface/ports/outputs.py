@@ -16,14 +16,14 @@ from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.gradients import LOSSES
 from reprise.interface.analysis.influence import DISCRETE, ORDERINGS, RANKING, Influence, descendants
 from reprise.interface.analysis.settings import is_setting
-from reprise.interface.analysis.several_outputs import whole
+from reprise.interface.analysis.several_outputs import divided_input
 from reprise.interface.analysis.sources import sources
 from reprise.interface.loops.recurrences import Recurrence, grows
 from reprise.interface.loops.states import writes_state
 from reprise.interface.ports.conditions import conditions
 from reprise.interface.ports.ends import Kinds, only_rearranges
 from reprise.interface.ports.parts import Parts
-from reprise.interface.ports.random_numbers import Noise
+from reprise.interface.ports.random_numbers import RandomDraws
 from reprise.operators import Tag, named
 from reprise.operators.types import dtype
 from reprise.structure import RESULTS, Structure
@@ -57,23 +57,23 @@ def predictions(
     reached = Influence(structure, tuple(leaves))
     lost = {n.name for n in structure.graph if n.op in LOSSES or _is_likelihood(structure, n)}
     lost = lost.union(*(scoring or {}).values())
-    wanted = _wanted(structure, recurrences, from_sources, lost) | {s for s in every if s in given}
+    wanted = _wanted_sources(structure, recurrences, from_sources, lost) | {s for s in every if s in given}
     wanted |= conditions(structure, reached, from_sources, lost)
     foreign = sum(1 << i for i, s in enumerate(every) if s not in wanted)
     kinds = Kinds(structure, reached, from_sources, foreign, lost, Parts(structure, recurrences))
-    noise = Noise(structure, tuple(leaves))
+    draws = RandomDraws(structure, tuple(leaves))
     scores = [v for v in scoring or () if v.node in kinds.candidates]
     ends = [*scores, *(v for v in kinds.outputs() if not (scores and only_rearranges(structure, v, scores)))]
-    found = [v for end in ends for v in (*_presented(structure, end, kinds, noise), *_ranked(structure, end))]
+    found = [v for end in ends for v in (*_presentable(structure, end, kinds, draws), *_ranked(structure, end))]
     if all(only_rearranges(structure, v, leaves) for v in found):
         found += [v for end in ends if _is_cost(structure, end) for v in _behind_cost(structure, end, kinds)]
-    shown = _shown(structure, recurrences, [_as_given(structure, v, kinds) for v in found], kinds)
-    places = {name: i for i, name in enumerate(structure.graph.nodes)}
-    shown.sort(key=lambda v: (places[v.node], v.index))
+    shown = _worth_showing(structure, recurrences, [_before_flattening(structure, v, kinds) for v in found], kinds)
+    position = {name: i for i, name in enumerate(structure.graph.nodes)}
+    shown.sort(key=lambda v: (position[v.node], v.index))
     return {v: tuple(dict.fromkeys(leaves[s] for s in reached.of(v))) for v in shown}
 
 
-def _shown(
+def _worth_showing(
     structure: Structure, recurrences: Collection[Recurrence], found: Iterable[Value], kinds: Kinds
 ) -> list[Value]:
     """Those of the ends `found` that say something of their own; states and whole numbers where there is no other."""
@@ -105,17 +105,17 @@ def _is_float(structure: Structure, value: Value) -> bool:
     return dtype(structure, value).startswith(("float", "bfloat"))
 
 
-def _as_given(structure: Structure, value: Value, kinds: Kinds) -> Value:
+def _before_flattening(structure: Structure, value: Value, kinds: Kinds) -> Value:
     """`value` before it was flattened to the rows that a loss operator wants, or lost the steps without a target."""
     if not kinds.only_lost(value):
         return value
     facts = Facts(structure)
-    while (given := _whole(structure, facts, value)) is not None and given.node in kinds.candidates:
+    while (given := _unflattened(structure, facts, value)) is not None and given.node in kinds.candidates:
         value = given
     return value
 
 
-def _whole(structure: Structure, facts: Facts, value: Value) -> Value | None:
+def _unflattened(structure: Structure, facts: Facts, value: Value) -> Value | None:
     """The steps [N, T, V] that `value` holds as rows [N·T, V], or some of; None if it does not."""
     node = structure.graph[value.node]
     if node.op not in ("Reshape", "StridedSlice", "Slice"):
@@ -134,7 +134,7 @@ def _leaving(structure: Structure, recurrence: Recurrence) -> Iterator[Value]:
             yield carried.final
 
 
-def _wanted(
+def _wanted_sources(
     structure: Structure, recurrences: Collection[Recurrence], influence: Influence, losses: Collection[str]
 ) -> set[Value]:
     """Sources whose numbers a recurrence depends on, its losses aside, and scalars (they are settings)."""
@@ -152,20 +152,20 @@ def _is_scalar(node: Node) -> bool:
     return "shape" in node.attributes and node.declared() == ()
 
 
-def _presented(structure: Structure, value: Value, kinds: Kinds, noise: Noise) -> Iterator[Value]:
+def _presentable(structure: Structure, value: Value, kinds: Kinds, draws: RandomDraws) -> Iterator[Value]:
     """What to show for the end of a branch: scores instead of a draw from them; logits beside probabilities."""
     node = structure.graph[value.node]
     if node.op in _DECISIONS or (node.op in _ROUNDABOUT and _behind_draw(structure, value)):
         chosen = next((v for v in node.inputs if v.node in kinds.candidates), None)
         if chosen is not None:
-            yield from _presented(structure, chosen, kinds, noise)
+            yield from _presentable(structure, chosen, kinds, draws)
         return
-    if value in noise:
+    if value in draws:
         for made in (v for v in node.inputs if v.node in kinds.candidates):
-            yield from _presented(structure, made, kinds, noise)
+            yield from _presentable(structure, made, kinds, draws)
         return
     if kinds.parts.are_steps(node):
-        yield from _presented(structure, whole(node), kinds, noise)
+        yield from _presentable(structure, divided_input(node), kinds, draws)
         return
     if _is_cost(structure, value):
         return

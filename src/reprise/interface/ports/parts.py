@@ -13,7 +13,7 @@ from reprise.frame import STEP_TENSORS
 from reprise.graph import Node, Value
 from reprise.interface.analysis.influence import RANKING
 from reprise.interface.analysis.settings import is_setting
-from reprise.interface.analysis.several_outputs import COUNTS, ports, whole
+from reprise.interface.analysis.several_outputs import COUNTS, divided_input, parallel_outputs
 from reprise.interface.analysis.sources import sources
 from reprise.interface.loops.recurrences import Recurrence
 from reprise.interface.steps import axes
@@ -29,7 +29,7 @@ class Parts:
 
     def unread(self, node: Node, read: Collection[Value]) -> list[Value]:
         """The outputs of `node` that are results although nothing reads them; `read` are its others."""
-        beside = self._of_steps(node) if node.op == RESULTS else ports(node)
+        beside = self._of_steps(node) if node.op == RESULTS else parallel_outputs(node)
         unread = [v for v in beside if v not in read]
         if not read:
             return unread or [Value(node.name)]
@@ -50,15 +50,15 @@ class Parts:
         if not apart:
             return frozenset()
         given = [v for v in sources(self._structure) if not is_setting(self._structure, v)]
-        known = axes.read(self._structure, self._recurrences, given, map(whole, apart), {})
+        known = axes.read(self._structure, self._recurrences, given, map(divided_input, apart), {})
         return frozenset(
-            n.name for n in apart if (time := known.named(whole(n))[0]) is not None and time == _axis(known, n)
+            n.name for n in apart if (time := known.named(divided_input(n))[0]) is not None and time == _axis(known, n)
         )
 
 
 def _axis(known: axes.Axes, node: Node) -> int | None:
     """The axis along which a node takes its input apart."""
-    rank = len(known.sizes(whole(node)))
+    rank = len(known.sizes(divided_input(node)))
     if node.op == "Unpack":
         return node.integer("axis", 0) % rank
     given = known.facts.content(node.inputs[0 if node.op == "Split" else 2])

@@ -13,7 +13,7 @@ from reprise.structure import Structure
 _MASKS = frozenset("Floor Greater GreaterEqual Less LessEqual".split())
 
 
-class Noise:
+class RandomDraws:
     """Which values are draws: random numbers were added to them, and not by way of the recurrence."""
 
     def __init__(self, structure: Structure, leaving: Collection[Value]) -> None:

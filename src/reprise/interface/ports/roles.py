@@ -65,9 +65,9 @@ def of_output(axes: Axes, value: Value, wanted: Sequence[Value], used: tuple[Rec
     """`logits`, `probabilities`, `hidden`, `ids` or `values`."""
     if dtype(axes.structure, value).startswith(("int", "uint")):
         return "ids"
-    if _made_by(axes.structure, used, value) == "Softmax":
+    if _producing_operator(axes.structure, used, value) == "Softmax":
         return "probabilities"
-    scored = any(_feeds_softmax(axes.structure, value, other) for other in wanted) or _scored(axes.structure, value)
+    scored = any(_feeds_softmax(axes.structure, value, other) for other in wanted) or _is_scored(axes.structure, value)
     if scored and _width(axes, value) != 1:  # of one number nothing can be chosen
         return "logits"
     if _width(axes, value) in _symbols(axes, used) and not is_hidden(axes.structure, used, value):
@@ -77,7 +77,7 @@ def of_output(axes: Axes, value: Value, wanted: Sequence[Value], used: tuple[Rec
 
 def is_hidden(structure: Structure, used: tuple[Recurrence, ...], value: Value) -> bool:
     """Whether a value is the sequence of a recurrence's own states."""
-    hidden = {_flow_owner(structure, w.carried.final) for r in used for w in r.writes}
+    hidden = {_stacking_node(structure, w.carried.final) for r in used for w in r.writes}
     at = structure.graph.through(value, _ARRANGED)
     return at.node in hidden and _is_state_element(structure, used, at)
 
@@ -103,9 +103,9 @@ def _symbols(axes: Axes, used: tuple[Recurrence, ...]) -> set[int]:
     return sizes
 
 
-def _made_by(structure: Structure, used: tuple[Recurrence, ...], value: Value) -> str:
+def _producing_operator(structure: Structure, used: tuple[Recurrence, ...], value: Value) -> str:
     """The operator that makes a value, or each row of it in a loop, seen through those that only arrange it."""
-    rows = {_flow_owner(structure, w.carried.final): w.element for r in used for w in r.writes}
+    rows = {_stacking_node(structure, w.carried.final): w.element for r in used for w in r.writes}
     node = structure.graph[value.node]
     while (node.name in rows and node.op != "_Results") or (node.op in _ARRANGED and node.inputs):
         node = structure.graph[structure.source(rows[node.name]).node if node.name in rows else node.inputs[0].node]
@@ -124,7 +124,7 @@ def _feeds_softmax(structure: Structure, value: Value, other: Value) -> bool:
     return value in reachable(node.inputs[:1], arranged)
 
 
-def _scored(structure: Structure, value: Value) -> bool:
+def _is_scored(structure: Structure, value: Value) -> bool:
     """Whether a value is the first input of a cross entropy, or a choice is made over it."""
     scorers = {
         "SparseSoftmaxCrossEntropyWithLogits",
@@ -136,7 +136,7 @@ def _scored(structure: Structure, value: Value) -> bool:
     return bool(_users(structure, value) & scorers)
 
 
-def _flow_owner(structure: Structure, final: Value | None) -> str | None:
+def _stacking_node(structure: Structure, final: Value | None) -> str | None:
     """The node that stacks the array that a loop wrote."""
     if final is None:
         return None
@@ -149,7 +149,7 @@ def _flow_owner(structure: Structure, final: Value | None) -> str | None:
 
 def _is_state_element(structure: Structure, used: tuple[Recurrence, ...], stacked: Value) -> bool:
     return any(
-        _flow_owner(structure, w.carried.final) == stacked.node and writes_state(structure, r, w)
+        _stacking_node(structure, w.carried.final) == stacked.node and writes_state(structure, r, w)
         for r in used
         for w in r.writes
     )

@@ -201,9 +201,9 @@ def _facts(
             free = range(len(shape)) if states is None else states[carried.entering]
             facts.give(carried.entering, _entering(facts, carried, shape, free))
     for recurrence in _in_order(structure, recurrences):  # what one leaves is measured before the next asks for it
-        _free_trips(structure, facts, static, recurrence)
+        _free_trip_count(structure, facts, static, recurrence)
         for carried in recurrence.states:
-            _begin(facts, carried)
+            _equate_first(facts, carried)
         for carried in (c for loop in _within(structure, recurrence.loop) for c in loop.carried):
             facts.equate(facts.of(carried.entering).shape, facts.of(carried.leaving).shape)
         for write in recurrence.writes:
@@ -231,7 +231,7 @@ def _entering(facts: Facts, carried: Carried, shape: Dims, free: Collection[int]
     return tuple(s if d.known else d for s, d in zip(symbols, shape, strict=True))
 
 
-def _begin(facts: Facts, carried: Carried) -> None:
+def _equate_first(facts: Facts, carried: Carried) -> None:
     """A state that is computed from inputs has their sizes; the rows of one that is a constant say nothing."""
     first, entering = (facts.of(v).shape for v in (carried.initial, carried.entering))
     for one, other in zip(first or (), entering or (), strict=False):
@@ -239,7 +239,7 @@ def _begin(facts: Facts, carried: Carried) -> None:
             facts.sizes.equate(one, other)
 
 
-def _free_trips(structure: Structure, facts: Facts, static: Facts, recurrence: Recurrence) -> None:
+def _free_trip_count(structure: Structure, facts: Facts, static: Facts, recurrence: Recurrence) -> None:
     """Where the file bakes in the number of steps, the loop's bound and its arrays' sizes are that number as constants.
 
     They are the time of the sequence that the loop reads, and become free with it.
@@ -249,16 +249,16 @@ def _free_trips(structure: Structure, facts: Facts, static: Facts, recurrence: R
     if not times:
         return
     for value in (
-        *bounds(structure, recurrence.loop),
+        *loop_bounds(structure, recurrence.loop),
         *array_sizes(structure, recurrence),
-        *_taken_counts(structure, recurrence),
+        *_gather_counts(structure, recurrence),
     ):
         number = static.content(value)
         if number is not None and number.size == 1 and int(number.item()) == facts.sizes.nominal(times[0]):
             facts.know(value, np.asarray(times[0], object))
 
 
-def bounds(structure: Structure, loop: Loop) -> list[Value]:
+def loop_bounds(structure: Structure, loop: Loop) -> list[Value]:
     """The right-hand sides of the comparisons that a loop's condition is made of."""
     found, pending = [], [loop.condition]
     while pending:
@@ -270,13 +270,13 @@ def bounds(structure: Structure, loop: Loop) -> list[Value]:
     return found
 
 
-def _taken_counts(structure: Structure, recurrence: Recurrence) -> Iterator[Value]:
-    """The number up to which the places are counted that are taken out of an array at the end of a loop."""
+def _gather_counts(structure: Structure, recurrence: Recurrence) -> Iterator[Value]:
+    """The number up to which the rows are numbered that are gathered of an array at the end of a loop."""
     for final in (w.carried.final for w in recurrence.writes if w.carried.final is not None):
         for node in (structure.graph[name] for name in structure.consumers[final.node]):
-            places = structure.graph[structure.origin(node.inputs[1]).node] if len(node.inputs) > 1 else node
-            if node.op.startswith("TensorArrayGather") and places.op == "Range":
-                yield structure.origin(places.inputs[1])
+            indices = structure.graph[structure.origin(node.inputs[1]).node] if len(node.inputs) > 1 else node
+            if node.op.startswith("TensorArrayGather") and indices.op == "Range":
+                yield structure.origin(indices.inputs[1])
 
 
 def _times(structure: Structure, facts: Facts, recurrences: Collection[Recurrence]) -> frozenset[str]:

@@ -24,12 +24,12 @@ _TAKEN = (
 )
 
 
-def apart(
+def split_encoders(
     structure: Structure, used: tuple[Recurrence, ...], wanted: Sequence[Value]
 ) -> tuple[tuple[Recurrence, ...], tuple[Recurrence, ...]]:
     """The recurrences that make the steps of `wanted`, and those that run before them."""
     entrances = {Value(c.enter) for r in used for c in r.states}
-    entrances |= {inner for r in used for inner in still(structure, r)}
+    entrances |= {inner for r in used for inner in unchanged_values(structure, r)}
     reached = ancestors(structure, wanted, dict.fromkeys(entrances))
     steps = tuple(r for r in used if any(c.final and c.final.node in reached for c in r.loop.carried))
     return steps, tuple(r for r in used if r not in steps)
@@ -59,7 +59,7 @@ def within_steps(axes: Axes, used: tuple[Recurrence, ...]) -> tuple[Recurrence, 
     return inner
 
 
-def still(structure: Structure, recurrence: Recurrence) -> dict[Value, Value]:
+def unchanged_values(structure: Structure, recurrence: Recurrence) -> dict[Value, Value]:
     """What a loop's body sees unchanged at every iteration → the value outside; not the sequences that it reads."""
     return {
         inner: outer

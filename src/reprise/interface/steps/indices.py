@@ -1,4 +1,4 @@
-"""Numbers that belong to places in time: `x + positions[:T]` is not the same for T steps as for one step T times."""
+"""Numbers that belong to positions in time: `x + positions[:T]` is not the same for T steps as for one step T times."""
 
 from __future__ import annotations
 
@@ -27,16 +27,11 @@ def differ(axes: Axes, value: Value, is_sequence: Callable[[str], bool]) -> bool
         if is_sequence(at.node):
             return False
         seen.add(at)
-        timed = [axes.structure.result(v) for v in node.inputs if has_time(axes, v)]
+        timed = [axes.structure.result(v) for v in node.inputs if axes.timed(v)]
         if not timed:
             return True
         pending.extend(timed)
     return False
-
-
-def has_time(axes: Axes, value: Value) -> bool:
-    """Whether an axis of `value` holds time."""
-    return bool(axes.timed(value))
 
 
 def _is_repeated(axes: Axes, node: Node) -> bool:

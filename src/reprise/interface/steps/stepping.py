@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from reprise.graph import Node, Value
 from reprise.interface.analysis.influence import ORDERINGS, SHAPE_ONLY, Influence, ancestors
 from reprise.interface.analysis.settings import RANDOM
-from reprise.interface.loops import hidden_state as memory
-from reprise.interface.loops.recurrences import Recurrence, ranks
-from reprise.interface.steps import indices as places
+from reprise.interface.loops import hidden_state
+from reprise.interface.loops.recurrences import Recurrence, ranking_node
+from reprise.interface.steps import indices
 from reprise.interface.steps.axes import PARTITIONS, Axes
-from reprise.interface.steps.encoders import still
+from reprise.interface.steps.encoders import unchanged_values
 from reprise.interface.steps.operators import kind_after
 from reprise.operators import Tag, named
 from reprise.operators.rules.sizes import Dim
@@ -35,7 +35,7 @@ _COMPUTES = named(Tag.ELEMENTWISE, Tag.SELECT, Tag.PRODUCT, Tag.JOIN).union(
     _NUMBERS, "Cast Identity Switch Merge BiasAdd Pack Squeeze".split()
 )
 _SEVERAL = frozenset({"Split", "SplitV", "Unpack"})
-#: Operators that make as many numbers as a count says, none of which tells it: places, random numbers, room for rows.
+#: Operators that make as many numbers as a count says, none of which tells it: indices, random numbers, room for rows.
 _ONLY_AS_MANY = RANDOM | {"Range"}
 #: What makes another number of the number of steps.
 _PARTS = named(Tag.ADDITION).union("Sub Div RealDiv FloorDiv TruncateDiv FloorMod Mod".split())
@@ -56,13 +56,16 @@ def obstacle(
         return "" if _is_one_step(axes, used) else _searching(axes.structure, used) or _without_time(axes, inputs)
     kinds = _kinds(used, before, axes, inputs, outputs)
     for recurrence in used:
-        why = memory.obstacle(axes.structure, recurrence, outputs)
+        why = hidden_state.obstacle(axes.structure, recurrence, outputs)
         if why:
             return why
         fixed = [r.stacked for r in recurrence.reads if kinds.get(r.stacked.node, STILL) == STILL]
-        placed = next((v for v in fixed if places.differ(axes, v, lambda n: kinds.get(n) == STEPS)), None)
+        placed = next((v for v in fixed if indices.differ(axes, v, lambda n: kinds.get(n) == STEPS)), None)
         if placed is not None:
-            return f"loop {recurrence.loop.name!r} reads {placed}, numbers of places in the sequence, beside its input"
+            return (
+                f"loop {recurrence.loop.name!r} reads {placed}, numbers that depend on the position in the sequence, "
+                "beside its input"
+            )
     crowded = next((v for v in outputs if _rows_of_a_step(axes, v) > 1), None)
     if crowded is not None:
         return f"{crowded} has {_rows_of_a_step(axes, crowded)} rows for each step"
@@ -92,7 +95,7 @@ def _rows_of_a_step(axes: Axes, value: Value) -> int:
 def _searching(structure: Structure, used: tuple[Recurrence, ...]) -> str:
     """The words for loops that go on with the best of several candidates, as a search by beams does; else none."""
     for recurrence in used:
-        ranking = ranks(structure, recurrence)
+        ranking = ranking_node(structure, recurrence)
         if ranking is not None:
             return (
                 f"loop {recurrence.loop.name!r} searches: each step goes on with the best candidates of the last "
@@ -130,7 +133,7 @@ def _kinds(
                 if recurrence is None:
                     kinds[name] = _of_node(axes, structure.graph[name], kinds)
                 elif name not in kinds:
-                    kinds |= _after(axes, kinds, recurrence, whole=recurrence in before)
+                    kinds |= _kinds_after_loop(axes, kinds, recurrence, whole=recurrence in before)
                 unsettled.discard(name)
         if len(unsettled) == len(pending):
             return kinds | {name: Kind("mixed", f"{name!r} is computed from itself") for name in pending}
@@ -145,7 +148,7 @@ def _needed(structure: Structure, name: str, loops: Mapping[str, Recurrence]) ->
         node = structure.graph[name]
         return [*(structure.result(v) for v in node.inputs), *_deciding(structure, node)]
     entering = [c.initial for c in recurrence.loop.carried]
-    return [*entering, *still(structure, recurrence).values(), *(r.stacked for r in recurrence.reads)]
+    return [*entering, *unchanged_values(structure, recurrence).values(), *(r.stacked for r in recurrence.reads)]
 
 
 def _deciding(structure: Structure, node: Node) -> list[Value]:
@@ -159,16 +162,16 @@ def _is_in_a_loop(structure: Structure, name: str) -> bool:
     return any(isinstance(e, InLoop) for e in structure.context(Value(name)))
 
 
-def _after(axes: Axes, kinds: dict[str, Kind], recurrence: Recurrence, *, whole: bool) -> dict[str, Kind]:
+def _kinds_after_loop(axes: Axes, kinds: dict[str, Kind], recurrence: Recurrence, *, whole: bool) -> dict[str, Kind]:
     """What a loop leaves behind: rows in its arrays, the end in its variables; a `whole` one runs before the steps."""
-    mixed = _to_its_end(axes, kinds, recurrence) if whole else _in_loop(axes.structure, kinds, recurrence)
+    mixed = _to_its_end(axes, kinds, recurrence) if whole else _mixed_in_loop(axes.structure, kinds, recurrence)
     written = {w.carried for w in recurrence.writes}
     return {
         c.final.node: mixed or (STEPS if c in written else END) for c in recurrence.loop.carried if c.final is not None
     }
 
 
-def _in_loop(structure: Structure, kinds: dict[str, Kind], recurrence: Recurrence) -> Kind | None:
+def _mixed_in_loop(structure: Structure, kinds: dict[str, Kind], recurrence: Recurrence) -> Kind | None:
     """What in a loop is made of several steps."""
     reads = [kinds.get(r.stacked.node, STILL) for r in recurrence.reads]
     others = [kinds.get(v.node, STILL) for v in _used_constants(structure, recurrence)]
@@ -203,7 +206,7 @@ def _to_its_end(axes: Axes, kinds: dict[str, Kind], recurrence: Recurrence) -> K
 
 def _used_constants(structure: Structure, recurrence: Recurrence) -> list[Value]:
     """Values from outside whose numbers the body computes with, the sequences that it reads aside."""
-    constants = still(structure, recurrence)
+    constants = unchanged_values(structure, recurrence)
     return [constants[inner] for inner in _used(structure, recurrence, constants, SHAPE_ONLY)]
 
 
@@ -219,7 +222,7 @@ def _used(
 
 def _computes_with_the_count(structure: Structure, recurrence: Recurrence, kinds: dict[str, Kind]) -> bool:
     """Whether the number of steps is more to a loop than its end: only a part of it is compared with, or it is used."""
-    counts = {inner: v for inner, v in still(structure, recurrence).items() if kinds.get(v.node) == COUNT}
+    counts = {inner: v for inner, v in unchanged_values(structure, recurrence).items() if kinds.get(v.node) == COUNT}
     parts = [
         inner
         for inner, outer in counts.items()
@@ -272,8 +275,10 @@ def _of_steps(axes: Axes, node: Node, above: list[Kind], deciding: list[Kind], k
 
 def _placed(axes: Axes, node: Node, above: list[Kind], kinds: dict[str, Kind]) -> Kind | None:
     """The obstacle where rows meet what no step reaches and what is not the same at every step."""
-    fixed = [v for v, kind in zip(node.inputs, above, strict=True) if kind == STILL and places.has_time(axes, v)]
-    differ = (places.differ(axes, v, lambda n: kinds.get(n) == STEPS) for v in fixed)
+    fixed = [v for v, kind in zip(node.inputs, above, strict=True) if kind == STILL and axes.timed(v)]
+    differ = (indices.differ(axes, v, lambda n: kinds.get(n) == STEPS) for v in fixed)
     if node.op in PARTITIONS or node.op == "_Results" or not any(differ):
         return None
-    return Kind("mixed", f"{node.op} {node.name!r} joins each step with numbers of its place in the sequence")
+    return Kind(
+        "mixed", f"{node.op} {node.name!r} joins each step with numbers that depend on its position in the sequence"
+    )

@@ -15,21 +15,21 @@ from reprise import cells
 from reprise.cells import joined
 from reprise.graph import Value
 from reprise.lift.emitter import Emitter
-from reprise.lift.numbers import Numbers
-from reprise.lift.recurrent.affine import Reader
-from reprise.lift.recurrent.lengths import Lengths, Row
-from reprise.lift.recurrent.matching import Found, match
-from reprise.lift.recurrent.sequences import Miss, Plan, Walk
-from reprise.lift.recurrent.slots import Slot, slots
+from reprise.lift.numbers import KnownNumbers
+from reprise.lift.recurrent.affine import GateReader
+from reprise.lift.recurrent.lengths import Lengths, WrittenRow
+from reprise.lift.recurrent.matching import MatchedCell, match
+from reprise.lift.recurrent.sequences import NoSequencePlan, SequencePlan, Walk
+from reprise.lift.recurrent.slots import StateSlot, slots
 from reprise.operators.arrays import stacked_into
-from reprise.operators.rules.block import INLINE, Block, computed
+from reprise.operators.rules.block import INLINE, Block, computed_type
 from reprise.operators.rules.sizes import dim
 from reprise.operators.types import dtype as value_dtype
 from reprise.structure import Carried, Loop
 from reprise.tensors import Array
 from reprise.wire import onnx
 
-__all__ = ["Body", "Miss", "emit"]
+__all__ = ["Body", "NoSequencePlan", "emit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,58 +55,66 @@ class Body:
     bounds: Sequence[Value]
 
 
-def emit(emitter: Emitter, block: Block, body: Body) -> list[str] | Miss:
+def emit(emitter: Emitter, block: Block, body: Body) -> list[str] | NoSequencePlan:
     """Emits the loop into `block`; gives the final values of `carried`, and the whole arrays, by ONNX name.
 
-    Nothing is emitted when it gives a `Miss`.
+    Nothing is emitted when it gives a `NoSequencePlan`.
     """
     strange = next((c for c in body.carried if _type(emitter, c) != "float32"), None)
     if strange is not None:
-        return Miss(
+        return NoSequencePlan(
             f"state {strange.entering} is {_type(emitter, strange)}, and ONNX Runtime has these cells in float32"
         )
     if not body.bounds or not body.carried:
-        return Miss("its condition is more than a number of steps")
+        return NoSequencePlan("its condition is more than a number of steps")
     numbers = {c.entering for c in body.numbers}
     reading = Lengths(emitter.structure, body.loop, numbers)
     following = [reading.next_state(c) for c in body.carried]
     lengths = following[0][1]
     rows = [reading.row(v, lengths) for v in body.rows]
     if any(own != lengths for _, own in following) or None in rows:
-        return Miss("some rows of the batch end before others, but not all states and outputs stop with them")
+        return NoSequencePlan("some rows of the batch end before others, but not all states and outputs stop with them")
     if lengths is not None and len(emitter.facts.shape(lengths) or ()) != 1:
-        return Miss("the batch ends as a whole before the sequence does")
+        return NoSequencePlan("the batch ends as a whole before the sequence does")
     found = _cells(emitter, {c: leaving for c, (leaving, _) in zip(body.carried, following, strict=True)})
-    if isinstance(found, Miss):
+    if isinstance(found, NoSequencePlan):
         return found
     plan = Walk(emitter, body.loop, numbers, found).plan([r for r in rows if r is not None], lengths)
-    return plan if isinstance(plan, Miss) else _Emission(emitter, block, body, found, plan).result()
+    return plan if isinstance(plan, NoSequencePlan) else _Emission(emitter, block, body, found, plan).result()
 
 
-def _cells(emitter: Emitter, leaving: Mapping[Carried, Value]) -> list[Found] | Miss:
-    reader = Reader(emitter.structure, emitter.facts, Numbers(emitter.structure, emitter.known, emitter.stored))
+def _cells(emitter: Emitter, leaving: Mapping[Carried, Value]) -> list[MatchedCell] | NoSequencePlan:
+    reader = GateReader(
+        emitter.structure, emitter.facts, KnownNumbers(emitter.structure, emitter.known, emitter.stored)
+    )
     try:
         found = match(reader, [s for c, value in leaving.items() for s in slots(reader, c, value)])
     except (ValueError, IndexError) as error:
-        return Miss(f"the sizes of its weights contradict each other ({error})")
-    return Miss(f"state {found.entering} belongs to no cell that is known") if isinstance(found, Slot) else found
+        return NoSequencePlan(f"the sizes of its weights contradict each other ({error})")
+    return (
+        NoSequencePlan(f"state {found.entering} belongs to no cell that is known")
+        if isinstance(found, StateSlot)
+        else found
+    )
 
 
 def _type(emitter: Emitter, carried: Carried) -> str:
-    return computed(value_dtype(emitter.structure, carried.entering))
+    return computed_type(value_dtype(emitter.structure, carried.entering))
 
 
 class _Emission:
     """The loop as whole sequences: every value of the body has a name of shape [T, …] in a block of its own."""
 
-    def __init__(self, emitter: Emitter, block: Block, body: Body, found: Sequence[Found], plan: Plan) -> None:
+    def __init__(
+        self, emitter: Emitter, block: Block, body: Body, found: Sequence[MatchedCell], plan: SequencePlan
+    ) -> None:
         self._emitter = emitter
         self._outer = block
         self._body = body
         self._plan = plan
         self._cells = {c.output: c for c in found}
         self._initial = dict(zip(body.carried, body.initial, strict=True))
-        self._final: dict[Slot, str] = {}
+        self._final: dict[StateSlot, str] = {}
         self._steps = ""
         self._row_lengths: tuple[str, str] | None = None
         self._sequences = Block(block.names, body.loop.context, block)
@@ -124,7 +132,7 @@ class _Emission:
         rows = [self._row(r) for r in self._plan.rows]
         return [*(self._joined(c) for c in self._body.carried), *rows]
 
-    def _row(self, row: Row) -> str:
+    def _row(self, row: WrittenRow) -> str:
         """What is written, for all steps."""
         source = self._emitter.structure.source(row.value)
         name = self._emitter.name(source, self._sequences)
@@ -166,7 +174,7 @@ class _Emission:
         names = [self._final[s] for s in parts]
         return names[0] if len(names) == 1 else self._outer.one("Concat", *names, axis=1)
 
-    def _first(self, state: Slot) -> str:
+    def _first(self, state: StateSlot) -> str:
         """The initial value of a state, [N, H]."""
         block, whole = self._outer, self._initial[state.carried]
         if state.columns is not None:
@@ -174,7 +182,7 @@ class _Emission:
             whole = block.one("Slice", whole, block.ints(start), block.ints(stop), block.ints(1))
         return whole
 
-    def _last(self, state: Slot, last: str, sequence: str) -> str:
+    def _last(self, state: StateSlot, last: str, sequence: str) -> str:
         """The final value of a state, [N, H]: where a row has no step at all, its initial one."""
         block = self._outer
         final = block.one("Squeeze", last, block.ints(0))
@@ -208,7 +216,7 @@ class _Emission:
             self._steps = self._outer.one("Max", count, self._outer.ints(0))  # a negative end would count from the last
         return self._steps
 
-    def _cell(self, cell: Found) -> str:
+    def _cell(self, cell: MatchedCell) -> str:
         """Emits one operator; gives its outputs [T, N, H]."""
         factors = [self._sequences.values[self._emitter.structure.source(f)] for f in cell.factors]
         block = self._outer
@@ -229,7 +237,7 @@ class _Emission:
             self._final[state] = self._last(state, last, x)
         return block.one("Squeeze", made[0], block.ints(1))
 
-    def _weights(self, cell: Found) -> list[str]:
+    def _weights(self, cell: MatchedCell) -> list[str]:
         """W [1, gates · H, D], R [1, gates · H, H] and B [1, 2 · gates · H] in ONNX's order."""
         order, weights = cell.cell.gates, cell.weights
         zero = np.zeros(_hidden(cell), np.float32)
@@ -240,7 +248,7 @@ class _Emission:
             self._constant(np.concatenate(biases), cell, "B"),
         ]
 
-    def _kernel(self, parts: Mapping[str, Array], cell: Found, letter: str) -> str:
+    def _kernel(self, parts: Mapping[str, Array], cell: MatchedCell, letter: str) -> str:
         def make() -> Array:
             return _stacked(parts, cell.cell.gates)[None].astype(np.float32, copy=False)
 
@@ -248,7 +256,7 @@ class _Emission:
             return self._outer.names.constant(make(), f"{cell.output.node}/{letter}")
         return self._outer.names.later(make, f"{cell.output.node}/{letter}")
 
-    def _constant(self, array: Array, cell: Found, letter: str) -> str:
+    def _constant(self, array: Array, cell: MatchedCell, letter: str) -> str:
         return self._outer.names.constant(array[None].astype(np.float32, copy=False), f"{cell.output.node}/{letter}")
 
 
@@ -257,11 +265,11 @@ def _stacked(parts: Mapping[str, Array], order: str) -> Array:
     return np.concatenate([parts[gate].T for gate in order])
 
 
-def _hidden(cell: Found) -> int:
+def _hidden(cell: MatchedCell) -> int:
     return int(next(iter(cell.weights.recurrent.values())).shape[0])
 
 
-def _attributes(cell: Found) -> dict[str, object]:
+def _attributes(cell: MatchedCell) -> dict[str, object]:
     attributes: dict[str, object] = {
         "hidden_size": _hidden(cell),
         "activations": [a.name for a in cell.activations],

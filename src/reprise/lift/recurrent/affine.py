@@ -13,7 +13,7 @@ import numpy as np
 
 from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import Facts
-from reprise.lift.numbers import Numbers
+from reprise.lift.numbers import KnownNumbers
 from reprise.operators import Tag, fold, named
 from reprise.structure import Structure
 from reprise.tensors import Array
@@ -26,7 +26,7 @@ _DEPTH = 16  # a gate has a handful of terms; what is nested deeper is not one
 
 
 @dataclass(frozen=True, slots=True)
-class Affine:
+class AffineSum:
     """A sum.
 
     Attributes:
@@ -41,27 +41,29 @@ class Affine:
     bias: Array = field(default_factory=lambda: np.zeros((), np.float32))
     rest: tuple[Value, ...] = ()
 
-    def __add__(self, other: Affine) -> Affine:
-        return Affine(
+    def __add__(self, other: AffineSum) -> AffineSum:
+        return AffineSum(
             _added(self.products, other.products),
             _added(self.peepholes, other.peepholes),
             self.bias + other.bias,
             self.rest + other.rest,
         )
 
-    def __neg__(self) -> Affine:
+    def __neg__(self) -> AffineSum:
         """The sum with every term negated; what is not understood stays so."""
         products = {factor: -matrix for factor, matrix in self.products.items()}
-        return Affine(products, {factor: -vector for factor, vector in self.peepholes.items()}, -self.bias, self.rest)
+        return AffineSum(
+            products, {factor: -vector for factor, vector in self.peepholes.items()}, -self.bias, self.rest
+        )
 
-    def columns(self, chosen: Array) -> Affine | None:
+    def columns(self, chosen: Array) -> AffineSum | None:
         """Some columns of it, None where a term cannot be divided."""
         if self.rest or self.peepholes or not chosen.size:
             return None
         in_a_row = len(chosen) == chosen[-1] - chosen[0] + 1 and (np.diff(chosen) == 1).all()
         part = slice(int(chosen[0]), int(chosen[-1]) + 1) if in_a_row else chosen  # a slice copies nothing
         bias = self.bias[part] if self.bias.ndim else self.bias
-        return Affine({factor: matrix[:, part] for factor, matrix in self.products.items()}, {}, bias)
+        return AffineSum({factor: matrix[:, part] for factor, matrix in self.products.items()}, {}, bias)
 
 
 def _added(one: Mapping[Value, Array], other: Mapping[Value, Array]) -> dict[Value, Array]:
@@ -69,7 +71,7 @@ def _added(one: Mapping[Value, Array], other: Mapping[Value, Array]) -> dict[Val
 
 
 @dataclass(frozen=True, slots=True)
-class Activation:
+class OnnxActivation:
     """An activation by ONNX's name, with its parameters where it has some."""
 
     name: str
@@ -81,14 +83,14 @@ class Activation:
 class Gate:
     """An activation of a sum."""
 
-    activation: Activation
-    sum: Affine
+    activation: OnnxActivation
+    sum: AffineSum
 
 
-class Reader:
+class GateReader:
     """Reads gates and sums out of the body of a loop."""
 
-    def __init__(self, structure: Structure, facts: Facts, numbers: Numbers) -> None:
+    def __init__(self, structure: Structure, facts: Facts, numbers: KnownNumbers) -> None:
         self.structure = structure
         self.facts = facts
         self.numbers = numbers
@@ -117,21 +119,21 @@ class Reader:
         part = self.sum(found[1]).columns(cut[1])
         return None if part is None else Gate(found[0], part)
 
-    def activation(self, value: Value) -> tuple[Activation, Value] | None:
+    def activation(self, value: Value) -> tuple[OnnxActivation, Value] | None:
         """The activation that makes `value`, and what it is applied to."""
         node = self.node(value)
         if node.op in _ACTIVATIONS:
-            return Activation(node.op), self.structure.source(node.inputs[0])
+            return OnnxActivation(node.op), self.structure.source(node.inputs[0])
         return self._hard_sigmoid(value)
 
-    def _hard_sigmoid(self, value: Value) -> tuple[Activation, Value] | None:
+    def _hard_sigmoid(self, value: Value) -> tuple[OnnxActivation, Value] | None:
         """`clip(alpha · x + beta, 0, 1)`, as Keras writes it."""
         inside = self._clipped(value)
         for scaled, beta in () if inside is None else self.operands(inside, "Add", "AddV2"):
             for x, alpha in self.operands(scaled, "Mul"):
                 a, b = self._number(alpha), self._number(beta)
                 if a is not None and b is not None:
-                    return Activation("HardSigmoid", a, b), x
+                    return OnnxActivation("HardSigmoid", a, b), x
         return None
 
     def _clipped(self, value: Value) -> Value | None:
@@ -154,18 +156,18 @@ class Reader:
         found = self.numbers.of(value)
         return float(found.item()) if found is not None and found.size == 1 else None
 
-    def sum(self, value: Value, depth: int = 0) -> Affine:
+    def sum(self, value: Value, depth: int = 0) -> AffineSum:
         """`value` as a sum; what is not understood is its `rest`."""
         value = self.structure.source(value)
-        rest = Affine(rest=(value,))
+        rest = AffineSum(rest=(value,))
         if depth > _DEPTH:
             return rest
         bias = self._row(value)
         if bias is not None:
-            return Affine(bias=bias)
+            return AffineSum(bias=bias)
         node = self.node(value)
         if node.op in _SUMS:
-            total = Affine()
+            total = AffineSum()
             for term in node.inputs:
                 total += self.sum(term, depth + 1)
             return total
@@ -183,7 +185,7 @@ class Reader:
             return None
         return numbers.reshape(numbers.shape[-1:]) if numbers.size > 1 else numbers.reshape(())
 
-    def _product(self, node: Node) -> Affine | None:
+    def _product(self, node: Node) -> AffineSum | None:
         matrix = self.numbers.of(node.inputs[1])
         if matrix is None or matrix.ndim != 2 or node.flag("transpose_a"):
             return None
@@ -197,7 +199,7 @@ class Reader:
         for factor, width in factors:
             products = _added(products, {factor: matrix[start : start + width]})
             start += width
-        return Affine(products)
+        return AffineSum(products)
 
     def factors(self, value: Value, width: int) -> Iterator[tuple[Value, int]]:
         """The parts that a value of this width is joined of, and their widths."""
@@ -220,11 +222,11 @@ class Reader:
         shape = self.facts.shape(value)
         return shape[-1].scale if shape and shape[-1].known else None
 
-    def _peephole(self, value: Value) -> Affine | None:
+    def _peephole(self, value: Value) -> AffineSum | None:
         for factor, vector in self.operands(value, "Mul"):
             row = self._row(vector)
             if row is not None and row.ndim == 1:
-                return Affine(peepholes={factor: row})
+                return AffineSum(peepholes={factor: row})
         return None
 
     def outputs(self, name: str) -> list[Value]:
@@ -255,13 +257,13 @@ class Reader:
         if any(o is None for o in others):
             return None
         numbered = np.broadcast_to(np.arange(width), (_ROWS, width))
-        taken = _taken(node, value.index, numbered, [o for o in others if o is not None])
+        taken = _part_taken(node, value.index, numbered, [o for o in others if o is not None])
         if taken is None or taken.ndim != 2 or len(taken) != _ROWS:
             return None
         return self.structure.source(node.inputs[place]), taken[0]
 
 
-def _taken(node: Node, index: int, rows: Array, others: list[Array]) -> Array | None:
+def _part_taken(node: Node, index: int, rows: Array, others: list[Array]) -> Array | None:
     """Output `index` of a node that divides its input, for an input of equal rows."""
     if node.op == "Split":
         count = node.integer("num_split")

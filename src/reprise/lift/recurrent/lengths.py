@@ -17,7 +17,7 @@ _SELECTS = named(Tag.SELECT)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class WrittenRow:
     """What a loop writes at each step.
 
     Attributes:
@@ -45,14 +45,14 @@ class Lengths:
             return carried.leaving, None
         return chosen[2], chosen[0]
 
-    def row(self, value: Value, lengths: Value | None) -> Row | None:
+    def row(self, value: Value, lengths: Value | None) -> WrittenRow | None:
         """What is written, None where it is not protected by `lengths` as it must be."""
         if lengths is None:
-            return Row(value)
+            return WrittenRow(value)
         chosen = self._selected(value)
         if chosen is None or chosen[0] != lengths or not self._is_outside(chosen[1]):
             return None
-        return Row(chosen[2], chosen[1])
+        return WrittenRow(chosen[2], chosen[1])
 
     def _selected(self, value: Value) -> tuple[Value, Value, Value] | None:
         """(lengths, after the end, before it) of a selection by lengths."""

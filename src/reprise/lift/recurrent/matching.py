@@ -10,13 +10,13 @@ import numpy as np
 from reprise import cells
 from reprise.cells import Weights
 from reprise.graph import Value
-from reprise.lift.recurrent.affine import Activation, Affine, Gate, Reader
-from reprise.lift.recurrent.slots import Slot
+from reprise.lift.recurrent.affine import AffineSum, Gate, GateReader, OnnxActivation
+from reprise.lift.recurrent.slots import StateSlot
 from reprise.tensors import Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class MatchedCell:
     """A recognised cell.
 
     Attributes:
@@ -31,16 +31,16 @@ class Found:
 
     cell: cells.Cell
     output: Value
-    h: Slot
-    c: Slot | None
+    h: StateSlot
+    c: StateSlot | None
     factors: tuple[Value, ...]
     weights: Weights
-    activations: tuple[Activation, ...]
+    activations: tuple[OnnxActivation, ...]
 
 
-def match(reader: Reader, states: Sequence[Slot]) -> list[Found] | Slot:
+def match(reader: GateReader, states: Sequence[StateSlot]) -> list[MatchedCell] | StateSlot:
     """The cells that `states` belong to, or a state that belongs to none."""
-    found: list[Found] = []
+    found: list[MatchedCell] = []
     for h in states:
         rules = (rule(reader, h, states) for rule in _RULES)
         cell = next((c for c in rules if c is not None), None)
@@ -51,7 +51,7 @@ def match(reader: Reader, states: Sequence[Slot]) -> list[Found] | Slot:
     return stray[0] if stray else found
 
 
-def _lstm(reader: Reader, h: Slot, states: Sequence[Slot]) -> Found | None:
+def _lstm(reader: GateReader, h: StateSlot, states: Sequence[StateSlot]) -> MatchedCell | None:
     """`c' = f ⊙ c + i ⊙ g`, `h' = o ⊙ act(c')`."""
     for gate, squashed in reader.operands(h.leaving, "Mul"):
         output = reader.activation(squashed)
@@ -66,11 +66,11 @@ def _lstm(reader: Reader, h: Slot, states: Sequence[Slot]) -> Found | None:
     return None
 
 
-def _made(reader: Reader, value: Value, states: Sequence[Slot]) -> Slot | None:
+def _made(reader: GateReader, value: Value, states: Sequence[StateSlot]) -> StateSlot | None:
     return next((s for s in states if reader.structure.source(s.leaving) == value), None)
 
 
-def _cell_state(reader: Reader, c: Slot) -> Iterator[tuple[Gate, Gate, Gate]]:
+def _cell_state(reader: GateReader, c: StateSlot) -> Iterator[tuple[Gate, Gate, Gate]]:
     """Readings of `c' = f ⊙ c + i ⊙ g` as (f, i, g)."""
     for kept, added in reader.operands(c.leaving, "Add", "AddV2"):
         forget = [reader.gate(f) for f, last in reader.operands(kept, "Mul") if last == c.entering]
@@ -80,7 +80,9 @@ def _cell_state(reader: Reader, c: Slot) -> Iterator[tuple[Gate, Gate, Gate]]:
                 yield gates[0], gates[1], gates[2]
 
 
-def _lstm_of(reader: Reader, h: Slot, c: Slot, gates: Mapping[str, Gate], output: Activation) -> Found | None:
+def _lstm_of(
+    reader: GateReader, h: StateSlot, c: StateSlot, gates: Mapping[str, Gate], output: OnnxActivation
+) -> MatchedCell | None:
     outer = gates["f"].activation
     if gates["i"].activation != outer or gates["o"].activation != outer:
         return None
@@ -96,10 +98,10 @@ def _lstm_of(reader: Reader, h: Slot, c: Slot, gates: Mapping[str, Gate], output
     if read is None:
         return None
     activations = (outer, gates["c"].activation, output)
-    return Found(cells.LSTM, reader.structure.source(h.leaving), h, c, *read, activations)
+    return MatchedCell(cells.LSTM, reader.structure.source(h.leaving), h, c, *read, activations)
 
 
-def _gru(reader: Reader, h: Slot, states: Sequence[Slot]) -> Found | None:
+def _gru(reader: GateReader, h: StateSlot, states: Sequence[StateSlot]) -> MatchedCell | None:
     """`h' = z ⊙ h + (1 − z) ⊙ c`."""
     for kept, added in reader.operands(h.leaving, "Add", "AddV2"):
         for keep, last in reader.operands(kept, "Mul"):
@@ -111,7 +113,7 @@ def _gru(reader: Reader, h: Slot, states: Sequence[Slot]) -> Found | None:
     return None
 
 
-def _update(reader: Reader, keep: Value, add: Value) -> Gate | None:
+def _update(reader: GateReader, keep: Value, add: Value) -> Gate | None:
     """The gate z of `z ⊙ h + (1 − z) ⊙ c`; where the file has it the other way round, 1 − σ(a) = σ(−a)."""
     if _is_rest(reader, add, keep):
         return reader.gate(keep)
@@ -119,7 +121,7 @@ def _update(reader: Reader, keep: Value, add: Value) -> Gate | None:
     return Gate(gate.activation, -gate.sum) if gate is not None and gate.activation == _SIGMOID else None
 
 
-def _is_rest(reader: Reader, value: Value, of: Value) -> bool:
+def _is_rest(reader: GateReader, value: Value, of: Value) -> bool:
     """Whether `value` is `1 − of`."""
     node = reader.node(value)
     if node.op != "Sub" or reader.structure.source(node.inputs[1]) != of:
@@ -128,7 +130,7 @@ def _is_rest(reader: Reader, value: Value, of: Value) -> bool:
     return one is not None and bool((one == 1).all())
 
 
-def _gru_of(reader: Reader, h: Slot, z: Gate, candidate: Value) -> Found | None:
+def _gru_of(reader: GateReader, h: StateSlot, z: Gate, candidate: Value) -> MatchedCell | None:
     squashed = reader.activation(candidate)
     if squashed is None:
         return None
@@ -140,24 +142,24 @@ def _gru_of(reader: Reader, h: Slot, z: Gate, candidate: Value) -> Found | None:
         after = cell is cells.GRU_RESET_AFTER
         read = _weights(h, {"z": z.sum, "r": r.sum, "c": inner[0]}, {}, inner[1] if after else None)
         if read is not None:
-            return Found(cell, reader.structure.source(h.leaving), h, None, *read, (z.activation, squashed[0]))
+            return MatchedCell(cell, reader.structure.source(h.leaving), h, None, *read, (z.activation, squashed[0]))
     return None
 
 
-_Reset = tuple[cells.Cell, Value, tuple[Affine, Array]]
+_Reset = tuple[cells.Cell, Value, tuple[AffineSum, Array]]
 
 
-def _reset_before(reader: Reader, h: Slot, before: Affine) -> Iterator[_Reset]:
+def _reset_before(reader: GateReader, h: StateSlot, before: AffineSum) -> Iterator[_Reset]:
     """The candidate reads `r ⊙ h`: in its sum that product stands where h would."""
     for factor, matrix in before.products.items():
         for reset, last in reader.operands(factor, "Mul"):
             if last == h.entering and h.entering not in before.products and not before.peepholes:
                 rest = {k: v for k, v in before.products.items() if k != factor}
-                as_h = Affine({**rest, h.entering: matrix}, {}, before.bias, before.rest)
+                as_h = AffineSum({**rest, h.entering: matrix}, {}, before.bias, before.rest)
                 yield cells.GRU, reset, (as_h, np.zeros((), np.float32))
 
 
-def _reset_after(reader: Reader, h: Slot, before: Affine) -> Iterator[_Reset]:
+def _reset_after(reader: GateReader, h: StateSlot, before: AffineSum) -> Iterator[_Reset]:
     """The candidate reads `r ⊙ (h · R + b)`."""
     if len(before.rest) != 1 or h.entering in before.products or before.peepholes:
         return
@@ -167,11 +169,11 @@ def _reset_after(reader: Reader, h: Slot, before: Affine) -> Iterator[_Reset]:
             yield (
                 cells.GRU_RESET_AFTER,
                 reset,
-                (Affine({**before.products, **inner.products}, {}, before.bias), inner.bias),
+                (AffineSum({**before.products, **inner.products}, {}, before.bias), inner.bias),
             )
 
 
-def _rnn(reader: Reader, h: Slot, states: Sequence[Slot]) -> Found | None:
+def _rnn(reader: GateReader, h: StateSlot, states: Sequence[StateSlot]) -> MatchedCell | None:
     """`h' = act(x · W + h · R + b)`."""
     gate = reader.gate(h.leaving)
     if gate is None or h.entering not in gate.sum.products or gate.sum.peepholes:
@@ -180,12 +182,12 @@ def _rnn(reader: Reader, h: Slot, states: Sequence[Slot]) -> Found | None:
     return (
         None
         if read is None
-        else Found(cells.RNN, reader.structure.source(h.leaving), h, None, *read, (gate.activation,))
+        else MatchedCell(cells.RNN, reader.structure.source(h.leaving), h, None, *read, (gate.activation,))
     )
 
 
 def _weights(
-    h: Slot, sums: Mapping[str, Affine], peephole: Mapping[str, Array], inner_bias: Array | None = None
+    h: StateSlot, sums: Mapping[str, AffineSum], peephole: Mapping[str, Array], inner_bias: Array | None = None
 ) -> tuple[tuple[Value, ...], Weights] | None:
     """The factors of the input, and the weights by gate; None where a sum has other terms than a cell's."""
     matrices = [(factor, matrix) for each in sums.values() for factor, matrix in each.products.items()]
@@ -209,7 +211,7 @@ def _weights(
     return factors, Weights(kernel, recurrent, biases, inner, peephole)
 
 
-def _lstm_block(reader: Reader, h: Slot, states: Sequence[Slot]) -> Found | None:
+def _lstm_block(reader: GateReader, h: StateSlot, states: Sequence[StateSlot]) -> MatchedCell | None:
     """LSTMBlockCell: x, c, h, kernel, wci, wcf, wco, bias → i, c', f, o, ci, co, h'; gate order i, c, f, o."""
     output = reader.structure.source(h.leaving)
     node = reader.node(h.leaving)
@@ -227,10 +229,10 @@ def _lstm_block(reader: Reader, h: Slot, states: Sequence[Slot]) -> Found | None
     biases["f"] = biases["f"] + np.float32(node.number("forget_bias", 1.0))
     known = {letter: vector for letter, vector in peephole.items() if vector is not None}
     weights = Weights(*parts, biases, {}, known)
-    return Found(cells.LSTM, output, h, c, (x,), weights, (_SIGMOID, _TANH, _TANH))
+    return MatchedCell(cells.LSTM, output, h, c, (x,), weights, (_SIGMOID, _TANH, _TANH))
 
 
-def _gru_block(reader: Reader, h: Slot, states: Sequence[Slot]) -> Found | None:
+def _gru_block(reader: GateReader, h: StateSlot, states: Sequence[StateSlot]) -> MatchedCell | None:
     """GRUBlockCell: x, h, w_ru, w_c, b_ru, b_c → r, u, c, h'; the reset gate before the product."""
     output = reader.structure.source(h.leaving)
     node = reader.node(h.leaving)
@@ -244,7 +246,7 @@ def _gru_block(reader: Reader, h: Slot, states: Sequence[Slot]) -> Found | None:
     gates, candidate = _divided(w_ru, hidden, "rz"), _divided(w_c, hidden, "c")
     kernel, recurrent = ({**g, **c} for g, c in zip(gates, candidate, strict=True))
     weights = Weights(kernel, recurrent, {**cells.divided(b_ru, "rz"), "c": b_c})
-    return Found(cells.GRU, output, h, None, (x,), weights, (_SIGMOID, _TANH))
+    return MatchedCell(cells.GRU, output, h, None, (x,), weights, (_SIGMOID, _TANH))
 
 
 def _divided(kernel: Array, hidden: int, order: str) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -252,8 +254,8 @@ def _divided(kernel: Array, hidden: int, order: str) -> tuple[dict[str, Array], 
     return cells.divided(kernel[:-hidden], order), cells.divided(kernel[-hidden:], order)
 
 
-_SIGMOID, _TANH = Activation("Sigmoid"), Activation("Tanh")
+_SIGMOID, _TANH = OnnxActivation("Sigmoid"), OnnxActivation("Tanh")
 
-_Rule = Callable[[Reader, Slot, Sequence[Slot]], Found | None]
+_Rule = Callable[[GateReader, StateSlot, Sequence[StateSlot]], MatchedCell | None]
 
 _RULES: tuple[_Rule, ...] = (_lstm_block, _gru_block, _lstm, _gru, _rnn)

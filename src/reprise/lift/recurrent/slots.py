@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reprise.graph import Value
-from reprise.lift.recurrent.affine import Reader
+from reprise.lift.recurrent.affine import GateReader
 from reprise.structure import Carried
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class StateSlot:
     """One state.
 
     Attributes:
@@ -27,9 +27,9 @@ class Slot:
     columns: tuple[int, int] | None = None
 
 
-def slots(reader: Reader, carried: Carried, leaving: Value) -> list[Slot]:
+def slots(reader: GateReader, carried: Carried, leaving: Value) -> list[StateSlot]:
     """The states in `carried`: one, or one for each part that `leaving` is joined of and `entering` divided into."""
-    alone = [Slot(carried, carried.entering, leaving)]
+    alone = [StateSlot(carried, carried.entering, leaving)]
     shape = reader.facts.shape(leaving)
     if not shape or not shape[-1].known:
         return alone
@@ -38,13 +38,13 @@ def slots(reader: Reader, carried: Carried, leaving: Value) -> list[Slot]:
     for value, width in reader.factors(leaving, shape[-1].scale):
         columns = (start, start + width)
         if columns in entering:
-            found.append(Slot(carried, entering[columns], value, columns))
+            found.append(StateSlot(carried, entering[columns], value, columns))
         start += width
     covered = sum(b - a for a, b in (s.columns or (0, 0) for s in found))
     return found if len(found) > 1 and covered == shape[-1].scale else alone
 
 
-def _parts(reader: Reader, whole: Value) -> Iterator[tuple[tuple[int, int], Value]]:
+def _parts(reader: GateReader, whole: Value) -> Iterator[tuple[tuple[int, int], Value]]:
     """Every range of columns that the body takes of `whole`, and the value that it is."""
     pending, seen = [whole.node], set()
     while pending:

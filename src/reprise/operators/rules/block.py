@@ -31,7 +31,7 @@ COMPUTED = {
 }
 
 
-def computed(dtype: str) -> str:
+def computed_type(dtype: str) -> str:
     """The name of the type in which values of `dtype` are computed."""
     return COMPUTED.get(dtype, dtype)
 
@@ -42,7 +42,7 @@ def onnx_type(dtype: str) -> int:
     Raises:
         LiftError: It has none: the tensor holds no numbers but a resource or a list.
     """
-    number = onnx.ELEMENT_TYPES.get(computed(dtype))
+    number = onnx.ELEMENT_TYPES.get(computed_type(dtype))
     if number is None:
         raise LiftError(f"a tensor of type {dtype!r} cannot be computed: it holds no numbers and no text")
     return number
@@ -90,7 +90,7 @@ class Names:
         return name
 
 
-class Weights(Mapping[str, Array]):
+class Initializers(Mapping[str, Array]):
     """Large initializers by name; a deferred one is made anew each time."""
 
     def __init__(self, held: Mapping[str, Array], deferred: Mapping[str, Callable[[], Array]]) -> None:

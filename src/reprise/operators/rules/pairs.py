@@ -20,26 +20,26 @@ def as_pairs(numbers: Array) -> Array:
     return np.stack([numbers.real, numbers.imag], -1)
 
 
-def part(site: Site, pairs: str, index: int) -> str:
+def component(site: Site, pairs: str, index: int) -> str:
     """The real (0) or imaginary (1) parts."""
     return site.one("Gather", pairs, site.constant(index, "int64"), axis=-1)
 
 
-def joined(site: Site, real: str, imaginary: str) -> str:
+def pair_of(site: Site, real: str, imaginary: str) -> str:
     """Pairs of these parts."""
     axis = site.block.ints(-1)
     return site.one("Concat", *(site.one("Unsqueeze", p, axis) for p in (real, imaginary)), axis=-1)
 
 
-def product(site: Site) -> str:
+def pair_product(site: Site) -> str:
     """(a + bi)(c + di) = (ac − bd) + (ad + bc)i."""
-    (a, b), (c, d) = ((part(site, pairs, 0), part(site, pairs, 1)) for pairs in site.inputs())
+    (a, b), (c, d) = ((component(site, pairs, 0), component(site, pairs, 1)) for pairs in site.inputs())
     real = site.one("Sub", site.one("Mul", a, c), site.one("Mul", b, d))
-    return joined(site, real, site.one("Add", site.one("Mul", a, d), site.one("Mul", b, c)))
+    return pair_of(site, real, site.one("Add", site.one("Mul", a, d), site.one("Mul", b, c)))
 
 
 def exponential(site: Site) -> str:
     """exp(a + bi) = exp(a) (cos b + i sin b)."""
-    a, b = (part(site, site.input(0), k) for k in (0, 1))
+    a, b = (component(site, site.input(0), k) for k in (0, 1))
     size = site.one("Exp", a)
-    return joined(site, site.one("Mul", size, site.one("Cos", b)), site.one("Mul", size, site.one("Sin", b)))
+    return pair_of(site, site.one("Mul", size, site.one("Cos", b)), site.one("Mul", size, site.one("Sin", b)))

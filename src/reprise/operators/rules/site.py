@@ -10,7 +10,7 @@ import numpy as np
 
 from reprise.errors import LiftError
 from reprise.graph import Node, Value
-from reprise.operators.rules.block import Block, Names, computed
+from reprise.operators.rules.block import Block, Names, computed_type
 from reprise.operators.rules.shapes import Dims, Shapes
 from reprise.operators.rules.sizes import Dim
 from reprise.structure import Structure
@@ -145,12 +145,12 @@ def same(op: str, **attributes: object) -> OnnxRule:
 
 def number(site: Site, value: float) -> str:
     """A constant of the type in which the operator computes."""
-    return site.constant(value, computed(site.dtype()))
+    return site.constant(value, computed_type(site.dtype()))
 
 
 def is_real(site: Site) -> bool:
     """Whether the operator computes with real numbers."""
-    return computed(site.dtype()).startswith("float")
+    return computed_type(site.dtype()).startswith("float")
 
 
 def first_input(site: Site) -> str:

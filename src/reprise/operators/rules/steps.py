@@ -21,7 +21,7 @@ class Kind(NamedTuple):
 STILL, COUNT, STEPS, END = Kind("still"), Kind("count"), Kind("steps"), Kind("end")
 
 
-class Axes(Protocol):
+class TimeAxes(Protocol):
     """Which axes of a graph's values are time."""
 
     @property
@@ -42,7 +42,7 @@ class Axes(Protocol):
 
 
 #: The kind of a node's result from the kinds of all its inputs, some of which are rows of steps.
-StepsRule = Callable[[Axes, Node, list[Kind]], Kind]
+StepsRule = Callable[[TimeAxes, Node, list[Kind]], Kind]
 
 
 def mixed(node: Node) -> Kind:
@@ -50,22 +50,22 @@ def mixed(node: Node) -> Kind:
     return Kind("mixed", f"{node.op} {node.name!r} computes with several steps at once")
 
 
-def has_time(axes: Axes, value: Value) -> bool:
+def has_time(axes: TimeAxes, value: Value) -> bool:
     """Whether an axis of `value` holds time."""
     return bool(axes.timed(value))
 
 
-def passes(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def passes(axes: TimeAxes, node: Node, above: list[Kind]) -> Kind:
     """The steps of what is handed on as it is."""
     return STEPS
 
 
-def keeps(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def keeps(axes: TimeAxes, node: Node, above: list[Kind]) -> Kind:
     """Steps stay apart where an axis of the result is still time."""
     result = Value(node.name)
     return STEPS if has_time(axes, result) or axes.is_partition(result) else mixed(node)
 
 
-def mixes(axes: Axes, node: Node, above: list[Kind]) -> Kind:
+def mixes(axes: TimeAxes, node: Node, above: list[Kind]) -> Kind:
     """What is not known to keep steps apart mixes them."""
     return mixed(node)

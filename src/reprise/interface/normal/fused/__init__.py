@@ -16,7 +16,7 @@ from reprise.graph import Graph, Node, Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.normal.fused import cudnn
-from reprise.interface.normal.fused.masked import ends
+from reprise.interface.normal.fused.masked import row_ends
 from reprise.operators import types
 from reprise.operators.rules.sizes import Dim
 from reprise.structure import RESULTS, Structure
@@ -36,10 +36,10 @@ def unfuse(structure: Structure) -> Rewritten:
         return Rewritten(graph)
     nodes = dict(graph.nodes)
     read = {n.name: cudnn.read(facts, n) for n in of_cudnn}
-    stacks = [s for s in read.values() if isinstance(s, cudnn.Stack)]
+    stacks = [s for s in read.values() if isinstance(s, cudnn.CudnnStack)]
     for stack in stacks:
         cudnn.write(stack, nodes)
-    finals = {name: value for node in found for name, value in _rewrite(facts, node, nodes).items()}
+    finals = {name: value for node in found for name, value in _write_frame(facts, node, nodes).items()}
     nodes.update((name, Node(name, RESULTS, (value,))) for name, value in finals.items())
     notes = (
         f"{n.op} {n.name} runs over the whole sequence; it is read as one cell for each step"
@@ -54,7 +54,7 @@ def unfuse(structure: Structure) -> Rewritten:
     return Rewritten(replace(graph, nodes=nodes), (*notes, *dropped), unread)
 
 
-def _rewrite(facts: Facts, node: Node, nodes: dict[str, Node]) -> dict[str, Value]:
+def _write_frame(facts: Facts, node: Node, nodes: dict[str, Node]) -> dict[str, Value]:
     """Puts a frame in the place of one operator; gives the nodes that look up or hide rows of it, and what they are."""
     graph = facts.structure.graph
     name, dtype = f"fused/{node.name}", types.dtype(facts.structure, Value(node.name))
@@ -67,7 +67,7 @@ def _rewrite(facts: Facts, node: Node, nodes: dict[str, Node]) -> dict[str, Valu
     held = tuple(frame.constant(v) for v in (weights, *peepholes, bias))
     inputs = (frame.read("x", x, dtype), *entering.values(), *held)
     cell = frame.make("LSTMBlockCell", "LSTMBlockCell", inputs, **_settings(node, dtype))
-    end = None if _runs_over_all_rows(facts, node) else ends(graph, node, longest, states)
+    end = None if _runs_over_all_rows(facts, node) else row_ends(graph, node, longest, states)
     over = None if end is None else frame.over(end.lengths)
     last = {
         i: frame.leave(variable, frame.until(over, Value(cell.node, i), variable, f"next/{i}", dtype))
@@ -117,17 +117,17 @@ def _runs_over_all_rows(facts: Facts, node: Node) -> bool:
     if counted.constant is not None:
         rows = facts.shape(node.inputs[1])
         return rows is not None and rows[0] == Dim(int(counted.constant.load()))
-    if counted.op != "StridedSlice" or not _takes(graph, counted, 0):
+    if counted.op != "StridedSlice" or not _takes_row(graph, counted, 0):
         return False
     shape = graph[graph.through(counted.inputs[0], ("Identity",)).node]
-    return shape.op == "Shape" and _same(graph, shape.inputs[0], node.inputs[1])
+    return shape.op == "Shape" and _is_same_value(graph, shape.inputs[0], node.inputs[1])
 
 
-def _same(graph: Graph, one: Value, other: Value) -> bool:
+def _is_same_value(graph: Graph, one: Value, other: Value) -> bool:
     return graph.through(one, ("Identity",)) == graph.through(other, ("Identity",))
 
 
-def _takes(graph: Graph, node: Node, row: int) -> bool:
+def _takes_row(graph: Graph, node: Node, row: int) -> bool:
     """Whether a StridedSlice is `x[row]`."""
     begin = graph[node.inputs[1].node].constant
     masks = [node.attributes.get(f"{m}_mask", 0) for m in ("begin", "ellipsis", "new_axis")]
@@ -143,5 +143,5 @@ def _last_rows(graph: Graph, name: str) -> dict[str, int]:
         if n.op == "StridedSlice"
         and n.inputs[0].node == name
         and n.inputs[0].index in (_CELL_STATE, _OUTPUT)
-        and _takes(graph, n, -1)
+        and _takes_row(graph, n, -1)
     }

@@ -33,7 +33,7 @@ class Ends:
     hidden: Mapping[str, Value] = field(default_factory=dict)
 
 
-def ends(graph: Graph, node: Node, longest: Value, initial: Mapping[int, Value]) -> Ends:
+def row_ends(graph: Graph, node: Node, longest: Value, initial: Mapping[int, Value]) -> Ends:
     """Where the rows of a whole-sequence operator end that computes no more than `longest` steps.
 
     `initial` gives the first state of each output that is a sequence of states. The end of each row is known only where
@@ -80,8 +80,8 @@ def _look_ups(graph: Graph, reader: Node, first: Value, states: Value, lengths: 
 def _is_look_up(graph: Graph, node: Node, lengths: Value) -> bool:
     if node.op != "GatherNd":
         return False
-    places = graph[node.inputs[1].node]
-    return places.op == "Pack" and graph.through(places.inputs[0], _TYPES) == lengths
+    indices = graph[node.inputs[1].node]
+    return indices.op == "Pack" and graph.through(indices.inputs[0], _TYPES) == lengths
 
 
 def _is_mask(graph: Graph, value: Value, lengths: Value) -> bool:

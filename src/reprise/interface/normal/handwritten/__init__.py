@@ -19,8 +19,8 @@ from reprise.interface.analysis.influence import Influence
 from reprise.interface.analysis.sources import sources
 from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.normal.handwritten import reading, writing
-from reprise.interface.normal.handwritten.counting import Count, Counting
-from reprise.interface.normal.handwritten.sequences import Site
+from reprise.interface.normal.handwritten.counting import Counting, LoopCount
+from reprise.interface.normal.handwritten.sequences import RewrittenLoop
 from reprise.structure import Loop, Structure
 
 
@@ -29,13 +29,13 @@ def straighten(structure: Structure) -> Rewritten:
     graph, facts = structure.graph, Facts(structure)
     nodes, notes = dict(graph.nodes), []
     for loop in structure.loops.values():
-        made = _rewritten(structure, facts, loop) if len(loop.context) == 1 else {}
+        made = _rewrite_loop(structure, facts, loop) if len(loop.context) == 1 else {}
         nodes.update(made)
         notes += [f"loop {loop.name!r} takes or collects rows by its own count; it is read as steps"] if made else []
     return Rewritten(replace(graph, nodes=nodes), tuple(notes)) if notes else Rewritten(graph)
 
 
-def _rewritten(structure: Structure, facts: Facts, loop: Loop) -> Mapping[str, Node]:
+def _rewrite_loop(structure: Structure, facts: Facts, loop: Loop) -> Mapping[str, Node]:
     """The nodes to replace and to add, none where the loop is straight already or cannot be made so."""
     body = structure.body(loop)
     gates = [n for n in body if n.op == "LoopCond" and n.inputs[0] == loop.condition]
@@ -45,14 +45,14 @@ def _rewritten(structure: Structure, facts: Facts, loop: Loop) -> Mapping[str, N
     limits, others = counting.limits()
     if not limits:
         return {}
-    taken = [t for t in reading.found(structure, facts, loop, counting, body) if _is_data(structure, t)]
-    written = list(writing.written(structure, loop, counting))
-    grown = list(writing.grown(structure, facts, loop))
-    exchanged = list(writing.exchanged(structure, facts, loop, counting))
+    taken = [t for t in reading.taken_rows(structure, facts, loop, counting, body) if _is_data(structure, t)]
+    written = list(writing.filled_arrays(structure, loop, counting))
+    grown = list(writing.grown_tensors(structure, facts, loop))
+    exchanged = list(writing.exchanged_tensors(structure, facts, loop, counting))
     if not (taken or written or grown or exchanged):
         return {}
-    site = _site(structure, facts, loop, counting, limits, gates[0])
-    changes = [reading.rewrite(site, t) for t in taken]
+    site = _rewritten_loop(structure, facts, loop, counting, limits, gates[0])
+    changes = [reading.read_in_order(site, t) for t in taken]
     changes += [writing.refill(site, w) for w in written] + [writing.collect(site, g) for g in grown]
     changes += [writing.restack(site, e) for e in exchanged]
     if not any(changes):
@@ -61,19 +61,21 @@ def _rewritten(structure: Structure, facts: Facts, loop: Loop) -> Mapping[str, N
     return {**site.frame.nodes, **gate, **{name: node for made in changes for name, node in made.items()}}
 
 
-def _is_data(structure: Structure, taken: reading.Taken) -> bool:
+def _is_data(structure: Structure, taken: reading.TakenRow) -> bool:
     """Whether rows are taken of what the inputs make; rows of weights differ by the number of the step."""
     reaching = Influence(structure, sources(structure))
     return bool(reaching.mask(taken.whole))
 
 
-def _site(structure: Structure, facts: Facts, loop: Loop, counting: Counting, limits: list[Count], gate: Node) -> Site:
+def _rewritten_loop(
+    structure: Structure, facts: Facts, loop: Loop, counting: Counting, limits: list[LoopCount], gate: Node
+) -> RewrittenLoop:
     before = Scope(f"{loop.name}/straight/trips")
     first, *rest = [counting.emit(n, before, str(k)) for k, n in enumerate(limits)]
     for k, other in enumerate(rest):
         first = before.make(f"least_{k}", "Minimum", (first, other), T="int32")
     frame = Frame(f"{loop.name}/straight", first, before.nodes, loop.name, gate.name)
-    return Site(structure, facts, loop, counting, None if rest else limits[0], frame)
+    return RewrittenLoop(structure, facts, loop, counting, None if rest else limits[0], frame)
 
 
 def _gate(frame: Frame, gate: Node, others: list[Value]) -> dict[str, Node]:

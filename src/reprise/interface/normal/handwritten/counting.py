@@ -24,7 +24,7 @@ _DEPTH = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class LoopCount:
     """`each` × the number of the iteration, from 0 on, + `constant` + sizes and numbers from outside the loop.
 
     Attributes:
@@ -37,22 +37,22 @@ class Count:
     constant: int = 0
     terms: frozenset[tuple[Dim | Value, int]] = field(default_factory=frozenset)
 
-    def plus(self, other: Count, sign: int = 1) -> Count:
+    def plus(self, other: LoopCount, sign: int = 1) -> LoopCount:
         """The sum, or with `sign` -1 the difference."""
         terms = dict(self.terms)
         for key, times in other.terms:
             terms[key] = terms.get(key, 0) + sign * times
         kept = frozenset((k, n) for k, n in terms.items() if n)
-        return Count(self.each + sign * other.each, self.constant + sign * other.constant, kept)
+        return LoopCount(self.each + sign * other.each, self.constant + sign * other.constant, kept)
 
-    def first(self) -> Count:
+    def first(self) -> LoopCount:
         """Its value at the first iteration."""
         return replace(self, each=0)
 
 
-def of_size(size: Dim) -> Count:
+def of_size(size: Dim) -> LoopCount:
     """A size as a count that stays the same."""
-    return Count(constant=size.scale) if size.known else Count(terms=frozenset({(size, 1)}))
+    return LoopCount(constant=size.scale) if size.known else LoopCount(terms=frozenset({(size, 1)}))
 
 
 class Counting:
@@ -64,7 +64,7 @@ class Counting:
         self._loop = loop
         self._values: dict[Dim | Value, Value] = {}
 
-    def of(self, value: Value, depth: int = 0) -> Count | None:
+    def of(self, value: Value, depth: int = 0) -> LoopCount | None:
         """`value` as a count, None where it is none."""
         value = self._structure.plain(value)
         node = self._structure.graph.nodes.get(value.node)
@@ -93,22 +93,22 @@ class Counting:
             pending.extend(node.inputs)
         return True
 
-    def _known(self, value: Value) -> Count | None:
+    def _known(self, value: Value) -> LoopCount | None:
         """A number that the file has, or a size of a tensor."""
         content = self._facts.of(value).content
         if content is None or content.size != 1:
             return None
         number = content.ravel()[0]
         if not isinstance(number, Dim):
-            return Count(constant=int(number))
+            return LoopCount(constant=int(number))
         size = self._facts.sizes.resolve(number)
-        return Count(constant=size.scale) if size.known else self._term(size, value)
+        return LoopCount(constant=size.scale) if size.known else self._term(size, value)
 
-    def _term(self, key: Dim | Value, value: Value) -> Count:
+    def _term(self, key: Dim | Value, value: Value) -> LoopCount:
         self._values.setdefault(key, value)
-        return Count(terms=frozenset({(key, 1)}))
+        return LoopCount(terms=frozenset({(key, 1)}))
 
-    def _sum(self, value: Value, depth: int) -> Count | None:
+    def _sum(self, value: Value, depth: int) -> LoopCount | None:
         node = self._structure.graph[value.node]
         if node.op == "Cast":
             return self.of(node.inputs[0], depth + 1)
@@ -120,7 +120,7 @@ class Counting:
     def is_number(self, value: Value) -> bool:
         """Whether a value is a loop variable that is the number of the iteration."""
         carried = self._structure.carried_by(self._structure.plain(value))
-        return carried in self._loop.carried and self.of(value) == Count(each=1)
+        return carried in self._loop.carried and self.of(value) == LoopCount(each=1)
 
     def step(self, carried: Carried) -> int | None:
         """By how much a variable goes up at each iteration, None where that is not always the same."""
@@ -133,14 +133,14 @@ class Counting:
         content = self._facts.content(self._structure.origin(sides[1 - sides.index(carried.entering)]))
         return None if content is None or content.size != 1 else _SUMS[node.op] * int(content.item())
 
-    def limits(self) -> tuple[list[Count], list[Value]]:
+    def limits(self) -> tuple[list[LoopCount], list[Value]]:
         """After how many iterations the loop ends, by each part of its condition that counts; and the other parts."""
         counts, others = [], []
         for part in self._parts(self._loop.condition):
             limit = self._limit(self._structure.graph[self._structure.source(part).node])
             counts += [] if limit is None else [limit]
             others += [part] if limit is None else []
-        least: dict[frozenset[tuple[Dim | Value, int]], Count] = {}
+        least: dict[frozenset[tuple[Dim | Value, int]], LoopCount] = {}
         for count in counts:
             least[count.terms] = min(count, least.get(count.terms, count), key=lambda c: c.constant)
         return list(least.values()), others
@@ -153,7 +153,7 @@ class Counting:
         else:
             yield condition
 
-    def _limit(self, node: Node) -> Count | None:
+    def _limit(self, node: Node) -> LoopCount | None:
         if node.op != "NotEqual" and node.op not in _LIMITS:
             return None
         one, other = (self.of(v) for v in node.inputs[:2])
@@ -161,9 +161,9 @@ class Counting:
             return None
         low, more = _LIMITS.get(node.op, (int(one.each < 0), 0))
         left = other.plus(one, -1) if low == 0 else one.plus(other, -1)
-        return left.first().plus(Count(constant=more)) if left.each == -1 else None
+        return left.first().plus(LoopCount(constant=more)) if left.each == -1 else None
 
-    def emit(self, count: Count, scope: Scope, name: str) -> Value:
+    def emit(self, count: LoopCount, scope: Scope, name: str) -> Value:
         """`count`, which stays the same, as an int32 value outside the loop."""
         total: Value | None = None
         for k, (key, times) in enumerate(sorted(count.terms, key=lambda term: -term[1])):

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from reprise.frame import Frame
 from reprise.graph import Value
 from reprise.interface.analysis.facts import Facts
-from reprise.interface.normal.handwritten.counting import Count, Counting, of_size
+from reprise.interface.normal.handwritten.counting import Counting, LoopCount, of_size
 from reprise.operators.rules.sizes import Dim
 from reprise.structure import Loop, Structure
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class RewrittenLoop:
     """One loop that is rewritten.
 
     Attributes:
@@ -29,20 +29,20 @@ class Site:
     facts: Facts
     loop: Loop
     counting: Counting
-    trips: Count | None
+    trips: LoopCount | None
     frame: Frame
 
-    def in_order(self, name: str, stacked: Value, size: Dim, index: Count, dtype: str) -> Value | None:
+    def in_order(self, name: str, stacked: Value, size: Dim, index: LoopCount, dtype: str) -> Value | None:
         """The sequence whose row k is row `index` of `stacked`, which has `size` rows; None where that is not known."""
         frame, first = self.frame, index.first()
-        if index.each == 1 and first == Count():
+        if index.each == 1 and first == LoopCount():
             return stacked
         if index.each == 1:
             start = frame.make(f"{name}/start", "Pack", (self.counting.emit(first, frame, f"{name}/first"),), T="int32")
             bounds = (start, frame.number(f"{name}/end", [0]), frame.number(f"{name}/strides", [1]))
             return frame.make(f"{name}/rest", "StridedSlice", (stacked, *bounds), end_mask=1, T=dtype)
-        last = of_size(size).plus(Count(constant=-1))
-        if index.each != -1 or first != last or self.trips != first.plus(Count(constant=1)):
+        last = of_size(size).plus(LoopCount(constant=-1))
+        if index.each != -1 or first != last or self.trips != first.plus(LoopCount(constant=1)):
             return None
         return self.backwards(name, stacked, dtype)
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from reprise.graph import Node, Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import Influence
-from reprise.interface.normal.handwritten.counting import Count, Counting, of_size
-from reprise.interface.normal.handwritten.sequences import Site
+from reprise.interface.normal.handwritten.counting import Counting, LoopCount, of_size
+from reprise.interface.normal.handwritten.sequences import RewrittenLoop
 from reprise.operators import Tag, named, types
 from reprise.operators.arrays import written_value
 from reprise.operators.rules.sizes import Dim
@@ -23,7 +23,7 @@ _JOINS = named(Tag.JOIN)
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class FilledArray:
     """An array that a loop fills at rows of its own count.
 
     Attributes:
@@ -36,30 +36,30 @@ class Written:
 
     carried: Carried
     node: Node
-    index: Count
-    before: tuple[tuple[Count, Value], ...]
+    index: LoopCount
+    before: tuple[tuple[LoopCount, Value], ...]
     made: Node
 
 
 @dataclass(frozen=True, slots=True)
-class Grown:
+class GrownTensor:
     """A tensor that gets longer by one at each step.
 
     Attributes:
         carried: The loop variable that holds it.
-        piece: What is put to it.
+        element: What is put to it.
         axis: Along which axis.
-        in_front: Whether the piece comes first.
+        in_front: Whether it comes first.
     """
 
     carried: Carried
-    piece: Value
+    element: Value
     axis: int
     in_front: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Exchanged:
+class ExchangedRows:
     """A tensor of which each step exchanges one row: what is before it, the new row, and what is after it, joined.
 
     Attributes:
@@ -70,26 +70,26 @@ class Exchanged:
 
     carried: Carried
     row: Value
-    index: Count
+    index: LoopCount
 
 
-def written(structure: Structure, loop: Loop, counting: Counting) -> Iterator[Written]:
+def filled_arrays(structure: Structure, loop: Loop, counting: Counting) -> Iterator[FilledArray]:
     """The arrays of a loop that it does not fill in the order of its iterations, from row 0 on."""
     for carried in loop.carried:
         node = structure.graph[structure.source(carried.leaving).node]
         index = counting.of(node.inputs[1]) if written_value(node) is not None else None
         if index is None or carried.final is None:
             continue
-        before, made = _before(structure, counting, carried.initial)
+        before, made = _rows_before_loop(structure, counting, carried.initial)
         if made is not None and (before or not counting.is_number(node.inputs[1])):
-            yield Written(carried, node, index, before, made)
+            yield FilledArray(carried, node, index, before, made)
 
 
-def _before(
+def _rows_before_loop(
     structure: Structure, counting: Counting, flow: Value
-) -> tuple[tuple[tuple[Count, Value], ...], Node | None]:
+) -> tuple[tuple[tuple[LoopCount, Value], ...], Node | None]:
     """What is written into an array before the loop, the first first, and the node that made the array."""
-    found: list[tuple[Count, Value]] = []
+    found: list[tuple[LoopCount, Value]] = []
     node = structure.graph[structure.origin(flow).node]
     while (value := written_value(node)) is not None:
         row = counting.of(node.inputs[1])
@@ -101,7 +101,7 @@ def _before(
     return tuple(found), node if known or node.op == "TensorListReserve" else None
 
 
-def grown(structure: Structure, facts: Facts, loop: Loop) -> Iterator[Grown]:
+def grown_tensors(structure: Structure, facts: Facts, loop: Loop) -> Iterator[GrownTensor]:
     """The variables of a loop that only collect: nothing else in the loop depends on them."""
     for carried in loop.carried:
         node = structure.graph[structure.source(carried.leaving).node]
@@ -113,19 +113,19 @@ def grown(structure: Structure, facts: Facts, loop: Loop) -> Iterator[Grown]:
         if own.count(True) != 1 or along is None or shape is None:
             continue
         at = int(along.item()) % len(shape)
-        pieces = [v for v in node.inputs if structure.source(v) != carried.entering]
-        if shape[at].known and shape[at].scale == 1 and _is_apart(structure, loop, carried, pieces):
-            yield Grown(carried, parts[own.index(False)], at, own[1])
+        added = [v for v in node.inputs if structure.source(v) != carried.entering]
+        if shape[at].known and shape[at].scale == 1 and _is_apart(structure, loop, carried, added):
+            yield GrownTensor(carried, parts[own.index(False)], at, own[1])
 
 
-def _is_apart(structure: Structure, loop: Loop, carried: Carried, pieces: Iterable[Value]) -> bool:
-    """Whether nothing of the loop, such as the `pieces` put to a variable, depends on it, by numbers or by shape."""
+def _is_apart(structure: Structure, loop: Loop, carried: Carried, added: Iterable[Value]) -> bool:
+    """Whether nothing of the loop, such as the `added` put to a variable, depends on it, by numbers or by shape."""
     influence = Influence(structure, [carried.entering], (), within=loop.name)
     others = [c.leaving for c in loop.carried if c is not carried]
-    return not any(influence.mask(v) for v in (loop.condition, *pieces, *others))
+    return not any(influence.mask(v) for v in (loop.condition, *added, *others))
 
 
-def exchanged(structure: Structure, facts: Facts, loop: Loop, counting: Counting) -> Iterator[Exchanged]:
+def exchanged_tensors(structure: Structure, facts: Facts, loop: Loop, counting: Counting) -> Iterator[ExchangedRows]:
     """The variables of a loop of which it exchanges the rows, and on which nothing else in the loop depends."""
     for carried in loop.carried:
         node = structure.graph[structure.source(carried.leaving).node]
@@ -135,15 +135,15 @@ def exchanged(structure: Structure, facts: Facts, loop: Loop, counting: Counting
         index, end = (_bound(structure, facts, counting, v, carried, k) for k, v in ((2, before), (1, after)))
         axis, shape = facts.content(node.inputs[3]), facts.shape(row)
         one = bool(shape) and shape is not None and shape[0] == Dim(1)
-        if index is None or end != index.plus(Count(constant=1)) or axis is None or axis.any() or not one:
+        if index is None or end != index.plus(LoopCount(constant=1)) or axis is None or axis.any() or not one:
             continue
         if _is_apart(structure, loop, carried, [row]):
-            yield Exchanged(carried, node.inputs[1], index)
+            yield ExchangedRows(carried, node.inputs[1], index)
 
 
 def _bound(
     structure: Structure, facts: Facts, counting: Counting, part: Value, carried: Carried, slot: int
-) -> Count | None:
+) -> LoopCount | None:
     """Where the part of a variable ends (slot 2, it begins at 0) or begins (slot 1, it goes on to the end)."""
     node = structure.graph[part.node]
     if node.op != "Slice" or structure.source(node.inputs[0]) != carried.entering:
@@ -159,29 +159,29 @@ def _bound(
     return counting.of(first.inputs[0]) if first.op in ("Reshape", "Pack", "ExpandDims") and first.inputs else None
 
 
-def restack(site: Site, what: Exchanged) -> dict[str, Node]:
+def restack(site: RewrittenLoop, what: ExchangedRows) -> dict[str, Node]:
     """A tensor whose rows are all exchanged, as the rows of all steps; nothing where not all of them are."""
     final, facts = what.carried.final, site.facts
     whole, row = facts.shape(what.carried.initial), facts.shape(what.row)
-    if final is None or not whole or not row or site.trips is None or what.index != Count(each=1):
+    if final is None or not whole or not row or site.trips is None or what.index != LoopCount(each=1):
         return {}
     if of_size(facts.sizes.resolve(whole[0])) != site.trips:
         return {}
     name, kind = f"exchanged/{final.node}", types.dtype(site.structure, what.row)
     inner = site.frame.make(f"{name}/row", "Squeeze", (what.row,), T=kind, squeeze_dims=(0,))
     rows = site.frame.write(name, inner, kind)
-    return {final.node: Node(final.node, "Identity", (rows,), (), {"T": kind}), **still(site, what.carried)}
+    return {final.node: Node(final.node, "Identity", (rows,), (), {"T": kind}), **hold_unchanged(site, what.carried)}
 
 
-def collect(site: Site, what: Grown) -> dict[str, Node]:
+def collect(site: RewrittenLoop, what: GrownTensor) -> dict[str, Node]:
     """A growing tensor as the rows of all steps, put together after the loop."""
     final = what.carried.final
-    shape, kind = site.facts.shape(what.piece), types.dtype(site.structure, what.piece)
+    shape, kind = site.facts.shape(what.element), types.dtype(site.structure, what.element)
     start = site.facts.shape(what.carried.initial)
     if final is None or shape is None or start is None:
         return {}
     name, frame = f"grown/{final.node}", site.frame
-    row = frame.make(f"{name}/row", "Squeeze", (what.piece,), T=kind, squeeze_dims=(what.axis,))
+    row = frame.make(f"{name}/row", "Squeeze", (what.element,), T=kind, squeeze_dims=(what.axis,))
     rows = frame.write(name, row, kind)
     rows = site.backwards(name, rows, kind) if what.in_front else rows
     rows = site.moved(name, rows, [*range(1, what.axis + 1), 0, *range(what.axis + 1, len(shape))], kind)
@@ -189,10 +189,10 @@ def collect(site: Site, what: Grown) -> dict[str, Node]:
         parts = (rows, what.carried.initial) if what.in_front else (what.carried.initial, rows)
         axis = frame.number(f"{name}/along", what.axis)
         rows = frame.make(f"{name}/whole", "ConcatV2", (*parts, axis), N=2, T=kind)
-    return {final.node: Node(final.node, "Identity", (rows,), (), {"T": kind}), **still(site, what.carried)}
+    return {final.node: Node(final.node, "Identity", (rows,), (), {"T": kind}), **hold_unchanged(site, what.carried)}
 
 
-def refill(site: Site, what: Written) -> dict[str, Node]:
+def refill(site: RewrittenLoop, what: FilledArray) -> dict[str, Node]:
     """An array as the rows of all steps, put where they belong after the loop; nothing where that is not known."""
     final, element = what.carried.final, written_value(what.node)
     overwritten = _is_overwritten(site, what)
@@ -212,30 +212,30 @@ def refill(site: Site, what: Written) -> dict[str, Node]:
     if what.made.op == "TensorListReserve":
         filled = Node(final.node, "TensorListFromTensor", (rows, what.made.inputs[0]), (), {"element_dtype": kind})
     else:
-        places = frame.range(f"{name}/places", what.made.inputs[0])
-        inputs = (Value(what.made.name), places, rows, Value(what.made.name, 1))
+        indices = frame.range(f"{name}/indices", what.made.inputs[0])
+        inputs = (Value(what.made.name), indices, rows, Value(what.made.name, 1))
         filled = Node(final.node, "TensorArrayScatterV3", inputs, (), {"T": kind})
-    return {final.node: filled, **still(site, what.carried)}
+    return {final.node: filled, **hold_unchanged(site, what.carried)}
 
 
-def _is_overwritten(site: Site, what: Written) -> bool:
+def _is_overwritten(site: RewrittenLoop, what: FilledArray) -> bool:
     """Whether every step writes the only row of a list, as a layer does that gives its last output alone."""
-    one = what.made.op == "TensorListReserve" and site.counting.of(what.made.inputs[1]) == Count(constant=1)
-    return one and what.index == Count() and not what.before
+    one = what.made.op == "TensorListReserve" and site.counting.of(what.made.inputs[1]) == LoopCount(constant=1)
+    return one and what.index == LoopCount() and not what.before
 
 
-def _is_filled(site: Site, what: Written) -> bool:
+def _is_filled(site: RewrittenLoop, what: FilledArray) -> bool:
     """Whether the rows of the loop and those before it fill the array, all up or all down."""
     size = site.counting.of(what.made.inputs[1 if what.made.op == "TensorListReserve" else 0])
-    count = Count(constant=len(what.before))
+    count = LoopCount(constant=len(what.before))
     if size is None or site.trips is None or site.trips.plus(count) != size or abs(what.index.each) != 1:
         return False
-    start = Count() if what.index.each == 1 else size.plus(Count(constant=-1))
-    wanted = [start.plus(Count(constant=k), what.index.each) for k in range(len(what.before) + 1)]
+    start = LoopCount() if what.index.each == 1 else size.plus(LoopCount(constant=-1))
+    wanted = [start.plus(LoopCount(constant=k), what.index.each) for k in range(len(what.before) + 1)]
     return [*(row for row, _ in what.before), what.index.first()] == wanted
 
 
-def still(site: Site, carried: Carried) -> dict[str, Node]:
+def hold_unchanged(site: RewrittenLoop, carried: Carried) -> dict[str, Node]:
     """A variable that no step changes any more."""
     graph = site.structure.graph
     back = next(v.node for v in graph[carried.entering.node].inputs if v.node != carried.enter)

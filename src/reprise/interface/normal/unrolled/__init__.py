@@ -15,19 +15,19 @@ from dataclasses import replace
 from reprise.frame import REPLACED
 from reprise.graph import Graph, Node, Value
 from reprise.interface.analysis.facts import Facts
-from reprise.interface.analysis.gradients import ones_that_are_applied
+from reprise.interface.analysis.gradients import applied_gradient_seeds
 from reprise.interface.analysis.influence import ancestors, descendants
 from reprise.interface.building.rewritten import Rewritten
 from reprise.interface.normal.unrolled import beginnings, chains, chosen_steps, declared, lone_step, step_copies
-from reprise.interface.normal.unrolled.cells import cells
+from reprise.interface.normal.unrolled.cells import find_cells
 from reprise.interface.normal.unrolled.chains import weight_of
-from reprise.interface.normal.unrolled.collected import Collected, Output, outputs_of
+from reprise.interface.normal.unrolled.collected import Collected, StepOutput, outputs_of
 from reprise.interface.normal.unrolled.overlay import correspond
-from reprise.interface.normal.unrolled.replacements import Plan, frame_name, stacked_name
-from reprise.interface.normal.unrolled.rolling import rewrite
-from reprise.interface.normal.unrolled.sized import asked_of_inputs
-from reprise.interface.normal.unrolled.steps import Row, Steps, View
-from reprise.interface.normal.unrolled.time_slices import Piece
+from reprise.interface.normal.unrolled.replacements import FramePlan, frame_name, stacked_name
+from reprise.interface.normal.unrolled.rolling import write_frame
+from reprise.interface.normal.unrolled.sized import read_sizes_from_inputs
+from reprise.interface.normal.unrolled.steps import SequenceRow, UnrolledSteps, View
+from reprise.interface.normal.unrolled.time_slices import TimeSlice
 from reprise.structure import Structure, analyse
 
 __all__ = ["roll"]
@@ -48,7 +48,7 @@ def roll(structure: Structure, nexts: Mapping[str, str] | None = None) -> Rewrit
     found = chains.find(structure)
     if not found.masks:
         return Rewritten(given)
-    sized = asked_of_inputs(structure, found.masks)
+    sized = read_sizes_from_inputs(structure, found.masks)
     if sized is not graph:
         graph, structure = sized, analyse(sized)
         found = chains.find(structure)
@@ -57,7 +57,7 @@ def roll(structure: Structure, nexts: Mapping[str, str] | None = None) -> Rewrit
     if not plans:
         return Rewritten(given, rivals=rivals)
     nodes = dict(graph.nodes)
-    idle = {plan.frame: rewrite(view, plan, nodes) for plan in plans}
+    idle = {plan.frame: write_frame(view, plan, nodes) for plan in plans}
     _sweep(nodes, set().union(*idle.values()))
     left = {n for p in plans if p.is_read for n in idle[p.frame] if n in nodes}
     steps = {name for plan in plans for images in plan.steps.images for name in images.values()}
@@ -95,10 +95,10 @@ def _at_once(value: Value, late: Mapping[str, Value]) -> Value:
 
 def _sweep(nodes: dict[str, Node], idle: set[str]) -> None:
     """Takes out idle nodes that nothing reads: they would look like results of the model."""
-    readers = Counter(name for node in nodes.values() for name in _above(node))
+    readers = Counter(name for node in nodes.values() for name in _read_names(node))
     pending = [name for name in idle if not readers[name]]
     while pending:
-        for name in _above(nodes.pop(pending.pop())):
+        for name in _read_names(nodes.pop(pending.pop())):
             readers[name] -= 1
             if not readers[name] and name in idle:
                 pending.append(name)
@@ -106,11 +106,11 @@ def _sweep(nodes: dict[str, Node], idle: set[str]) -> None:
 
 def _no_longer_read(before: Graph, steps: set[str], nodes: dict[str, Node]) -> set[str]:
     """What only the steps read that a frame now stands in for, such as a sequence taken apart."""
-    was_read = set().union(*(_above(before.nodes[name]) for name in steps)) - steps
-    return (was_read & set(nodes)) - set().union(*(_above(n) for n in nodes.values()))
+    was_read = set().union(*(_read_names(before.nodes[name]) for name in steps)) - steps
+    return (was_read & set(nodes)) - set().union(*(_read_names(n) for n in nodes.values()))
 
 
-def _above(node: Node) -> set[str]:
+def _read_names(node: Node) -> set[str]:
     return {v.node for v in node.inputs} | set(node.controls)
 
 
@@ -121,17 +121,21 @@ def _view(structure: Structure, found: chains.Chains) -> View:
         for slot, value in enumerate(node.inputs):
             readers.setdefault(value, []).append((node.name, slot))
             outputs.setdefault(value.node, {})[value.index] = None
-    place = {name: i for i, name in enumerate(structure.order)}
-    trained = descendants(structure, ones_that_are_applied(structure))
-    return View(structure, Facts(structure), found.masks, readers, outputs, place, trained)
+    position = {name: i for i, name in enumerate(structure.order)}
+    trained = descendants(structure, applied_gradient_seeds(structure))
+    return View(structure, Facts(structure), found.masks, readers, outputs, position, trained)
 
 
-def _plans(view: View, found: chains.Chains, nexts: Mapping[str, str]) -> tuple[list[Plan], tuple[str, ...]]:
+def _plans(view: View, found: chains.Chains, nexts: Mapping[str, str]) -> tuple[list[FramePlan], tuple[str, ...]]:
     """What is to be a frame, and what stands in the way of more."""
-    plans: dict[str, Plan] = {}
+    plans: dict[str, FramePlan] = {}
     known: set[str] = set()
-    for cluster in sorted(found.clusters, key=lambda c: min(view.place[chain.anchors[0]] for chain in c)):
-        steps = correspond(view, cluster, wide=False) or beginnings.after(view, cluster) or correspond(view, cluster)
+    for cluster in sorted(found.clusters, key=lambda c: min(view.position[chain.anchors[0]] for chain in c)):
+        steps = (
+            correspond(view, cluster, wide=False)
+            or beginnings.steps_after_first(view, cluster)
+            or correspond(view, cluster)
+        )
         if steps is None:
             continue
         used, _ = steps.needed(view.graph, [Value(a) for a in steps.anchors])
@@ -141,26 +145,28 @@ def _plans(view: View, found: chains.Chains, nexts: Mapping[str, str]) -> tuple[
         known |= own
         frame = frame_name(view, steps)
         if len(found.clusters) > 1:
-            _remember(view, frame, steps)
-        plans[frame] = Plan(frame, steps, outputs_of(view, steps, used))
-    copies = _apart(view, [copy for model in plans.values() for copy in step_copies.adopt(view, model, found.single)])
+            _record_stacked_values(view, frame, steps)
+        plans[frame] = FramePlan(frame, steps, outputs_of(view, steps, used))
+    copies = _independent(
+        view, [copy for model in plans.values() for copy in step_copies.adopt(view, model, found.single)]
+    )
     plans |= {copy.frame: copy for copy in sorted(copies, key=lambda c: len(c.outputs))}
     taken = {name for plan in plans.values() for images in plan.steps.images for name in images.values()}
     if not plans and view.graph.results and not view.structure.loops:
         repeated = ~sum(c.mask for c in found.single)
-        step = declared.plan(view, cells(view, repeated), chosen_steps.pairs(view, nexts))
+        step = declared.plan(view, find_cells(view, repeated), chosen_steps.pairs(view, nexts))
         if step is not None:
             return [step], ()
     if nexts:
         chosen = chosen_steps.read(view, nexts, list(plans.values()))
-        return _linked(view, [*plans.values(), *chosen]), ()
-    alone = not plans and not view.structure.loops
-    lone = lone_step.read(view, found.single, taken, alone=alone)
+        return _with_linking_outputs(view, [*plans.values(), *chosen]), ()
+    no_others = not plans and not view.structure.loops
+    lone = lone_step.read(view, found.single, taken, no_others=no_others)
     plans |= {plan.frame: plan for plan in lone.plans}
-    return _linked(view, beginnings.without(view, plans.values())), lone.rivals
+    return _with_linking_outputs(view, beginnings.without_beginnings(view, plans.values())), lone.rivals
 
 
-def _apart(view: View, copies: list[Plan]) -> list[Plan]:
+def _independent(view: View, copies: list[FramePlan]) -> list[FramePlan]:
     """Copies of one step that do not rest on each other.
 
     What one makes of its only step is no sequence to the other; layers of one step are a step only together.
@@ -174,37 +180,39 @@ def _apart(view: View, copies: list[Plan]) -> list[Plan]:
     return [copy for copy in copies if not any(copy.frame in pair for pair in joined)]
 
 
-def _remember(view: View, frame: str, steps: Steps) -> None:
+def _record_stacked_values(view: View, frame: str, steps: UnrolledSteps) -> None:
     """Lets the steps of another recurrence know what these make as the rows of a sequence."""
     for t, images in enumerate(steps.images):
         for value in _values(view, steps):
             source = stacked_name(frame, value)
-            view.stacked[Value(images[value.node], value.index)] = Piece(source, 0, t, kept=False, of=len(steps.images))
+            view.stacked[Value(images[value.node], value.index)] = TimeSlice(
+                source, 0, t, kept=False, of=len(steps.images)
+            )
 
 
-def _linked(view: View, plans: list[Plan]) -> list[Plan]:
+def _with_linking_outputs(view: View, plans: list[FramePlan]) -> list[FramePlan]:
     """The plans, each making what another one reads; what is made so may need something of others again."""
     asked = {row.source for p in plans for row in _rows(view, p)}
     linked = []
     for plan in plans:
         made = {o.value for o in plan.outputs if o.kind is Collected.NOWHERE}
         values = (v for v in _values(view, plan.steps) if stacked_name(plan.frame, v) in asked and v not in made)
-        linked.append(replace(plan, outputs=(*plan.outputs, *(Output(v, Collected.NOWHERE) for v in values))))
-    return plans if linked == plans else _linked(view, linked)
+        linked.append(replace(plan, outputs=(*plan.outputs, *(StepOutput(v, Collected.NOWHERE) for v in values))))
+    return plans if linked == plans else _with_linking_outputs(view, linked)
 
 
-def _values(view: View, steps: Steps) -> Iterator[Value]:
+def _values(view: View, steps: UnrolledSteps) -> Iterator[Value]:
     """What the first step makes of itself alone, as far as something reads it."""
     for name in steps.order:
-        yield from view.read(name)
+        yield from view.read_outputs(name)
 
 
-def _rows(view: View, plan: Plan) -> tuple[Row, ...]:
+def _rows(view: View, plan: FramePlan) -> tuple[SequenceRow, ...]:
     roots = [*map(Value, plan.steps.anchors), *(o.value for o in plan.outputs)]
     return plan.steps.rows(view.graph, plan.steps.needed(view.graph, roots)[0])
 
 
-def _note(plan: Plan) -> str:
+def _note(plan: FramePlan) -> str:
     first = plan.frame.removeprefix("unrolled/")
     if plan.count == 1:
         return f"one step of a recurrence is written out in the graph, at {first}"

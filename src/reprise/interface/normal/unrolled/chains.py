@@ -14,7 +14,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from reprise.graph import VARIABLES, Graph, Node, Value
-from reprise.interface.analysis.alike import attributes_of
+from reprise.interface.analysis.alike import comparable_attributes
 from reprise.interface.normal.unrolled.time_slices import content_of
 from reprise.operators import Tag, named
 from reprise.operators.types import FLOATS
@@ -93,7 +93,7 @@ def _part_of_weight(graph: Graph, node: Node, index: int, depth: int) -> str | N
     bounds = [content_of(graph, v) for v in inputs]
     if whole is None or any(b is None for b in bounds):
         return None
-    attributes = sorted(attributes_of(node).items())
+    attributes = sorted(comparable_attributes(node).items())
     return f"{whole}[{node.op} {index} {[b.tolist() for b in bounds if b is not None]} {attributes}]"
 
 
@@ -107,7 +107,7 @@ def find(structure: Structure) -> Chains:
     members: dict[tuple[Any, ...], list[str]] = {}
     for name, kind in kinds.items():
         members.setdefault(kind, []).append(name)
-    every = [c for kind, names in members.items() for c in _split(kind, names, bits, masks)]
+    every = [c for kind, names in members.items() for c in _chains_of_kind(kind, names, bits, masks)]
     forward = list(_forward(every, masks))
     if all(len(c.anchors) == 1 for c in forward):
         forward = list(_joined_in_turn(forward, masks))
@@ -122,7 +122,7 @@ def _kinds(structure: Structure) -> Iterator[tuple[str, tuple[Any, ...]]]:
             continue
         weights = tuple(_weights(structure.graph, node))
         if weights and len(weights) < len(node.inputs):
-            yield name, (node.op, weights, repr(sorted(attributes_of(node).items())))
+            yield name, (node.op, weights, repr(sorted(comparable_attributes(node).items())))
 
 
 def _weights(graph: Graph, node: Node) -> Iterator[tuple[int, str]]:
@@ -155,7 +155,7 @@ def _masks(structure: Structure, bits: Mapping[str, int]) -> dict[str, int]:
     return masks
 
 
-def _split(
+def _chains_of_kind(
     kind: tuple[Any, ...], names: list[str], bits: Mapping[str, int], masks: Mapping[str, int]
 ) -> Iterator[Chain]:
     """The chains of one kind; where one anchor is followed by two, those after it are none."""
@@ -212,12 +212,14 @@ def _single(
     """Chains of one anchor, those aside with which steps begin that are not alike: no one of them is a model."""
     above: dict[tuple[Any, ...], int] = {}
     for name, kind in kinds.items():
-        for way in _ways(kind):
+        for way in _reading_kinds(kind):
             above[way] = above.get(way, 0) | masks[name] & ~bits[name]
-    yield from (c for c in chains if len(c.anchors) == 1 and not any(above[way] & c.mask for way in _ways(c.kind)))
+    yield from (
+        c for c in chains if len(c.anchors) == 1 and not any(above[way] & c.mask for way in _reading_kinds(c.kind))
+    )
 
 
-def _ways(kind: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+def _reading_kinds(kind: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     """How anchors of a kind read each of its weights; a block cell reads them in one way, whatever its attributes."""
     op, weights, attributes = kind
     return [(op, "" if op in _BLOCKS else attributes, *read) for read in weights]
@@ -239,13 +241,13 @@ def _clusters(chains: list[Chain], masks: Mapping[str, int]) -> Iterator[tuple[C
             group += [
                 d
                 for d in abreast[id(member)]
-                if d not in group and (rest[id(d)] == rest[id(group[0])] or _in_circle(member, d, masks))
+                if d not in group and (rest[id(d)] == rest[id(group[0])] or _depend_mutually(member, d, masks))
             ]
         left = {i: None for i in left if chains[i] not in group}
         yield tuple(group)
 
 
-def _in_circle(one: Chain, other: Chain, masks: Mapping[str, int]) -> bool:
+def _depend_mutually(one: Chain, other: Chain, masks: Mapping[str, int]) -> bool:
     """Whether later steps of each chain rest on earlier ones of the other."""
     return bool(masks[one.anchors[-1]] & other.mask and masks[other.anchors[-1]] & one.mask)
 

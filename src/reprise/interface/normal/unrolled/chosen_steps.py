@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from reprise.errors import CallError
 from reprise.graph import Value
 from reprise.interface.analysis.influence import ancestors, descendants
-from reprise.interface.analysis.named import named
-from reprise.interface.normal.unrolled.flow import Flow, Source
-from reprise.interface.normal.unrolled.lone_step import plan_of, words
-from reprise.interface.normal.unrolled.replacements import Plan
+from reprise.interface.analysis.named import named_value
+from reprise.interface.normal.unrolled.flow import Flow, StateSource
+from reprise.interface.normal.unrolled.lone_step import plan_of, state_clause
+from reprise.interface.normal.unrolled.replacements import FramePlan
 from reprise.interface.normal.unrolled.steps import View
 from reprise.operators.types import dtype
 
@@ -27,7 +27,7 @@ def pairs(view: View, nexts: Mapping[str, str]) -> dict[Value, Value]:
     return found
 
 
-def read(view: View, nexts: Mapping[str, str], others: Sequence[Plan]) -> list[Plan]:
+def read(view: View, nexts: Mapping[str, str], others: Sequence[FramePlan]) -> list[FramePlan]:
     """The plan for these states, nothing where the graph has loops or the steps of `others` carry them.
 
     Raises:
@@ -38,8 +38,8 @@ def read(view: View, nexts: Mapping[str, str], others: Sequence[Plan]) -> list[P
         return []
     for initial, value in pairs.items():
         _check(view, initial, value)
-    group = {Source(a, frozenset(view.readers.get(a, ()))): b for a, b in pairs.items()}
-    plans = list(plan_of(view, group, tuple(f"{words(s, v)}: chosen by the caller" for s, v in group.items())))
+    group = {StateSource(a, frozenset(view.readers.get(a, ()))): b for a, b in pairs.items()}
+    plans = list(plan_of(view, group, tuple(f"{state_clause(s, v)}: chosen by the caller" for s, v in group.items())))
     inside = {name for plan in plans for name in plan.steps.order}
     taken = {name for p in others for images in p.steps.images for name in images.values()}
     if not plans or not inside.isdisjoint(taken):
@@ -49,7 +49,7 @@ def read(view: View, nexts: Mapping[str, str], others: Sequence[Plan]) -> list[P
 
 
 def _value(view: View, name: str) -> Value:
-    return named(view.structure, name, "states")
+    return named_value(view.structure, name, "states")
 
 
 def _is_looped(view: View, initial: Value, value: Value) -> bool:
@@ -62,7 +62,7 @@ def _is_looped(view: View, initial: Value, value: Value) -> bool:
     )
 
 
-def _carries(view: View, plan: Plan, initial: Value, value: Value) -> bool:
+def _carries(view: View, plan: FramePlan, initial: Value, value: Value) -> bool:
     """Whether steps begin with a state and end with its value."""
     _, states = plan.steps.needed(view.graph, [Value(a) for a in plan.steps.anchors])
     return any(s.initial == initial and plan.steps.image(s.next, -1) == value for s in states)
@@ -71,10 +71,10 @@ def _carries(view: View, plan: Plan, initial: Value, value: Value) -> bool:
 def _check(view: View, initial: Value, value: Value) -> None:
     """Raises CallError if a value cannot be the next one of a state."""
     pair = f"states: {initial} → {value}"
-    flow, source = Flow(view, ()), Source(initial, frozenset())
+    flow, source = Flow(view, ()), StateSource(initial, frozenset())
     sizes = [view.facts.shape(v) for v in (initial, value)]
     if None not in sizes and not flow.alike(value, source):
-        found = " and ".join(f"{dtype(view.structure, v)} {_shown(view, v)}" for v in (initial, value))
+        found = " and ".join(f"{dtype(view.structure, v)} {_format_shape(view, v)}" for v in (initial, value))
         raise CallError(f"{pair}: a state and its next value have one type and size; these are {found}")
     above = ancestors(view.structure, [value])
     if initial.node not in above:
@@ -83,5 +83,5 @@ def _check(view: View, initial: Value, value: Value) -> None:
         raise CallError(f"{pair}: a loop or a branch lies between the two, so they are no ends of one step")
 
 
-def _shown(view: View, value: Value) -> str:
+def _format_shape(view: View, value: Value) -> str:
     return f"[{', '.join(str(d) if d.known else '?' for d in view.facts.shape(value) or ())}]"

@@ -20,16 +20,16 @@ _ASIDE = ("Assign", "Save", "HistogramSummary", "ScalarSummary", "Print", "Asser
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class StateSource:
     """A value from outside of a step that may be a state.
 
     Attributes:
         initial: The value.
-        places: Where the step reads it: (node, input slot).
+        slots: Where the step reads it: (node, input slot).
     """
 
     initial: Value
-    places: frozenset[tuple[str, int]]
+    slots: frozenset[tuple[str, int]]
 
 
 class Flow:
@@ -43,11 +43,11 @@ class Flow:
         fetched: Values that are copied out of the graph: nothing computes with the copy.
     """
 
-    def __init__(self, view: View, sources: Sequence[Source], repeated: int = 0) -> None:
+    def __init__(self, view: View, sources: Sequence[StateSource], repeated: int = 0) -> None:
         """Nodes that rest on the weights in `repeated` are not followed."""
         self.view, self.sources = view, tuple(sources)
         self._repeated = repeated
-        self._bits = {place: 1 << k for k, s in enumerate(sources) for place in s.places}
+        self._bits = {slot: 1 << k for k, s in enumerate(sources) for slot in s.slots}
         self._origins = _origins(view, sources)
         self._masks = self._below()
         self.fetched = self._leaving()
@@ -86,9 +86,9 @@ class Flow:
             depth[name] = depth[after[name]] + 1
         return after, depth
 
-    def passed(self, source: Source) -> Iterator[str]:
+    def passed(self, source: StateSource) -> Iterator[str]:
         """The nodes that everything that is made of a source passes, in the order of the data."""
-        entered = {name for name, _ in source.places if name in self._masks}
+        entered = {name for name, _ in source.slots if name in self._masks}
         name = _meeting(entered, self._next, self._depth)
         while name:
             yield name
@@ -99,24 +99,24 @@ class Flow:
         while name := self._next.get(name, ""):
             yield name
 
-    def given_with(self, source: Source, other: Source) -> bool:
+    def shares_placeholder(self, source: StateSource, other: StateSource) -> bool:
         """Whether two sources are parts of one placeholder."""
         return self._origins.get(source.initial.node) == self._origins.get(other.initial.node)
 
-    def is_slice(self, source: Source) -> bool:
+    def is_slice(self, source: StateSource) -> bool:
         """Whether a source is a part of what is fed."""
         return not self.view.graph.nodes[source.initial.node].op.startswith("Placeholder")
 
-    def is_part(self, source: Source, other: Source) -> bool:
+    def is_part(self, source: StateSource, other: StateSource) -> bool:
         """Whether one of two sources is the placeholder that the other is sliced out of."""
-        return self.given_with(source, other) and self.is_slice(source) != self.is_slice(other)
+        return self.shares_placeholder(source, other) and self.is_slice(source) != self.is_slice(other)
 
-    def gives_more(self, values: Iterable[Value], sources: Iterable[Source]) -> bool:
+    def gives_more(self, values: Iterable[Value], sources: Iterable[StateSource]) -> bool:
         """Whether values are computed from anything else that changes from step to step than some sources."""
         known = reduce(or_, (self._origins.get(s.initial.node, 0) for s in sources), 0)
         return bool(reduce(or_, (self._origins.get(v.node, 0) for v in values), 0) & ~known)
 
-    def rests_on(self, name: str, source: Source) -> bool:
+    def rests_on(self, name: str, source: StateSource) -> bool:
         """Whether a node is computed from a source."""
         return bool(self._masks.get(name, 0) >> self.sources.index(source) & 1)
 
@@ -132,7 +132,7 @@ class Flow:
         """The nodes that compute with a value."""
         return [name for name, _ in self.view.readers.get(value, ()) if name in self._masks]
 
-    def joins(self, name: str, source: Source) -> bool:
+    def joins(self, name: str, source: StateSource) -> bool:
         """Whether a node is computed from anything else that changes from step to step than a source."""
         return bool(self._origins.get(name, 0) & ~self._origins.get(source.initial.node, 0))
 
@@ -166,7 +166,7 @@ class Flow:
         above = reachable(others, lambda v: () if nodes[v.node].op in SHAPE_ONLY else nodes[v.node].inputs)
         return any(nodes[v.node].op in RANDOM for v in above)
 
-    def alike(self, value: Value, source: Source) -> bool:
+    def alike(self, value: Value, source: StateSource) -> bool:
         """Whether a value has the type and, as far as they are known, the sizes of a source."""
         structure = self.view.structure
         same_type = dtype(structure, value) == dtype(structure, source.initial)
@@ -195,7 +195,7 @@ def _meeting(names: Collection[str], after: dict[str, str], depth: dict[str, int
     return met or ""
 
 
-def _origins(view: View, sources: Sequence[Source]) -> dict[str, int]:
+def _origins(view: View, sources: Sequence[StateSource]) -> dict[str, int]:
     """Node → the placeholders (single numbers aside) and sources that its numbers are made of, as bits."""
     given = {s.initial.node for s in sources}
     masks: dict[str, int] = {}

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 from reprise.graph import Value
 from reprise.interface.analysis.influence import SHAPE_ONLY, ancestors, descendants, reachable
-from reprise.interface.normal.unrolled.cells import cells
+from reprise.interface.normal.unrolled.cells import find_cells
 from reprise.interface.normal.unrolled.chains import Chain
 from reprise.interface.normal.unrolled.collected import outputs_of
-from reprise.interface.normal.unrolled.flow import Flow, Source
+from reprise.interface.normal.unrolled.flow import Flow, StateSource
 from reprise.interface.normal.unrolled.one_step import OneStep
 from reprise.interface.normal.unrolled.pairing import Pairing, Rivals
-from reprise.interface.normal.unrolled.replacements import Plan, frame_name
-from reprise.interface.normal.unrolled.sources import assigned, fed, held, zeros
-from reprise.interface.normal.unrolled.steps import SAME, State, Steps, View
+from reprise.interface.normal.unrolled.replacements import FramePlan, frame_name
+from reprise.interface.normal.unrolled.sources import assigned_sources, cell_sources, fed_sources, zero_sources
+from reprise.interface.normal.unrolled.steps import SAME, CarriedState, UnrolledSteps, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,40 +31,42 @@ class LoneSteps:
         rivals: What stands in the way of others.
     """
 
-    plans: tuple[Plan, ...] = ()
+    plans: tuple[FramePlan, ...] = ()
     rivals: tuple[str, ...] = ()
 
 
-def read(view: View, single: Iterable[Chain], known: set[str], *, alone: bool) -> LoneSteps:
+def read(view: View, single: Iterable[Chain], known: set[str], *, no_others: bool) -> LoneSteps:
     """A plan for every model of one step, all its cells together.
 
-    Its weights are all read by `single`; nodes in `known` belong to other recurrences, and `alone` says that the graph
-    has no others.
+    Its weights are all read by `single`; nodes in `known` belong to other recurrences, and `no_others` says that there
+    are none.
     """
     chains = tuple(single)
     repeated = ~sum(c.mask for c in chains)
-    flow, pairing = _paired(view, repeated, known, alone=alone)
+    flow, pairing = _pair_states(view, repeated, known, no_others=no_others)
     nexts = {} if _is_a_layer(flow, pairing.nexts) else pairing.nexts
-    plans: list[Plan] = []
+    plans: list[FramePlan] = []
     rivals = [] if nexts else pairing.rivals
     for group in _connected(view, nexts):
         doubts = [r for r in pairing.rivals if _concerns(flow, group, r)]
         rivals += [r for r in doubts if r not in rivals]
         if not doubts and not _repeats(view, group, chains) and not _is_only_measured(view, group):
-            plans += plan_of(view, group, tuple(f"{words(s, v)}: {pairing.why[s]}" for s, v in group.items()))
+            plans += plan_of(view, group, tuple(f"{state_clause(s, v)}: {pairing.why[s]}" for s, v in group.items()))
     return LoneSteps(tuple(plans), tuple(_refusal(r, nexts) for r in rivals))
 
 
-def _paired(view: View, repeated: int, known: set[str], *, alone: bool) -> tuple[Flow, Pairing]:
+def _pair_states(view: View, repeated: int, known: set[str], *, no_others: bool) -> tuple[Flow, Pairing]:
     """What the steps outside of `known` read, and the next values among that."""
-    hints = held(view, [c for c in cells(view, repeated) if not any(s.next.node in known for s in c.states)])
-    placeholders = {s.initial: s for s in _apart(fed(view), known)}
+    hints = cell_sources(
+        view, [c for c in find_cells(view, repeated) if not any(s.next.node in known for s in c.states)]
+    )
+    placeholders = {s.initial: s for s in _not_read_by(fed_sources(view), known)}
     fused = {s: v for s, v in hints.items() if view.graph.nodes[v.node].op.endswith("BlockCell")}
-    set_by_step = assigned(view)
-    kept = {s: set_by_step[s] for s in _apart(set_by_step, known)}
+    set_by_step = assigned_sources(view)
+    kept = {s: set_by_step[s] for s in _not_read_by(set_by_step, known)}
     taken = {s.initial for s in (*fused, *kept)}
     shared = [s.initial for s in hints]
-    blank = {s.initial: s for s in _apart(zeros(view), known) if shared.count(s.initial) < 2}
+    blank = {s.initial: s for s in _not_read_by(zero_sources(view), known) if shared.count(s.initial) < 2}
     others = {s: v for s, v in hints.items() if s.initial not in {*taken, *placeholders, *blank}}
     read = {**placeholders, **blank}
     sources = [*fused, *kept, *others, *(s for v, s in read.items() if v not in taken)]
@@ -72,20 +74,20 @@ def _paired(view: View, repeated: int, known: set[str], *, alone: bool) -> tuple
     known_by = {s: (v, "the operator gives it") for s, v in fused.items()}
     known_by |= {s: (v, "it is assigned to it") for s, v in kept.items()}
     in_a_step = {s: k for s, k in known_by.items() if s in flow.sources and flow.rests_on(k[0].node, s)}
-    return flow, Pairing(flow, in_a_step, others, alone=alone)
+    return flow, Pairing(flow, in_a_step, others, no_others=no_others)
 
 
-def _apart(sources: Iterable[Source], known: set[str]) -> list[Source]:
+def _not_read_by(sources: Iterable[StateSource], known: set[str]) -> list[StateSource]:
     """The sources that none of the nodes `known` reads."""
-    return [s for s in sources if known.isdisjoint(n for n, _ in s.places)]
+    return [s for s in sources if known.isdisjoint(n for n, _ in s.slots)]
 
 
-def words(source: Source, value: Value) -> str:
+def state_clause(source: StateSource, value: Value) -> str:
     """What is known of a state."""
     return f"{source.initial} is a state, and {value} its next value"
 
 
-def _refusal(rivals: Rivals, nexts: Mapping[Source, Value]) -> str:
+def _refusal(rivals: Rivals, nexts: Mapping[StateSource, Value]) -> str:
     """What cannot be decided about a step, and how the caller can."""
     states = " or ".join(str(s.initial) for s in rivals.sources)
     after = " or ".join(map(str, rivals.nexts))
@@ -99,12 +101,12 @@ def _refusal(rivals: Rivals, nexts: Mapping[Source, Value]) -> str:
     )
 
 
-def _connected(view: View, nexts: Mapping[Source, Value]) -> list[dict[Source, Value]]:
+def _connected(view: View, nexts: Mapping[StateSource, Value]) -> list[dict[StateSource, Value]]:
     """States in groups: one whose next value rests on another, or on what the other does, belongs to the same model."""
-    groups: list[tuple[set[str], dict[Source, Value]]] = []
-    for source, value in sorted(nexts.items(), key=lambda pair: view.place[pair[1].node]):
+    groups: list[tuple[set[str], dict[StateSource, Value]]] = []
+    for source, value in sorted(nexts.items(), key=lambda pair: view.position[pair[1].node]):
         reached = ancestors(view.structure, [value])
-        own = {name for name, _ in source.places}
+        own = {name for name, _ in source.slots}
         below = [g for g in groups if not own.isdisjoint(g[0]) or any(_meets(s, v, reached) for s, v in g[1].items())]
         groups = [g for g in groups if g not in below]
         joined = {s: v for g in below for s, v in g[1].items()} | {source: value}
@@ -112,22 +114,22 @@ def _connected(view: View, nexts: Mapping[Source, Value]) -> list[dict[Source, V
     return [group for _, group in groups]
 
 
-def _is_a_layer(flow: Flow, nexts: Mapping[Source, Value]) -> bool:
+def _is_a_layer(flow: Flow, nexts: Mapping[StateSource, Value]) -> bool:
     """Whether the only state would be the only input: a highway layer keeps a part of its input too."""
     return len(nexts) == 1 and not flow.gives_more(nexts.values(), nexts)
 
 
-def _meets(source: Source, value: Value, names: Collection[str]) -> bool:
-    return value.node in names or any(name in names for name, _ in source.places)
+def _meets(source: StateSource, value: Value, names: Collection[str]) -> bool:
+    return value.node in names or any(name in names for name, _ in source.slots)
 
 
-def _concerns(flow: Flow, group: Mapping[Source, Value], rivals: Rivals) -> bool:
+def _concerns(flow: Flow, group: Mapping[StateSource, Value], rivals: Rivals) -> bool:
     """Whether what cannot be decided is a part of a model."""
     into = any(flow.rests_on(value.node, s) for value in group.values() for s in rivals.sources)
     return into or any(flow.rests_on(value.node, s) for value in rivals.nexts for s in group)
 
 
-def _is_only_measured(view: View, group: Mapping[Source, Value]) -> bool:
+def _is_only_measured(view: View, group: Mapping[StateSource, Value]) -> bool:
     """Whether nothing is made of the numbers of a step: a loop begins with zeros of the shape that one gives."""
     graph, consumers = view.graph, view.structure.consumers
 
@@ -138,7 +140,7 @@ def _is_only_measured(view: View, group: Mapping[Source, Value]) -> bool:
     return all(consumers[name] or graph[name].op in SHAPE_ONLY for name in behind)
 
 
-def _repeats(view: View, group: Mapping[Source, Value], chains: Sequence[Chain]) -> bool:
+def _repeats(view: View, group: Mapping[StateSource, Value], chains: Sequence[Chain]) -> bool:
     """Whether what the states are part of reads weights of theirs again: steps that are not alike, not one step."""
     after = descendants(view.structure, [v.node for v in group.values()]) - set(view.trained)
     model = ancestors(view.structure, [Value(name) for name in after])
@@ -147,16 +149,16 @@ def _repeats(view: View, group: Mapping[Source, Value], chains: Sequence[Chain])
     return any(kinds.count(c.kind) > 1 for c in chains if c.anchors[0] in step)
 
 
-def plan_of(view: View, group: Mapping[Source, Value], why: tuple[str, ...]) -> Iterator[Plan]:
+def plan_of(view: View, group: Mapping[StateSource, Value], why: tuple[str, ...]) -> Iterator[FramePlan]:
     """The plan of a step with these states, if what it reads can be told apart."""
-    states = {place: State(s.initial, v) for s, v in group.items() for place in s.places}
+    states = {slot: CarriedState(s.initial, v) for s, v in group.items() for slot in s.slots}
     steps = OneStep(view, states).steps()
     if steps is not None and not _waits_for_itself(view, steps, group.values()):
         used, _ = steps.needed(view.graph, [Value(a) for a in steps.anchors])
-        yield Plan(frame_name(view, steps), steps, outputs_of(view, steps, used), why)
+        yield FramePlan(frame_name(view, steps), steps, outputs_of(view, steps, used), why)
 
 
-def _waits_for_itself(view: View, steps: Steps, nexts: Iterable[Value]) -> bool:
+def _waits_for_itself(view: View, steps: UnrolledSteps, nexts: Iterable[Value]) -> bool:
     """Whether something that all steps are to share is made of a next state, as by a loop inside the step."""
     shared = [view.graph[name].inputs[slot] for (name, slot), role in steps.roles.items() if role == SAME]
     return not ancestors(view.structure, shared).isdisjoint(v.node for v in nexts)

@@ -9,7 +9,17 @@ from reprise.interface.analysis.influence import DISCRETE, ancestors, descendant
 from reprise.interface.normal.unrolled.chains import weight_of
 from reprise.interface.normal.unrolled.flow import PRODUCTS
 from reprise.interface.normal.unrolled.step_copies import row_of
-from reprise.interface.normal.unrolled.steps import IMPURE, MADE, RANDOM, SAME, Role, Row, State, Steps, View
+from reprise.interface.normal.unrolled.steps import (
+    COMPUTED,
+    IMPURE,
+    RANDOM,
+    SAME,
+    CarriedState,
+    Role,
+    SequenceRow,
+    UnrolledSteps,
+    View,
+)
 from reprise.interface.normal.unrolled.updates import SUMS
 
 _JOINS = ("Concat", "ConcatV2", "Pack", "Reshape", "ExpandDims", "Identity")
@@ -25,14 +35,14 @@ _ROW_BY_ROW = ("Gather", "GatherV2", "ResourceGather", "OneHot", "Cast", "Identi
 class OneStep:
     """Tells what every input of a step is, from the states back to what comes from outside."""
 
-    def __init__(self, view: View, states: Mapping[tuple[str, int], State]) -> None:
+    def __init__(self, view: View, states: Mapping[tuple[str, int], CarriedState]) -> None:
         """`states` says for each place (node, input slot) that reads a state which it is."""
         self._view, self._nodes = view, view.graph.nodes
         self._slots = dict(states)
         self._states = tuple(dict.fromkeys(states.values()))
         self._late = self._downstream()
         self._roles: dict[tuple[str, int], Role] = {}
-        self._rows: dict[Value, Row] = {}
+        self._rows: dict[Value, SequenceRow] = {}
         self._seen: set[str] = set()
 
     def _downstream(self) -> set[str]:
@@ -44,18 +54,18 @@ class OneStep:
         return found
 
     def _ordered(self, names: set[str]) -> list[str]:
-        return sorted(names, key=self._view.place.__getitem__)
+        return sorted(names, key=self._view.position.__getitem__)
 
-    def steps(self) -> Steps | None:
+    def steps(self) -> UnrolledSteps | None:
         """The step, None where a state could not be told from another, or nothing else is read from outside."""
         self._walk()  # tells the rows of the input, whatever reads them first
-        if not self._walk() or not any(isinstance(role, Row) for role in self._roles.values()):
+        if not self._walk() or not any(isinstance(role, SequenceRow) for role in self._roles.values()):
             return None
         self._extend()
         order = tuple(self._ordered(self._seen))
-        members = {r: (r.first,) for r in self._roles.values() if isinstance(r, Row) and r.source is None}
+        members = {r: (r.first,) for r in self._roles.values() if isinstance(r, SequenceRow) and r.source is None}
         anchors = tuple(dict.fromkeys(s.next.node for s in self._states))
-        return Steps(self._roles, ({n: n for n in self._seen},), order, anchors, members, {})
+        return UnrolledSteps(self._roles, ({n: n for n in self._seen},), order, anchors, members, {})
 
     def _walk(self) -> bool:
         """Tells what the nodes read that make the next states; False where a state could not be told from another."""
@@ -71,7 +81,7 @@ class OneStep:
                 if role is None:
                     return False
                 self._roles[name, slot] = role
-                pending += [value.node] if role == MADE else []
+                pending += [value.node] if role == COMPUTED else []
         return True
 
     def _role(self, name: str, slot: int, value: Value) -> Role | None:
@@ -79,27 +89,27 @@ class OneStep:
             return self._slots[name, slot]
         if any(value == s.initial for s in self._states):
             return None  # zeros that several states start from
-        return MADE if value.node in self._late else self._from_outside(name, value)
+        return COMPUTED if value.node in self._late else self._from_outside(name, value)
 
     def _from_outside(self, name: str, value: Value) -> Role:
         """What `name` reads that rests on no state."""
         node = self._nodes[value.node]
         if self._is_fixed(value):
-            return MADE if self._is_drawn(value) else SAME
+            return COMPUTED if self._is_drawn(value) else SAME
         if self._view.masks.get(value.node) and (node.op in (*PRODUCTS, *SUMS, "BiasAdd") or self._is_flat(value)):
-            return MADE  # what the input alone is made into with weights, apart from the state
+            return COMPUTED  # what the input alone is made into with weights, apart from the state
         if node.op in _PARTS and row_of(self._view, value).axis < 0:
             whole = node.inputs[node.op == "Split"]
             row = row_of(self._view, whole)
             if row.axis >= 0:
                 self._rows[whole] = row
-                return MADE
+                return COMPUTED
         reads_rows = self._nodes[name].op in (*PRODUCTS, *_BLOCKS, *_ROW_BY_ROW, "Concat", "ConcatV2")
         if value not in self._rows and not reads_rows:
             # What is not multiplied with weights (a keep probability, a sequence's length) is the same for all steps.
             return SAME
         row = self._rows.setdefault(value, row_of(self._view, value))
-        return MADE if row.axis < 0 and row.source is not None and node.op in _ROW_BY_ROW else row
+        return COMPUTED if row.axis < 0 and row.source is not None and node.op in _ROW_BY_ROW else row
 
     def _is_flat(self, value: Value) -> bool:
         """Whether a value is one vector for each row of the batch, as what attention looks at is not."""
@@ -158,14 +168,14 @@ class OneStep:
         if (name, slot) in self._slots:
             return self._slots[name, slot]
         if value.node in self._seen:
-            return MADE
+            return COMPUTED
         if self._is_fixed(value):
-            return SAME if not self._is_drawn(value) else MADE if self._include(value.node) else None
+            return SAME if not self._is_drawn(value) else COMPUTED if self._include(value.node) else None
         if value in self._rows:
             row = self._rows[value]
             return None if row.axis < 0 and self._nodes[value.node].op in _ROW_BY_ROW else row
         made = self._view.masks.get(value.node) and self._is_of_rows(value) and self._include(value.node)
-        return MADE if made else None
+        return COMPUTED if made else None
 
     def _is_of_rows(self, value: Value) -> bool:
         """Whether a value is computed from the input of the step and from nothing that it makes."""

@@ -15,23 +15,29 @@ from typing import Any
 import numpy as np
 
 from reprise.graph import Value
-from reprise.interface.analysis.alike import attributes_of
+from reprise.interface.analysis.alike import comparable_attributes
 from reprise.interface.analysis.influence import DISCRETE, ancestors, reachable
 from reprise.interface.normal.unrolled.chains import Chain, weight_of
 from reprise.interface.normal.unrolled.steps import (
+    COMPUTED,
     IMPURE,
-    MADE,
     RANDOM,
     SAME,
-    Count,
-    Made,
+    CarriedState,
+    Computed,
     Role,
-    Row,
-    State,
-    Steps,
+    SequenceRow,
+    StepCount,
+    UnrolledSteps,
     View,
 )
-from reprise.interface.normal.unrolled.time_slices import Piece, alike, content_of, holds_batches, piece_of
+from reprise.interface.normal.unrolled.time_slices import (
+    TimeSlice,
+    content_of,
+    holds_batches,
+    may_be_steps,
+    time_slice_of,
+)
 from reprise.operators import Tag, named
 
 # Nodes between a row of the input and the cell; the walk is recursive.
@@ -52,12 +58,12 @@ class _Match:
     """
 
     role: Role
-    states: frozenset[State] = frozenset()
+    states: frozenset[CarriedState] = frozenset()
     fresh: bool = False
     forced: bool = False
 
 
-def correspond(view: View, cluster: tuple[Chain, ...], *, wide: bool = True) -> Steps | None:
+def correspond(view: View, cluster: tuple[Chain, ...], *, wide: bool = True) -> UnrolledSteps | None:
     """The steps of a cluster of chains, or None where they are not alike.
 
     With `wide`, what the first step makes of the first states alone may be a part of it.
@@ -68,7 +74,7 @@ def correspond(view: View, cluster: tuple[Chain, ...], *, wide: bool = True) -> 
     return steps
 
 
-def _laid_over(overlay: _Overlay, view: View, cluster: tuple[Chain, ...]) -> Steps | None:
+def _laid_over(overlay: _Overlay, view: View, cluster: tuple[Chain, ...]) -> UnrolledSteps | None:
     if not overlay.derive():
         return None
     images: list[dict[str, str]] = [{n: n for n in overlay.images}]
@@ -102,7 +108,7 @@ class _Overlay:
     def _begin(self) -> None:
         self.images: dict[str, str] = {}
         self.roles: dict[tuple[str, int], Role] = {}
-        self.members: dict[Row, list[Value]] = {}
+        self.members: dict[SequenceRow, list[Value]] = {}
         self._known: dict[tuple[Value, Value], _Match | None] = {}
         self._apart: dict[Value, Value] = {}
         self.region = tuple(self._region())
@@ -116,9 +122,9 @@ class _Overlay:
 
         Where the next value of a state is made of the last value of another, no weight of the first step is behind it.
         """
-        states = {r.initial: r.next for r in self.roles.values() if isinstance(r, State)} | self._apart
+        states = {r.initial: r.next for r in self.roles.values() if isinstance(r, CarriedState)} | self._apart
         ahead = set[str]()
-        for name in sorted(ancestors(self.view.structure, self._apart.values()), key=self.view.place.__getitem__):
+        for name in sorted(ancestors(self.view.structure, self._apart.values()), key=self.view.position.__getitem__):
             if any(v in states or v.node in ahead for v in self.nodes[name].inputs):
                 ahead.add(name)
         if ahead <= self._ahead:
@@ -132,7 +138,7 @@ class _Overlay:
         """Nodes that depend on the first step and no later one, inputs first."""
         later, consumers = self._all & ~self._first, self.view.structure.consumers
         found = reachable(self.seeds, lambda name: (r for r in consumers[name] if not self.view.masks[r] & later))
-        return sorted({*found, *self._ahead}, key=self.view.place.__getitem__)
+        return sorted({*found, *self._ahead}, key=self.view.position.__getitem__)
 
     def derive(self) -> bool:
         """Finds what every input of the first step is, by its counterpart in the second."""
@@ -142,7 +148,7 @@ class _Overlay:
                 matches = None if candidate in taken else self._inputs(name, candidate)
                 if matches is not None:
                     taken.add(candidate)
-                    self._keep(name, candidate, matches)
+                    self._record(name, candidate, matches)
                     break
             else:
                 if name in self._second:
@@ -159,7 +165,7 @@ class _Overlay:
             if name not in kept:
                 kept.add(name)
                 inputs = self.nodes[name].inputs
-                pending += [v.node for i, v in enumerate(inputs) if self.roles[name, i] == MADE]
+                pending += [v.node for i, v in enumerate(inputs) if self.roles[name, i] == COMPUTED]
         # What prepares the second step depends on the first alone, but is no part of it.
         second = {self.images[name] for name in kept}
         self.images = {name: self.images[name] for name in kept - second}
@@ -184,8 +190,8 @@ class _Overlay:
         if one.op != two.op or len(one.inputs) != len(two.inputs):
             return False
         if name not in self._attributes:
-            self._attributes[name] = attributes_of(one)
-        return self._attributes[name] == attributes_of(two)
+            self._attributes[name] = comparable_attributes(one)
+        return self._attributes[name] == comparable_attributes(two)
 
     def _inputs(self, name: str, other: str, depth: int = 0) -> list[_Match] | None:
         if depth > MAX_DEPTH or not self._alike(name, other):
@@ -198,7 +204,7 @@ class _Overlay:
             matches.append(match)
         return matches
 
-    def _keep(self, name: str, other: str, matches: list[_Match]) -> None:
+    def _record(self, name: str, other: str, matches: list[_Match]) -> None:
         self.images[name] = other
         self.roles.update({(name, slot): m.role for slot, m in enumerate(matches)})
 
@@ -210,7 +216,7 @@ class _Overlay:
 
     def _matched(self, u: Value, v: Value, depth: int) -> _Match | None:
         if not self.early(u):
-            return _Match(MADE) if u.index == v.index and self.images.get(u.node) == v.node else None
+            return _Match(COMPUTED) if u.index == v.index and self.images.get(u.node) == v.node else None
         if u == v:
             return _Match(SAME)
         return self._both_early(u, v, depth) if self.early(v) else self._carried(u, v, depth)
@@ -221,40 +227,46 @@ class _Overlay:
             if a.dtype == b.dtype and np.array_equal(a, b):
                 return _Match(SAME)
             counts = a.shape == b.shape == () and a.dtype == b.dtype and a.dtype.kind == "i"
-            return _Match(Count(int(a), int(b) - int(a), a.dtype.name), fresh=True) if counts else None
+            return _Match(StepCount(int(a), int(b) - int(a), a.dtype.name), fresh=True) if counts else None
         row = self._row(u, v)
         match = _Match(row, fresh=True) if row is not None else self._below(u, v, depth)
         if match is None and not self._alike(u.node, v.node):
             self._apart.setdefault(u, v)
         return match
 
-    def _row(self, u: Value, v: Value) -> Row | None:
-        one, two = self._piece(u), self._piece(v)
+    def _row(self, u: Value, v: Value) -> SequenceRow | None:
+        one, two = self._time_slice(u), self._time_slice(v)
         if one is not None and two is not None:
             step = two.index - one.index
             if replace(two, index=one.index) == one and abs(step) == 1:
-                return Row(u, one.source, one.axis, one.kept, one.index, step, one.of)
-        placeholders = not u.index and not v.index and alike(self.nodes[u.node], self.nodes[v.node])
-        return Row(u, None) if placeholders else None
+                return SequenceRow(u, one.source, one.axis, one.kept, one.index, step, one.of)
+        placeholders = not u.index and not v.index and may_be_steps(self.nodes[u.node], self.nodes[v.node])
+        return SequenceRow(u, None) if placeholders else None
 
-    def _piece(self, value: Value) -> Piece | None:
+    def _time_slice(self, value: Value) -> TimeSlice | None:
         stacked = self.view.stacked.get(value)
         if stacked is not None:
             return stacked
-        piece = piece_of(self.view.graph, value)
-        return None if piece is None or weight_of(self.view.graph, piece.source) else self._measured(piece)
+        time_slice = time_slice_of(self.view.graph, value)
+        return (
+            None if time_slice is None or weight_of(self.view.graph, time_slice.source) else self._measured(time_slice)
+        )
 
-    def _measured(self, piece: Piece) -> Piece | None:
-        """The piece with the number of rows that the file states; None where a piece may be more than a row."""
-        shape = self.view.facts.shape(piece.source)
+    def _measured(self, time_slice: TimeSlice) -> TimeSlice | None:
+        """The slice with the number of rows that the file states; None where it may be more than one row."""
+        shape = self.view.facts.shape(time_slice.source)
         if shape is None:
-            return piece if piece.axis == 0 and not piece.kept else None
-        if piece.axis >= len(shape):
+            return time_slice if time_slice.axis == 0 and not time_slice.kept else None
+        if time_slice.axis >= len(shape):
             return None
-        rows = shape[piece.axis].scale if shape[piece.axis].known else None
-        if piece.of is None:
-            return replace(piece, of=rows)
-        return None if piece.kept and rows != piece.of and not holds_batches(shape, piece.axis, piece.of) else piece
+        rows = shape[time_slice.axis].scale if shape[time_slice.axis].known else None
+        if time_slice.of is None:
+            return replace(time_slice, of=rows)
+        return (
+            None
+            if time_slice.kept and rows != time_slice.of and not holds_batches(shape, time_slice.axis, time_slice.of)
+            else time_slice
+        )
 
     def _below(self, u: Value, v: Value, depth: int) -> _Match | None:
         """Whether two nodes before the cell do the same to corresponding values."""
@@ -270,8 +282,8 @@ class _Overlay:
         fresh = node.op in RANDOM or any(m.fresh for m in matches)
         if not states and not fresh:
             return _Match(SAME)
-        self._keep(u.node, v.node, matches)
-        return _Match(MADE, states, fresh, any(m.forced for m in matches))
+        self._record(u.node, v.node, matches)
+        return _Match(COMPUTED, states, fresh, any(m.forced for m in matches))
 
     def _carried(self, u: Value, v: Value, depth: int) -> _Match | None:
         """A carried value, cut as deep as the packing and slicing of one value goes and no deeper."""
@@ -281,7 +293,7 @@ class _Overlay:
             return below
         if self.view.masks[v.node] & self._all & ~self._first:
             return None
-        state = State(u, v)
+        state = CarriedState(u, v)
         return _Match(state, frozenset((state,)), forced=self.nodes[u.node].op == self.nodes[v.node].op)
 
     def follow(
@@ -316,7 +328,7 @@ class _Overlay:
         trial[name] = other
         for slot, (u, v) in enumerate(zip(self.nodes[name].inputs, self.nodes[other].inputs, strict=True)):
             role = self.roles[name, slot]
-            if not isinstance(role, Made):
+            if not isinstance(role, Computed):
                 if not self._plays(role, u, v, step, before):
                     return False
                 continue
@@ -331,45 +343,45 @@ class _Overlay:
     def _plays(self, role: Role, u: Value, v: Value, step: int, before: Mapping[str, str]) -> bool:
         """Whether `v` is to this step what `u`, in its role, is to the first."""
         match role:
-            case State():
+            case CarriedState():
                 return Value(before.get(role.next.node, ""), role.next.index) == v
-            case Count():
+            case StepCount():
                 content = content_of(self.view.graph, v)
                 return content is not None and content.shape == () and int(content) == role.first + step * role.delta
-            case Row(source=None):
+            case SequenceRow(source=None):
                 return self._joins(role, v, step)
-            case Row():
+            case SequenceRow():
                 at = role.start + step * role.delta
-                return self._piece(v) == Piece(role.source or u, role.axis, at, role.kept, role.of)
+                return self._time_slice(v) == TimeSlice(role.source or u, role.axis, at, role.kept, role.of)
         same = self._match(u, v, 0)
         return same is not None and same.role == SAME
 
-    def _joins(self, role: Row, v: Value, step: int) -> bool:
+    def _joins(self, role: SequenceRow, v: Value, step: int) -> bool:
         """Whether `v` is the placeholder of this step; the first reader of a step decides."""
         members = self.members.setdefault(role, [role.first])
-        if len(members) == step and v not in members and alike(self.nodes[role.first.node], self.nodes[v.node]):
+        if len(members) == step and v not in members and may_be_steps(self.nodes[role.first.node], self.nodes[v.node]):
             members.append(v)
         return len(members) == step + 1 and members[step] == v
 
-    def result(self, images: list[dict[str, str]]) -> Steps | None:
+    def result(self, images: list[dict[str, str]]) -> UnrolledSteps | None:
         """The steps, if what the states need has a counterpart everywhere, as far as another step is to read it."""
         alive = set.intersection(*(set(i) for i in images))
         late = set.intersection(*map(set, images[:-1])) - alive
-        steps = self._with(images, alive, self._drawn(late))
-        return steps or (None if self._is_replaced(images[-1], alive, late) else self._with(images, alive, late))
+        steps = self._steps_of(images, alive, self._drawn(late))
+        return steps or (None if self._is_replaced(images[-1], alive, late) else self._steps_of(images, alive, late))
 
-    def _with(self, images: list[dict[str, str]], alive: set[str], late: set[str]) -> Steps | None:
+    def _steps_of(self, images: list[dict[str, str]], alive: set[str], late: set[str]) -> UnrolledSteps | None:
         """The steps of the nodes `alive` in all of them, and of those `late` that the last has not."""
-        whole = self._whole(alive | late)
+        whole = self._closed(alive | late)
         every = tuple({n: i[n] for n in i if n in whole} for i in images)
         roles = {key: role for key, role in self.roles.items() if key[0] in whole}
         order = tuple(n for n in self.region if n in alive & whole)
         members = {row: tuple(values) for row, values in self.members.items()}
-        steps = Steps(roles, every, order, tuple(self.seeds), members, self._kinds)
+        steps = UnrolledSteps(roles, every, order, tuple(self.seeds), members, self._kinds)
         try:
             names, states = steps.needed(self.view.graph, [Value(a) for a in self.seeds])
             if not states:  # no weights are multiplied with a state
-                carried = (role.next.node for role in roles.values() if isinstance(role, State))
+                carried = (role.next.node for role in roles.values() if isinstance(role, CarriedState))
                 steps = replace(steps, anchors=tuple(dict.fromkeys((*self.seeds, *carried))))
                 names, states = steps.needed(self.view.graph, [Value(a) for a in steps.anchors])
         except KeyError:  # something that the anchors rest on has no counterpart in some step
@@ -378,7 +390,7 @@ class _Overlay:
             return None
         return steps if states and self._changes(names) else None
 
-    def _whole(self, names: set[str]) -> set[str]:
+    def _closed(self, names: set[str]) -> set[str]:
         """Those of `names` that are made of nothing but each other and of what comes from outside of the step."""
         found = names
         while True:
@@ -389,8 +401,8 @@ class _Overlay:
     def _parts(self, name: str) -> set[str]:
         """What makes the inputs of a node, in this step or in the one before."""
         inputs = [(self.roles[name, i], v) for i, v in enumerate(self.nodes[name].inputs)]
-        made = {v.node for role, v in inputs if isinstance(role, Made)}
-        return made | {role.next.node for role, _ in inputs if isinstance(role, State)}
+        made = {v.node for role, v in inputs if isinstance(role, Computed)}
+        return made | {role.next.node for role, _ in inputs if isinstance(role, CarriedState)}
 
     def idle(self, images: list[dict[str, str]]) -> set[str]:
         """Nodes that all steps have, and in the one before the last only such as the last does not have read them."""
@@ -406,8 +418,8 @@ class _Overlay:
 
     def _is_replaced(self, last: Mapping[str, str], alive: set[str], late: set[str]) -> bool:
         """Whether the last step makes something else of what the nodes `late` of the others read, its states aside."""
-        states = {role.next for role in self.roles.values() if isinstance(role, State)}
-        made = {v for n in late for i, v in enumerate(self.nodes[n].inputs) if self.roles[n, i] == MADE}
+        states = {role.next for role in self.roles.values() if isinstance(role, CarriedState)}
+        made = {v for n in late for i, v in enumerate(self.nodes[n].inputs) if self.roles[n, i] == COMPUTED}
         kept = [Value(last[v.node], v.index) for v in made - states if v.node in alive]
         return any(reader not in last.values() for v in kept for reader, _ in self.view.readers.get(v, ()))
 
@@ -415,11 +427,11 @@ class _Overlay:
         """Those of the nodes that the last step has not which only draw the input of the next step."""
         handed = {n for n in late if not self._moves([n])}
         drawn = set[str]()
-        for name in sorted(handed, key=self.view.place.__getitem__):
-            made = [v.node for i, v in enumerate(self.nodes[name].inputs) if self.roles[name, i] == MADE]
+        for name in sorted(handed, key=self.view.position.__getitem__):
+            made = [v.node for i, v in enumerate(self.nodes[name].inputs) if self.roles[name, i] == COMPUTED]
             if self.nodes[name].op in DISCRETE or (made and drawn.issuperset(made)):
                 drawn.add(name)
-        carried = {role.next.node for role in self.roles.values() if isinstance(role, State)}
+        carried = {role.next.node for role in self.roles.values() if isinstance(role, CarriedState)}
         return handed - (carried - drawn)
 
     def _changes(self, names: set[str]) -> bool:
@@ -429,10 +441,10 @@ class _Overlay:
     def _moves(self, names: Collection[str]) -> bool:
         """Whether any of these nodes reads rows or counts steps."""
         roles = (self.roles[n, i] for n in names for i in range(len(self.nodes[n].inputs)))
-        return any(isinstance(r, (Row, Count)) for r in roles)
+        return any(isinstance(r, (SequenceRow, StepCount)) for r in roles)
 
 
-def _ends_before(row: Row, steps: int) -> bool:
+def _ends_before(row: SequenceRow, steps: int) -> bool:
     """Whether a sequence has no row for the last of so many steps: the last one may lack what the others make."""
     last = row.start + row.delta * (steps - 1)
     return row.source is not None and row.of is not None and row.axis >= 0 and not 0 <= last < row.of

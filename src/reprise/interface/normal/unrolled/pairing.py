@@ -15,7 +15,7 @@ from itertools import dropwhile, pairwise, takewhile
 from reprise.graph import Value
 from reprise.interface.analysis.influence import ancestors
 from reprise.interface.normal.unrolled import updates
-from reprise.interface.normal.unrolled.flow import Flow, Source
+from reprise.interface.normal.unrolled.flow import Flow, StateSource
 from reprise.interface.normal.unrolled.updates import ACTIVATIONS, CLIPS, SUMS
 
 _LINEAR = (*SUMS, "AddN", "Sub", "BiasAdd", "Mul", "Split", "StridedSlice", "Slice", "Reshape", "Identity")
@@ -32,7 +32,7 @@ class Rivals:
         nexts: The values that may be its next one.
     """
 
-    sources: tuple[Source, ...]
+    sources: tuple[StateSource, ...]
     nexts: tuple[Value, ...]
 
 
@@ -63,35 +63,40 @@ class Pairing:
     """
 
     def __init__(
-        self, flow: Flow, known: Mapping[Source, tuple[Value, str]], hints: Mapping[Source, Value], *, alone: bool
+        self,
+        flow: Flow,
+        known: Mapping[StateSource, tuple[Value, str]],
+        hints: Mapping[StateSource, Value],
+        *,
+        no_others: bool,
     ) -> None:
         """`known` are next values; those of `hints` hold if nothing contradicts them.
 
-        `alone` says that the graph has no other recurrence.
+        `no_others` says that the graph has no other recurrence.
         """
         self.nexts = {source: value for source, (value, _) in known.items()}
         self.why = {source: why for source, (_, why) in known.items()}
         self.rivals: list[Rivals] = []
         self._flow, self._nodes = flow, flow.view.graph.nodes
-        self._hidden: dict[Value, Source] = {}
-        self._inputs: set[Source] = set()
-        for source in self._left():
+        self._hidden: dict[Value, StateSource] = {}
+        self._inputs: set[StateSource] = set()
+        for source in self._undecided():
             self._by_equation(source)
-        for hidden, cell in sorted(self._hidden.items(), key=lambda pair: flow.view.place[pair[0].node]):
+        for hidden, cell in sorted(self._hidden.items(), key=lambda pair: flow.view.position[pair[0].node]):
             self._exposed(hidden, cell)
-        for source in (s for s in self._left() if s in hints):
+        for source in (s for s in self._undecided() if s in hints):
             self._take(source, [hints[source]], "the equations of its cell")
         self._leave_an_input()
-        if alone:
+        if no_others:
             self._by_flow()
         self._doubt()
 
-    def _left(self) -> list[Source]:
+    def _undecided(self) -> list[StateSource]:
         decided = {*self.nexts, *self._inputs, *(s for r in self.rivals for s in r.sources)}
         open_ones = [s for s in self._flow.sources if s not in decided]
         return [s for s in open_ones if not any(self._flow.is_part(s, other) for other in self.nexts)]
 
-    def _take(self, source: Source, options: Sequence[Value], why: str, *, ends: bool = False) -> None:
+    def _take(self, source: StateSource, options: Sequence[Value], why: str, *, ends: bool = False) -> None:
         """Takes the only option, or the one that something tells from the others; `ends`: they end the cell."""
         fetched = self._fetched(options)
         if len(options) > 1 and len(fetched) == 1:
@@ -108,7 +113,7 @@ class Pairing:
         """The options that are copied out of the graph and yet no last results of it."""
         return [v for v in options if v in self._flow.fetched and self._flow.is_read(v.node)]
 
-    def _in_scope(self, source: Source, options: Sequence[Value]) -> list[Value]:
+    def _in_scope(self, source: StateSource, options: Sequence[Value]) -> list[Value]:
         """The options in the name scope in which a source is first multiplied, if something after them is outside."""
         passed = list(self._flow.passed(source))
         scope = next((n.rpartition("/")[0] for n in passed if self._flow.is_product(self._nodes[n])), "")
@@ -117,13 +122,13 @@ class Pairing:
 
     # equations
 
-    def _by_equation(self, source: Source) -> None:
-        injected = updates.injected(self._flow, source)
+    def _by_equation(self, source: StateSource) -> None:
+        injected = updates.nas_states(self._flow, source)
         if injected is not None:
             self._take(source, injected[:1], "it is tanh(c + …) times another value, as in cells of the NAS kind")
             self._hidden[injected[1]] = source
             return
-        kept = updates.kept(self._flow, source)
+        kept = updates.partly_kept(self._flow, source)
         if not kept:
             return
         *before, total = kept
@@ -131,23 +136,23 @@ class Pairing:
             self.rivals.append(Rivals((source,), tuple(kept)))
             return
         self._take(source, self._settled(source, total), "it keeps a part of it and adds something")
-        hidden = updates.exposed(self._flow, self.nexts[source]) if source in self.nexts else None
+        hidden = updates.lstm_output(self._flow, self.nexts[source]) if source in self.nexts else None
         if hidden is not None:
             self._hidden[hidden] = source
 
-    def _settled(self, source: Source, total: Value) -> list[Value]:
+    def _settled(self, source: StateSource, total: Value) -> list[Value]:
         """What may be the next state, where a cell keeps a part of it in a sum: the sum, or what is made of that."""
-        value = updates.clipped(self._flow, total)
-        after = self._alone(source, value)
+        value = updates.after_clipping(self._flow, total)
+        after = self._made_of_alone(source, value)
         if not after or updates.is_interpolation(self._flow, total):
             return [value]
         if self._nodes[after[0].node].op in ACTIVATIONS:
-            return [value] if updates.exposed(self._flow, value) else [value, after[0]]
+            return [value] if updates.lstm_output(self._flow, value) else [value, after[0]]
         if updates.normalised_as_gates(self._flow, total, after[0]):
-            return [updates.clipped(self._flow, after[0])]
+            return [updates.after_clipping(self._flow, after[0])]
         return [value, after[0]]
 
-    def _alone(self, source: Source, value: Value) -> list[Value]:
+    def _made_of_alone(self, source: StateSource, value: Value) -> list[Value]:
         """What is made of a value alone before the next product with weights: values of its size that all passes."""
         found: list[Value] = []
         base = value
@@ -161,22 +166,22 @@ class Pairing:
                 found.append(Value(name))
         return found
 
-    def _exposed(self, hidden: Value, cell: Source) -> None:
+    def _exposed(self, hidden: Value, cell: StateSource) -> None:
         """Pairs what a cell makes of its c with the source that it is the next value of."""
         options = [hidden, *self._projected(hidden)]
         claims = {
             s: [v for v in options if self._flow.alike(v, s)]
-            for s in self._left()
+            for s in self._undecided()
             if hidden.node in self._own_passage(s)
         }
         claims = {s: claims[s] for s in self._wholes([s for s, made in claims.items() if made])}
-        together = [s for s in claims if self._flow.given_with(s, cell)]
+        together = [s for s in claims if self._flow.shares_placeholder(s, cell)]
         if len(claims) > 1 and len(together) != 1:
             self.rivals.append(Rivals(tuple(claims), (hidden,)))
         for source in together if len(claims) > 1 and len(together) == 1 else claims if len(claims) == 1 else ():
             self._take(source, claims[source], "it is what the cell makes of its c", ends=True)
 
-    def _wholes(self, sources: Sequence[Source]) -> list[Source]:
+    def _wholes(self, sources: Sequence[StateSource]) -> list[StateSource]:
         """The sources without the slices of others among them."""
         return [s for s in sources if not (self._flow.is_slice(s) and any(self._flow.is_part(s, t) for t in sources))]
 
@@ -197,7 +202,7 @@ class Pairing:
         alone = sum(self._flow.changes(v) for v in node.inputs) == 1
         return alone and node.op in (*CLIPS, *SUMS, "BiasAdd")
 
-    def _own_passage(self, source: Source) -> list[str]:
+    def _own_passage(self, source: StateSource) -> list[str]:
         """What all that is made of a source passes, up to the next value of another one."""
         others = {v.node for s, v in self.nexts.items() if s != source}
         found: list[str] = []
@@ -217,7 +222,7 @@ class Pairing:
             del self.nexts[source], self.why[source]
             self._inputs.add(source)
 
-    def _passes_by(self, source: Source, other: Source) -> bool:
+    def _passes_by(self, source: StateSource, other: StateSource) -> bool:
         """Whether a source is an input of the cell of another one, and its own next value what is made of that cell."""
         own, its = self.nexts[source], self.nexts[other]
         if not self._flow.rests_on(its.node, source):
@@ -230,11 +235,11 @@ class Pairing:
     def _by_flow(self) -> None:
         equations = bool(self.nexts)
         while True:
-            stages = {s: self._stages(s) for s in self._left()}
+            stages = {s: self._stages(s) for s in self._undecided()}
             first = {s: made[0].value for s, made in stages.items() if made}
             if not first:
                 return
-            nearest = min(first.values(), key=lambda v: self._flow.view.place[v.node])
+            nearest = min(first.values(), key=lambda v: self._flow.view.position[v.node])
             claims = self._wholes([s for s, v in first.items() if v == nearest])
             options = _ends(stages[claims[0]])
             told = stages[claims[0]][0].plain or self._is_added(claims[0]) or len(self._fetched(options)) == 1
@@ -245,13 +250,13 @@ class Pairing:
             else:
                 self._take(claims[0], options, "all that is made of it passes this value of its size", ends=True)
 
-    def _is_beyond(self, name: str, source: Source) -> bool:
+    def _is_beyond(self, name: str, source: StateSource) -> bool:
         """Whether a node is computed from the next value of a cell whose input the source is."""
         made = [v for s, v in self.nexts.items() if s != source and self._flow.rests_on(v.node, source)]
         above = ancestors(self._flow.view.structure, [Value(name)]) if made else set()
         return any(v.node in above for v in made)
 
-    def _stages(self, source: Source) -> list[Stage]:
+    def _stages(self, source: StateSource) -> list[Stage]:
         found: list[Stage] = []
         products, ended = 0, True
         base: Value | None = None
@@ -276,12 +281,12 @@ class Pairing:
             found = [replace(stage, more=True) for stage in found]
         return list(dropwhile(lambda stage: not self._flow.joins(stage.value.node, source), found))
 
-    def _may_be_next(self, name: str, source: Source) -> bool:
+    def _may_be_next(self, name: str, source: StateSource) -> bool:
         """Whether a node rests on weights, and makes one value, of the type and size of a source."""
         weighted = self._flow.view.masks.get(name) and self._nodes[name].op not in _MOVES
         return bool(weighted) and self._flow.alike(Value(name), source)
 
-    def _dropped(self, source: Source, passage: Sequence[str]) -> set[str]:
+    def _dropped(self, source: StateSource, passage: Sequence[str]) -> set[str]:
         """Nodes that drop out what a node before them makes, scaled for that: inference passes it on."""
         values = [Value(n) for n in passage if self._may_be_next(n, source)]
         found: set[str] = set()
@@ -303,16 +308,16 @@ class Pairing:
             return True
         return node.op in _LINEAR and all(self._is_linear(v) for v in node.inputs if self._flow.changes(v))
 
-    def _is_added(self, source: Source) -> bool:
+    def _is_added(self, source: StateSource) -> bool:
         """Whether a source goes into sums as it is, or after an activation, and not only into products with weights."""
-        nodes = [self._nodes[name] for name, _ in source.places]
+        nodes = [self._nodes[name] for name, _ in source.slots]
         nodes += [self._nodes[r] for n in nodes if n.op in ACTIVATIONS for r in self._flow.readers(Value(n.name))]
         return any(n.op in (*SUMS, "Mul", "Sub") and not self._is_scaled(n.name) for n in nodes)
 
     def _doubt(self) -> None:
         """Refuses what could be a state as well as an input."""
         taken = set(self.nexts.values())
-        for source in self._left():
+        for source in self._undecided():
             for hidden in (v for v in self._hidden if v not in taken and self._flow.alike(v, source)):
                 if self._flow.rests_on(hidden.node, source):
                     self.rivals.append(Rivals((source,), (hidden,)))
@@ -320,9 +325,9 @@ class Pairing:
                 if self._flow.alike(value, source) and _stands_before(other, source) and not self._is_gated(other):
                     self.rivals.append(Rivals((other, source), (value,)))
 
-    def _is_gated(self, source: Source) -> bool:
+    def _is_gated(self, source: StateSource) -> bool:
         """Whether gates weigh a state twice: for what it keeps of it, and for what it adds."""
-        return sum(self._nodes[name].op == "Mul" for name, _ in source.places) > 1
+        return sum(self._nodes[name].op == "Mul" for name, _ in source.slots) > 1
 
 
 def _ends(stages: Sequence[Stage]) -> list[Value]:
@@ -330,6 +335,6 @@ def _ends(stages: Sequence[Stage]) -> list[Value]:
     return [s.value for s in stages if s.products == stages[0].products or s.more]
 
 
-def _stands_before(one: Source, other: Source) -> bool:
+def _stands_before(one: StateSource, other: StateSource) -> bool:
     """Whether two sources are joined for a product, the other one last, where cells of TensorFlow have their state."""
-    return any(a == b and i < j for a, i in one.places for b, j in other.places)
+    return any(a == b and i < j for a, i in one.slots for b, j in other.slots)

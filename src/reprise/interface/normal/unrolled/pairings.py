@@ -32,7 +32,7 @@ def _augment(fitting: Mapping[A, Sequence[B]], one: A, taken: dict[B, A], tried:
     return False
 
 
-def others(fitting: Mapping[A, Sequence[B]], pairs: Mapping[A, B]) -> bool:
+def is_ambiguous(fitting: Mapping[A, Sequence[B]], pairs: Mapping[A, B]) -> bool:
     """Whether there is another way to have as many pairs."""
     for one, other in pairs.items():
         without = {a: [b for b in bs if (a, b) != (one, other)] for a, bs in fitting.items()}

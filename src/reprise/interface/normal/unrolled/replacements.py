@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reprise.graph import Value
-from reprise.interface.normal.unrolled.collected import Collected, Output
-from reprise.interface.normal.unrolled.steps import Steps, View
+from reprise.interface.normal.unrolled.collected import Collected, StepOutput
+from reprise.interface.normal.unrolled.steps import UnrolledSteps, View
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FramePlan:
     """A recurrence that is going to be a frame.
 
     Attributes:
@@ -21,8 +21,8 @@ class Plan:
     """
 
     frame: str
-    steps: Steps
-    outputs: tuple[Output, ...]
+    steps: UnrolledSteps
+    outputs: tuple[StepOutput, ...]
     why: tuple[str, ...] = ()
 
     @property
@@ -41,6 +41,6 @@ def stacked_name(frame: str, value: Value) -> Value:
     return Value(f"{frame}/out/{value.node}/{value.index}/stack")
 
 
-def frame_name(view: View, steps: Steps) -> str:
+def frame_name(view: View, steps: UnrolledSteps) -> str:
     """A frame is called after the first node of its recurrence that reads a weight."""
-    return f"unrolled/{min(steps.anchors, key=view.place.__getitem__)}"
+    return f"unrolled/{min(steps.anchors, key=view.position.__getitem__)}"

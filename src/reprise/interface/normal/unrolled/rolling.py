@@ -7,21 +7,21 @@ from dataclasses import replace
 
 from reprise.frame import NEXT_VALUE, STEP_TENSORS, Frame, Scope
 from reprise.graph import Node, Value
-from reprise.interface.normal.unrolled.collected import Collected, Output
-from reprise.interface.normal.unrolled.replacements import Plan, stacked_name
-from reprise.interface.normal.unrolled.steps import Count, Made, Row, State, View
+from reprise.interface.normal.unrolled.collected import Collected, StepOutput
+from reprise.interface.normal.unrolled.replacements import FramePlan, stacked_name
+from reprise.interface.normal.unrolled.steps import CarriedState, Computed, SequenceRow, StepCount, View
 from reprise.interface.normal.unrolled.time_slices import holds_batches
 from reprise.operators.types import dtype
 from reprise.structure import RESULTS
 
 
-def rewrite(view: View, plan: Plan, nodes: dict[str, Node]) -> set[str]:
+def write_frame(view: View, plan: FramePlan, nodes: dict[str, Node]) -> set[str]:
     """Adds the frame of `plan` to `nodes`, and lets what read the last step or all steps read the frame.
 
     Gives the names of the nodes that the frame makes idle, unless something else in the graph reads them.
     """
     names, states = plan.steps.needed(view.graph, [*map(Value, plan.steps.anchors), *(o.value for o in plan.outputs)])
-    states = tuple(sorted(states, key=lambda s: (view.place[s.initial.node], view.place[s.next.node])))
+    states = tuple(sorted(states, key=lambda s: (view.position[s.initial.node], view.position[s.next.node])))
     writer = _Writer(view, plan, nodes)
     finals = writer.loop(names, states)
     made = plan.steps.images[-1]
@@ -35,7 +35,7 @@ def rewrite(view: View, plan: Plan, nodes: dict[str, Node]) -> set[str]:
 
 
 class _Writer(Scope):
-    def __init__(self, view: View, plan: Plan, nodes: dict[str, Node]) -> None:
+    def __init__(self, view: View, plan: FramePlan, nodes: dict[str, Node]) -> None:
         super().__init__(plan.frame, nodes)
         self.view, self.plan = view, plan
         self._renamed: dict[str, str] = {}
@@ -46,7 +46,7 @@ class _Writer(Scope):
         steps = {name for images in self.plan.steps.images for name in images.values()}
         return (steps - set(self._renamed)) | set(self._renamed.values()) | self._firsts
 
-    def loop(self, names: set[str], states: tuple[State, ...]) -> list[Value]:
+    def loop(self, names: set[str], states: tuple[CarriedState, ...]) -> list[Value]:
         """Writes the frame; gives the last value of every state."""
         graph, steps = self.view.graph, self.plan.steps
         rows = steps.rows(graph, names)
@@ -55,7 +55,7 @@ class _Writer(Scope):
         entering: dict[object, Value] = {s: frame.carry(s.initial, dtype(self.view.structure, s.next)) for s in states}
         for k, row in enumerate(rows):
             entering[row] = frame.read(f"in/{k}", stacked[row], dtype(self.view.structure, row.first))
-        for name in sorted(names, key=self.view.place.__getitem__):
+        for name in sorted(names, key=self.view.position.__getitem__):
             frame.add(self._moved(frame, graph.nodes[name], entering))
         finals = [frame.leave(entering[s], self._inside(s.next)) for s in states]
         for value in dict.fromkeys(o.value for o in self.plan.outputs):
@@ -69,11 +69,11 @@ class _Writer(Scope):
         inputs = []
         for slot, value in enumerate(node.inputs):
             role = self.plan.steps.roles[node.name, slot]
-            if isinstance(role, Made):
+            if isinstance(role, Computed):
                 inputs.append(self._inside(value))
-            elif isinstance(role, Count):
+            elif isinstance(role, StepCount):
                 inputs.append(_counted(frame, role, self.plan.count, entering))
-            elif isinstance(role, (State, Row)):
+            elif isinstance(role, (CarriedState, SequenceRow)):
                 inputs.append(entering[role])
             else:
                 inputs.append(frame.constant(self._outside(value)))
@@ -86,13 +86,13 @@ class _Writer(Scope):
             return value
         return self.add(replace(node, name=self._inside(value).node, controls=()))
 
-    def _row_count(self, stacked: Mapping[Row, Value]) -> Value:
+    def _row_count(self, stacked: Mapping[SequenceRow, Value]) -> Value:
         if not stacked:
             return self.number("rows", self.plan.count)
         leading = min(stacked, key=lambda row: not _is_whole(row, self.plan.count))
         return self.rows(stacked[leading])
 
-    def _sequence(self, row: Row, scope: str) -> Value:
+    def _sequence(self, row: SequenceRow, scope: str) -> Value:
         """All rows with time as the first axis, in the order of the steps; the first row is read from it too."""
         kind = dtype(self.view.structure, row.first)
         whole = self._placeholder(row) if row.source is None else self._time_first(row, row.source, scope)
@@ -105,7 +105,7 @@ class _Writer(Scope):
             self._first_row(row, whole, scope, kind)
         return whole
 
-    def _time_first(self, row: Row, source: Value, scope: str) -> Value:
+    def _time_first(self, row: SequenceRow, source: Value, scope: str) -> Value:
         if row.axis < 0:
             return self.make(f"{scope}/expand", "ExpandDims", (source, self.number(f"{scope}/dim", 0)))
         shape = self.view.facts.shape(source)
@@ -121,7 +121,7 @@ class _Writer(Scope):
         order = [axis, *(i for i in range(rank) if i != axis)]
         return self.make(f"{scope}/transpose", "Transpose", (source, self.number(f"{scope}/perm", order)))
 
-    def _placeholder(self, row: Row) -> Value:
+    def _placeholder(self, row: SequenceRow) -> Value:
         """One placeholder for all steps, called like the first."""
         name = row.first.node
         shape = self.view.graph.nodes[name].attributes["shape"]
@@ -135,7 +135,7 @@ class _Writer(Scope):
         self.nodes[name] = Node(name, "Placeholder", (), (), attributes)
         return row.first
 
-    def _first_row(self, row: Row, stacked: Value, scope: str, kind: str) -> None:
+    def _first_row(self, row: SequenceRow, stacked: Value, scope: str, kind: str) -> None:
         """Lets other readers of the first row (they ask for its size) find it in a sequence of any length."""
         taken = self.part(f"{scope}/first", stacked, [0], [1], shrink_axis_mask=1, T=kind)
         self._firsts.add(taken.node)
@@ -165,7 +165,7 @@ class _Writer(Scope):
         self.nodes[old] = replace(self.nodes[name], name=old)
         self._renamed[name] = old
 
-    def output(self, output: Output) -> None:
+    def output(self, output: StepOutput) -> None:
         """Lets the readers of what every step makes read the sequence that the loop stacks."""
         stacked = stacked_name(self.plan.frame, output.value)
         if output.kind is Collected.NOWHERE:
@@ -179,7 +179,7 @@ class _Writer(Scope):
             if output.kind is Collected.DIRECT:
                 self._read_all(output)
 
-    def _read_all(self, output: Output) -> None:
+    def _read_all(self, output: StepOutput) -> None:
         """The readers of the only step, but not what keeps it as a state, read those of all steps."""
         inside = {name for images in self.plan.steps.images for name in images.values()}
         for reader, _ in self.view.readers.get(output.value, ()):
@@ -188,7 +188,7 @@ class _Writer(Scope):
                 moved = tuple(Value(output.node) if v == output.value else v for v in node.inputs)
                 self.nodes[reader] = replace(node, inputs=moved)
 
-    def _stand_in(self, output: Output, stacked: Value) -> None:
+    def _stand_in(self, output: StepOutput, stacked: Value) -> None:
         """One tensor for all steps, called like that of the first."""
         images = (self.plan.steps.image(output.value, t) for t in range(self.plan.count))
         named = tuple(str(v).encode() for v in images)
@@ -215,14 +215,14 @@ class _Writer(Scope):
                 moved = tuple(self._old(v) if v == value else v for v in node.inputs)
                 self.nodes[reader] = replace(node, inputs=moved)
 
-    def _last_row(self, output: Output, stacked: Value) -> None:
+    def _last_row(self, output: StepOutput, stacked: Value) -> None:
         row = self.part(f"last/{output.node}", stacked, [-1], [0], shrink_axis_mask=1, end_mask=1)
         self._rename(output.node)
         count = max(v.index for v in [output.value, *self.view.readers] if v.node == output.node) + 1
         every = (row if i == output.value.index else self._old(Value(output.node, i)) for i in range(count))
         self.add(Node(output.node, RESULTS, tuple(every)))
 
-    def _collect(self, output: Output, stacked: Value) -> None:
+    def _collect(self, output: StepOutput, stacked: Value) -> None:
         """What was put together from every step, in the same layout, for any number of steps."""
         scope = f"collect/{output.node}"
         if output.backwards:
@@ -238,7 +238,7 @@ class _Writer(Scope):
             inputs = (stacked, self._joined(scope, stacked, output))
             self.add(Node(output.node, "Reshape", inputs, (), {"T": kind, "Tshape": "int32"}))
 
-    def _joined(self, scope: str, stacked: Value, output: Output) -> Value:
+    def _joined(self, scope: str, stacked: Value, output: StepOutput) -> Value:
         """The shape in which the axis of time and the one after it are one."""
         shape = self.make(f"{scope}/Shape", "Shape", (stacked,), out_type="int32")
         parts: list[Value] = []
@@ -256,13 +256,13 @@ def _of_port(value: Value) -> str:
     return f"{value.node}/steps/{value.index}"
 
 
-def _is_whole(row: Row, count: int) -> bool:
+def _is_whole(row: SequenceRow, count: int) -> bool:
     """Whether the steps read all rows that there are."""
     known = row.of is None or row.of == count
     return known and min(row.start, row.start + row.delta * (count - 1)) == 0
 
 
-def _counted(frame: Frame, role: Count, steps: int, known: dict[object, Value]) -> Value:
+def _counted(frame: Frame, role: StepCount, steps: int, known: dict[object, Value]) -> Value:
     """`first + delta · (iteration mod steps)`: a program that makes `steps` of them at a call counts anew at each."""
     if role not in known:
         scope = f"count/{role.first}_{role.delta}_{role.dtype}"

@@ -17,7 +17,7 @@ from reprise.operators.rules.sizes import Dim
 from reprise.structure import Structure
 
 
-def asked_of_inputs(structure: Structure, masks: Mapping[str, int]) -> Graph:
+def read_sizes_from_inputs(structure: Structure, masks: Mapping[str, int]) -> Graph:
     """The graph with single sizes of what depends on a step (its mask is not 0) read from a placeholder's shape."""
     graph = structure.graph
     asked = [n for n in graph if n.op == "StridedSlice" and masks.get(n.name) and graph[n.inputs[0].node].op == "Shape"]
@@ -25,10 +25,10 @@ def asked_of_inputs(structure: Structure, masks: Mapping[str, int]) -> Graph:
         return graph
     facts, nodes = Facts(structure), dict(graph.nodes)
     for node in asked:
-        place = _place(graph, facts, node)
-        if place is None:
+        found = _measured_axis(graph, facts, node)
+        if found is None:
             continue
-        name, axis = place
+        name, axis = found
         scope = Scope(f"sized/{node.name}", nodes)
         shape = scope.make("shape", "Shape", (Value(name),), **graph[node.inputs[0].node].attributes)
         bounds = (scope.number(word, [at]) for word, at in (("begin", axis), ("end", axis + 1), ("strides", 1)))
@@ -36,7 +36,7 @@ def asked_of_inputs(structure: Structure, masks: Mapping[str, int]) -> Graph:
     return replace(graph, nodes=nodes) if len(nodes) > len(graph.nodes) else graph
 
 
-def _place(graph: Graph, facts: Facts, node: Node) -> tuple[str, int] | None:
+def _measured_axis(graph: Graph, facts: Facts, node: Node) -> tuple[str, int] | None:
     """The placeholder and the axis of it whose size a node gives, where it gives the size of one."""
     content = facts.of(Value(node.name)).content
     size = content.item() if content is not None and content.shape == () else None

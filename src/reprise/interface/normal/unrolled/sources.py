@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from reprise.graph import VARIABLES, Node, Value
 from reprise.interface.analysis.influence import ancestors
-from reprise.interface.normal.unrolled.cells import Cell
-from reprise.interface.normal.unrolled.flow import Source
+from reprise.interface.normal.unrolled.cells import KnownCell
+from reprise.interface.normal.unrolled.flow import StateSource
 from reprise.interface.normal.unrolled.step_copies import row_of
 from reprise.interface.normal.unrolled.steps import View
 from reprise.operators.types import FLOATS, dtype
@@ -23,7 +23,7 @@ _ABOUT = frozenset(
 )
 
 
-def fed(view: View) -> list[Source]:
+def fed_sources(view: View) -> list[StateSource]:
     """Placeholders of more than one axis, and what is sliced out of them; the row of a step's input is none."""
     found = []
     for name in view.structure.order:
@@ -34,14 +34,14 @@ def fed(view: View) -> list[Source]:
             parts = list(_parts(view, whole))
             rows = {v for v in parts if _is_row(view, v)}
             values = [v for v in (*([] if rows else [whole]), *parts) if v not in rows]
-            found += [s for v in values if (s := _source(view, v)).places]
+            found += [s for v in values if (s := _source(view, v)).slots]
     return found
 
 
-def zeros(view: View) -> list[Source]:
+def zero_sources(view: View) -> list[StateSource]:
     """Zeros of more than one axis that something computes with, as steps that are to be carried on by hand begin."""
     found = (_source(view, Value(node.name)) for node in view.graph if _is_zero(view, node))
-    return [s for s in found if s.places and len(view.facts.shape(s.initial) or ()) > 1]
+    return [s for s in found if s.slots and len(view.facts.shape(s.initial) or ()) > 1]
 
 
 def _is_zero(view: View, node: Node) -> bool:
@@ -52,10 +52,10 @@ def _is_zero(view: View, node: Node) -> bool:
     return tensor is not None and small and not tensor.load().any()
 
 
-def _source(view: View, value: Value) -> Source:
+def _source(view: View, value: Value) -> StateSource:
     """A value, wherever the graph computes with it outside of loops."""
     reading = (p for p in view.readers.get(value, ()) if view.graph.nodes[p[0]].op not in _ABOUT)
-    return Source(value, frozenset(p for p in reading if not view.structure.context(Value(p[0]))))
+    return StateSource(value, frozenset(p for p in reading if not view.structure.context(Value(p[0]))))
 
 
 def _parts(view: View, whole: Value) -> Iterator[Value]:
@@ -78,7 +78,7 @@ def _cut_from(view: View, value: Value) -> Iterator[Value]:
     for name, slot in view.readers.get(value, ()):
         node = view.graph.nodes[name]
         if node.op in PARTS and slot == (node.op == "Split"):
-            yield from view.read(name)
+            yield from view.read_outputs(name)
 
 
 def _is_row(view: View, part: Value) -> bool:
@@ -86,21 +86,21 @@ def _is_row(view: View, part: Value) -> bool:
     return view.graph.nodes[part.node].op == "Squeeze" or row_of(view, part).axis >= 0
 
 
-def held(view: View, cells: list[Cell]) -> dict[Source, Value]:
+def cell_sources(view: View, cells: list[KnownCell]) -> dict[StateSource, Value]:
     """What known cells read from no placeholder, and the next value of each by their equations."""
     initials = [state.initial for cell in cells for state in cell.states]
     found = {}
     for cell in cells:
-        for place, state in cell.slots.items():
+        for slot, state in cell.slots.items():
             shared = initials.count(state.initial) > 1
-            places = frozenset({place}) if shared else _source(view, state.initial).places
-            found[Source(state.initial, places)] = state.next
+            slots = frozenset({slot}) if shared else _source(view, state.initial).slots
+            found[StateSource(state.initial, slots)] = state.next
     return found
 
 
-def assigned(view: View) -> dict[Source, Value]:
+def assigned_sources(view: View) -> dict[StateSource, Value]:
     """Variables that a step sets to what it computes from them and from its input."""
-    found: dict[Source, Value] = {}
+    found: dict[StateSource, Value] = {}
     for node in view.graph:
         if node.op not in _ASSIGNMENTS or len(node.inputs) < 2:
             continue
@@ -111,15 +111,15 @@ def assigned(view: View) -> dict[Source, Value]:
             continue
         above = ancestors(view.structure, [value])
         if any(view.graph.nodes[n].op.startswith("Placeholder") for n in above):
-            found |= {s: value for s in _reads(view, held) if any(n in above for n, _ in s.places)}
+            found |= {s: value for s in _reads(view, held) if any(n in above for n, _ in s.slots)}
     return found
 
 
-def _reads(view: View, variable: Value) -> Iterator[Source]:
+def _reads(view: View, variable: Value) -> Iterator[StateSource]:
     """What is computed with a variable, wherever it is read."""
     values = [variable] if view.graph.nodes[variable.node].op != "VarHandleOp" else []
     passing = (n for n, _ in view.readers.get(variable, ()) if view.graph.nodes[n].op in ("Identity", "ReadVariableOp"))
     for value in (*values, *map(Value, passing)):
         source = _source(view, value)
-        if source.places:
+        if source.slots:
             yield source

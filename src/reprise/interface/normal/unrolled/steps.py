@@ -8,7 +8,7 @@ from typing import Any
 
 from reprise.graph import Graph, Value
 from reprise.interface.analysis.facts import Facts
-from reprise.interface.normal.unrolled.time_slices import Piece
+from reprise.interface.normal.unrolled.time_slices import TimeSlice
 from reprise.operators import Tag, named
 from reprise.structure import Structure
 
@@ -22,12 +22,12 @@ class Same:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Computed:
     """The value is made within the step."""
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class CarriedState:
     """A carried value.
 
     Attributes:
@@ -40,7 +40,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SequenceRow:
     """A row of a sequence.
 
     Attributes:
@@ -63,7 +63,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class StepCount:
     """A constant that goes up by `delta` from step to step."""
 
     first: int
@@ -71,12 +71,12 @@ class Count:
     dtype: str
 
 
-Role = Same | Made | State | Row | Count
-SAME, MADE = Same(), Made()
+Role = Same | Computed | CarriedState | SequenceRow | StepCount
+SAME, COMPUTED = Same(), Computed()
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class UnrolledSteps:
     """Corresponding nodes of the steps of one recurrence.
 
     Attributes:
@@ -92,17 +92,17 @@ class Steps:
     images: tuple[Mapping[str, str], ...]
     order: tuple[str, ...]
     anchors: tuple[str, ...]
-    members: Mapping[Row, tuple[Value, ...]]
+    members: Mapping[SequenceRow, tuple[Value, ...]]
     kinds: Mapping[str, tuple[Any, ...]]
 
     def image(self, value: Value, step: int) -> Value:
         """The counterpart of a value of the first step."""
         return Value(self.images[step][value.node], value.index)
 
-    def needed(self, graph: Graph, roots: list[Value]) -> tuple[set[str], tuple[State, ...]]:
+    def needed(self, graph: Graph, roots: list[Value]) -> tuple[set[str], tuple[CarriedState, ...]]:
         """The nodes of the first step behind `roots` and behind the states they need; and those states."""
         names: set[str] = set()
-        states: dict[State, None] = {}
+        states: dict[CarriedState, None] = {}
         pending = [r.node for r in roots]
         while pending:
             name = pending.pop()
@@ -111,17 +111,17 @@ class Steps:
             names.add(name)
             for slot, value in enumerate(graph.nodes[name].inputs):
                 role = self.roles[name, slot]
-                if isinstance(role, Made):
+                if isinstance(role, Computed):
                     pending.append(value.node)
-                elif isinstance(role, State) and role not in states:
+                elif isinstance(role, CarriedState) and role not in states:
                     states[role] = None
                     pending.append(role.next.node)
         return names, tuple(states)
 
-    def rows(self, graph: Graph, names: set[str]) -> tuple[Row, ...]:
+    def rows(self, graph: Graph, names: set[str]) -> tuple[SequenceRow, ...]:
         """The sequences that these nodes read."""
         every = (self.roles[n, i] for n in sorted(names) for i in range(len(graph.nodes[n].inputs)))
-        return tuple(dict.fromkeys(r for r in every if isinstance(r, Row)))
+        return tuple(dict.fromkeys(r for r in every if isinstance(r, SequenceRow)))
 
 
 @dataclass(slots=True)
@@ -134,7 +134,7 @@ class View:
         masks: The anchors that each node depends on.
         readers: Value → (node, slot) that read it.
         outputs: Node name → which of its outputs are read.
-        place: Node name → its position, inputs first.
+        position: Node name → its position, inputs first.
         trained: What is computed from the beginning of a gradient.
         stacked: Values of steps that are rolled already → the row they are of the sequence that the loop stacks.
     """
@@ -144,15 +144,15 @@ class View:
     masks: Mapping[str, int]
     readers: Mapping[Value, list[tuple[str, int]]]
     outputs: Mapping[str, Collection[int]]
-    place: Mapping[str, int]
+    position: Mapping[str, int]
     trained: Collection[str]
-    stacked: dict[Value, Piece] = field(default_factory=dict)
+    stacked: dict[Value, TimeSlice] = field(default_factory=dict)
 
     @property
     def graph(self) -> Graph:
         """The graph."""
         return self.structure.graph
 
-    def read(self, name: str) -> list[Value]:
+    def read_outputs(self, name: str) -> list[Value]:
         """The outputs of a node that something reads; the first where nothing does."""
         return [Value(name, i) for i in sorted(self.outputs.get(name, (0,)))]

@@ -16,7 +16,7 @@ SMALL = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TimeSlice:
     """Row `index` of `source` along `axis`.
 
     Attributes:
@@ -48,7 +48,7 @@ def content_of(graph: Graph, value: Value) -> Array | None:
     return tensor.load() if tensor is not None and tensor.size <= SMALL and tensor.dtype != "string" else None
 
 
-def piece_of(graph: Graph, value: Value) -> Piece | None:
+def time_slice_of(graph: Graph, value: Value) -> TimeSlice | None:
     """`value` as a row of a sequence, None if its operator takes nothing apart."""
     node = graph.nodes.get(value.node)
     rule = None if node is None else _RULES.get(node.op)
@@ -60,35 +60,35 @@ def _numbers(graph: Graph, values: Sequence[Value]) -> list[list[int]] | None:
     return None if any(c is None for c in contents) else [np.atleast_1d(c).tolist() for c in contents if c is not None]
 
 
-def _unpack(graph: Graph, node: Node, index: int) -> Piece | None:
+def _unpack(graph: Graph, node: Node, index: int) -> TimeSlice | None:
     axis, count = int(node.attributes.get("axis", 0)), int(node.attributes.get("num", 0))
-    return Piece(node.inputs[0], axis, index, kept=False, of=count) if axis >= 0 else None
+    return TimeSlice(node.inputs[0], axis, index, kept=False, of=count) if axis >= 0 else None
 
 
-def _split(graph: Graph, node: Node, index: int) -> Piece | None:
+def _split(graph: Graph, node: Node, index: int) -> TimeSlice | None:
     axis = _numbers(graph, node.inputs[:1])
     if axis is None or axis[0][0] < 0:
         return None
-    return Piece(node.inputs[1], axis[0][0], index, kept=True, of=int(node.attributes.get("num_split", 1)))
+    return TimeSlice(node.inputs[1], axis[0][0], index, kept=True, of=int(node.attributes.get("num_split", 1)))
 
 
-def _split_v(graph: Graph, node: Node, index: int) -> Piece | None:
+def _split_v(graph: Graph, node: Node, index: int) -> TimeSlice | None:
     found = _numbers(graph, node.inputs[1:])
     if found is None or set(found[0]) != {1} or found[1][0] < 0:
         return None
-    return Piece(node.inputs[0], found[1][0], index, kept=True, of=len(found[0]))
+    return TimeSlice(node.inputs[0], found[1][0], index, kept=True, of=len(found[0]))
 
 
-def _squeeze(graph: Graph, node: Node, index: int) -> Piece | None:
-    inner = piece_of(graph, node.inputs[0])
+def _squeeze(graph: Graph, node: Node, index: int) -> TimeSlice | None:
+    inner = time_slice_of(graph, node.inputs[0])
     axes = node.attributes.get("squeeze_dims") or node.attributes.get("axis") or ()
     if inner is None or not inner.kept or tuple(axes) != (inner.axis,):
         return None
     # That the axis can be squeezed shows that every part is one row, however many the file says there are.
-    return Piece(inner.source, inner.axis, inner.index, kept=False, of=inner.of)
+    return TimeSlice(inner.source, inner.axis, inner.index, kept=False, of=inner.of)
 
 
-def _strided_slice(graph: Graph, node: Node, index: int) -> Piece | None:
+def _strided_slice(graph: Graph, node: Node, index: int) -> TimeSlice | None:
     found = _numbers(graph, node.inputs[1:4])
     masks = [int(node.attributes.get(f"{m}_mask", 0)) for m in ("begin", "end", "shrink_axis", "new_axis", "ellipsis")]
     if found is None or masks[3] or masks[4] or any(s != 1 for s in found[2]):
@@ -100,10 +100,10 @@ def _strided_slice(graph: Graph, node: Node, index: int) -> Piece | None:
     axis = taken[0]
     first = 0 if masks[0] >> axis & 1 else begin[axis]
     one_row = masks[2] >> axis & 1 or (not masks[1] >> axis & 1 and end[axis] == first + 1)
-    return Piece(node.inputs[0], axis, first, not masks[2] >> axis & 1, None) if one_row and first >= 0 else None
+    return TimeSlice(node.inputs[0], axis, first, not masks[2] >> axis & 1, None) if one_row and first >= 0 else None
 
 
-def _slice(graph: Graph, node: Node, index: int) -> Piece | None:
+def _slice(graph: Graph, node: Node, index: int) -> TimeSlice | None:
     found = _numbers(graph, node.inputs[1:3])
     if found is None:
         return None
@@ -111,18 +111,18 @@ def _slice(graph: Graph, node: Node, index: int) -> Piece | None:
     taken = [i for i, n in enumerate(size) if n != -1]
     if len(taken) != 1 or size[taken[0]] != 1 or any(b for i, b in enumerate(begin) if i != taken[0]):
         return None
-    return Piece(node.inputs[0], taken[0], begin[taken[0]], kept=True, of=None)
+    return TimeSlice(node.inputs[0], taken[0], begin[taken[0]], kept=True, of=None)
 
 
-def _gather(graph: Graph, node: Node, index: int) -> Piece | None:
+def _gather(graph: Graph, node: Node, index: int) -> TimeSlice | None:
     row = content_of(graph, node.inputs[1])
     axis = _numbers(graph, node.inputs[2:])
     if row is None or row.ndim or row < 0 or axis is None or axis not in ([], [[0]]):
         return None
-    return Piece(node.inputs[0], 0, int(row), kept=False, of=None)
+    return TimeSlice(node.inputs[0], 0, int(row), kept=False, of=None)
 
 
-_RULES: dict[str, Callable[[Graph, Node, int], Piece | None]] = {
+_RULES: dict[str, Callable[[Graph, Node, int], TimeSlice | None]] = {
     "Unpack": _unpack,
     "Split": _split,
     "SplitV": _split_v,
@@ -134,7 +134,7 @@ _RULES: dict[str, Callable[[Graph, Node, int], Piece | None]] = {
 }
 
 
-def alike(one: Node, other: Node) -> bool:
+def may_be_steps(one: Node, other: Node) -> bool:
     """Whether two placeholders can be two steps of one sequence."""
     return (
         one.op == other.op == "Placeholder"

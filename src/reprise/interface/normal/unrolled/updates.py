@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from reprise.graph import Node, Value
 from reprise.interface.normal.unrolled.chains import weight_of
-from reprise.interface.normal.unrolled.flow import Flow, Source
+from reprise.interface.normal.unrolled.flow import Flow, StateSource
 from reprise.operators import Tag, named
 from reprise.operators.rules.sizes import Dim
 
@@ -26,16 +26,16 @@ _LAYER_NORM = frozenset(("StopGradient", "SquaredDifference", "Rsqrt"))
 _SLICES = ("Split", "Slice", "StridedSlice", "Unpack")
 
 
-def kept(flow: Flow, source: Source) -> list[Value]:
+def partly_kept(flow: Flow, source: StateSource) -> list[Value]:
     """The values that keep a part of a source and add something to it, in the order of the data."""
-    own = {source.initial, *_cleared(flow, source)}
+    own = {source.initial, *_reset_factors(flow, source)}
     found = [v for v in _sums(flow, own) if flow.alike(v, source)]
-    return sorted(dict.fromkeys(found), key=lambda v: flow.view.place[v.node])
+    return sorted(dict.fromkeys(found), key=lambda v: flow.view.position[v.node])
 
 
-def _cleared(flow: Flow, source: Source) -> Iterator[Value]:
+def _reset_factors(flow: Flow, source: StateSource) -> Iterator[Value]:
     """A source times a factor for each row that clears it where an episode has ended: c · (1 − done)."""
-    for name, slot in source.places:
+    for name, slot in source.slots:
         node = flow.view.graph.nodes[name]
         shape = flow.view.facts.shape(node.inputs[1 - slot]) if node.op == "Mul" else None
         added = any(flow.view.graph.nodes[n].op in SUMS for n in flow.readers(Value(name)))  # that is a time gate
@@ -50,13 +50,13 @@ def _sums(flow: Flow, own: set[Value]) -> Iterator[Value]:
             node = nodes[reader]
             if node.op in _SELECTS and value in node.inputs[1:]:
                 yield Value(reader)
-            elif node.op == "Mul" and Value(reader) not in own and not _weighted(flow, node):
+            elif node.op == "Mul" and Value(reader) not in own and not _has_weight(flow, node):
                 yield from (Value(n) for n in flow.readers(Value(reader)) if nodes[n].op in (*SUMS, "AddN"))
             elif node.op in SUMS and _moves_towards(flow, node, own):
                 yield Value(reader)
 
 
-def _weighted(flow: Flow, node: Node) -> bool:
+def _has_weight(flow: Flow, node: Node) -> bool:
     """Whether one factor is a weight: a peephole, not a gate."""
     zeros = {s.initial for s in flow.sources}
     return any(weight_of(flow.view.graph, v) is not None for v in node.inputs if v not in zeros)
@@ -76,40 +76,40 @@ def is_interpolation(flow: Flow, total: Value) -> bool:
     return any(nodes[v.node].op == "Sub" and nodes[v.node].inputs[1] in factors for v in factors)
 
 
-def clipped(flow: Flow, value: Value) -> Value:
+def after_clipping(flow: Flow, value: Value) -> Value:
     """A value after it is clipped, where nothing else reads it."""
     while len(after := flow.readers(value)) == 1 and flow.view.graph.nodes[after[0]].op in CLIPS:
         value = Value(after[0])
     return value
 
 
-def exposed(flow: Flow, cell: Value) -> Value | None:
+def lstm_output(flow: Flow, cell: Value) -> Value | None:
     """What an LSTM makes of its next c: o ⊙ act(c')."""
     nodes = flow.view.graph.nodes
     for name in flow.readers(cell):
         if nodes[name].op in ACTIVATIONS:
             for product in (n for n in flow.readers(Value(name)) if nodes[n].op == "Mul"):
-                if not _weighted(flow, nodes[product]):
+                if not _has_weight(flow, nodes[product]):
                     return Value(product)
     return None
 
 
-def injected(flow: Flow, source: Source) -> tuple[Value, Value] | None:
+def nas_states(flow: Flow, source: StateSource) -> tuple[Value, Value] | None:
     """The next c and m of a cell of the NAS kind that is fed c."""
     c = tanh_of_sum = None
     nodes = flow.view.graph.nodes
     for total in (n for n in flow.readers(source.initial) if nodes[n].op in SUMS):
         added = [v for v in nodes[total].inputs if v != source.initial]
         if all(nodes[v.node].op in ACTIVATIONS for v in added):
-            tanh_of_sum = _only(flow, Value(total), ACTIVATIONS)
+            tanh_of_sum = _only_reader(flow, Value(total), ACTIVATIONS)
     if tanh_of_sum is not None:
-        c = _only(flow, tanh_of_sum, ("Mul",))
-    product = None if c is None else _only(flow, c, ("Mul",))
-    m = None if product is None else _only(flow, product, ACTIVATIONS)
+        c = _only_reader(flow, tanh_of_sum, ("Mul",))
+    product = None if c is None else _only_reader(flow, c, ("Mul",))
+    m = None if product is None else _only_reader(flow, product, ACTIVATIONS)
     return None if c is None or m is None else (c, m)
 
 
-def _only(flow: Flow, value: Value, kinds: tuple[str, ...] | frozenset[str]) -> Value | None:
+def _only_reader(flow: Flow, value: Value, kinds: tuple[str, ...] | frozenset[str]) -> Value | None:
     """What the only reader of a value makes of it, if that is an operator of these kinds."""
     readers = dict.fromkeys(flow.readers(value))
     name = next(iter(readers), "")

@@ -6,7 +6,7 @@ P counts the layers, and of a bidirectional stack each of them twice, forward be
 one direction. What cannot be read is a value with a reason, and the operator stays.
 """
 
-from reprise.interface.normal.fused.cudnn.reading import OPERATORS, Stack, Unread, read
+from reprise.interface.normal.fused.cudnn.reading import OPERATORS, CudnnStack, Unread, read
 from reprise.interface.normal.fused.cudnn.writing import write
 
-__all__ = ["OPERATORS", "Stack", "Unread", "read", "write"]
+__all__ = ["OPERATORS", "CudnnStack", "Unread", "read", "write"]

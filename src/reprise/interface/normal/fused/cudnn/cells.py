@@ -6,15 +6,15 @@ import numpy as np
 
 from reprise.frame import Frame
 from reprise.graph import Value
-from reprise.interface.normal.fused.cudnn.parameters import Weights
+from reprise.interface.normal.fused.cudnn.parameters import CudnnWeights
 from reprise.interface.normal.fused.cudnn.reading import GATES
 from reprise.tensors import DTYPES, in_memory
 
 
-class Cell:
+class CudnnCell:
     """One step of one layer, of the mode's kind, written into a frame."""
 
-    def __init__(self, frame: Frame, mode: bytes, dtype: str, weights: Weights) -> None:
+    def __init__(self, frame: Frame, mode: bytes, dtype: str, weights: CudnnWeights) -> None:
         self._frame, self._mode, self._dtype, self._weights = frame, mode, dtype, weights
 
     def step(self, x: Value, h: Value, c: Value | None) -> tuple[Value, Value | None]:

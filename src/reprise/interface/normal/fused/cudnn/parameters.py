@@ -17,12 +17,12 @@ import numpy as np
 
 from reprise.frame import Scope
 from reprise.graph import Value
-from reprise.interface.normal.fused.cudnn.reading import GATES, Stack
+from reprise.interface.normal.fused.cudnn.reading import GATES, CudnnStack
 from reprise.tensors import DTYPES
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class CudnnWeights:
     """The weights of one layer in one direction, gates after one another in the rows.
 
     Attributes:
@@ -38,7 +38,7 @@ class Weights:
     recurrent_bias: Value
 
 
-def divide(stack: Stack, scope: Scope) -> list[Weights]:
+def divide_parameters(stack: CudnnStack, scope: Scope) -> list[CudnnWeights]:
     """The weights of every layer and direction.
 
     One operator divides the whole vector, so a vector of another length is an error and never read askew.
@@ -54,13 +54,13 @@ def divide(stack: Stack, scope: Scope) -> list[Weights]:
         shaped.append(scope.make(f"params/{i}", "Reshape", part, T=dtype, Tshape="int32"))
     if stack.skips:
         as_it_is = scope.array("as_it_is", np.tile(np.eye(stack.hidden, dtype=DTYPES[dtype]), (gates, 1)))
-        for place in range(stack.directions):
-            shaped.insert(2 * place, as_it_is)
+        for direction in range(stack.directions):
+            shaped.insert(2 * direction, as_it_is)
     pairs = list(zip(shaped[::2], shaped[1::2], strict=True))
-    return [Weights(*matrices, *biases) for matrices, biases in zip(pairs[:count], pairs[count:], strict=True)]
+    return [CudnnWeights(*matrices, *biases) for matrices, biases in zip(pairs[:count], pairs[count:], strict=True)]
 
 
-def _matrices(stack: Stack, rows: int) -> Iterator[tuple[int, int]]:
+def _matrices(stack: CudnnStack, rows: int) -> Iterator[tuple[int, int]]:
     for layer in range(stack.layers):
         for _ in range(stack.directions):
             if layer or not stack.skips:

@@ -19,7 +19,7 @@ _INPUT_MODES = (b"linear_input", b"skip_input", b"auto_select")
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class CudnnStack:
     """Layers of one kind of cell, as one operator runs them.
 
     Attributes:
@@ -60,7 +60,7 @@ class Unread:
     reason: str
 
 
-def read(facts: Facts, node: Node) -> Stack | Unread:
+def read(facts: Facts, node: Node) -> CudnnStack | Unread:
     """The layers of one operator."""
     time = 0 if node.attributes.get("time_major", True) else 1
     sizes, why_not = _sizes(facts, node, time), _obstacle(facts, node)
@@ -77,7 +77,7 @@ def read(facts: Facts, node: Node) -> Stack | Unread:
         return Unread(f"adds an input of size {inputs} to gates of size {hidden}")
     lengths = _lengths(facts, node, time) if len(node.inputs) > 4 else None
     dropout, dtype = float(node.attributes.get("dropout", 0.0)), str(node.attributes.get("T", "float32"))
-    return Stack(node, mode, layers, _DIRECTIONS[direction], inputs, hidden, skips, time, lengths, dropout, dtype)
+    return CudnnStack(node, mode, layers, _DIRECTIONS[direction], inputs, hidden, skips, time, lengths, dropout, dtype)
 
 
 def _modes(node: Node) -> tuple[bytes, bytes, bytes]:

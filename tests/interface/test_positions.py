@@ -1,4 +1,4 @@
-"""Numbers that belong to places in time stand in the way of stepping, those that are the same everywhere do not."""
+"""Numbers that depend on the position in time hinder stepping, those that are the same everywhere do not."""
 
 import pytest
 
@@ -30,7 +30,10 @@ def repeated(rows):
 
 @pytest.mark.parametrize("change", [places, numbers])
 def test_numbers_of_places_stand_in_the_way(change):
-    assert "joins each step with numbers of its place in the sequence" in interface_of(model(change)).why_not
+    assert (
+        "joins each step with numbers that depend on its position in the sequence"
+        in interface_of(model(change)).why_not
+    )
 
 
 def test_a_row_that_is_repeated_does_not():
@@ -47,4 +50,4 @@ def test_a_loop_that_reads_weights_row_by_row_cannot_be_stepped():
 
         tf.multiply(v1.while_loop(lambda t, _: t < T, body, (0, h))[1], 2.0, "y")
 
-    assert "numbers of places in the sequence" in interface_of(graph).why_not
+    assert "numbers that depend on the position in the sequence" in interface_of(graph).why_not

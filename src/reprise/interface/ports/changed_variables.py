@@ -12,7 +12,7 @@ from reprise.interface.ports.describe import Discovery
 from reprise.structure import Carried
 
 
-def check_kept(found: Discovery) -> None:
+def check_variables_are_states(found: Discovery) -> None:
     """That a call of the model leaves in its states all that a call of the function leaves in variables.
 
     Raises:
