@@ -65,6 +65,7 @@ def _opened(structure: Structure, found: tuple[Recurrence, ...], choices: Choice
 
 
 def _without_recurrence(structure: Structure, graph: Graph, unread: tuple[str, ...]) -> str:
+    """Why no recurrence was found; `unread` are the reasons of operators that hold one and could not be rewritten."""
     loops = sum(n.op in ("LoopCond", "While", "StatelessWhile") for n in graph)
     products = sum(n.op in _PRODUCTS for n in graph)
     seen = f"{len(graph.nodes)} nodes, {products} matrix products, {loops} loops"

@@ -48,9 +48,9 @@ def discover_entry(entries: Mapping[str, Graph], choices: Choices | None = None)
     choices = choices or Choices()
     graphs = _named(entries, choices.signature)
     readings, misses = [], dict[str, RepriseError]()
-    for place, (name, graph) in enumerate(graphs.items()):
+    for name, graph in graphs.items():
         try:
-            readings.append(_read_entry(name, graph, choices, place))
+            readings.append(_read_entry(name, graph, choices))
         except (DiscoveryError, CallError) as error:
             misses[name] = error
     if not readings:
@@ -83,7 +83,7 @@ def _listed(names: list[str], most: int = 20) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _read_entry(name: str, graph: Graph, choices: Choices, place: int) -> _Reading:
+def _read_entry(name: str, graph: Graph, choices: Choices) -> _Reading:
     found = discover(graph, choices)
     face = found.interface
     behind = ancestors(found.structure, [*found.outputs, *(c.leaving for c in found.states)])

@@ -26,7 +26,7 @@ def _gather_tree_onnx(site: Site) -> str:
 
 
 def _one_step_back(site: Site, steps: str) -> onnx.Message:
-    """The body: which beams were chosen at a step, and from which beams of the step before."""
+    """The body of a loop over `steps`: which beams were chosen at a step, and from which of the step before."""
     names, kind = site.block.names, site.dtype()
     body = Block(names, site.block.context, site.block)
     counter, going, beams = (names.fresh(f"{site.node.name}/{word}") for word in ("i", "going", "beams"))

@@ -53,7 +53,10 @@ def _sliced_content(node: Node, inputs: list[Fact]) -> Fact | None:
 
 
 def _sliced_shape(facts: Shapes, node: Node, inputs: list[Fact], shape: Dims) -> Dims | None:
-    """The sizes of StridedSlice(x, begin, end, strides); an entry is a range, one index, an ellipsis or a new axis."""
+    """The sizes of StridedSlice(x, begin, end, strides), of an x with this `shape`.
+
+    An entry of begin, end and strides is a range, one index, an ellipsis or a new axis.
+    """
     begin, end, strides = _bounds(inputs[1]), _bounds(inputs[2]), inputs[3].content
     if begin is None or end is None or strides is None:
         return None
@@ -218,7 +221,7 @@ def _strided_slice_onnx(site: Site) -> str:
 
 
 def _items(site: Site, masks: dict[str, int], begin: Array, end: Array, strides: Array) -> list[_Item]:
-    """One entry for each index of the source's expression."""
+    """One entry for each index of the source's expression: `begin`, `end` and `strides`, read by the `masks`."""
     items: list[_Item] = []
     for i in range(len(begin)):
         bit = 1 << i
@@ -254,7 +257,7 @@ def _emit_slice(site: Site, items: list[_Item]) -> str:
 
 
 def _computed_slice(site: Site, masks: dict[str, int]) -> str:
-    """Bounds computed at run time, of a kind that appears in practice: leading axes, plain strides."""
+    """A slice whose bounds are computed at run time: leading axes, plain strides, as the `masks` of the node say."""
     strides = site.must_know(3, "strides")
     if masks["ellipsis"] or masks["new_axis"] or (strides != 1).any():
         raise site.refusal("takes a slice whose bounds are computed at run time")

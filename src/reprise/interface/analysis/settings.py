@@ -14,7 +14,7 @@ from reprise.structure import InBranch, Structure
 from reprise.tensors import Array
 
 #: Operators that draw random numbers, those that draw symbols from scores aside.
-RANDOM = named(Tag.NOISE)
+RANDOM = named(Tag.RANDOM)
 PLACEHOLDERS = named(Tag.PLACEHOLDER)
 
 
@@ -36,8 +36,8 @@ def _rank(node: Node, structure: Structure) -> int | None:
     return None if dims is None else len(dims)
 
 
-def inference_value(structure: Structure, value: Value, needed: set[Value]) -> tuple[float | int | bool | None, str]:
-    """What inference uses, and why."""
+def inference_value(structure: Structure, value: Value) -> tuple[float | int | bool | None, str]:
+    """The number that inference uses for the setting `value`, None where nothing tells, and what tells."""
     node = structure.graph[value.node]
     kind = dtype(structure, value)
     if kind == "bool":

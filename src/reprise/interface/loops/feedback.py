@@ -47,6 +47,10 @@ def open_feedback(structure: Structure, found: tuple[Recurrence, ...]) -> Rewrit
 
 
 def _open(structure: Structure, recurrence: Recurrence, nodes: dict[str, Node]) -> None:
+    """Rewrites one loop of `nodes` so that it reads its symbols from a sequence, one row for each iteration.
+
+    `recurrence` is the loop as it is in the graph, which draws each symbol itself.
+    """
     scope = Scope(f"{recurrence.loop.name}/opened", nodes)
     sequences = [_sequence(structure, c, nodes) for c in recurrence.fed_back]
     rows = scope.rows(sequences[0])

@@ -33,7 +33,7 @@ def obstacle(structure: Structure, recurrence: Recurrence, outputs: Sequence[Val
 
 
 def _unaccounted(structure: Structure, recurrence: Recurrence, outputs: Sequence[Value]) -> Iterator[Carried]:
-    """What a loop carries from step to step that is none of its states, and that its results are made of."""
+    """What `recurrence` carries that is none of its states, though its results or the `outputs` are made of it."""
     accounted = {
         *recurrence.states,
         *recurrence.counters,

@@ -30,7 +30,7 @@ def decide_branches(structure: Structure) -> Rewritten:
     around = (e for context in contexts for e in context)
     flags = dict.fromkeys(structure.decider(e.predicate) for e in around if isinstance(e, InBranch))
     decided = [*(f for f in flags if settings.is_setting(structure, f)), *_flags_in_variables(structure)]
-    taken = {f: settings.inference_value(structure, f, set()) for f in decided}
+    taken = {f: settings.inference_value(structure, f) for f in decided}
     if not taken:
         return Rewritten(graph)
     notes = tuple(f"{f} decides what is computed; read for {value}: {why}" for f, (value, why) in taken.items())
@@ -46,7 +46,7 @@ def _flags_in_variables(structure: Structure) -> tuple[Value, ...]:
 
 
 def _with_decided_branches(structure: Structure, sides: Mapping[Value, int]) -> Graph:
-    """The graph of `structure` with only the given side of each flag's branches."""
+    """The graph of `structure` with only the side of each flag's branches that `sides` gives: flag → 0 or 1."""
 
     def dead(context: Context) -> bool:
         return any(

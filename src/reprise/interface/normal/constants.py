@@ -59,7 +59,10 @@ def _has_several_elements(graph: Graph, value: Value) -> bool:
 
 
 def _as_one_element(structure: Structure, facts: Facts, reader: Node, value: Value) -> list[Node] | None:
-    """Nodes of which the last makes the number of `value` as one element; None where that is not the same."""
+    """Nodes of which the last makes the number of `value` as one element, for `reader` to stretch.
+
+    None where the other operand of `reader` has another shape, or the numbers of `value` differ.
+    """
     operands = reader.inputs[_STRETCHING[reader.op]]
     other = operands[1 - operands.index(value)]
     shape, made = facts.shape(value), structure.graph[value.node]

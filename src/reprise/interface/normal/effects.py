@@ -121,7 +121,10 @@ class _Functions:
         return settle(replace(graph, nodes=nodes), held)
 
     def _with_variables_carried(self, node: Node, taken: set[int]) -> Iterator[Node]:
-        """A loop or branch that takes and gives what variables hold, between their reads and assignments."""
+        """The nodes in place of a loop or branch that uses variables: it takes their values and gives the next ones.
+
+        `taken` are the inputs of `node` that are variables. They are read before it; those it changes are assigned after.
+        """
         first = first_argument(node)
         waits = (*node.controls, *(v.node for v in node.inputs))
         inputs = list(node.inputs)

@@ -104,6 +104,7 @@ def _expand_all(graph: Graph, kinds: Collection[str]) -> Graph:
 
 
 def _expand(node: Node, functions: Mapping[str, Function]) -> Iterator[Node]:
+    """The nodes of the `functions` that `node` calls, joined as its operator says; itself for any other operator."""
     if node.op in LOOPS:
         yield from _loop(
             node, _attribute_function(node, "cond", functions), _attribute_function(node, "body", functions)
@@ -149,6 +150,7 @@ def _call(node: Node, function: Function) -> Iterator[Node]:
 
 
 def _branch(node: Node, then: Function, otherwise: Function) -> Iterator[Node]:
+    """Both bodies of an If behind Switches, `then` for true and `otherwise`, and a Merge for each result."""
     condition, *inputs = node.inputs
     merged = []
     outcomes = []
@@ -206,6 +208,7 @@ def _later_branches(node: Node, inputs: int, results: int) -> Function:
 
 
 def _loop(node: Node, condition: Function, body: Function) -> Iterator[Node]:
+    """A While as a frame of Enter, Merge, Switch and Exit around the nodes of its `condition` and its `body`."""
     count = len(node.inputs)
     name = node.name
     frame = {"frame_name": name.encode(), "is_constant": False}

@@ -78,6 +78,7 @@ def _dependents_of_copies(structure: Structure, copied: Collection[str], kept: C
 
 
 def _towers(structure: Structure, node: Node) -> _Towers | None:
+    """The copies over parts of a batch that `node` joins, None where it does not, or they are unlike."""
     if node.op not in ("Concat", "ConcatV2") or len(node.inputs) < 3 or structure.context(Value(node.name)):
         return None
     *parts, axis = node.inputs if node.op == "ConcatV2" else (*node.inputs[1:], node.inputs[0])
@@ -102,7 +103,10 @@ def _towers(structure: Structure, node: Node) -> _Towers | None:
 def _counterparts(
     structure: Structure, first: Value, other: Value, k: int, count: int
 ) -> tuple[dict[str, str], set[str]] | None:
-    """Which nodes of one copy are which of copy `k`, and the nodes that divide the batch among them; None if unlike."""
+    """Which nodes behind `first` are which behind `other`, made by copy `k` of `count`; and what divides the batch.
+
+    None where the two are unlike.
+    """
     images, splits, pending = dict[str, str](), set[str](), [(first, other)]
     while pending:
         one, two = pending.pop()

@@ -60,7 +60,7 @@ class Choices:
 
 
 def with_chosen_states(structure: Structure, used: tuple[Recurrence, ...], choices: Choices) -> tuple[Recurrence, ...]:
-    """The recurrences with the states that the caller names, all of theirs where none is named.
+    """The recurrences `used` with the states that `choices` name, all of theirs where these name none.
 
     Raises:
         CallError: A named tensor neither enters nor leaves one of them.
@@ -87,7 +87,7 @@ def with_chosen_states(structure: Structure, used: tuple[Recurrence, ...], choic
 def _with_chosen_nexts(
     structure: Structure, used: tuple[Recurrence, ...], nexts: Mapping[str, str]
 ) -> tuple[Recurrence, ...]:
-    """The recurrences, those that carry any of the chosen states with these alone."""
+    """The recurrences `used`, those that carry any of the states in `nexts` (first value → next) with these alone."""
     pairs = {
         structure.origin(named_value(structure, a, "states")): structure.source(named_value(structure, b, "states"))
         for a, b in nexts.items()

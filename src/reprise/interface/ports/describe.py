@@ -60,7 +60,7 @@ def describe(
     why: tuple[str, ...],
     file: Graph,
 ) -> Discovery:
-    """The interface of the model that computes `wanted` by the recurrences `used`.
+    """The interface of the model that computes `wanted` by the recurrences `used`, with what the `choices` fix.
 
     `why` says how they were chosen; `file` is the graph before it was rewritten, whose names the evidence uses.
     """
@@ -113,13 +113,17 @@ def _read_model(
     wanted: tuple[Value, ...],
     choices: Choices,
 ) -> _Reading:
+    """The sequences, settings and states from which `wanted` is computed, with the `choices` of settings.
+
+    `steps` are the recurrences of the model, `before` those that run to their end first.
+    """
     started = {c: _start(structure, c) for r in steps for c in r.states}
     outside = [v for v in every_source(structure) if v not in _defaults(structure, started)]
     needed = _needed(structure, steps, wanted, [c for c in started if started[c] != "inputs"], outside)
     sources = [v for v in outside if v in needed]
     scalars = tuple(v for v in sources if settings.is_setting(structure, v))
     entries = tuple(v for v in sources if v not in scalars)
-    ports = with_chosen_settings(_setting_ports(structure, scalars, needed), choices)
+    ports = with_chosen_settings(_setting_ports(structure, scalars), choices)
     fixed = {
         v: np.asarray(p.value, DTYPES[p.dtype]) for p, v in zip(ports, scalars, strict=True) if p.value is not None
     }
@@ -191,6 +195,7 @@ def _numeric_ancestors(structure: Structure, value: Value) -> set[str]:
 
 
 def _is_zero_or_shape(node: Node) -> bool:
+    """Whether a node is a zero, or only lays out, repeats or measures what it reads."""
     if node.op == "Const":
         value = node.attributes["value"]
         return value.size == 0 or not value.load().any() if value.dtype != "string" else False
@@ -215,6 +220,10 @@ def _input_ports(
     wanted: Sequence[Value],
     taken: Collection[str],
 ) -> tuple[Port, ...]:
+    """A port for each of the `entries`, with its name and role; names in `taken` belong to others.
+
+    `used` are the recurrences that read them, `wanted` the outputs.
+    """
     scores = roles.scored_symbols(axes, wanted, used)
     kinds = {v: roles.of_input(axes, v, scores) for v in entries}
     called = names.unique([names.of_input(v, kinds[v]) for v in entries], taken)
@@ -248,6 +257,7 @@ def _output_ports(
 
 
 def _state_ports(used: tuple[Recurrence, ...], axes: Axes, started: Mapping[Carried, Initial]) -> tuple[StatePort, ...]:
+    """A port for each state of the recurrences `used`, whose starts are in `started`."""
     called = states.names(axes.structure, used)
     ports = []
     for name, carried in zip(called, (c for r in used for c in r.states), strict=True):
@@ -266,10 +276,10 @@ def _state_ports(used: tuple[Recurrence, ...], axes: Axes, started: Mapping[Carr
     return tuple(ports)
 
 
-def _setting_ports(structure: Structure, scalars: Sequence[Value], needed: set[Value]) -> tuple[Setting, ...]:
+def _setting_ports(structure: Structure, scalars: Sequence[Value]) -> tuple[Setting, ...]:
     called = names.unique([names.of_setting(v) for v in scalars])
     return tuple(
-        Setting(name, str(v), types.dtype(structure, v), *settings.inference_value(structure, v, needed))
+        Setting(name, str(v), types.dtype(structure, v), *settings.inference_value(structure, v))
         for name, v in zip(called, scalars, strict=True)
     )
 

@@ -40,6 +40,16 @@ class Kinds:
         lost: Collection[str],
         parts: Parts,
     ) -> None:
+        """Sorts the nodes of `structure`.
+
+        Args:
+            structure: The graph.
+            reached: What the recurrences make, followed from what leaves them.
+            from_sources: What the sources of the graph make.
+            foreign: The sources that feed no recurrence, as bits of `from_sources`.
+            lost: Nodes where a loss begins.
+            parts: Tells which outputs of splits are results.
+        """
         self._structure = structure
         self.parts = parts
         self._losses = set(lost)
@@ -157,7 +167,7 @@ class Kinds:
 
 
 def only_rearranges(structure: Structure, value: Value, finals: Collection[Value | None]) -> bool:
-    """Whether an end is nothing but what loops leave behind, cut or put together without any computation."""
+    """Whether `value` is nothing but some of `finals`, cut or put together without any computation."""
     pending = [value]
     while pending:
         at = structure.source(pending.pop())

@@ -146,6 +146,12 @@ def _within(structure: Structure, models: list[Model], scope: str) -> list[Model
 
 
 def _best(structure: Structure, models: list[Model]) -> tuple[Model, tuple[str, ...]]:
+    """The best of `models`, and why it is better than the others.
+
+    Raises:
+        NoRecurrence: There is none.
+        AmbiguousInterface: Several are equally good.
+    """
     if not models:
         raise NoRecurrence(
             "the graph has a recurrence, but nothing outside the training part is computed from it; "

@@ -60,7 +60,7 @@ def of_initial(structure: Structure, carried: Carried) -> str:
 
 
 def of_final(structure: Structure, carried: Carried) -> str | None:
-    """The tensor that a TensorFlow program would fetch for the last value of a state; inside the loop where none is."""
+    """The tensor that TensorFlow fetches for the last value of `carried`, inside the loop where there is no other."""
     if carried.final is None:
         return None
     attributes = structure.graph[carried.final.node].attributes

@@ -153,7 +153,10 @@ def _is_scalar(node: Node) -> bool:
 
 
 def _presentable(structure: Structure, value: Value, kinds: Kinds, draws: RandomDraws) -> Iterator[Value]:
-    """What to show for the end of a branch: scores instead of a draw from them; logits beside probabilities."""
+    """What to show for `value`, the end of a branch: scores instead of a draw from them, logits beside probabilities.
+
+    `kinds` says what may be an output, `draws` to what random numbers were added.
+    """
     node = structure.graph[value.node]
     if node.op in _DECISIONS or (node.op in _ROUNDABOUT and _behind_draw(structure, value)):
         chosen = next((v for v in node.inputs if v.node in kinds.candidates), None)

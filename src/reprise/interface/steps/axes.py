@@ -189,6 +189,17 @@ def _facts(
     *,
     lasting: bool = False,
 ) -> Facts:
+    """The shapes of everything that `wanted` is computed from.
+
+    Args:
+        structure: The graph.
+        recurrences: Its loops; the shape of a state is the same before and after a step.
+        inputs: Input → its axes whose size is free.
+        states: State → its axes whose size is free; None where all are.
+        wanted: The outputs.
+        settings: Setting → its number.
+        lasting: Whether a size that meets a number keeps its symbol.
+    """
     static, facts = Facts(structure), Facts(structure, lasting=lasting)
     for value, number in settings.items():
         static.know(value, number)

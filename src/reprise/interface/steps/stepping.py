@@ -48,7 +48,10 @@ def obstacle(
     outputs: Sequence[Value],
     before: tuple[Recurrence, ...] = (),
 ) -> str:
-    """Why the model cannot be stepped, or an empty string where it can; `before` are loops that run before steps."""
+    """Why the model cannot be stepped, or an empty string where it can.
+
+    `used` are the recurrences that make the steps from `inputs` to `outputs`, `before` those that run before them.
+    """
     still_held = next((c for r in used for c in r.states if axes.structure.source(c.leaving) == c.entering), None)
     if still_held is not None:
         return f"no step changes {still_held.entering}, which is a state only if some step does"
@@ -118,6 +121,10 @@ def _kinds(
     inputs: Sequence[Value],
     outputs: Sequence[Value],
 ) -> dict[str, Kind]:
+    """Node → what becomes of the steps of the `inputs` in it, for all that `outputs` and next states are computed from.
+
+    `used` are the recurrences that make the steps, `before` those that run to their end first.
+    """
     structure = axes.structure
     kinds = {v.node: STEPS if axes.time_axis(v) is not None else STILL for v in inputs}
     loops = {c.final.node: r for r in (*used, *before) for c in r.loop.carried if c.final is not None}
@@ -186,7 +193,10 @@ def _mixed_in_loop(structure: Structure, kinds: dict[str, Kind], recurrence: Rec
 
 
 def _to_its_end(axes: Axes, kinds: dict[str, Kind], recurrence: Recurrence) -> Kind:
-    """What a loop leaves that runs before the steps or within each; no iteration may look at several steps."""
+    """The kind of what `recurrence` leaves, which runs before or within the steps, from the `kinds` of what it reads.
+
+    No iteration may look at several steps.
+    """
     seen = [r.stacked for r in recurrence.reads] + [c.initial for c in recurrence.states]
     fixed = [kinds.get(v.node, STILL) for v in _used_constants(axes.structure, recurrence)]
     every = [STILL if kind == COUNT else kind for kind in (*(kinds.get(v.node, STILL) for v in seen), *fixed)]

@@ -65,7 +65,7 @@ class Names:
         return hint if count == 0 else f"{hint}.{count}"
 
     def constant(self, array: Array, hint: str = "constant") -> str:
-        """The name of an initializer with these numbers; equal small ones are shared."""
+        """The name of an initializer with the numbers of `array`, made from `hint`; equal small ones are shared."""
         if 0 in array.strides and array.size > 1:  # one number over and over, which takes its room from here on
             self._spread += array.nbytes
             bounds.check(

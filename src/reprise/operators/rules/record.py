@@ -38,7 +38,7 @@ class Tag(Enum):
     SHAPE_ONLY = "depends on the shape of its input, not on its numbers"
     DISCRETE = "chooses: a symbol drawn from scores is a new input, not a continuation of the scores"
     RANKING = "chooses in its second output: the indices of the greatest scores"
-    NOISE = "draws random numbers from a distribution of its own"
+    RANDOM = "draws random numbers from a distribution of its own"
     SAMPLING = "draws from the distribution that it is given"
     LOSS = "compares scores with what is wanted, or measures weights"
     SOURCE = "brings values in from outside of the graph, each output one of its own"

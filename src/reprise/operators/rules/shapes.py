@@ -139,7 +139,7 @@ class Shapes(ABC):
         return tuple(self._wider(x, y) for x, y in zip(a, b, strict=True))
 
     def _wider(self, a: Dim, b: Dim) -> Dim:
-        """The size of an axis whose operands have these sizes, one of which may be 1 and stretch."""
+        """The size of an axis whose operands have the sizes `a` and `b`, one of which may be 1 and stretch."""
         a, b = self.sizes.resolve(a), self.sizes.resolve(b)
         if a == Dim(1):
             return b

@@ -152,7 +152,7 @@ class Equalities:
         return root
 
     def equate(self, first: Dim, second: Dim) -> Dim:
-        """States that two sizes are equal; gives the more definite one."""
+        """States that `first` and `second` are equal; gives the more definite one."""
         a, b = self.resolve(first), self.resolve(second)
         if a == b:
             return a

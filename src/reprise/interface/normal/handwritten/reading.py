@@ -36,7 +36,10 @@ class TakenRow:
 def taken_rows(
     structure: Structure, facts: Facts, loop: Loop, counting: Counting, body: list[Node]
 ) -> Iterator[TakenRow]:
-    """The rows that a body takes by a count of its own; plain reads at the number of the iteration are left alone."""
+    """The rows that the `body` of `loop` takes of sequences from outside, at an index that `counting` knows.
+
+    Plain reads at the number of the iteration are left alone.
+    """
     ahead = {structure.source(c.leaving) for c in loop.carried}
     for node in body:
         if node.op in named(Tag.READ):

@@ -174,7 +174,7 @@ def restack(site: RewrittenLoop, what: ExchangedRows) -> dict[str, Node]:
 
 
 def collect(site: RewrittenLoop, what: GrownTensor) -> dict[str, Node]:
-    """A growing tensor as the rows of all steps, put together after the loop."""
+    """The nodes that make the growing tensor `what` of the rows of all steps, put together after the loop."""
     final = what.carried.final
     shape, kind = site.facts.shape(what.element), types.dtype(site.structure, what.element)
     start = site.facts.shape(what.carried.initial)
@@ -193,7 +193,10 @@ def collect(site: RewrittenLoop, what: GrownTensor) -> dict[str, Node]:
 
 
 def refill(site: RewrittenLoop, what: FilledArray) -> dict[str, Node]:
-    """An array as the rows of all steps, put where they belong after the loop; nothing where that is not known."""
+    """The nodes that make the array `what` of the rows of all steps, put where they belong after the loop.
+
+    None of them where the loop does not fill all of it in one order.
+    """
     final, element = what.carried.final, written_value(what.node)
     overwritten = _is_overwritten(site, what)
     if final is None or element is None or not (overwritten or _is_filled(site, what)):

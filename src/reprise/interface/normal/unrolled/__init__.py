@@ -127,7 +127,10 @@ def _view(structure: Structure, found: chains.Chains) -> View:
 
 
 def _plans(view: View, found: chains.Chains, nexts: Mapping[str, str]) -> tuple[list[FramePlan], tuple[str, ...]]:
-    """What is to be a frame, and what stands in the way of more."""
+    """The recurrences among the chains `found` that become frames, and why others cannot be decided.
+
+    `nexts` are the states that the caller names, each with its next value.
+    """
     plans: dict[str, FramePlan] = {}
     known: set[str] = set()
     for cluster in sorted(found.clusters, key=lambda c: min(view.position[chain.anchors[0]] for chain in c)):

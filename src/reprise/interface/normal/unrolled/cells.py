@@ -87,7 +87,7 @@ def _is_gate(view: View, value: Value) -> bool:
 
 
 def _lstm(view: View, total: Node) -> KnownCell | None:
-    """Reads c' = σ(f)·c + σ(i)·act(g)."""
+    """The LSTM whose c' is the sum `total`, read as c' = σ(f)·c + σ(i)·act(g) with its h; None if it is another sum."""
     for kept, new in (total.inputs[:2], total.inputs[1::-1]):
         forget, written = _producer(view, kept), _producer(view, new)
         if forget.op != "Mul" or written.op != "Mul":

@@ -158,7 +158,10 @@ def _masks(structure: Structure, bits: Mapping[str, int]) -> dict[str, int]:
 def _chains_of_kind(
     kind: tuple[Any, ...], names: list[str], bits: Mapping[str, int], masks: Mapping[str, int]
 ) -> Iterator[Chain]:
-    """The chains of one kind; where one anchor is followed by two, those after it are none."""
+    """The chains of the anchors `names`, all of one `kind`; where one is followed by two, those after it are none.
+
+    `bits` is the bit of each anchor, `masks` the anchors that each depends on.
+    """
     every = sum(bits[n] for n in names)
     above = {name: masks[name] & every & ~bits[name] for name in names}
     followers = Counter(above.values())
@@ -226,9 +229,10 @@ def _reading_kinds(kind: tuple[Any, ...]) -> list[tuple[Any, ...]]:
 
 
 def _clusters(chains: list[Chain], masks: Mapping[str, int]) -> Iterator[tuple[Chain, ...]]:
-    """Chains that advance together and rest on the same others; a layer over both directions stands alone.
+    """The `chains` in groups that advance together and rest on the same others, by the `masks` of their anchors.
 
-    Chains of which each rests on the other, as a decoder's layers do that read what it drew, are one in any case.
+    A layer over both directions stands alone. Chains that rest on each other, as the layers of a decoder do that read
+    what it drew, are one group in any case.
     """
     abreast = {id(c): [d for d in chains if c is d or _aligned(c, d, masks) or _aligned(d, c, masks)] for c in chains}
     rest = {

@@ -56,7 +56,10 @@ def read(view: View, single: Iterable[Chain], known: set[str], *, no_others: boo
 
 
 def _pair_states(view: View, repeated: int, known: set[str], *, no_others: bool) -> tuple[Flow, Pairing]:
-    """What the steps outside of `known` read, and the next values among that."""
+    """What the steps outside of the nodes `known` read, and the next values among that.
+
+    Nodes that rest on the weights in `repeated` are not followed; `no_others` says that there is no other recurrence.
+    """
     hints = cell_sources(
         view, [c for c in find_cells(view, repeated) if not any(s.next.node in known for s in c.states)]
     )

@@ -92,7 +92,7 @@ class OneStep:
         return COMPUTED if value.node in self._late else self._from_outside(name, value)
 
     def _from_outside(self, name: str, value: Value) -> Role:
-        """What `name` reads that rests on no state."""
+        """The role of `value`, which rests on no state, as an input of the node `name`."""
         node = self._nodes[value.node]
         if self._is_fixed(value):
             return COMPUTED if self._is_drawn(value) else SAME

@@ -299,7 +299,10 @@ class _Overlay:
     def follow(
         self, step: int, before: Mapping[str, str], anchors: list[str], without: Collection[str] = ()
     ) -> dict[str, str]:
-        """The counterparts in one step, of none of the nodes `without`."""
+        """Node of the first step → its counterpart in step number `step`, those of `without` left out.
+
+        `before` are the counterparts in the step before, `anchors` those of the seeds in this one.
+        """
         seeds = dict(zip(self.seeds, anchors, strict=True))
         images: dict[str, str] = {}
         taken: set[str] = set()
@@ -323,6 +326,10 @@ class _Overlay:
         images: Mapping[str, str],
         trial: dict[str, str],
     ) -> bool:
+        """Whether `other` does in step number `step` what `name` does in the first; `trial` collects the pairs for it.
+
+        `before` are the counterparts in the step before, `images` those that are known of this one.
+        """
         if not self._alike(name, other):
             return False
         trial[name] = other
@@ -371,7 +378,10 @@ class _Overlay:
         return steps or (None if self._is_replaced(images[-1], alive, late) else self._steps_of(images, alive, late))
 
     def _steps_of(self, images: list[dict[str, str]], alive: set[str], late: set[str]) -> UnrolledSteps | None:
-        """The steps of the nodes `alive` in all of them, and of those `late` that the last has not."""
+        """The steps of the nodes `alive`, which have `images` in all steps, and of those `late` that the last lacks.
+
+        None where something that the weights or states need has no counterpart in a step.
+        """
         whole = self._closed(alive | late)
         every = tuple({n: i[n] for n in i if n in whole} for i in images)
         roles = {key: role for key, role in self.roles.items() if key[0] in whole}

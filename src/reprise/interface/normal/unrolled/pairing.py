@@ -70,7 +70,7 @@ class Pairing:
         *,
         no_others: bool,
     ) -> None:
-        """`known` are next values; those of `hints` hold if nothing contradicts them.
+        """Pairs the sources of `flow`: `known` are next values, those of `hints` hold if nothing contradicts them.
 
         `no_others` says that the graph has no other recurrence.
         """
@@ -123,6 +123,7 @@ class Pairing:
     # equations
 
     def _by_equation(self, source: StateSource) -> None:
+        """Pairs `source` if its cell keeps a part of it or injects it, and notes what the cell exposes as its h."""
         injected = updates.nas_states(self._flow, source)
         if injected is not None:
             self._take(source, injected[:1], "it is tanh(c + …) times another value, as in cells of the NAS kind")
@@ -233,6 +234,7 @@ class Pairing:
     # flow
 
     def _by_flow(self) -> None:
+        """Pairs what no equation tells with the nearest values of its size that everything made of it passes."""
         equations = bool(self.nexts)
         while True:
             stages = {s: self._stages(s) for s in self._undecided()}
@@ -257,6 +259,7 @@ class Pairing:
         return any(v.node in above for v in made)
 
     def _stages(self, source: StateSource) -> list[Stage]:
+        """The values of the size of `source` that all made of it passes, from the first that something else joins."""
         found: list[Stage] = []
         products, ended = 0, True
         base: Value | None = None

@@ -189,7 +189,7 @@ class _Writer(Scope):
                 self.nodes[reader] = replace(node, inputs=moved)
 
     def _stand_in(self, output: StepOutput, stacked: Value) -> None:
-        """One tensor for all steps, called like that of the first."""
+        """One tensor for all steps, the rows `stacked`, called like the value of `output` in the first step."""
         images = (self.plan.steps.image(output.value, t) for t in range(self.plan.count))
         named = tuple(str(v).encode() for v in images)
         attributes = {STEP_TENSORS: named, "T": dtype(self.view.structure, output.value)}

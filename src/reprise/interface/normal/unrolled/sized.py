@@ -18,7 +18,10 @@ from reprise.structure import Structure
 
 
 def read_sizes_from_inputs(structure: Structure, masks: Mapping[str, int]) -> Graph:
-    """The graph with single sizes of what depends on a step (its mask is not 0) read from a placeholder's shape."""
+    """The graph with single sizes of what depends on a step read from a placeholder's shape.
+
+    `masks` has for each node the weights of steps that it depends on, 0 where it depends on none.
+    """
     graph = structure.graph
     asked = [n for n in graph if n.op == "StridedSlice" and masks.get(n.name) and graph[n.inputs[0].node].op == "Shape"]
     if not asked:

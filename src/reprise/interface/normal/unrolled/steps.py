@@ -12,7 +12,7 @@ from reprise.interface.normal.unrolled.time_slices import TimeSlice
 from reprise.operators import Tag, named
 from reprise.structure import Structure
 
-RANDOM = named(Tag.NOISE, Tag.SAMPLING)
+RANDOM = named(Tag.RANDOM, Tag.SAMPLING)
 IMPURE = tuple("Queue Iterator Reader Stack TensorArray TensorList Barrier Placeholder Variable Assign".split())
 
 

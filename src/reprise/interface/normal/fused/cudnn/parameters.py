@@ -39,9 +39,9 @@ class CudnnWeights:
 
 
 def divide_parameters(stack: CudnnStack, scope: Scope) -> list[CudnnWeights]:
-    """The weights of every layer and direction.
+    """The weights of every layer and direction of `stack`, cut out of its vector by nodes in `scope`.
 
-    One operator divides the whole vector, so a vector of another length is an error and never read askew.
+    One operator divides the whole vector, so that a vector of another length is an error and never misread.
     """
     gates, count, dtype = GATES[stack.mode], stack.layers * stack.directions, stack.dtype
     rows = gates * stack.hidden

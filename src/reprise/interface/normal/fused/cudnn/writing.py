@@ -53,6 +53,10 @@ class _Writer:
         self._scope.add(Node(stack.node.name, RESULTS, (*results, *gradients)))
 
     def _layer(self, index: int, x: Value, weights: CudnnWeights, *, backwards: bool) -> _LayerResult:
+        """Writes the frame of one layer in one direction, number `index` of all; gives its outputs and last states.
+
+        `x` is the sequence that it reads with its `weights`, time first; with `backwards` from the end.
+        """
         stack, dtype = self._stack, self._stack.dtype
         frame = Frame(f"{self._scope.name}/{index}", self._rows, self._scope.nodes)
         first_h = self._initial(index, _H)
