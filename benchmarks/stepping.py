@@ -100,21 +100,21 @@ def model(kind: str, layers: int, units: int, threads: int) -> RecurrentModel:
     """A model of random weights: ids [N, T] → logits [N, T, 65]."""
     random, gates = np.random.default_rng(0), len(stack.GATES[kind])
     names = ("h", "c") if kind == "LSTM" else ("h",)
-    made: list[stack.Layer] = [stack.OneHot(SYMBOLS)]
+    made: list[stack.StackLayer] = [stack.StackOneHot(SYMBOLS)]
     ports = []
     for k in range(layers):
         shapes = [(gates * units, made[-1].width), (gates * units, units), (gates * units,), (gates * units,)]
         weights = [(random.standard_normal(s, np.float32) / np.float32(units**0.5)) for s in shapes]
-        parts = {name: stack.Part(f"layer{k}.{name}", 0) for name in names}
+        parts = {name: stack.StatePart(f"layer{k}.{name}", 0) for name in names}
         activations = ("Sigmoid", "Tanh", "Tanh")[: len(names) + 1]
-        made.append(stack.Recurrent(kind, k, *weights, activations, parts, reset_after=kind == "GRU"))
+        made.append(stack.StackRecurrent(kind, k, *weights, activations, parts, reset_after=kind == "GRU"))
         ports += [StatePort(f"layer{k}.{n}", "", "", None, "float32", (None, units), 0, "zeros") for n in sorted(names)]
     kernel = random.standard_normal((units, SYMBOLS), np.float32) / np.float32(units**0.5)
-    made.append(stack.Dense(layers, kernel, np.zeros(SYMBOLS, np.float32)))
+    made.append(stack.StackDense(layers, kernel, np.zeros(SYMBOLS, np.float32)))
     source = Port("x", None, "int32", (None, None), 1, 0, "tokens")
     target = Port("logits", None, "float32", (None, None, SYMBOLS), 1, 0, "logits")
     face = Interface((source,), (target,), tuple(ports), (), steppable=True, why_not="", evidence=())
-    lifted = stack.lifted(stack.Stack(tuple(made), {"logits": layers + 1}), face)
+    lifted = stack.lift_stack(stack.Stack(tuple(made), {"logits": layers + 1}), face)
     symbols = Vocabulary(tuple(map(chr, range(32, 32 + SYMBOLS))))
     return RecurrentModel(
         StoredModel(Path("random"), "random", "", None), lambda _: lifted, lambda: None, symbols, threads

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
-from reprise.cells import GRU, GRU_RESET_AFTER, LAYOUTS, LSTM, RNN, Weights, divided, joined, reordered
+from reprise.cells import GRU, GRU_RESET_AFTER, LAYOUTS, LSTM, RNN, Weights, divide_gates, join_gates, reordered
 
 CELLS = pytest.mark.parametrize("cell", [LSTM, GRU, GRU_RESET_AFTER, RNN], ids=lambda c: c.step.__name__)
 D, H, N, T = 3, 5, 2, 4
@@ -38,18 +38,20 @@ def first(cell, seed=1):
 
 def by_onnx_runtime(cell, xs, state, weights):
     def blocks(parts, order=cell.gates):
-        return joined({g: parts.get(g, np.zeros((1, H))) for g in order}, order).T[None].astype(np.float32)
+        return join_gates({g: parts.get(g, np.zeros((1, H))) for g in order}, order).T[None].astype(np.float32)
 
     feeds = {
         "X": xs.astype(np.float32),
         "W": blocks(weights.kernel),
         "R": blocks(weights.recurrent),
-        "B": np.concatenate([joined(b, cell.gates) for b in (weights.bias, weights.recurrent_bias)])[None].astype("f"),
+        "B": np.concatenate([join_gates(b, cell.gates) for b in (weights.bias, weights.recurrent_bias)])[None].astype(
+            "f"
+        ),
         "h": state["h"][None].astype(np.float32),
     }
     names = ["X", "W", "R", "B", "", "h"]
     if cell is LSTM:
-        feeds |= {"c": state["c"][None].astype("f"), "P": joined(weights.peephole, "iof")[None].astype("f")}
+        feeds |= {"c": state["c"][None].astype("f"), "P": join_gates(weights.peephole, "iof")[None].astype("f")}
         names += ["c", "P"]
     extra = {"linear_before_reset": 1} if cell is GRU_RESET_AFTER else {}
     node = helper.make_node(cell.name, names, ["Y", "Y_h", "Y_c"][: len(cell.states) + 1], hidden_size=H, **extra)
@@ -118,8 +120,8 @@ def test_an_order_of_gates_can_be_taken_back(orders):
     array = np.arange(2 * 3 * len(have)).reshape(2, -1)
     there = reordered(array, have, want)
     np.testing.assert_array_equal(reordered(there, want, have), array)
-    for gate, part in divided(array, have).items():
-        np.testing.assert_array_equal(divided(there, want)[gate], part)
+    for gate, part in divide_gates(array, have).items():
+        np.testing.assert_array_equal(divide_gates(there, want)[gate], part)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.framework)

@@ -13,7 +13,7 @@ from reprise import blas, engines
 from reprise.errors import CallError, LiftError
 from reprise.formats import StoredModel
 from reprise.model import RecurrentModel
-from reprise.stack import Dense, lifted, stepping
+from reprise.stack import StackDense, lift_stack, stepping
 from reprise.verify import baked
 from reprise.verify.drawing import Draw
 from reprise.verify.report import difference
@@ -65,7 +65,7 @@ def test_a_step_is_a_run_of_one_step_in_every_layout(major):
     free = (None,) if batch is None else (None, None)
     source = replace(face.inputs[0], shape=free, time_axis=time, batch_axis=batch)
     targets = [replace(p, shape=(*free, stacks.V), time_axis=time, batch_axis=batch, rows=None) for p in face.outputs]
-    graph = lifted(made, replace(face, inputs=(source,), outputs=tuple(targets)))
+    graph = lift_stack(made, replace(face, inputs=(source,), outputs=tuple(targets)))
     model = RecurrentModel(StoredModel(Path("by hand"), "hand", "", None), lambda _: graph, lambda: None, None)
     state = model.initial_state().replace({"packed": np.random.default_rng(1).normal(size=(1, 16)).astype(np.float32)})
     ids = np.full(tuple(1 for _ in free[1:]), 3, np.int32)
@@ -141,7 +141,7 @@ def with_outputs(made, outputs):
     """The model of a stack whose outputs [N·T, …] are these layers, by name."""
     port = stacks.interface(made).outputs[0]
     ports = [replace(port, name=n, shape=(None, made.layers[at].width), role="values") for n, at in outputs.items()]
-    graph = lifted(replace(made, outputs=outputs), replace(stacks.interface(made), outputs=tuple(ports)))
+    graph = lift_stack(replace(made, outputs=outputs), replace(stacks.interface(made), outputs=tuple(ports)))
     return RecurrentModel(StoredModel(Path("by hand"), "hand", "", None), lambda _: graph, lambda: None, None)
 
 
@@ -149,7 +149,7 @@ def with_outputs(made, outputs):
 @pytest.mark.parametrize("engine", ["numpy", "onnxruntime"])
 def test_what_a_caller_writes_into_outputs_changes_neither_state_nor_weights(engine, entrance):
     made = stacks.stack("GRU", entrance, layers=1)
-    side = Dense(0, np.ones((made.layers[0].width, 2), np.float32), None)
+    side = StackDense(0, np.ones((made.layers[0].width, 2), np.float32), None)
     made = replace(made, layers=(*made.layers[:2], side))
     model = with_outputs(made, {"h": 1, "same": 1, "side": 2}).with_engine(engine)
     ids, results = np.array([3], np.int32), []

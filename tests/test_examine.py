@@ -10,7 +10,7 @@ from reprise.errors import MissingWeights
 from reprise.examine import Examination, _options
 from reprise.formats import StoredModel
 from reprise.interface import Interface, Port, StatePort
-from reprise.stack import Embedding, Recurrent, Stack
+from reprise.stack import Stack, StackEmbedding, StackRecurrent
 from reprise.vocabulary import Vocabulary
 
 
@@ -31,12 +31,12 @@ def test_what_was_chosen_is_part_of_the_advice(choices, options):
 def layer(kind, width):
     gates = {"LSTM": 4, "GRU": 3}[kind]
     zeros = np.zeros((gates * width, width), np.float32)
-    return Recurrent(kind, 0, zeros, zeros, zeros[:, 0], zeros[:, 0], (), {})
+    return StackRecurrent(kind, 0, zeros, zeros, zeros[:, 0], zeros[:, 0], (), {})
 
 
 def examination(*layers, **metadata):
     stored = StoredModel(Path("m"), "a format", "it is one", None, metadata=metadata)
-    stack = Stack((Embedding(np.zeros((65, 8), np.float32)), *layers), {}) if layers else None
+    stack = Stack((StackEmbedding(np.zeros((65, 8), np.float32)), *layers), {}) if layers else None
     return Examination(stored, None, None, None, None, stack=stack)
 
 

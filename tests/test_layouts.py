@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from reprise.cells import LAYOUTS, Weights, divided
+from reprise.cells import LAYOUTS, Weights, divide_gates
 from tests.lift.loops import D, H, Loop
 
 N, T = 2, 5
@@ -14,7 +14,7 @@ N, T = 2, 5
 def weights_of(layout, kernel, recurrent, bias):
     """`bias` is [gates · H], or [2, gates · H] where the recurrent product has its own."""
     own = bias if layout.biases == 2 else (bias, np.zeros_like(bias))
-    parts = [divided(array, layout.order) for array in (kernel, recurrent, *own)]
+    parts = [divide_gates(array, layout.order) for array in (kernel, recurrent, *own)]
     if layout.forget_bias:
         parts[2]["f"] = parts[2]["f"] + layout.forget_bias
     return Weights(*parts)

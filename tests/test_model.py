@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reprise.errors import CallError
-from reprise.inputs import fitting, raised, shown
+from reprise.inputs import fitting, named_shape, raised
 from reprise.interface import Port
 from tests.export.models import model
 from tests.lift.loops import Loop
@@ -67,7 +67,7 @@ def test_ids_are_taken_where_vectors_are_wanted():
         fitting(port, np.array([[1, 5]]))
     with pytest.raises(CallError, match=r"expected shape \[N, T, 5\] \(batch, time, symbols\), found \[2\]"):
         fitting(port, np.zeros(2))
-    assert shown(port, step=True) == "[N, 5] (batch, symbols)"
+    assert named_shape(port, step=True) == "[N, 5] (batch, symbols)"
 
 
 def test_a_notebook_shows_an_interface_as_a_table():

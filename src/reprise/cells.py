@@ -166,7 +166,7 @@ LAYOUTS: tuple[Layout, ...] = (
 )
 
 
-def divided(joined: Array, order: str) -> dict[str, Array]:
+def divide_gates(joined: Array, order: str) -> dict[str, Array]:
     """Gate → its part of the last axis, which holds the gates one after the other.
 
     Raises:
@@ -175,11 +175,11 @@ def divided(joined: Array, order: str) -> dict[str, Array]:
     return dict(zip(order, np.split(joined, len(order), axis=-1), strict=True))
 
 
-def joined(parts: Mapping[str, Array], order: str) -> Array:
-    """The inverse of `divided`, in any order."""
+def join_gates(parts: Mapping[str, Array], order: str) -> Array:
+    """The inverse of `divide_gates`, in any order."""
     return np.concatenate([parts[gate] for gate in order], axis=-1)
 
 
 def reordered(array: Array, have: str, want: str) -> Array:
     """The last axis with its gates in another order."""
-    return joined(divided(array, have), want)
+    return join_gates(divide_gates(array, have), want)

@@ -35,7 +35,7 @@ _LOOKED_AT = 1 << 22
 
 
 @dataclass(frozen=True)
-class Way:
+class Candidate:
     """One way in which a program may have made its vocabulary.
 
     Attributes:
@@ -76,13 +76,13 @@ def vocabulary_of(model: RecurrentModel, corpus: str | PathLike[str]) -> tuple[V
     unsure = set[str]()
     for rival in rivals:
         unsure |= _undecided(model, best, rival, said)
-    note = f"vocabulary from {said}, the model predicts it best by {best.way.how}: {_told(best)}"
-    note += f"; next, {rivals[0].way.how}: {_told(rivals[0])}" if rivals else ""
+    note = f"vocabulary from {said}, the model predicts it best by {best.way.how}: {_score_clause(best)}"
+    note += f"; next, {rivals[0].way.how}: {_score_clause(rivals[0])}" if rivals else ""
     doubt = f"; it does not tell the places of {', '.join(map(repr, sorted(unsure)))}, which are rare" if unsure else ""
     return best.way.vocabulary, note + doubt
 
 
-def _told(measured: Measured) -> str:
+def _score_clause(measured: CandidateScore) -> str:
     where = "below" if measured.excess < 0 else "above"
     return f"{measured.bits:.2f} bits per symbol, {abs(measured.excess):.2f} {where} their frequencies"
 
@@ -103,13 +103,13 @@ def _read(path: Path) -> bytes:
 # The ways in which programs make vocabularies
 
 
-def _ways(data: bytes, width: int) -> Iterator[Way]:
+def _ways(data: bytes, width: int) -> Iterator[Candidate]:
     """Every way that gives `width` symbols, each vocabulary once for a text."""
     for text, kind, read in _texts(data):
         found: dict[tuple[str, ...], str] = {}
         for symbols, how in _tables(text, kind, width):
             found.setdefault(symbols, how)
-        yield from (Way(Vocabulary(symbols, kind), text, how + read) for symbols, how in found.items())
+        yield from (Candidate(Vocabulary(symbols, kind), text, how + read) for symbols, how in found.items())
 
 
 def _texts(data: bytes) -> Iterator[tuple[str, Kind, str]]:
@@ -195,7 +195,7 @@ def _counts(data: bytes) -> str:
 
 
 @dataclass(frozen=True)
-class Measured:
+class CandidateScore:
     """How well the model predicts the text in one way.
 
     Attributes:
@@ -205,13 +205,13 @@ class Measured:
         symbols: How many were predicted.
     """
 
-    way: Way
+    way: Candidate
     bits: float
     excess: float
     symbols: int
 
 
-def _ranked(model: RecurrentModel, ways: Sequence[Way]) -> list[Measured]:
+def _ranked(model: RecurrentModel, ways: Sequence[Candidate]) -> list[CandidateScore]:
     """The ways by how well the model predicts the text in them, the best first; of many, the best few."""
     sorted_out = sorted((_measured(model, way, 1, _FIRST_PIECE) for way in ways), key=lambda m: m.excess)[:_LEFT]
     measured = sorted((_measured(model, m.way, _PIECES, _PIECE) for m in sorted_out), key=lambda m: m.excess)
@@ -222,7 +222,7 @@ def _ranked(model: RecurrentModel, ways: Sequence[Way]) -> list[Measured]:
     return [best, *(m for m in measured if m is not best)]
 
 
-def _undecided(model: RecurrentModel, best: Measured, rival: Measured, said: str) -> set[str]:
+def _undecided(model: RecurrentModel, best: CandidateScore, rival: CandidateScore, said: str) -> set[str]:
     """The symbols, if any, whose places the model does not tell between two ways.
 
     Raises:
@@ -239,12 +239,12 @@ def _undecided(model: RecurrentModel, best: Measured, rival: Measured, said: str
     return differing
 
 
-def _bits_behind(rival: Measured, best: Measured) -> float:
+def _bits_behind(rival: CandidateScore, best: CandidateScore) -> float:
     """How many bits more a way needs than another, in all the pieces."""
     return (rival.excess - best.excess) * min(rival.symbols, best.symbols)
 
 
-def _bits_between(model: RecurrentModel, one: Way, other: Way) -> float:
+def _bits_between(model: RecurrentModel, one: Candidate, other: Candidate) -> float:
     """How many bits fewer the model needs in one way than in another, where it reads a symbol that differs."""
     if one.text != other.text or one.vocabulary.kind != other.vocabulary.kind:
         return 0.0
@@ -252,7 +252,7 @@ def _bits_between(model: RecurrentModel, one: Way, other: Way) -> float:
     return _total(model, other, windows)[0] - _total(model, one, windows)[0] if windows else 0.0
 
 
-def _differing(one: Way, other: Way) -> set[str]:
+def _differing(one: Candidate, other: Candidate) -> set[str]:
     """The symbols of the text that have another id in another way."""
     ids = other.vocabulary.ids
     return {symbol for symbol, i in one.vocabulary.ids.items() if ids.get(symbol) not in (None, i)}
@@ -267,7 +267,7 @@ def _windows(symbols: Sequence[str], wanted: set[str]) -> Iterator[Sequence[str]
             yield symbols[max(0, i - _BEFORE) : i + _AFTER]
 
 
-def _measured(model: RecurrentModel, way: Way, pieces: int, size: int) -> Measured:
+def _measured(model: RecurrentModel, way: Candidate, pieces: int, size: int) -> CandidateScore:
     symbols = _cut(way)
     step = max(1, len(symbols) // (pieces + 1))
     texts = [symbols[i * step : i * step + size] for i in range(1, pieces + 1)]
@@ -277,16 +277,16 @@ def _measured(model: RecurrentModel, way: Way, pieces: int, size: int) -> Measur
         i for piece in texts for i in way.vocabulary.encode(_as_text(piece, way.vocabulary.kind))[1:].tolist()
     )
     entropy = -sum(n * math.log2(n / predicted) for n in counts.values()) / predicted
-    return Measured(way, bits / predicted, bits / predicted - entropy, predicted)
+    return CandidateScore(way, bits / predicted, bits / predicted - entropy, predicted)
 
 
-def _cut(way: Way) -> Sequence[str]:
+def _cut(way: Candidate) -> Sequence[str]:
     """The symbols of the beginning of the text."""
     text = way.text[:_LOOKED_AT]
     return text.split() if way.vocabulary.kind == "words" else text
 
 
-def _total(model: RecurrentModel, way: Way, pieces: Iterable[Sequence[str]]) -> tuple[float, int]:
+def _total(model: RecurrentModel, way: Candidate, pieces: Iterable[Sequence[str]]) -> tuple[float, int]:
     """How many bits the model needs for pieces of text in one way, and how many symbols it predicts."""
     reading = model.with_vocabulary(way.vocabulary)
     scores = [reading.score(_as_text(piece, way.vocabulary.kind)) for piece in pieces if len(piece) > 1]

@@ -26,7 +26,7 @@ def likely(data: bytes, at: int) -> tuple[str, str] | None:
     if not fitting:
         return None
     best = max(fitting, key=lambda name: (names[name].coherence, names[name].multi_byte_usage))
-    return best, _shown(data, at, best)
+    return best, _text_around(data, at, best)
 
 
 def is_damaged_utf_8(data: bytes) -> bool:
@@ -52,7 +52,7 @@ def _window(data: bytes, at: int) -> bytes:
     return data[start : data.rfind(b"\n", at, end) + 1 or end] if end < len(data) else data[start:]
 
 
-def _shown(data: bytes, at: int, encoding: str) -> str:
+def _text_around(data: bytes, at: int, encoding: str) -> str:
     """The text around a byte, in one line."""
     before = codecs.getincrementaldecoder(encoding)().decode(data[:at])
     after = codecs.getincrementaldecoder(encoding)().decode(data[: at + 4 * _SHOWN])[len(before) :]

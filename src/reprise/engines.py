@@ -16,7 +16,7 @@ from reprise import stack
 from reprise.errors import CallError, RepriseError
 from reprise.interface import Interface
 from reprise.lift import STATE_IN, STATE_OUT, Lifted
-from reprise.stack import Miss, StepEngine
+from reprise.stack import NotAStack, StepEngine
 from reprise.tensors import DTYPES, Array
 from reprise.verify import TOLERANCE
 from reprise.verify.report import difference
@@ -70,7 +70,7 @@ def check_chosen(engine: str, model: Chosen) -> None:
         raise CallError(f"engine: NumPy cannot run this model: {model.why_engine}. Use {ONNX_RUNTIME}, or {AUTO}.")
 
 
-def step_engine(lifted: Lifted, reference: Callable[[], Runs], threads: int, choice: str) -> StepEngine | Miss:
+def step_engine(lifted: Lifted, reference: Callable[[], Runs], threads: int, choice: str) -> StepEngine | NotAStack:
     """What computes one step of one row in NumPy, or why ONNX Runtime does.
 
     Args:
@@ -80,19 +80,19 @@ def step_engine(lifted: Lifted, reference: Callable[[], Runs], threads: int, cho
         choice: One of `CHOICES`.
     """
     if choice == ONNX_RUNTIME:
-        return Miss("it was chosen")
+        return NotAStack("it was chosen")
     if not lifted.interface.steppable:
-        return Miss(f"the model cannot be stepped: {lifted.interface.why_not}")
+        return NotAStack(f"the model cannot be stepped: {lifted.interface.why_not}")
     try:
         found = stack.recognise(lifted)
-        if isinstance(found, Miss):
+        if isinstance(found, NotAStack):
             return found
         if choice == AUTO and (weights := found.weights) < FEWEST:
-            return Miss(f"with {weights:,} weights NumPy would not be faster")
+            return NotAStack(f"with {weights:,} weights NumPy would not be faster")
         engine = stack.step_engine(found, lifted.interface, threads)
-        return engine if isinstance(engine, Miss) else _agreeing(engine, reference(), lifted.interface)
+        return engine if isinstance(engine, NotAStack) else _agreeing(engine, reference(), lifted.interface)
     except RepriseError as error:
-        return Miss(f"the model could not be tried ({error})")
+        return NotAStack(f"the model could not be tried ({error})")
 
 
 def lone_size(face: Interface) -> int:
@@ -104,7 +104,7 @@ def lone_size(face: Interface) -> int:
     return 0 if None in sizes else math.prod(n for n in sizes if n is not None)
 
 
-def _agreeing(engine: StepEngine, reference: Runs, face: Interface) -> StepEngine | Miss:
+def _agreeing(engine: StepEngine, reference: Runs, face: Interface) -> StepEngine | NotAStack:
     """The engine, if both give the same numbers over carried steps from random state."""
     random = np.random.default_rng(0)
     states = [
@@ -116,7 +116,7 @@ def _agreeing(engine: StepEngine, reference: Runs, face: Interface) -> StepEngin
         for name in engine.outputs:
             apart = difference("random", step, name, found[0][name], found[1][name])
             if not apart.error <= TOLERANCE:
-                return Miss(f"NumPy gives {name!r} an error of {apart.error:.3g} at step {step} ({apart.found})")
+                return NotAStack(f"NumPy gives {name!r} an error of {apart.error:.3g} at step {step} ({apart.found})")
         states = [{STATE_IN + s.name: one[STATE_OUT + s.name] for s in face.states} for one in found]
     return engine
 

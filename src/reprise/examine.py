@@ -17,8 +17,8 @@ from reprise.interface import Choices, Interface
 from reprise.model import DRAWS, RecurrentModel
 from reprise.printable import printable_line
 from reprise.restore import discovered, restore
-from reprise.sampling.symbols import reader
-from reprise.stack import Embedding, OneHot, Recurrent, Stack
+from reprise.sampling.symbols import symbol_reader
+from reprise.stack import Stack, StackEmbedding, StackOneHot, StackRecurrent
 from reprise.tensors import DTYPES, Tensor
 from reprise.vocabulary import Vocabulary
 
@@ -207,7 +207,7 @@ def _options(choices: Mapping[str, Any]) -> str:
 
 def _silence(model: RecurrentModel) -> RepriseError | None:
     try:
-        reader(model, rows=1)
+        symbol_reader(model, rows=1)
     except RepriseError as why:
         return why
     return None
@@ -240,7 +240,7 @@ def _model(found: Examination) -> str:
     return "weights without a graph" if found.stored.graph is None else "no recurrent model"
 
 
-def _in_a_row(kind: str, layers: Sequence[Recurrent]) -> str:
+def _in_a_row(kind: str, layers: Sequence[StackRecurrent]) -> str:
     """Recurrent layers of one kind in a row."""
     widths = [str(layer.width) for layer in layers]
     several = f"{', '.join(widths[:-1])} and {widths[-1]}" if len(set(widths)) > 1 else widths[0]
@@ -252,9 +252,9 @@ def _symbols(found: Examination) -> str:
     if found.vocabulary is not None:
         return f"{len(found.vocabulary)} {found.vocabulary.kind}"
     match found.stack.layers[0] if found.stack is not None else None:
-        case Embedding(table=table):
+        case StackEmbedding(table=table):
             return f"{len(table)} symbols"
-        case OneHot(width=width):
+        case StackOneHot(width=width):
             return f"{width} symbols"
     return ""
 

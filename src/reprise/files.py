@@ -28,28 +28,28 @@ _ENDING = ".part"
 
 
 @contextmanager
-def written_whole(place: Path) -> Iterator[Path]:
-    """A path to write to; the file takes the name `place` when the block ends without an exception.
+def written_whole(target: Path) -> Iterator[Path]:
+    """A path to write to; the file takes the name `target` when the block ends without an exception.
 
     Each writer has a file of its own, so the last of several wins, and all of them leave whole files. The bytes are on
     the disk before the file has its name. What a writer left that was killed is removed by the next one.
 
     Raises:
-        SaveError: The system does not let it be written, or `place` is no file; what was there is untouched.
+        SaveError: The system does not let it be written, or `target` is no file; what was there is untouched.
     """
     part, lock = None, None
     try:
-        if place.exists() and not place.is_file():
-            raise SaveError(f"{place}: expected the name of a file to write, found a folder or a device of this name")
-        _remove_leftovers(place)
-        part, lock = _own_part(place)
+        if target.exists() and not target.is_file():
+            raise SaveError(f"{target}: expected the name of a file to write, found a folder or a device of this name")
+        _remove_leftovers(target)
+        part, lock = _own_part(target)
         yield part
         force(part)
-        part.replace(place)
-        force(place.parent)
+        part.replace(target)
+        force(target.parent)
     except OSError as error:
         why = error.strerror or error
-        raise SaveError(f"{place}: cannot be written ({why}). What was there is untouched.") from error
+        raise SaveError(f"{target}: cannot be written ({why}). What was there is untouched.") from error
     finally:
         if part is not None:
             with suppress(OSError):
@@ -59,55 +59,55 @@ def written_whole(place: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_written_whole(place: Path, replaced: Collection[str] = ()) -> Iterator[Path]:
-    """A new folder to write into; it takes the name `place` when the block ends without an exception.
+def folder_written_whole(target: Path, replaced: Collection[str] = ()) -> Iterator[Path]:
+    """A new folder to write into; it takes the name `target` when the block ends without an exception.
 
     Args:
-        place: A name that is free, or a folder that is empty or has a file or folder of a name in `replaced`, by which
+        target: A name that is free, or a folder that is empty or has a file or folder of a name in `replaced`, by which
             it is known to be of the same kind; it is replaced whole.
         replaced: Such names.
 
     Raises:
         SaveError: The system does not let it be written, or something else is there; that is untouched.
     """
-    own = f"{_beginning(place)}{secrets.token_hex(8)}"
-    part, old = place.with_name(f"{own}{_ENDING}"), place.with_name(f"{own}.old")
+    own = f"{_beginning(target)}{secrets.token_hex(8)}"
+    part, old = target.with_name(f"{own}{_ENDING}"), target.with_name(f"{own}.old")
     try:
-        _check_replaceable(place, replaced)
+        _check_replaceable(target, replaced)
         part.mkdir()
         yield part
-        if place.exists():
-            place.rename(old)
-        part.rename(place)
+        if target.exists():
+            target.rename(old)
+        part.rename(target)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        if old.exists() and not place.exists():
-            old.rename(place)
+        if old.exists() and not target.exists():
+            old.rename(target)
         why = error.strerror or error
-        raise SaveError(f"{place}: cannot be written ({why}). What was there is untouched.") from error
+        raise SaveError(f"{target}: cannot be written ({why}). What was there is untouched.") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _check_replaceable(place: Path, replaced: Collection[str]) -> None:
-    if not place.exists():
+def _check_replaceable(target: Path, replaced: Collection[str]) -> None:
+    if not target.exists():
         return
-    names = {entry.name for entry in place.iterdir()} if place.is_dir() else {place.name}
-    if names and not (place.is_dir() and names.intersection(replaced)):
+    names = {entry.name for entry in target.iterdir()} if target.is_dir() else {target.name}
+    if names and not (target.is_dir() and names.intersection(replaced)):
         raise SaveError(
-            f"{place}: expected a name that is free, an empty folder, or one with {' or '.join(sorted(replaced))}, "
+            f"{target}: expected a name that is free, an empty folder, or one with {' or '.join(sorted(replaced))}, "
             f"which would be replaced; found {', '.join(sorted(names)[:3])}"
         )
 
 
-def _beginning(place: Path) -> str:
-    return f".{place.name[:40]}."  # a name must not grow beyond what the file system takes
+def _beginning(target: Path) -> str:
+    return f".{target.name[:40]}."  # a name must not grow beyond what the file system takes
 
 
-def _own_part(place: Path) -> tuple[Path, int]:
-    """A new file beside `place`, and a descriptor that holds its lock for as long as its writer lives."""
+def _own_part(target: Path) -> tuple[Path, int]:
+    """A new file beside `target`, and a descriptor that holds its lock for as long as its writer lives."""
     while True:  # until no other writer has taken the new file for a left-over before it was locked
-        part = place.with_name(f"{_beginning(place)}{secrets.token_hex(8)}{_ENDING}")
+        part = target.with_name(f"{_beginning(target)}{secrets.token_hex(8)}{_ENDING}")
         lock = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         if _locked(lock) and part.exists():
             return part, lock
@@ -127,12 +127,12 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def _remove_leftovers(place: Path) -> None:
+def _remove_leftovers(target: Path) -> None:
     """Removes the files of writers that are dead: nobody holds their locks any more."""
     if sys.platform == "win32":  # there nobody can remove a file that is open
         return
-    for left in place.parent.iterdir():
-        if left.name.startswith(_beginning(place)) and left.name.endswith(_ENDING):
+    for left in target.parent.iterdir():
+        if left.name.startswith(_beginning(target)) and left.name.endswith(_ENDING):
             with suppress(OSError):
                 descriptor = os.open(left, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
                 try:

@@ -114,7 +114,7 @@ def fitting(port: Port, array: Array) -> Array:
     ):
         steps = None if port.time_axis is None else port.shape[port.time_axis]
         only = "" if steps is None else f"; the graph is made for {steps} steps and no other number"
-        raise CallError(f"input {port.name!r}: expected shape {shown(port)}, found {list(array.shape)}{only}")
+        raise CallError(f"input {port.name!r}: expected shape {named_shape(port)}, found {list(array.shape)}{only}")
     if not array.size:  # ONNX Runtime's LSTM ends the process on a batch of none
         raise CallError(
             f"input {port.name!r}: is empty, of shape {list(array.shape)}; give at least one row and one step"
@@ -187,7 +187,7 @@ def raised(port: Port, array: Array) -> Array:
         return array
     are_ids = port.role == "one-hot" and array.ndim == len(port.shape) - 2 and array.dtype.kind in "iu"
     if array.ndim != len(port.shape) - 1 and not are_ids:
-        wanted = shown(port, step=True)
+        wanted = named_shape(port, step=True)
         raise CallError(f"input {port.name!r}: expected shape {wanted} for one step, found {list(array.shape)}")
     return array[(*(slice(None),) * port.time_axis, None)]
 
@@ -196,7 +196,7 @@ def raised(port: Port, array: Array) -> Array:
 _WIDTHS = {"one-hot": "symbols", "features": "features"}
 
 
-def shown(port: Port, *, step: bool = False) -> str:
+def named_shape(port: Port, *, step: bool = False) -> str:
     """The shape of an input with the names of its axes, such as `[T, N, 65]: time, batch, symbols`."""
     letters = {port.time_axis: ("T", "time"), port.batch_axis: ("N", "batch")}
     last = len(port.shape) - 1

@@ -21,7 +21,7 @@ from reprise.lift import STATE_FIRST, STATE_IN, STATE_OUT, Lifted, Opsets, subgr
 from reprise.lift.quantised import quantised
 from reprise.printable import printable_line
 from reprise.runtime import THREADS, TIME_LIMIT, Engine
-from reprise.stack import Miss, StepEngine
+from reprise.stack import NotAStack, StepEngine
 from reprise.state import State
 from reprise.tensors import DTYPES, Array
 from reprise.vocabulary import Vocabulary
@@ -120,7 +120,7 @@ class RecurrentModel:
         fewer = RecurrentModel(
             stored, lambda values: quantised(lift(values), bits), self._first_states, self.vocabulary, *running
         )
-        fewer.precision, fewer.drift = name, precision.measured(self, fewer)
+        fewer.precision, fewer.drift = name, precision.measure_drift(self, fewer)
         precision.check_drift(fewer.drift, name, largest_drift)
         fewer.stored = replace(stored, notes=(*stored.notes, f"weights in {name}: {fewer.drift}"))
         return fewer
@@ -255,7 +255,7 @@ class RecurrentModel:
         return engines.lone_size(self.interface)
 
     @cached_property
-    def _stepper(self) -> StepEngine | Miss:
+    def _stepper(self) -> StepEngine | NotAStack:
         """What computes one step of one row in NumPy, or why ONNX Runtime does."""
         # The one on ONNX Runtime that it is compared with is kept only where it is there already.
         own = self.__dict__.get("_own")
@@ -273,7 +273,7 @@ class RecurrentModel:
         """Why ONNX Runtime computes also single steps; empty where NumPy does."""
         if self.precision != precision.FULL:
             return f"products of {self.precision} are computed there"
-        return self._stepper.reason if isinstance(self._stepper, Miss) else ""
+        return self._stepper.reason if isinstance(self._stepper, NotAStack) else ""
 
     def step(
         self, inputs: Inputs, state: State | None = None, settings: Settings | None = None

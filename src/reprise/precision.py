@@ -11,11 +11,11 @@ import numpy as np
 
 from reprise.errors import CallError, VerificationError
 from reprise.sampling.drawing import drawer, log_softmax, uniforms
-from reprise.sampling.symbols import is_of_symbols, reader, symbol_count
+from reprise.sampling.symbols import is_of_symbols, symbol_count, symbol_reader
 from reprise.state import State
 from reprise.tensors import Array
 from reprise.verify.drawing import Draw
-from reprise.verify.models import Restored, baked
+from reprise.verify.models import SelfComparedModel, baked
 from reprise.verify.report import difference
 from reprise.vocabulary import Vocabulary
 
@@ -67,10 +67,10 @@ class Drift:
         )
 
 
-class Measured(Restored, Protocol):
+class MeasurableModel(SelfComparedModel, Protocol):
     """What is asked of a model whose drift is measured; a `RecurrentModel` is one."""
 
-    def with_vocabulary(self, vocabulary: Vocabulary) -> Measured:
+    def with_vocabulary(self, vocabulary: Vocabulary) -> MeasurableModel:
         """The same model, whose ids stand for other symbols."""
 
     def step(
@@ -104,7 +104,7 @@ def check_drift(drift: Drift, precision: str, largest: float) -> None:
         )
 
 
-def measured(full: Measured, fewer: Measured) -> Drift:
+def measure_drift(full: MeasurableModel, fewer: MeasurableModel) -> Drift:
     """The drift of `fewer` from `full`, two models of one interface."""
     settled = all(s.value is not None for s in full.interface.settings)
     if full.interface.steppable and settled and is_of_symbols(full.interface):
@@ -115,9 +115,9 @@ def measured(full: Measured, fewer: Measured) -> Drift:
     return Drift(STEPS, max(_errors(full, fewer)))
 
 
-def _of_symbols(full: Measured, fewer: Measured) -> Drift:
+def _of_symbols(full: MeasurableModel, fewer: MeasurableModel) -> Drift:
     symbols = full.vocabulary or Vocabulary(tuple(map(chr, range(symbol_count(full)))))
-    ways = [reader(m.with_vocabulary(symbols), 1) for m in (full, fewer)]
+    ways = [symbol_reader(m.with_vocabulary(symbols), 1) for m in (full, fewer)]
     states = [m.initial_state(ways[0].batch) for m in (full, fewer)]
     choose, numbers, ids = drawer(), uniforms(0, ways[0].batch), np.zeros(ways[0].batch, np.int32)
     rows: list[list[Array]] = []
@@ -143,7 +143,7 @@ def _compared(logits: Array, chosen: Array) -> Drift:
     return Drift(len(logits), largest, bits, 1 - len(other) / len(logits), int(other[0]) + 1 if len(other) else None)
 
 
-def _errors(full: Measured, fewer: Measured) -> Iterator[float]:
+def _errors(full: MeasurableModel, fewer: MeasurableModel) -> Iterator[float]:
     """The largest error of each call, in steps, or in one call where the model cannot be stepped."""
     face = full.interface
     length = baked(face, "time_axis") or (1 if face.steppable else STEPS)

@@ -16,14 +16,14 @@ from reprise.graph import Node
 from reprise.graph_check import check
 from reprise.inputs import Settings
 from reprise.interface import Choices, Discovery
-from reprise.layers import Layers, Written, written
+from reprise.layers import Layers, WrittenGraph, write_graph
 from reprise.lift import Lifted, onnx_file
 from reprise.model import RecurrentModel
 from reprise.precision import FULL, LARGEST
 from reprise.runtime import THREADS, TIME_LIMIT
 from reprise.tensors import Tensor
 from reprise.vocabulary import Vocabulary
-from reprise.weights import assemble, describe, keras, ways
+from reprise.weights import describe_weights, keras, layers_of_weights, ways
 
 
 def restore(
@@ -113,7 +113,7 @@ def restore(
         lifted, first_states = onnx_file.lifted_in(stored) if own else foreign.model_parts(stored, choices)
     elif stack.is_stack(stored):
         _refuse(stored, chosen=choices != Choices() or cell is not None or averages)
-        lifted, first_states = stack.lifted_in(stored)
+        lifted, first_states = stack.lifted_stack_in(stored)
     elif stored.obstacle:
         raise DiscoveryError(f"{stored.path}: {stored.obstacle}")
     else:
@@ -142,7 +142,7 @@ def _spelled(model: RecurrentModel, corpus: str | PathLike[str], *, given: bool)
 
 
 def _lifted(
-    source: Written, found: Discovery
+    source: WrittenGraph, found: Discovery
 ) -> tuple[Callable[[Settings], Lifted], Callable[[], onnx_file.FirstStates]]:
     """What a `RecurrentModel` is made of: its `lift` and its `first_states`."""
 
@@ -192,7 +192,7 @@ def discovered(
     symbols: Vocabulary | None = None,
     *,
     averages: bool = False,
-) -> tuple[StoredModel, Written, Discovery]:
+) -> tuple[StoredModel, WrittenGraph, Discovery]:
     """The model, its graph with its tensors, and the interface of that; of several functions the best one's.
 
     Raises:
@@ -211,7 +211,7 @@ def discovered(
 
 def _source(
     stored: StoredModel, cell: Mapping[str, Any] | None, symbols: Vocabulary | None, *, averages: bool
-) -> tuple[StoredModel, Written]:
+) -> tuple[StoredModel, WrittenGraph]:
     """The graph with its tensors: that of the file, or that of its layers, or that of the layers its weights are.
 
     Raises:
@@ -225,14 +225,14 @@ def _source(
     names = _averaged(stored) if averages else stored.variable_names
     tensors = {node: stored.weights[name] for node, name in names.items() if name in stored.weights}
     if stored.graph is not None:
-        return stored, Written(stored.graph, tensors)
+        return stored, WrittenGraph(stored.graph, tensors)
     layers = stored.layers
     if layers is None:
         layers = _assembled(stored, {**stored.weights, **tensors}, cell, len(symbols) if symbols else 0)
         stored = replace(stored, notes=(*stored.notes, *layers.notes))
         for note in layers.notes if cell is None else ():
             warnings.warn(f"{stored.path}: {note}", stacklevel=4)
-    made = written(layers)
+    made = write_graph(layers)
     check(made.graph)
     return stored, made
 
@@ -245,7 +245,7 @@ def _assembled(
         if stored.keras is not None and keras.is_of_keras(weights):
             return keras.layers(weights, stored.keras, cell)
         if cell is not None:
-            return assemble(weights, cell, symbols)
+            return layers_of_weights(weights, cell, symbols)
     except AmbiguousInterface as error:
         why = "cell: no weights as TensorFlow 1's cells hold them" if _by_object(stored) else error
         advice = "" if stored.keras else f". {_advice(stored)}"
@@ -265,7 +265,7 @@ def _advice(stored: StoredModel) -> str:
             "TensorFlow 2 saved them by object, and writes no graph with them; Reprise does not put the layers of such "
             "programs together yet."
         )
-    return " ".join(filter(None, (step, describe(stored.weights), can_be)))
+    return " ".join(filter(None, (step, describe_weights(stored.weights), can_be)))
 
 
 def _by_object(stored: StoredModel) -> bool:

@@ -18,7 +18,7 @@ AT_ONCE = 4096
 _RATES = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000, 176400, 192000})
 
 
-class Model(Protocol):
+class SoundModel(Protocol):
     """A recurrent model: state in, state out."""
 
     @property
@@ -33,7 +33,7 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class SoundPath:
     """How sound goes through a model.
 
     Attributes:
@@ -51,7 +51,7 @@ class Way:
     context: int
 
 
-def way(model: Model, *, frame: int = 0, hop: int = 0, context: int = 0) -> Way:
+def sound_path(model: SoundModel, *, frame: int = 0, hop: int = 0, context: int = 0) -> SoundPath:
     """How sound goes through `model`.
 
     Args:
@@ -85,7 +85,7 @@ def way(model: Model, *, frame: int = 0, hop: int = 0, context: int = 0) -> Way:
         )
     if not 0 <= hop <= own:
         raise CallError(f"hop: expected 1 to {own}, the size of a frame, found {hop}")
-    return Way(source, target, own, hop or own, context)
+    return SoundPath(source, target, own, hop or own, context)
 
 
 def rate_of(face: Interface, metadata: Mapping[str, Any]) -> tuple[int | None, str]:
@@ -130,9 +130,9 @@ def _size(port: Port) -> int | None:
 
 
 def through(
-    model: Model,
+    model: SoundModel,
     pieces: Iterable[Array],
-    along: Way,
+    along: SoundPath,
     state: Any = None,
     keep: Callable[[Any], None] | None = None,
 ) -> Iterator[Array]:
@@ -141,7 +141,7 @@ def through(
     Args:
         model: Takes it.
         pieces: Samples [count] one after the other, in any lengths.
-        along: As `way` gives it.
+        along: As `sound_path` gives it.
         state: Where to begin.
         keep: Is given the state at the end.
     """
@@ -156,7 +156,7 @@ def through(
         keep(state)
 
 
-def _frames(pieces: Iterable[Array], along: Way) -> Iterator[Array]:
+def _frames(pieces: Iterable[Array], along: SoundPath) -> Iterator[Array]:
     """Frames [some, context + frame], each `hop` samples after the one before."""
     size, begun = along.context + along.frame, False
     held = np.zeros(along.context, np.float32)
@@ -186,7 +186,7 @@ def _steps(given: Array, port: Port, count: int) -> Array:
     return by_time.reshape(count, -1).astype(np.float32)
 
 
-def joined(results: Iterable[Array], along: Way) -> Iterator[Array]:
+def overlap_add(results: Iterable[Array], along: SoundPath) -> Iterator[Array]:
     """Sound [samples, channels] from what `through` gives: frames that overlap are added.
 
     Raises:

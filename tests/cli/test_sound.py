@@ -49,7 +49,7 @@ def frames_by_hand(samples, hop=F, context=0, outputs=F):
 
 
 def played(model, pieces, **sizes):
-    along, kept = sound.way(model, **sizes), []
+    along, kept = sound.sound_path(model, **sizes), []
     results = list(sound.through(model, pieces, along, keep=kept.append))
     return along, results, kept[0]
 
@@ -60,7 +60,7 @@ def test_samples_are_the_steps_of_a_model_of_one_number(tmp_path, cuts):
     model, x = reprise.restore(tmp_path / "m.nam"), numbers(40)
     along, results, state = played(model, np.split(x, cuts))
     whole, last = model.run(x[None, :, None])
-    np.testing.assert_allclose(np.concatenate(list(sound.joined(results, along))), whole["head"][0], rtol=1e-5)
+    np.testing.assert_allclose(np.concatenate(list(sound.overlap_add(results, along))), whole["head"][0], rtol=1e-5)
     for name in last:
         np.testing.assert_allclose(state[name], last[name], rtol=1e-5, atol=1e-6)
 
@@ -85,7 +85,7 @@ def test_overlapping_frames_are_added(tmp_path):
     wanted = np.zeros(len(x))
     for k, row in enumerate(rows):
         wanted[2 * k : 2 * k + F] += row
-    found = np.concatenate(list(sound.joined(results, along)))[:, 0]
+    found = np.concatenate(list(sound.overlap_add(results, along)))[:, 0]
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
 
@@ -100,7 +100,7 @@ def test_overlapping_frames_are_added(tmp_path):
 def test_sizes_that_do_not_fit_are_refused(tmp_path, frame, sizes, words):
     model = reprise.restore(by_frames(tmp_path / "m.onnx", frame=frame))
     with pytest.raises(CallError, match=words):
-        sound.way(model, **sizes)
+        sound.sound_path(model, **sizes)
 
 
 # On the command line
@@ -116,7 +116,7 @@ def written(path, samples, rate=48000, width=2, channels=1):
 
 
 def samples_of(path):
-    return np.concatenate(list(wave.opened(path).pieces(7)))
+    return np.concatenate(list(wave.open_wave(path).pieces(7)))
 
 
 @pytest.fixture(name="command")
@@ -205,10 +205,10 @@ def test_what_cannot_be_done_is_said(command, arguments, words):
 @settings(deadline=None, max_examples=50)
 def test_stored_samples_come_back(data):
     kind, bits = data.draw(st.sampled_from([(1, 8), (1, 16), (1, 24), (1, 32), (3, 32), (3, 64)]))
-    layout = wave.Layout(kind, bits, data.draw(st.integers(1, 3)), 8000)
+    layout = wave.SampleLayout(kind, bits, data.draw(st.integers(1, 3)), 8000)
     count = data.draw(st.integers(1, 40))
     samples = np.random.default_rng(count).uniform(-0.9, 0.9, (count, layout.channels)).astype(np.float32)
-    content, cut = wave.stored(samples, layout)
+    content, cut = wave.encode_samples(samples, layout)
     back = wave._numbers(content, layout).reshape(count, -1)
     assert (len(content), cut) == (count * layout.size, 0)
     np.testing.assert_allclose(back, samples, atol=2.0 ** (1 - bits) if kind == 1 else 0)
@@ -222,11 +222,11 @@ def test_files_of_the_standard_library_are_read_and_written_alike(tmp_path, widt
         file.setsampwidth(width)
         file.setframerate(16000)
         file.writeframes(data)
-    found = wave.opened(tmp_path / "a.wav")
+    found = wave.open_wave(tmp_path / "a.wav")
     (samples,) = found.pieces(100)
     out = io.BytesIO()
     wave.write_head(out, found.layout, found.count)
-    out.write(wave.stored(samples, found.layout)[0])
+    out.write(wave.encode_samples(samples, found.layout)[0])
     if width < 4:  # float32 holds 24 bits
         assert out.getvalue() == (tmp_path / "a.wav").read_bytes()
     with standard.open(str(tmp_path / "a.wav"), "rb") as file:
@@ -234,7 +234,7 @@ def test_files_of_the_standard_library_are_read_and_written_alike(tmp_path, widt
 
 
 def test_samples_beyond_full_scale_are_cut_and_counted():
-    content, cut = wave.stored(np.array([[1.5], [-2.0], [0.5]], np.float32), wave.Layout(1, 16, 1, 8000))
+    content, cut = wave.encode_samples(np.array([[1.5], [-2.0], [0.5]], np.float32), wave.SampleLayout(1, 16, 1, 8000))
     assert (np.frombuffer(content, "<i2").tolist(), cut) == ([32767, -32768, 16384], 2)
 
 
@@ -264,4 +264,4 @@ def test_the_extensible_head_and_other_chunks_are_read(tmp_path):
 def test_what_is_no_whole_file_is_refused(tmp_path, content, words):
     (tmp_path / "a.wav").write_bytes(content)
     with pytest.raises(Cut, match=words):
-        wave.opened(tmp_path / "a.wav")
+        wave.open_wave(tmp_path / "a.wav")

@@ -8,7 +8,7 @@ import reprise
 from reprise.errors import VerificationError
 from reprise.interface import Port, StatePort
 from reprise.model import RecurrentModel
-from reprise.stack import lifted
+from reprise.stack import lift_stack
 from reprise.vocabulary import Vocabulary
 from tests.export import stacks
 from tests.export.models import model as small
@@ -31,7 +31,7 @@ def dressed(kind="LSTM", *, entrance="tokens", output="logits", vocabulary="abcd
     entry = Port("ids", None, "int64", shape, 0, 1, entrance)
     out = Port("y", None, "float32", (None, None, stacks.V), 0, 1, output)
     face = replace(stacks.interface(made), inputs=(entry,), outputs=(out,), states=tuple(states))
-    graph = lifted(made, face)
+    graph = lift_stack(made, face)
     held = stacks.model(kind, "one-hot")
     return RecurrentModel(held.stored, lambda _: graph, lambda: None, Vocabulary.of_text(vocabulary))
 
@@ -96,9 +96,9 @@ def test_models_of_other_inputs_are_refused_by_both_lists():
 def test_ids_and_one_hot_vectors_are_the_same_input():
     made = stacks.stack("LSTM", "one-hot")
     entry = Port("x", None, "float32", (None, None, stacks.V), 1, 0, "one-hot")
-    layers = (stacks.Features(stacks.V), *made.layers[1:])
+    layers = (stacks.StackFeatures(stacks.V), *made.layers[1:])
     face = replace(stacks.interface(made), inputs=(entry,))
-    graph = lifted(replace(made, layers=layers), face)
+    graph = lift_stack(replace(made, layers=layers), face)
     fed = RecurrentModel(stacks.model().stored, lambda _: graph, lambda: None, Vocabulary.of_text("abcdefg"))
     for pair in ((fed, stacks.model("LSTM", "one-hot")), (stacks.model("LSTM", "one-hot"), fed)):
         found = reprise.compare(*pair, steps=4)

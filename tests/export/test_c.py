@@ -68,7 +68,7 @@ def test_a_sequence_starts_from_the_state_of_the_file(tmp_path):
 
 @needs_compiler
 def test_another_first_state_is_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(c, "first_states", lambda _: {})
+    monkeypatch.setattr(c, "first_state_rows", lambda _: {})
     with pytest.raises(VerificationError, match="the models differ first at step 1 from zero state"):
         export(models.model(initial="file"), tmp_path / "c", to="c")
 

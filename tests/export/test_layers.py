@@ -7,7 +7,7 @@ from reprise import examine, stack
 from reprise.errors import SaveError
 from reprise.export import export
 from reprise.export.layers import as_model, stack_of
-from reprise.stack import Miss, recognise
+from reprise.stack import NotAStack, recognise
 from reprise.verify import compare
 from reprise.wire import onnx
 from tests.export import models, stacks
@@ -49,12 +49,12 @@ def test_a_factor_that_is_worked_out_to_one_changes_nothing():
 
 def test_an_operator_that_no_layer_stands_for_is_the_reason():
     found = recognise(changed(onnx.node("Mul", ["before", "before"], ["logits"])))
-    assert found == Miss("no layer stands for operator 'Mul' ('logits')")
+    assert found == NotAStack("no layer stands for operator 'Mul' ('logits')")
 
 
 def test_a_state_that_no_layer_starts_from_is_the_reason():
     found = recognise(models.model(drop_state=True).lifted)
-    assert found == Miss("the RNN 'Y' does not start from a part of a state")
+    assert found == NotAStack("the RNN 'Y' does not start from a part of a state")
 
 
 def test_layers_that_seem_right_and_compute_something_else_are_refused(tmp_path):

@@ -10,7 +10,7 @@ import reprise
 from reprise.cli import execute
 from reprise.errors import MissingDependency, SaveError, VerificationError
 from reprise.export import export
-from reprise.export.tf_graph import computed
+from reprise.export.tf_graph import build_values
 from reprise.runtime import Engine
 from reprise.wire import onnx
 from tests.export import stacks
@@ -175,7 +175,7 @@ def test_convolutions_in_groups_and_pooling_are_computed_as_onnx_runtime_does(mo
     info = [onnx.value_info(n, onnx.ELEMENT_TYPES["float32"], s) for n, s in (("x", x.shape), ("k", kernel.shape))]
     graph = onnx.graph(nodes, "g", info, [onnx.value_info("y", onnx.ELEMENT_TYPES["float32"], None)], [])
     wanted = Engine(graph, {}).run({"x": x, "k": kernel}, ["y"])["y"]
-    found = computed(graph, {"x": tf.constant(x), "k": tf.constant(kernel)})["y"]
+    found = build_values(graph, {"x": tf.constant(x), "k": tf.constant(kernel)})["y"]
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
 
 
@@ -193,5 +193,7 @@ def test_activations_with_numbers_of_their_own_take_them_in_order():
     graph = onnx.graph(nodes, "g", info, [onnx.value_info("y", kinds, None)], [])
     feeds = {"x": x, "w": w, "r": r}
     wanted = Engine(graph, {}).run(feeds, ["y"])["y"]
-    found = tf.function(lambda **given: computed(graph, given)["y"])(**{n: tf.constant(a) for n, a in feeds.items()})
+    found = tf.function(lambda **given: build_values(graph, given)["y"])(
+        **{n: tf.constant(a) for n, a in feeds.items()}
+    )
     np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)

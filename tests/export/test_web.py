@@ -77,7 +77,7 @@ def test_a_model_that_starts_from_values_of_its_own_does_so_on_the_page(tmp_path
 
 @node
 def test_another_first_state_is_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(layers, "first_states", lambda _: {})
+    monkeypatch.setattr(layers, "first_state_rows", lambda _: {})
     with pytest.raises(VerificationError, match="the models differ first at step 1 from zero state"):
         export(small(initial="file"), tmp_path / "page", to="web")
 

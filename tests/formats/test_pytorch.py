@@ -50,7 +50,7 @@ def reference(kind, state, x, first):
     layout = next(entry for entry in cells.LAYOUTS if entry.framework == f"PyTorch {kind}")
 
     def by_gate(name):
-        return cells.divided(state[f"net.{name}_l0"].T, layout.order)
+        return cells.divide_gates(state[f"net.{name}_l0"].T, layout.order)
 
     weights = cells.Weights(*(by_gate(n) for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")))
     outputs, carried = [], first

@@ -20,9 +20,9 @@ D, H, V = 3, 4, 5
 def by_hand(framework, kernel, recurrent, bias, x, recurrent_bias=None):
     """The outputs [N, T, H] of one layer by the equations of `reprise.cells`, from zeros."""
     layout = next(entry for entry in cells.LAYOUTS if entry.framework == framework)
-    parts = [cells.divided(a, layout.order) for a in (kernel, recurrent, bias)]
+    parts = [cells.divide_gates(a, layout.order) for a in (kernel, recurrent, bias)]
     parts[2] = {g: b + layout.forget_bias * (g == "f") for g, b in parts[2].items()}
-    more = {} if recurrent_bias is None else cells.divided(recurrent_bias, layout.order)
+    more = {} if recurrent_bias is None else cells.divide_gates(recurrent_bias, layout.order)
     weights = cells.Weights(*parts, more)
     state, outputs = {k: np.zeros((len(x), H), np.float32) for k in layout.cell.states}, []
     for t in range(x.shape[1]):

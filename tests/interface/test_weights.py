@@ -5,10 +5,10 @@ import pytest
 
 from reprise.errors import AmbiguousInterface, CallError
 from reprise.tensors import in_memory
-from reprise.weights import assemble, describe, ways
+from reprise.weights import describe_weights, layers_of_weights, ways
 from reprise.weights.own import own
 from reprise.weights.reading import readings
-from reprise.weights.unstored import Unstored, said
+from reprise.weights.unstored import Unstored, cell_options
 
 LSTM = {"kind": "lstm", "forget_bias": 1.0, "activation": "tanh"}
 
@@ -94,7 +94,7 @@ def test_the_error_names_what_has_no_place():
     with pytest.raises(
         AmbiguousInterface, match=r"read as LSTM cells .* 1 of 6 tensors have no place: norm/gamma \[8\]"
     ):
-        assemble(weights, LSTM)
+        layers_of_weights(weights, LSTM)
 
 
 def test_too_many_orders_are_refused_soon():
@@ -107,15 +107,15 @@ def test_two_dense_layers_that_could_follow_each_other_are_refused():
     shapes = {**lstm("rnn", 6, 8), "inner": (8, 8), **HEAD}
     weights = {name: in_memory(np.zeros(shape, np.float32)) for name, shape in shapes.items()}
     with pytest.raises(AmbiguousInterface, match="the dense layers after the cells can stand in more than one way"):
-        assemble(weights, LSTM)
+        layers_of_weights(weights, LSTM)
 
 
 def test_checkpoints_of_large_models_are_not_searched():
     parts = [lstm(f"lstm_{i}", 8, 8) for i in range(1000)]
     weights = {n: in_memory(np.zeros(s, np.float32)) for part in parts for n, s in part.items()}
     with pytest.raises(AmbiguousInterface, match="2000 tensors are too many to be put together by their shapes alone"):
-        assemble(weights, LSTM)
-    assert describe(weights).endswith("LSTM 8 → 8 (lstm_5) and 994 more.")
+        layers_of_weights(weights, LSTM)
+    assert describe_weights(weights).endswith("LSTM 8 → 8 (lstm_5) and 994 more.")
     assert ways(weights) == ""
 
 
@@ -129,8 +129,8 @@ def test_slots_averages_and_single_numbers_are_no_weights():
 
 
 def test_what_is_said_of_a_cell():
-    assert said(LSTM) == Unstored("lstm", "tanh", 1.0)
-    assert said({"kind": "gru", "activation": "relu"}) == Unstored("gru", "relu")
+    assert cell_options(LSTM) == Unstored("lstm", "tanh", 1.0)
+    assert cell_options({"kind": "gru", "activation": "relu"}) == Unstored("gru", "relu")
 
 
 @pytest.mark.parametrize(
@@ -152,4 +152,4 @@ def test_what_is_said_of_a_cell():
 )
 def test_what_is_said_wrongly_is_refused_with_what_to_say(cell, words):
     with pytest.raises(CallError, match=words):
-        said(cell)
+        cell_options(cell)

@@ -5,7 +5,7 @@ import reprise
 from reprise.errors import CallError
 from reprise.train import configured, notebook
 from reprise.train.events import Advanced, Validated
-from reprise.train.history import TrainingHistory, draw
+from reprise.train.history import TrainingHistory, draw_plot
 from tests.train.small import Events, config, corpus, resumed, trained
 
 SMALL = {"rnn_size": 8, "embedding_size": 5, "seq_length": 6, "batch_size": 3, "checkpoint_every": 3}
@@ -75,9 +75,9 @@ def test_the_plot_marks_the_best_and_shows_what_comes_after_the_first_steps(tmp_
     assert (axes.get_title(), axes.get_ylabel()) == ("quijote", "loss (nats per character)")
     assert "best: 1.5 at step 50" in [text.get_text() for text in axes.get_legend().get_texts()]
     assert axes.get_ylim()[1] < 3
-    draw(history, tmp_path / "loss.png")
+    draw_plot(history, tmp_path / "loss.png")
     assert (tmp_path / "loss.png").read_bytes()[:4] == b"\x89PNG"
-    draw(TrainingHistory(tmp_path, "", ()), tmp_path / "none.png")
+    draw_plot(TrainingHistory(tmp_path, "", ()), tmp_path / "none.png")
     assert not (tmp_path / "none.png").exists()
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
-from reprise.cli._parsing import Parser, meant_instead
+from reprise.cli._parsing import Parser, suggestion
 from reprise.errors import RepriseError
 from reprise.printable import bounded
 
@@ -112,7 +112,7 @@ def _answer(arguments: Sequence[str]) -> None:
 def _instead(word: str) -> str:
     if Path(word).exists():
         return f"To look at a file: reprise inspect {word}"
-    return meant_instead(word, COMMANDS)
+    return suggestion(word, COMMANDS)
 
 
 def _program() -> Parser:

@@ -111,7 +111,7 @@ def restored(**options: Any) -> RecurrentModel:
     from reprise.model import DRAWS
     from reprise.restore import restore
 
-    with told():
+    with warnings_to_stderr():
         model = restore(**options)
     if options.get("cell") is not None or options.get("corpus") is not None:
         sys.stderr.writelines(f"note: {printable_line(note)}\n" for note in model.stored.notes)
@@ -125,7 +125,7 @@ def restored(**options: Any) -> RecurrentModel:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def warnings_to_stderr() -> Iterator[None]:
     """What is warned of inside goes to standard error, a line each."""
     with warnings.catch_warnings(record=True, action="always", category=UserWarning) as found:
         yield

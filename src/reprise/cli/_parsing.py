@@ -36,7 +36,7 @@ class Parser(ArgumentParser):
         if meant in known and typed not in known:
             return meant + equals + value
         if not (typed in known or joined):
-            told = meant if meant != name else meant_instead(name, (k for k in known if k.startswith("--")))
+            told = meant if meant != name else suggestion(name, (k for k in known if k.startswith("--")))
             self.error(f"there is no option {typed}. {told}")
         return argument
 
@@ -46,7 +46,7 @@ class Parser(ArgumentParser):
         self.exit(2, f"{self.prog}: {said}{'' if said[-1] in '.?' else '.'} See {self.prog} --help.\n")
 
 
-def meant_instead(word: str, known: Iterable[str]) -> str:
+def suggestion(word: str, known: Iterable[str]) -> str:
     """A question that names what may be meant; empty where nothing is like it."""
     from difflib import get_close_matches
 

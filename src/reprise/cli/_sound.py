@@ -15,7 +15,7 @@ from reprise.printable import printable_line
 
 if TYPE_CHECKING:
     from reprise.model import RecurrentModel
-    from reprise.sound import Way
+    from reprise.sound import SoundPath
     from reprise.state import State
     from reprise.tensors import Array
     from reprise.wire.wave import Wave
@@ -33,7 +33,7 @@ def check_target(target: Path) -> None:
         raise CallError(f"OUT: expected a file to write that ends in {', '.join(ENDINGS)}, found {str(target)!r}")
 
 
-def opened(path: Path) -> Wave:
+def open_sound(path: Path) -> Wave:
     """A file with one channel of sound.
 
     Raises:
@@ -45,7 +45,7 @@ def opened(path: Path) -> Wave:
     from reprise.wire.varint import Cut
 
     try:
-        found = wave.opened(path)
+        found = wave.open_wave(path)
     except OSError as error:
         raise MissingFile(f"{path}: cannot be read ({error.strerror}); expected a WAV file") from error
     except Cut as error:
@@ -94,13 +94,13 @@ def play(
 
     from reprise import sound as streaming
 
-    along = streaming.way(model, **sizes)
+    along = streaming.sound_path(model, **sizes)
     pieces = (piece[:, 0] for piece in sound.pieces(streaming.AT_ONCE))
     last: list[State] = []
     results = streaming.through(model, pieces, along, state, last.append)
     match target.suffix.lower():
         case ".wav":
-            _write_wave(target, streaming.joined(results, along), sound)
+            _write_wave(target, streaming.overlap_add(results, along), sound)
         case ".csv":
             _write_table(target, results, along, sound.layout.rate)
         case _:
@@ -119,7 +119,7 @@ def _write_wave(target: Path, parts: Iterator[Array], sound: Wave) -> None:
     with written_whole(target) as part, part.open("wb") as file:
         wave.write_head(file, layout, sound.count)
         for samples in chain([first], parts):
-            data, beyond = wave.stored(samples[:left], layout)
+            data, beyond = wave.encode_samples(samples[:left], layout)
             file.write(data)
             left, cut = left - len(samples[:left]), cut + beyond
         file.write(b"\0" * (sound.count * layout.size % 2))
@@ -127,7 +127,7 @@ def _write_wave(target: Path, parts: Iterator[Array], sound: Wave) -> None:
         sys.stderr.write(f"note: {cut} samples are beyond full scale and were cut to it\n")
 
 
-def _write_table(target: Path, results: Iterable[Array], along: Way, rate: int) -> None:
+def _write_table(target: Path, results: Iterable[Array], along: SoundPath, rate: int) -> None:
     """A row for each step: when it begins, and what the model gives."""
     from reprise.files import written_whole
 

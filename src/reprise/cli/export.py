@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from reprise.cli._options import add_model, restored, told
+from reprise.cli._options import add_model, restored, warnings_to_stderr
 
 EXAMPLES = """\
   reprise export runs/quijote quijote.onnx --to onnx
@@ -28,6 +28,6 @@ def export(out: Path, to: str, steps: int, **options: Any) -> None:
     """Write a saved model in another format, verified over many carried steps, or refused."""
     from reprise.export import export as exported
 
-    with told():
+    with warnings_to_stderr():
         exported(restored(**options), out, to=to, steps=steps)
     sys.stderr.write(f"written to {out}; it carries its state, and gives what the model gives, over {steps} steps\n")

@@ -14,7 +14,7 @@ from reprise.errors import CallError, MissingDependency
 
 if TYPE_CHECKING:
     from reprise.sampling import Forecast
-    from reprise.train.data.table import Table
+    from reprise.train.data.table import NumericTable
 
 EXAMPLES = """\
   reprise forecast runs/load history.csv --steps 48 > next.csv
@@ -67,7 +67,7 @@ def forecast(
 ) -> None:
     """Forecast what follows a series of numbers, as CSV with dates, an interval and a picture."""
     model = restored(**options)
-    table = read_one(history, named_columns(model, columns), header, fill)
+    table = read_single_series(history, named_columns(model, columns), header, fill)
     found = model.forecast(table.rows, steps, samples=samples, seed=seed, interval=interval)
     sys.stderr.write(f"note: {found.basis}\n")
     if out is None:
@@ -81,7 +81,9 @@ def forecast(
         _draw(plot, found, table)
 
 
-def read_one(path: Path, columns: list[str] | None, header: bool | None, fill: str, encoding: str = "utf-8") -> Table:
+def read_single_series(
+    path: Path, columns: list[str] | None, header: bool | None, fill: str, encoding: str = "utf-8"
+) -> NumericTable:
     """The one series of a file.
 
     Raises:
@@ -95,7 +97,7 @@ def read_one(path: Path, columns: list[str] | None, header: bool | None, fill: s
     return tables[0]
 
 
-def _write(file: Any, found: Forecast, table: Table) -> None:
+def _write(file: Any, found: Forecast, table: NumericTable) -> None:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow([table.dates.name if table.dates else "step", *_titles(found, table.names)])
     steps = len(found.values)
@@ -123,7 +125,7 @@ def _rows(found: Forecast) -> Iterator[list[float]]:
         yield row
 
 
-def _draw(path: Path, found: Forecast, table: Table) -> None:
+def _draw(path: Path, found: Forecast, table: NumericTable) -> None:
     """The end of the history, and what follows with its interval, one picture below the other for each column."""
     try:
         from matplotlib.figure import Figure

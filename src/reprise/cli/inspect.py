@@ -6,7 +6,7 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from reprise.cli._options import add_model, told
+from reprise.cli._options import add_model, warnings_to_stderr
 
 EXAMPLES = """\
   reprise inspect model.ckpt-2000
@@ -32,6 +32,6 @@ def inspect(evidence: bool, as_json: bool, **options: Any) -> None:
     """
     from reprise.examine import examine
 
-    with told():
+    with warnings_to_stderr():
         found = examine(**options)
     print(json.dumps(found.to_json(), indent=2) if as_json else found if evidence else found.overview)

@@ -59,7 +59,7 @@ def run(
     """Feed arrays or sound to a saved model, and write what it gives."""
     if sound is not None and played is not None and source is target is None and not step:
         _sound.check_target(played)
-        wave = _sound.opened(sound)
+        wave = _sound.open_sound(sound)
         model = restored(**options)
         _sound.check_rate(model, wave, rate)
         sizes = {"frame": frame, "hop": hop, "context": context}

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reprise.cli._options import add_model, named_columns, note_unknown, restored
-from reprise.cli.forecast import add_series, read_one
+from reprise.cli.forecast import add_series, read_single_series
 
 if TYPE_CHECKING:
     from reprise.model import RecurrentModel
-    from reprise.train.data.table import Table
+    from reprise.train.data.table import NumericTable
 
 EXAMPLES = """\
   reprise score runs/quijote chapter.txt
@@ -58,7 +58,7 @@ def score(
     if reads_symbols:
         facts, words = _of_text(model, text, encoding)
     else:
-        table = read_one(text, named_columns(model, columns), header, fill, encoding)
+        table = read_single_series(text, named_columns(model, columns), header, fill, encoding)
         facts, words = _of_series(model, table, horizon, season)
     print(json.dumps(facts) if as_json else words)
 
@@ -75,7 +75,7 @@ def _of_text(model: RecurrentModel, path: Path, encoding: str) -> tuple[dict[str
 
 
 def _of_series(
-    model: RecurrentModel, table: Table, horizon: int | None, season: int | None
+    model: RecurrentModel, table: NumericTable, horizon: int | None, season: int | None
 ) -> tuple[dict[str, Any], str]:
     if horizon is not None:
         return _of_horizon(model, table, horizon, season)
@@ -90,7 +90,9 @@ def _of_series(
     return {"columns": found, "steps": result.steps}, "\n".join([*lines, f"{result.steps} steps forecast"])
 
 
-def _of_horizon(model: RecurrentModel, table: Table, horizon: int, season: int | None) -> tuple[dict[str, Any], str]:
+def _of_horizon(
+    model: RecurrentModel, table: NumericTable, horizon: int, season: int | None
+) -> tuple[dict[str, Any], str]:
     """Forecasts of many steps from many places, beside the seasonal naive forecast."""
     told = table.dates.step.season if table.dates and table.dates.step else None
     steps = season or told or 1

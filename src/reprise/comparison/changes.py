@@ -12,7 +12,7 @@ from reprise import stack
 from reprise.comparison.tables import table, vocabularies
 from reprise.interface import Interface
 from reprise.model import RecurrentModel
-from reprise.stack import GATES, Dense, Embedding, Recurrent, Stack
+from reprise.stack import GATES, Stack, StackDense, StackEmbedding, StackRecurrent
 from reprise.tensors import Array
 
 GATE_NAMES = {
@@ -131,17 +131,17 @@ def _parts(layers: Stack) -> Iterator[tuple[str, str, Array]]:
     for i, layer in enumerate(layers.layers):
         title = f"{i} {layer}"
         match layer:
-            case Embedding():
+            case StackEmbedding():
                 yield title, "table", layer.table
-            case Dense():
+            case StackDense():
                 yield title, "kernel", layer.kernel
                 if layer.bias is not None:
                     yield title, "bias", layer.bias
-            case Recurrent():
+            case StackRecurrent():
                 yield from ((title, name, array) for name, array in _gates(layer))
 
 
-def _gates(layer: Recurrent) -> Iterator[tuple[str, Array]]:
+def _gates(layer: StackRecurrent) -> Iterator[tuple[str, Array]]:
     """Kernels and biases gate by gate. Where both biases are added to the same sum, only that sum means something."""
     for k, gate in enumerate(GATES[layer.kind]):
         rows = slice(k * layer.width, (k + 1) * layer.width)
@@ -183,7 +183,7 @@ def _change(layer: str, weights: str, a: Array, b: Array) -> Change | None:
     return Change(layer, weights, float(apart.max()), relative, "×".join(map(str, a.shape)))
 
 
-def _layers(a: RecurrentModel, b: RecurrentModel, stacks: list[Stack | stack.Miss]) -> Iterator[str]:
+def _layers(a: RecurrentModel, b: RecurrentModel, stacks: list[Stack | stack.NotAStack]) -> Iterator[str]:
     """The layers of both, where they differ."""
     lines = [str(x) if isinstance(x, Stack) else f"no stack of standard layers ({x.reason})" for x in stacks]
     if lines[0] != lines[1] and (any(isinstance(x, Stack) for x in stacks) or a.lifted.fast != b.lifted.fast):

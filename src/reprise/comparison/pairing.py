@@ -18,7 +18,7 @@ FORMS = {"one-hot": "tokens", "logits": "probabilities"}
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class PortPair:
     """Two ports that hold the same, and the port by which both are seen: [N, T, …], as far as one has such axes."""
 
     first: Port
@@ -36,8 +36,8 @@ class Pairs:
         alone: What only one model has, in words.
     """
 
-    inputs: tuple[Pair, ...]
-    outputs: tuple[Pair, ...]
+    inputs: tuple[PortPair, ...]
+    outputs: tuple[PortPair, ...]
     alone: tuple[str, ...]
 
 
@@ -65,9 +65,9 @@ def paired(a: Interface, b: Interface) -> Pairs:
             f"{_listed(b.outputs)}"
         )
     alone += [(which, p) for pair in outputs if pair not in kept for which, p in zip(_NAMES, pair, strict=True)]
-    seen = tuple(Pair(*pair, _seen(pair, rows, steps)) for pair in inputs)
+    seen = tuple(PortPair(*pair, _common_port(pair, rows, steps)) for pair in inputs)
     words = tuple(f"only the {which} has output {p.name!r} ({p.role})" for which, p in alone)
-    return Pairs(seen, tuple(Pair(*pair, _seen(pair, rows, steps)) for pair in kept), words)
+    return Pairs(seen, tuple(PortPair(*pair, _common_port(pair, rows, steps)) for pair in kept), words)
 
 
 _NAMES = ("first", "second")
@@ -79,10 +79,10 @@ def _other(which: str) -> str:
 
 
 def _listed(ports: Sequence[Port]) -> str:
-    return ", ".join(f"{p.name} ({p.role} {_shown(p.shape)})" for p in ports)
+    return ", ".join(f"{p.name} ({p.role} {_format_shape(p.shape)})" for p in ports)
 
 
-def _shown(shape: Shape) -> str:
+def _format_shape(shape: Shape) -> str:
     return f"[{', '.join('any' if n is None else str(n) for n in shape)}]"
 
 
@@ -142,7 +142,7 @@ def _common(sizes: Sequence[int | None], what: str) -> int | None:
     return baked[0] if baked else None
 
 
-def _seen(pair: _Two, rows: int | None, steps: int | None) -> Port:
+def _common_port(pair: _Two, rows: int | None, steps: int | None) -> Port:
     """The port by which both are seen."""
     first, second = pair
     timed, batched = any(_has_steps(p) for p in pair), any(_in(p) for p in pair)

@@ -8,7 +8,7 @@ from typing import Any
 
 from reprise import verify
 from reprise.comparison.pairing import paired
-from reprise.comparison.seeing import shared
+from reprise.comparison.shared_view import shared
 from reprise.comparison.tables import table, vocabularies
 from reprise.comparison.text import Agreement, agreement
 from reprise.errors import VerificationError

@@ -20,7 +20,7 @@ from reprise.files import folder_written_whole, written_whole
 from reprise.installing import install
 from reprise.model import RecurrentModel
 from reprise.sampling.symbols import is_of_symbols
-from reprise.verify import Report, Restored
+from reprise.verify import Report, SelfComparedModel
 
 __all__ = ["TARGETS", "Report", "Target", "export"]
 
@@ -40,13 +40,13 @@ class Target:
 
     name: str
     write: Callable[[RecurrentModel, Path], None]
-    read: Callable[[Path, RecurrentModel], Restored]
+    read: Callable[[Path, RecurrentModel], SelfComparedModel]
     file: str = ""
     marks: tuple[str, ...] = ()
     tolerance: float = verify.TOLERANCE
 
 
-def _of_tensorflow(name: str) -> tuple[Callable[..., None], Callable[..., Restored]]:
+def _of_tensorflow(name: str) -> tuple[Callable[..., None], Callable[..., SelfComparedModel]]:
     """How a module of this package writes and reads; it loads TensorFlow, so only when it is asked.
 
     Raises, when one of them is called, MissingDependency: TensorFlow is not installed.
@@ -61,8 +61,8 @@ def _of_tensorflow(name: str) -> tuple[Callable[..., None], Callable[..., Restor
     def write(model: RecurrentModel, path: Path) -> None:
         module().write(model, path)
 
-    def read(path: Path, model: RecurrentModel) -> Restored:
-        found: Restored = module().read(path, model)
+    def read(path: Path, model: RecurrentModel) -> SelfComparedModel:
+        found: SelfComparedModel = module().read(path, model)
         return found
 
     return write, read

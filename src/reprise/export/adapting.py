@@ -10,7 +10,7 @@ import numpy as np
 from reprise.export.layers import plain
 from reprise.interface import Interface, Port
 from reprise.model import RecurrentModel
-from reprise.stack import Features, Stack
+from reprise.stack import Stack, StackFeatures
 from reprise.stack.ports import as_rows, axes_of, inverse, of_rows, row_width
 from reprise.state import State
 from reprise.tensors import DTYPES, Array
@@ -58,12 +58,14 @@ class Adapted:
             for kind, part in layer.parts.items()
         }
         outputs, after = self._program(entered, before)
-        return {port.name: _left(port, outputs[port.name]) for port in face.outputs}, self._next(state, after)
+        return {port.name: _in_interface_layout(port, outputs[port.name]) for port in face.outputs}, self._next(
+            state, after
+        )
 
     def _entered(self, array: Array) -> Array:
         """The input as [N, T] or [N, T, D]."""
         port = self.interface.inputs[0]
-        axes = axes_of(port, features=isinstance(self._layers.layers[0], Features))
+        axes = axes_of(port, features=isinstance(self._layers.layers[0], StackFeatures))
         assert axes is not None  # noqa: S101 - such a model is no stack
         return np.expand_dims(array.transpose(axes.order), axes.missing).swapaxes(0, 1)
 
@@ -80,7 +82,7 @@ class Adapted:
         return state.replace(values)
 
 
-def _left(port: Port, array: Array) -> Array:
+def _in_interface_layout(port: Port, array: Array) -> Array:
     """An output [N, T, O] as the interface has it."""
     if port.rows is not None:
         by_row = array if port.rows == "batch-major" else array.swapaxes(0, 1)

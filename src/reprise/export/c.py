@@ -17,9 +17,19 @@ from reprise.errors import MissingDependency, SaveError, VerificationError
 from reprise.export._c_functions import FUNCTIONS, SAMPLE
 from reprise.export.adapting import Adapted, Program, States
 from reprise.export.layers import seen, stack_of
-from reprise.export.onnx import first_states
+from reprise.export.onnx import first_state_rows
 from reprise.model import RecurrentModel
-from reprise.stack import GATES, Activation, Dense, Embedding, Features, Layer, OneHot, Recurrent, Stack
+from reprise.stack import (
+    GATES,
+    Stack,
+    StackActivation,
+    StackDense,
+    StackEmbedding,
+    StackFeatures,
+    StackLayer,
+    StackOneHot,
+    StackRecurrent,
+)
 from reprise.stack.ports import as_rows
 from reprise.tensors import Array
 from reprise.vocabulary import Vocabulary
@@ -85,7 +95,7 @@ def _compiled(folder: Path) -> ctypes.CDLL:
 def _program(library: ctypes.CDLL, layers: Stack) -> Program:
     """The compiled functions, over rows and steps."""
     widths = [layers.layers[at].width for at in layers.outputs.values()]
-    features = isinstance(layers.layers[0], Features)
+    features = isinstance(layers.layers[0], StackFeatures)
 
     def step(state: Array, entered: Array) -> Array:
         outputs = np.empty(sum(widths), np.float32)
@@ -153,7 +163,7 @@ def _header(layers: Stack, vocabulary: Vocabulary | None) -> Iterator[str]:
 
 
 def _signature(layers: Stack) -> str:
-    entry = "const float *x" if isinstance(layers.layers[0], Features) else "long id"
+    entry = "const float *x" if isinstance(layers.layers[0], StackFeatures) else "long id"
     return f"int model_step(struct model_state *state, {entry}, struct model_outputs *outputs)"
 
 
@@ -181,16 +191,16 @@ def _arrays(model: RecurrentModel, layers: Stack) -> Iterator[tuple[str, Array]]
     """The constants of the source: kernels have a row for each number that they give."""
     for i, layer in enumerate(layers.layers):
         match layer:
-            case Embedding():
+            case StackEmbedding():
                 yield f"layer{i}_table", layer.table
-            case Dense():
+            case StackDense():
                 yield f"layer{i}_kernel", layer.kernel.T
                 yield f"layer{i}_bias", layer.bias if layer.bias is not None else np.zeros(layer.width, np.float32)
-            case Recurrent():
+            case StackRecurrent():
                 for name in ("kernel", "recurrent", "bias", "recurrent_bias"):
                     have, want = GATES[layer.kind], ORDERS[layer.kind]
                     yield f"layer{i}_{name}", reordered(getattr(layer, name).T, have, want).T
-    rows = first_states(model)
+    rows = first_state_rows(model)
     for i, layer in layers.recurrent():
         for kind, part in layer.parts.items():
             if part.state in rows:
@@ -238,11 +248,11 @@ def _needed(layers: Stack) -> Sequence[str]:
     used = set()
     for layer in layers.layers:
         match layer:
-            case Dense():
+            case StackDense():
                 used.add("affine")
-            case Recurrent():
+            case StackRecurrent():
                 used |= {"affine", layer.kind, *layer.activations}
-            case Activation():
+            case StackActivation():
                 used.add(layer.name)
     return [name for name in FUNCTIONS if name in used]
 
@@ -257,36 +267,36 @@ def _init(layers: Stack, arrays: dict[str, Array]) -> Iterator[str]:
     yield "}\n"
 
 
-def _step(i: int, layer: Layer) -> Iterator[str]:
+def _step(i: int, layer: StackLayer) -> Iterator[str]:
     """The lines that make x0, x1 and so on, what the layers give."""
     match layer:
-        case Features():
+        case StackFeatures():
             yield f"const float *x{i} = x;"
-        case Embedding():
+        case StackEmbedding():
             yield f"if (id < 0 || id >= {len(layer.table)})\n        return -1;"
             yield f"const float *x{i} = layer{i}_table + id * {layer.width};"
-        case OneHot():
+        case StackOneHot():
             yield f"float x{i}[{layer.width}] = {{0.0f}};"
             yield f"if (id >= 0 && id < {layer.width})\n        x{i}[id] = 1.0f;"
-        case Dense():
+        case StackDense():
             yield f"float x{i}[{layer.width}];"
             sizes = f"{layer.width}, {len(layer.kernel)}"
             yield f"affine(x{i}, layer{i}_kernel, layer{i}_bias, x{layer.source}, {sizes});"
-        case Activation():
+        case StackActivation():
             yield f"float x{i}[{layer.width}];"
             yield f"memcpy(x{i}, x{layer.source}, sizeof x{i});"
             if layer.name.endswith("Softmax"):
                 yield f"{_NAMES[layer.name]}(x{i}, {layer.width});"
             else:
                 yield f"for (int k = 0; k < {layer.width}; k++)\n        x{i}[k] = {_NAMES[layer.name]}(x{i}[k]);"
-        case Recurrent():
+        case StackRecurrent():
             yield from _recurrent_step(i, layer)
 
 
 _NAMES = {"Sigmoid": "sigmoid", "Tanh": "tanhf", "Relu": "relu", "Softmax": "softmax", "LogSoftmax": "log_softmax"}
 
 
-def _recurrent_step(i: int, layer: Recurrent) -> Iterator[str]:
+def _recurrent_step(i: int, layer: StackRecurrent) -> Iterator[str]:
     weights = ", ".join(f"layer{i}_{name}" for name in ("kernel", "recurrent", "bias", "recurrent_bias"))
     functions = ", ".join(_NAMES[name] for name in layer.activations)
     states = ", ".join(f"state->layer{i}_{kind}" for kind in layer.parts)

@@ -14,7 +14,17 @@ from reprise.export.adapting import Adapted, States
 from reprise.export.layers import seen, stack_of
 from reprise.installing import install
 from reprise.model import RecurrentModel
-from reprise.stack import GATES, Activation, Dense, Embedding, Features, Layer, OneHot, Recurrent, Stack
+from reprise.stack import (
+    GATES,
+    Stack,
+    StackActivation,
+    StackDense,
+    StackEmbedding,
+    StackFeatures,
+    StackLayer,
+    StackOneHot,
+    StackRecurrent,
+)
 from reprise.tensors import Array
 
 #: The order of the gates in a kernel. Source: keras/src/layers/rnn/lstm.py, gru.py.
@@ -59,7 +69,7 @@ def read(path: Path, model: RecurrentModel) -> Adapted:
         loaded = keras.models.load_model(named)
     finally:
         named.unlink(missing_ok=True)
-    dtype = np.float32 if isinstance(layers.layers[0], Features) else np.int32
+    dtype = np.float32 if isinstance(layers.layers[0], StackFeatures) else np.int32
 
     def program(entered: Array, states: States) -> tuple[dict[str, Array], States]:
         feeds = {_state(i, kind): array for (i, kind), array in states.items()}
@@ -89,11 +99,11 @@ def _functional(keras: Any, stack: Stack) -> Any:
     weights: list[tuple[Any, list[Array]]] = []
     for i, layer in enumerate(stack.layers):
         if i == 0:
-            features = (layer.width,) if isinstance(layer, Features) else ()
+            features = (layer.width,) if isinstance(layer, StackFeatures) else ()
             dtype = "float32" if features else "int32"
             inputs["x"] = keras.Input((None, *features), dtype=dtype, name="x")
         built = _layer(keras, f"layer{i}", layer)
-        if isinstance(layer, Recurrent):
+        if isinstance(layer, StackRecurrent):
             starts = [keras.Input((layer.width,), name=_state(i, kind)) for kind in layer.parts]
             inputs |= dict(zip((_state(i, kind) for kind in layer.parts), starts, strict=True))
             result, *ends = built(made[layer.source], initial_state=starts)
@@ -111,19 +121,19 @@ def _functional(keras: Any, stack: Stack) -> Any:
     return model
 
 
-def _layer(keras: Any, name: str, layer: Layer) -> Any:
+def _layer(keras: Any, name: str, layer: StackLayer) -> Any:
     """The layer of Keras; None for features, which the input is."""
     known = keras.layers
     match layer:
-        case Embedding():
+        case StackEmbedding():
             return known.Embedding(*layer.table.shape, name=name)
-        case OneHot():
+        case StackOneHot():
             return known.Embedding(layer.width, layer.width, name=name)
-        case Dense():
+        case StackDense():
             return known.Dense(layer.width, use_bias=layer.bias is not None, name=name)
-        case Activation():
+        case StackActivation():
             return known.Activation(_NAMES[layer.name], name=name)
-        case Recurrent():
+        case StackRecurrent():
             first, *rest = (_NAMES[a] for a in layer.activations)
             if layer.kind == "LSTM" and rest[0] != rest[1]:
                 raise SaveError(f"an LSTM with {rest[0]} and {rest[1]} is none of Keras; write it as onnx instead")
@@ -137,15 +147,15 @@ def _layer(keras: Any, name: str, layer: Layer) -> Any:
     return None
 
 
-def _weights(layer: Layer) -> list[Array]:
+def _weights(layer: StackLayer) -> list[Array]:
     match layer:
-        case Embedding():
+        case StackEmbedding():
             return [layer.table]
-        case OneHot():
+        case StackOneHot():
             return [np.eye(layer.width, dtype=np.float32)]
-        case Dense():
+        case StackDense():
             return [layer.kernel] if layer.bias is None else [layer.kernel, layer.bias]
-        case Recurrent():
+        case StackRecurrent():
             have, want = GATES[layer.kind], ORDERS[layer.kind]
             kernels = [reordered(array.T, have, want) for array in (layer.kernel, layer.recurrent)]
             biases = [reordered(array, have, want) for array in (layer.bias, layer.recurrent_bias)]

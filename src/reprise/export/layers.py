@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from reprise import stack, verify
 from reprise.errors import SaveError, VerificationError
-from reprise.export.onnx import first_states
+from reprise.export.onnx import first_state_rows
 from reprise.interface import Interface
 from reprise.model import RecurrentModel
-from reprise.stack import Miss, Stack
+from reprise.stack import NotAStack, Stack
 
 
 def stack_of(model: RecurrentModel) -> Stack:
@@ -41,7 +41,7 @@ def seen(model: RecurrentModel) -> Stack:
         SaveError: It is none; the message has the reason.
     """
     found = stack.recognise(model.lifted)
-    if isinstance(found, Miss):
+    if isinstance(found, NotAStack):
         raise SaveError(f"the model is not a stack of standard layers: {found.reason}. Write it as onnx instead.")
     return found
 
@@ -53,11 +53,11 @@ def as_model(layers: Stack, like: RecurrentModel) -> RecurrentModel:
         VerificationError: Its layers are not those of such an interface.
     """
     try:
-        lifted = stack.lifted(layers, plain(like.interface))
+        lifted = stack.lift_stack(layers, plain(like.interface))
     except (ValueError, KeyError) as error:
         raise VerificationError(f"layers and interface do not belong together ({error})") from error
     return RecurrentModel(
-        like.stored, lambda _: lifted, lambda: stack.first_states(first_states(like)), like.vocabulary
+        like.stored, lambda _: lifted, lambda: stack.first_states_graph(first_state_rows(like)), like.vocabulary
     )
 
 

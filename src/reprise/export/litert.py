@@ -23,7 +23,7 @@ from reprise.interface import Interface, Port
 from reprise.model import RecurrentModel
 from reprise.state import State
 from reprise.tensors import Array
-from reprise.verify.steps import joined
+from reprise.verify.steps import join_steps
 from reprise.vocabulary import Vocabulary
 
 SIGNATURES = ("step", "initial_state")
@@ -113,7 +113,7 @@ class _Interpreted:
             found = self._call("step", {**given, **state})
             state = State({s.name: found[self._keys[s.name]] for s in self.interface.states})
             made.append({p.name: _raised(p, found[self._keys[p.name]]) for p in self.interface.outputs})
-        return {p.name: joined(p, [step[p.name] for step in made]) for p in self.interface.outputs}, state
+        return {p.name: join_steps(p, [step[p.name] for step in made]) for p in self.interface.outputs}, state
 
 
 def _raised(port: Port, array: Array) -> Array:

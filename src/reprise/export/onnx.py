@@ -28,11 +28,11 @@ def write(model: RecurrentModel, path: Path) -> None:
     columns = model.stored.metadata.get("columns", ())
     drift = {"precision": model.precision, **model.drift.to_json()} if model.drift is not None else None
     path.write_bytes(
-        onnx.to_bytes(onnx_file.as_onnx_file(lifted, first_states(model), model.vocabulary, columns, drift))
+        onnx.to_bytes(onnx_file.as_onnx_file(lifted, first_state_rows(model), model.vocabulary, columns, drift))
     )
 
 
-def first_states(model: RecurrentModel) -> dict[str, Array]:
+def first_state_rows(model: RecurrentModel) -> dict[str, Array]:
     """One row of each state that does not start from zeros; a batch of any size starts from copies of it.
 
     Raises:

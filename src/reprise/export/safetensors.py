@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 
 from reprise import stack
 from reprise.export.layers import plain, stack_of
-from reprise.export.onnx import first_states
+from reprise.export.onnx import first_state_rows
 from reprise.formats import safetensors
 from reprise.model import RecurrentModel
 
@@ -23,7 +23,7 @@ def write(model: RecurrentModel, path: Path) -> None:
     """
     layers = stack_of(model)
     columns = model.stored.metadata.get("columns", ())
-    facts = stack.facts(layers, plain(model.interface), first_states(model), model.vocabulary, columns)
+    facts = stack.stack_metadata(layers, plain(model.interface), first_state_rows(model), model.vocabulary, columns)
     arrays = {name: np.ascontiguousarray(array) for name, array in stack.to_tensors(layers).items()}
     save_file(arrays, path, facts)
 
@@ -35,4 +35,4 @@ def read(path: Path, model: RecurrentModel) -> RecurrentModel:  # noqa: ARG001 -
         ReadError: It is not such a file.
     """
     stored = safetensors.read(path)
-    return RecurrentModel(stored, *stack.lifted_in(stored), stored.vocabulary)
+    return RecurrentModel(stored, *stack.lifted_stack_in(stored), stored.vocabulary)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from reprise.export.tf_graph import baked_rows, check, computed, identifier, weights_of
+from reprise.export.tf_graph import baked_rows, build_values, check_exportable, identifier, variable_weights
 from reprise.interface import Interface, Port, StatePort
 from reprise.lift import STATE_IN, STATE_OUT, Lifted
 from reprise.model import RecurrentModel
@@ -34,7 +34,7 @@ def write(model: RecurrentModel, path: Path) -> None:
     Raises:
         SaveError: It has an operator that TensorFlow lacks, or something that a signature cannot hold.
     """
-    check(model)
+    check_exportable(model)
     module = _Module(model)
     signatures = {
         name: tf.function(function, autograph=False).get_concrete_function(**specs)
@@ -56,10 +56,10 @@ class _Module(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
         self._lifted: Lifted = model.lifted
         self._face: Interface = model.interface
         self._keys = keys(model.interface)
-        self._named = {name: identifier(name) for name in weights_of(model)}
+        self._named = {name: identifier(name) for name in variable_weights(model)}
         self.weights = {
             self._named[name]: tf.Variable(array, trainable=False, name=self._named[name])
-            for name, array in weights_of(model).items()
+            for name, array in variable_weights(model).items()
         }
         first = model.initial_state(baked_rows(model.interface) or 1)
         self._first = {name: tf.constant(np.asarray(array)) for name, array in first.items()}
@@ -81,7 +81,7 @@ class _Module(tf.Module):  # type: ignore[misc]  # TensorFlow is untyped
     def _sequence(self, **given: tf.Tensor) -> Tensors:
         names = {STATE_IN + s.name: given[self._keys[s.name]] for s in self._face.states}
         names |= {p.name: given[self._keys[p.name]] for p in self._face.inputs}
-        values = computed(self._lifted.graph, {**names, **{n: self.weights[k] for n, k in self._named.items()}})
+        values = build_values(self._lifted.graph, {**names, **{n: self.weights[k] for n, k in self._named.items()}})
         found = {self._keys[p.name]: tf.identity(values[p.name]) for p in self._face.outputs}
         return found | {self._keys[s.name]: tf.identity(values[STATE_OUT + s.name]) for s in self._face.states}
 
@@ -162,7 +162,9 @@ class _Loaded:
         feeds = {**given, **(state or self.initial_state(rows_of(self.interface, inputs)))}
         called = self._signatures["step" if single else "sequence"]
         found = called(**{self._keys[name]: tf.constant(array) for name, array in feeds.items()})
-        outputs = {p.name: _shown(found[self._keys[p.name]].numpy(), p, single=single) for p in self.interface.outputs}
+        outputs = {
+            p.name: _with_time_axis(found[self._keys[p.name]].numpy(), p, single=single) for p in self.interface.outputs
+        }
         return outputs, State({s.name: found[self._keys[s.name]].numpy() for s in self.interface.states})
 
 
@@ -172,5 +174,5 @@ def rows_of(face: Interface, inputs: Mapping[str, Array]) -> int:
     return next(found, 1)
 
 
-def _shown(array: Array, port: Port, *, single: bool) -> Array:
+def _with_time_axis(array: Array, port: Port, *, single: bool) -> Array:
     return np.expand_dims(array, port.time_axis) if single and port.time_axis is not None else array

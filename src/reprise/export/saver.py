@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from reprise.errors import SaveError
-from reprise.export.tf_graph import baked_rows, check, computed, identifier, weights_of
+from reprise.export.tf_graph import baked_rows, build_values, check_exportable, identifier, variable_weights
 from reprise.interface import Interface, Port, StatePort
 from reprise.lift import STATE_IN, STATE_OUT
 from reprise.model import RecurrentModel
@@ -42,8 +42,8 @@ def write(model: RecurrentModel, path: Path) -> None:
     Raises:
         SaveError: It has an operator that TensorFlow lacks, or something that such a graph cannot hold.
     """
-    check(model)
-    if not weights_of(model):
+    check_exportable(model)
+    if not variable_weights(model):
         raise SaveError("the model has no weights, and Saver files hold nothing else.")
     with tf.Graph().as_default() as graph, _frames(), v1.Session(graph=graph) as session:
         variables = _variables(model)
@@ -51,7 +51,7 @@ def write(model: RecurrentModel, path: Path) -> None:
         about = json.dumps(_about(model), ensure_ascii=False).encode()
         graph.add_to_collection(COLLECTION, about)
         graph.add_to_collection(COLLECTION, hashlib.sha256(about).hexdigest().encode())
-        for variable, array in zip(variables.values(), weights_of(model).values(), strict=True):
+        for variable, array in zip(variables.values(), variable_weights(model).values(), strict=True):
             variable.load(array, session)
         saver = v1.train.Saver(variables)
         saver.save(session, str(path / PREFIX), write_meta_graph=False)
@@ -81,7 +81,7 @@ def _variables(model: RecurrentModel) -> dict[str, Any]:
     with v1.variable_scope("", use_resource=True):
         return {
             identifier(name): v1.get_variable(identifier(name), shape=array.shape, dtype=tf.as_dtype(array.dtype))
-            for name, array in weights_of(model).items()
+            for name, array in variable_weights(model).items()
         }
 
 
@@ -91,8 +91,8 @@ def _model(model: RecurrentModel, variables: Mapping[str, Any]) -> tuple[Named, 
     inputs = {p.name: v1.placeholder(_dtype(p), p.shape, name=identifier(p.name)) for p in face.inputs}
     states = {s.name: _state(model, s, _rows(face, inputs)) for s in face.states}
     values = {**inputs, **{STATE_IN + n: t for n, t in states.items()}}
-    values |= {name: variables[identifier(name)].read_value() for name in weights_of(model)}
-    found = computed(model.lifted.graph, values)
+    values |= {name: variables[identifier(name)].read_value() for name in variable_weights(model)}
+    found = build_values(model.lifted.graph, values)
     outputs = {p.name: tf.identity(found[p.name], name=f"output/{identifier(p.name)}") for p in face.outputs}
     after = {s.name: tf.identity(found[STATE_OUT + s.name], f"final_state/{identifier(s.name)}") for s in face.states}
     return {**inputs, **states}, {**outputs, **after}

@@ -17,12 +17,22 @@ from reprise.cells import LAYOUTS, reordered
 from reprise.errors import SaveError, VerificationError
 from reprise.export.adapting import Adapted, States
 from reprise.export.layers import as_model, seen, stack_of
-from reprise.export.onnx import first_states
+from reprise.export.onnx import first_state_rows
 from reprise.model import RecurrentModel
-from reprise.stack import GATES, Activation, Dense, Embedding, Features, Layer, OneHot, Recurrent, Stack
+from reprise.stack import (
+    GATES,
+    Stack,
+    StackActivation,
+    StackDense,
+    StackEmbedding,
+    StackFeatures,
+    StackLayer,
+    StackOneHot,
+    StackRecurrent,
+)
 from reprise.stack.ports import as_rows
 from reprise.tensors import Array
-from reprise.verify import Restored
+from reprise.verify import SelfComparedModel
 
 WEIGHTS, CONFIGURATION, PROGRAM = "model.safetensors", "config.json", "model.py"
 #: The order of the gates in a kernel. Source: torch/nn/modules/rnn.py.
@@ -47,7 +57,7 @@ def write(model: RecurrentModel, folder: Path) -> None:
     (folder / PROGRAM).write_text("\n".join(_program(layers, first)) + "\n", encoding="utf-8")
 
 
-def read(folder: Path, model: RecurrentModel) -> Restored:
+def read(folder: Path, model: RecurrentModel) -> SelfComparedModel:
     """What `write` wrote, run by PyTorch; where that is not installed, the weights as Reprise reads them.
 
     Raises:
@@ -76,7 +86,10 @@ def _check(layers: Stack) -> None:
 def _first(model: RecurrentModel, layers: Stack) -> dict[str, Array]:
     """The first values of states that do not start from zeros, [1, 1, H]."""
     rows = {
-        s.name: as_rows(s, row) for s in model.interface.states for n, row in first_states(model).items() if n == s.name
+        s.name: as_rows(s, row)
+        for s in model.interface.states
+        for n, row in first_state_rows(model).items()
+        if n == s.name
     }
     return {
         f"layer{i}_{kind}": np.ascontiguousarray(rows[part.state][None, :1, part.start : part.start + layer.width])
@@ -86,15 +99,15 @@ def _first(model: RecurrentModel, layers: Stack) -> dict[str, Array]:
     }
 
 
-def _weights(i: int, layer: Layer) -> Iterator[tuple[str, Array]]:
+def _weights(i: int, layer: StackLayer) -> Iterator[tuple[str, Array]]:
     match layer:
-        case Embedding():
+        case StackEmbedding():
             yield f"layer{i}.weight", layer.table
-        case Dense():
+        case StackDense():
             yield f"layer{i}.weight", layer.kernel.T
             if layer.bias is not None:
                 yield f"layer{i}.bias", layer.bias
-        case Recurrent():
+        case StackRecurrent():
             for name, array in zip(_NAMES, _arrays(layer), strict=True):
                 yield f"layer{i}.{name}", reordered(array.T, GATES[layer.kind], ORDERS[layer.kind]).T
 
@@ -102,19 +115,19 @@ def _weights(i: int, layer: Layer) -> Iterator[tuple[str, Array]]:
 _NAMES = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 
 
-def _arrays(layer: Recurrent) -> tuple[Array, ...]:
+def _arrays(layer: StackRecurrent) -> tuple[Array, ...]:
     return layer.kernel, layer.recurrent, layer.bias, layer.recurrent_bias
 
 
-def _from_weights(i: int, layer: Layer, held: Mapping[str, Array]) -> Layer:
+def _from_weights(i: int, layer: StackLayer, held: Mapping[str, Array]) -> StackLayer:
     """The layer with the weights of a file, whose gates are where PyTorch has them."""
     match layer:
-        case Embedding():
+        case StackEmbedding():
             return replace(layer, table=held[f"layer{i}.weight"])
-        case Dense():
+        case StackDense():
             bias = None if layer.bias is None else held[f"layer{i}.bias"]
             return replace(layer, kernel=held[f"layer{i}.weight"].T, bias=bias)
-        case Recurrent():
+        case StackRecurrent():
             order = next((x.order for x in LAYOUTS if x.framework == f"PyTorch {layer.kind}"), "c")
             kernel, recurrent, bias, recurrent_bias = (
                 reordered(held[f"layer{i}.{name}"].T, order, GATES[layer.kind]).T for name in _NAMES
@@ -139,7 +152,7 @@ def _in_torch(folder: Path, layers: Stack, like: RecurrentModel) -> Adapted:
         for i, names in kinds.items():
             tensors = tuple(torch.tensor(np.asarray(states[i, kind][None])) for kind in names)
             given[f"layer{i}"] = tensors if len(tensors) > 1 else tensors[0]
-        x = entered if isinstance(layers.layers[0], Features) else entered.astype(np.int64)
+        x = entered if isinstance(layers.layers[0], StackFeatures) else entered.astype(np.int64)
         with torch.no_grad():
             outputs, after = model(torch.tensor(np.ascontiguousarray(x)), given)
         return {name: outputs[name].numpy() for name in layers.outputs}, parts(after)
@@ -155,7 +168,7 @@ def _in_torch(folder: Path, layers: Stack, like: RecurrentModel) -> Adapted:
 
 
 def _program(layers: Stack, first: Mapping[str, Array]) -> Iterator[str]:
-    entry = "features [N, T, D]" if isinstance(layers.layers[0], Features) else "ids [N, T]"
+    entry = "features [N, T, D]" if isinstance(layers.layers[0], StackFeatures) else "ids [N, T]"
     yield f'"""{layers}. Written by Reprise.\n'
     yield "    model = load()"
     yield f"    outputs, state = model(x)         # {entry}, from the first state"
@@ -183,14 +196,14 @@ def _program(layers: Stack, first: Mapping[str, Array]) -> Iterator[str]:
     yield _LOAD
 
 
-def _module(layers: Stack, layer: Layer) -> str:
+def _module(layers: Stack, layer: StackLayer) -> str:
     match layer:
-        case Embedding():
+        case StackEmbedding():
             return f"nn.Embedding({len(layer.table)}, {layer.width})"
-        case Dense():
+        case StackDense():
             bias = "" if layer.bias is not None else ", bias=False"
             return f"nn.Linear({len(layer.kernel)}, {layer.width}{bias})"
-        case Recurrent():
+        case StackRecurrent():
             sizes = f"{layers.layers[layer.source].width}, {layer.width}"
             if layer.kind == "GRU" and not layer.reset_after:
                 return f"ResetBeforeGRU({sizes})"
@@ -199,7 +212,7 @@ def _module(layers: Stack, layer: Layer) -> str:
     return ""
 
 
-def _start(i: int, layer: Recurrent, first: Mapping[str, Array]) -> str:
+def _start(i: int, layer: StackRecurrent, first: Mapping[str, Array]) -> str:
     parts = [
         f"self.layer{i}_{kind}.repeat(1, batch, 1)"
         if f"layer{i}_{kind}" in first
@@ -209,19 +222,19 @@ def _start(i: int, layer: Recurrent, first: Mapping[str, Array]) -> str:
     return parts[0] if len(parts) == 1 else f"({', '.join(parts)})"
 
 
-def _line(i: int, layer: Layer) -> str:
+def _line(i: int, layer: StackLayer) -> str:
     match layer:
-        case Features():
+        case StackFeatures():
             return f"x{i} = x"
-        case Embedding():
+        case StackEmbedding():
             return f"x{i} = self.layer{i}(x)"
-        case OneHot():
+        case StackOneHot():
             return f"x{i} = nn.functional.one_hot(x, {layer.width}).float()"
-        case Dense():
+        case StackDense():
             return f"x{i} = self.layer{i}(x{layer.source})"
-        case Recurrent():
+        case StackRecurrent():
             return f'x{i}, state["layer{i}"] = self.layer{i}(x{layer.source}, state["layer{i}"])'
-        case Activation():
+        case StackActivation():
             axis = ", -1" if layer.name.endswith("Softmax") else ""
             return f"x{i} = torch.{_FUNCTIONS[layer.name]}(x{layer.source}{axis})"
 

@@ -47,7 +47,7 @@ def write(model: RecurrentModel, folder: Path) -> None:
         raise SaveError(f"setting {model.lifted.open[0]!r} has no value for inference; a request would have to give it")
     (folder / MODEL).parent.mkdir()
     onnx.write(model, folder / MODEL)
-    first = onnx.first_states(model)
+    first = onnx.first_state_rows(model)
     for name, row in first.items():
         place = folder / "initial_state" / _file(name, model)
         place.parent.mkdir(exist_ok=True)

@@ -20,10 +20,10 @@ import numpy as np
 
 from reprise.errors import CallError, LiftError
 from reprise.foreign import functions, ports
-from reprise.foreign.pairing import Pair
+from reprise.foreign.pairing import StatePair
 from reprise.foreign.probe import Probe
 from reprise.foreign.program import Program, program_of
-from reprise.foreign.reading import Reading, Values, reading_of
+from reprise.foreign.reading import ForeignReading, Values, reading_of
 from reprise.foreign.trial import Trial, resized
 from reprise.formats import StoredModel
 from reprise.interface import Choices
@@ -47,21 +47,21 @@ def model_parts(stored: StoredModel, choices: Choices) -> tuple[Callable[[Values
         LiftError: ONNX Runtime refuses it.
     """
     program = _program(stored)
-    kept = {m.taken: Pair(m.taken, m.given, "a call changes it for the next one", m.first) for m in stored.memory}
+    kept = {m.taken: StatePair(m.taken, m.given, "a call changes it for the next one", m.first) for m in stored.memory}
     states = tuple({**kept, **_named(program, choices)}.values())
     reading = reading_of(program, choices.settings, states)
-    first = ports.lifted(reading, _one_step(reading))
+    first = ports.lift_reading(reading, _one_step(reading))
 
     def lift(values: Values) -> Lifted:
         if not values:
             return first
         other = reading_of(program, {**choices.settings, **values}, states)
-        return ports.lifted(other, _one_step(other))
+        return ports.lift_reading(other, _one_step(other))
 
     return lift, lambda: _first_states(reading, first)
 
 
-def _named(program: Program, choices: Choices) -> dict[str, Pair]:
+def _named(program: Program, choices: Choices) -> dict[str, StatePair]:
     """The pairs of an input and an output that the caller names.
 
     Raises:
@@ -79,12 +79,12 @@ def _named(program: Program, choices: Choices) -> dict[str, Pair]:
             "inputs, outputs, single states and scope choose within a graph of TensorFlow; of this file, states can be "
             "named as pairs (states={input: output}) and settings given"
         )
-    return {taken: Pair(taken, given, "named by the caller") for taken, given in choices.nexts.items()}
+    return {taken: StatePair(taken, given, "named by the caller") for taken, given in choices.nexts.items()}
 
 
 def _program(stored: StoredModel) -> Program:
     """The program of a file; its large weights apart from the graph."""
-    model = functions.opened(stored.foreign)
+    model = functions.without_functions(stored.foreign)
     small, weights = [], {}
     for tensor in model.graph.initializer:
         if tensor.data_location == onnx.EXTERNAL:
@@ -96,7 +96,7 @@ def _program(stored: StoredModel) -> Program:
     return program_of(model, small, weights)
 
 
-def _one_step(reading: Reading) -> Mapping[str, Array]:
+def _one_step(reading: ForeignReading) -> Mapping[str, Array]:
     """The inputs and results of one row and one step."""
     trial = Trial(Probe(reading.program), reading.pairs, reading.lengths)
     shapes = reading.batch.shapes if reading.time is None else resized(reading.batch.shapes, reading.time.inputs, 1)
@@ -107,7 +107,7 @@ def _one_step(reading: Reading) -> Mapping[str, Array]:
     return feeds | results
 
 
-def _first_states(reading: Reading, model: Lifted) -> FirstStates:
+def _first_states(reading: ForeignReading, model: Lifted) -> FirstStates:
     """A graph without inputs that gives what the states start from that do not start from zeros."""
     starts = {
         p.taken: s.name for p, s in zip(reading.pairs, model.interface.states, strict=True) if s.initial == "file"

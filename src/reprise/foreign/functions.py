@@ -13,7 +13,7 @@ from reprise.wire import onnx
 _DEEPEST = 32
 
 
-def opened(model: onnx.Message) -> onnx.Message:
+def without_functions(model: onnx.Message) -> onnx.Message:
     """`model` without functions of its own; the model itself where it has none.
 
     Source: FunctionProto in onnx.proto: a function has no state, its attributes are given by the node that calls it.

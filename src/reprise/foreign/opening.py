@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reprise.foreign.program import Entry, Program, with_nodes
-from reprise.foreign.recurrent_nodes import Slot, slots
+from reprise.foreign.recurrent_nodes import CarriedSlot, slots
 from reprise.tensors import Array
 from reprise.wire import onnx
 
@@ -28,20 +28,20 @@ class Opened:
     """
 
     name: str
-    slot: Slot
+    slot: CarriedSlot
     taken: str
     given: str
     first: Array | None
 
 
-def hidden_slots(program: Program) -> list[Slot]:
+def hidden_slots(program: Program) -> list[CarriedSlot]:
     """What begins at every call with a value of its own: nothing of it depends on a number that the caller gives."""
     given = {i.name for i in program.inputs}
     floats = [s for s in slots(program) if s.kind != "carried" or _is_state(program, s)]
     return [s for s in floats if not s.initial or not given & program.data_ancestors([s.initial])]
 
 
-def _is_state(program: Program, slot: Slot) -> bool:
+def _is_state(program: Program, slot: CarriedSlot) -> bool:
     """Whether what a loop carries is computed from what it carried before, and is not merely counted or checked."""
     body = onnx.attribute(slot.node, "body")
     first = slot.output if slot.node.op_type == "Scan" else slot.output + 2
@@ -52,7 +52,9 @@ def _is_state(program: Program, slot: Slot) -> bool:
     return is_real and entering.name in inside.data_ancestors([body.output[last].name])
 
 
-def opened(program: Program, hidden: Sequence[Slot], firsts: Mapping[str, Array]) -> tuple[Program, tuple[Opened, ...]]:
+def with_opened_slots(
+    program: Program, hidden: Sequence[CarriedSlot], firsts: Mapping[str, Array]
+) -> tuple[Program, tuple[Opened, ...]]:
     """`program` with each of the `hidden` slots as an input and an output of its own.
 
     Args:
@@ -68,7 +70,7 @@ def opened(program: Program, hidden: Sequence[Slot], firsts: Mapping[str, Array]
     return replace(open_program, inputs=(*program.inputs, *inputs), outputs=(*program.outputs, *outputs)), states
 
 
-def _numbered(hidden: Sequence[Slot]) -> list[tuple[int, Slot]]:
+def _numbered(hidden: Sequence[CarriedSlot]) -> list[tuple[int, CarriedSlot]]:
     """Each slot with the number of its layer: nodes are counted in the order of computation."""
     layers: list[onnx.Message] = []
     for slot in hidden:
@@ -77,7 +79,7 @@ def _numbered(hidden: Sequence[Slot]) -> list[tuple[int, Slot]]:
     return [(next(k for k, known in enumerate(layers) if known is slot.node), slot) for slot in hidden]
 
 
-def _opened(slot: Slot, layer: int, firsts: Mapping[str, Array]) -> Opened:
+def _opened(slot: CarriedSlot, layer: int, firsts: Mapping[str, Array]) -> Opened:
     kind = slot.kind if slot.kind != "carried" else f"carried{slot.output}"
     name = f"layer{layer}.{kind}"
     return Opened(name, slot, f"{name}.entering", slot.final or f"{name}.leaving", firsts.get(slot.initial))

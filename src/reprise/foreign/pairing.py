@@ -25,7 +25,7 @@ from reprise.wire import onnx
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class StatePair:
     """A state at the border: the input that takes it, the output that gives the next one, and why.
 
     Attributes:
@@ -50,12 +50,12 @@ class _Candidates:
 
     def __init__(self, partners: Mapping[str, Sequence[str]]) -> None:
         self.partners = {taken: list(given) for taken, given in partners.items()}
-        self.pairs: list[Pair] = []
+        self.pairs: list[StatePair] = []
 
     def take(self, taken: str, given: str, evidence: str) -> None:
-        self.take_pair(Pair(taken, given, evidence))
+        self.take_pair(StatePair(taken, given, evidence))
 
-    def take_pair(self, pair: Pair) -> None:
+    def take_pair(self, pair: StatePair) -> None:
         self.pairs.append(pair)
         self.partners.pop(pair.taken)
         for others in self.partners.values():
@@ -66,7 +66,7 @@ class _Candidates:
         yield from [(taken, given) for taken, others in self.partners.items() for given in others]
 
 
-def pairs_of(program: Program, values: Mapping[str, Array], chosen: Sequence[Pair] = ()) -> tuple[Pair, ...]:
+def pairs_of(program: Program, values: Mapping[str, Array], chosen: Sequence[StatePair] = ()) -> tuple[StatePair, ...]:
     """The states at the border of a program, in the order of its inputs.
 
     Args:
@@ -83,7 +83,7 @@ def pairs_of(program: Program, values: Mapping[str, Array], chosen: Sequence[Pai
     _take_carried(program, candidates)
     _take_if_single(candidates, lambda t, g: _is_shifted(program, t, g), "its next value holds it, moved")
     _take_gated(program, candidates)
-    _take_left_over(program, candidates)
+    _take_last_pair(program, candidates)
     order = [i.name for i in program.inputs]
     return tuple(sorted(candidates.pairs, key=lambda p: order.index(p.taken)))
 
@@ -216,14 +216,14 @@ def _is_element_wise(program: Program, first: str, second: str) -> bool:
     return bool(_computed_in(program, first) & program.ancestors([second], through=ELEMENTWISE))
 
 
-def _take_left_over(program: Program, candidates: _Candidates) -> None:
+def _take_last_pair(program: Program, candidates: _Candidates) -> None:
     """Pairs through one product with weights and without rivals.
 
     Raises:
         AmbiguousInterface: States rival each other; the message lists them.
     """
     gated = _gated(program, candidates)
-    likely = [p for p in candidates.possible() if p in gated or _is_left_over(program, candidates, *p)]
+    likely = [p for p in candidates.possible() if p in gated or _may_be_left(program, candidates, *p)]
     inputs = {i.name for i in program.inputs}
     closed = inputs == {t for t, _ in likely}.union(p.taken for p in candidates.pairs)  # nothing else would come in
     while not closed and (links := _certain(likely)):
@@ -240,7 +240,7 @@ def _take_left_over(program: Program, candidates: _Candidates) -> None:
         )
 
 
-def _is_left_over(program: Program, candidates: _Candidates, taken: str, given: str) -> bool:
+def _may_be_left(program: Program, candidates: _Candidates, taken: str, given: str) -> bool:
     """Whether an input may be a state by what is left: not the last input, which is what the caller gives."""
     if len(program.inputs) - len(candidates.pairs) < 2 or _is_part(program, candidates, given):
         return False

@@ -8,7 +8,7 @@ from typing import Literal
 
 from reprise.foreign.probe import tables
 from reprise.foreign.program import MOVES, Entry, Program, renamed
-from reprise.foreign.reading import Reading
+from reprise.foreign.reading import ForeignReading
 from reprise.foreign.recurrent_nodes import slots
 from reprise.interface import Interface, Port, StatePort
 from reprise.lift import STATE_IN, STATE_OUT, Lifted
@@ -19,7 +19,7 @@ from reprise.wire import onnx
 _LAYING_OUT = MOVES - {"Gather", "Concat", "ScatterND"}
 
 
-def lifted(reading: Reading, results: Mapping[str, Array]) -> Lifted:
+def lift_reading(reading: ForeignReading, results: Mapping[str, Array]) -> Lifted:
     """A reading as ONNX with its states as inputs and outputs, and the interface that says what they mean.
 
     Args:
@@ -35,7 +35,7 @@ def lifted(reading: Reading, results: Mapping[str, Array]) -> Lifted:
 # The interface
 
 
-def _interface(reading: Reading, results: Mapping[str, Array]) -> Interface:
+def _interface(reading: ForeignReading, results: Mapping[str, Array]) -> Interface:
     states = tuple(_state(reading, k, name, results) for k, name in enumerate(_state_names(reading)))
     data = [i for i in reading.program.inputs if i.name not in {p.taken for p in reading.pairs}]
     shown = [o for o in reading.program.outputs if o.name not in {p.given for p in reading.pairs}]
@@ -59,7 +59,7 @@ def _short(names: Sequence[str]) -> dict[str, str]:
     return short
 
 
-def _state_names(reading: Reading) -> list[str]:
+def _state_names(reading: ForeignReading) -> list[str]:
     """The names of the states; numbers where one name would be the beginning of another."""
     inside = {s.taken: s.name for s in reading.opened}
     outside = _short([p.taken for p in reading.pairs if p.taken not in inside])
@@ -70,7 +70,7 @@ def _state_names(reading: Reading) -> list[str]:
     return names
 
 
-def _input(reading: Reading, entry: Entry, name: str) -> Port:
+def _input(reading: ForeignReading, entry: Entry, name: str) -> Port:
     batch, time = (
         reading.batch.axes.get(entry.name),
         None if reading.time is None else reading.time.inputs.get(entry.name),
@@ -79,7 +79,7 @@ def _input(reading: Reading, entry: Entry, name: str) -> Port:
     return Port(name, entry.name, entry.dtype, _shape(reading, entry, batch, time), time, batch, role)
 
 
-def _shape(reading: Reading, entry: Entry, batch: int | None, time: int | None) -> Shape:
+def _shape(reading: ForeignReading, entry: Entry, batch: int | None, time: int | None) -> Shape:
     """The sizes of an input: those of the file, but what was found to be free."""
     stated = [n if isinstance(n, int) else None for n in entry.sizes]
     if batch is not None:
@@ -89,14 +89,16 @@ def _shape(reading: Reading, entry: Entry, batch: int | None, time: int | None) 
     return tuple(stated)
 
 
-def _input_role(reading: Reading, entry: Entry) -> str:
+def _input_role(reading: ForeignReading, entry: Entry) -> str:
     if entry.name in reading.lengths:
         return "lengths"
     looked_up = DTYPES[entry.dtype].kind in "iuO" and (tables(reading.program, entry.name) or entry.dtype == "string")
     return "tokens" if looked_up else "features"
 
 
-def _output(reading: Reading, source: str, name: str, results: Mapping[str, Array], inputs: Sequence[Port]) -> Port:
+def _output(
+    reading: ForeignReading, source: str, name: str, results: Mapping[str, Array], inputs: Sequence[Port]
+) -> Port:
     array = results[source]
     time = None if reading.time is None else reading.time.outputs.get(source)
     batch = _batch_axis(reading, array.shape, time)
@@ -108,7 +110,7 @@ def _output(reading: Reading, source: str, name: str, results: Mapping[str, Arra
     return Port(name, source, dtype, tuple(shape), time, batch, _output_role(reading.program, source, array, inputs))
 
 
-def _batch_axis(reading: Reading, shape: tuple[int, ...], time: int | None) -> int | None:
+def _batch_axis(reading: ForeignReading, shape: tuple[int, ...], time: int | None) -> int | None:
     """The axis of the rows of an output: where its inputs have it, else the first that one row makes 1."""
     wanted = [axis for axis in reading.batch.axes.values() if axis is not None]
     ones = [k for k, n in enumerate(shape) if n == 1 and k != time]
@@ -126,7 +128,7 @@ def _output_role(program: Program, name: str, array: Array, inputs: Sequence[Por
     return "logits" if array.shape and array.shape[-1] in rows else "values"
 
 
-def _state(reading: Reading, index: int, name: str, results: Mapping[str, Array]) -> StatePort:
+def _state(reading: ForeignReading, index: int, name: str, results: Mapping[str, Array]) -> StatePort:
     pair = reading.pairs[index]
     own = next((s for s in reading.opened if s.taken == pair.taken), None)
     batch = reading.batch.axes.get(pair.taken)
@@ -148,7 +150,7 @@ def _starts(first: Array | None) -> Literal["file", "zeros"]:
 # The graph
 
 
-def _graph(reading: Reading, face: Interface) -> onnx.Message:
+def _graph(reading: ForeignReading, face: Interface) -> onnx.Message:
     """The nodes with inputs and outputs called by their ports; large weights are left out."""
     program = reading.program
     taken = {p.tensor or "": p.name for p in face.inputs}
@@ -158,7 +160,7 @@ def _graph(reading: Reading, face: Interface) -> onnx.Message:
         pair.given: (STATE_OUT + s.name, s.dtype, len(s.shape))
         for pair, s in zip(reading.pairs, face.states, strict=True)
     }
-    names = _told_apart(program, taken, {old: new for old, (new, _, _) in given.items()})
+    names = _distinct_names(program, taken, {old: new for old, (new, _, _) in given.items()})
     nodes = renamed(program.nodes, names)
     for old, (new, _, _) in given.items():
         if names.get(old, old) != new:
@@ -168,7 +170,7 @@ def _graph(reading: Reading, face: Interface) -> onnx.Message:
     return onnx.graph(nodes, "model", inputs, outputs, program.small)
 
 
-def _told_apart(program: Program, taken: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+def _distinct_names(program: Program, taken: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
     """New names of inputs, and of values inside the graph that are called like the port of another value."""
     inside = {name for node in program.nodes for name in node.output if name}
     ports = {*taken.values(), *(new for old, new in given.items() if old != new)}

@@ -92,7 +92,7 @@ class Program:
         """Small tensors by the name of the value that holds them: initializers, and what Constant nodes give."""
         held = {t.name: t for t in self.small}
         for node in self.nodes:
-            if node.op_type == "Constant" and (tensor := _held_by(node)) is not None:
+            if node.op_type == "Constant" and (tensor := _constant_tensor(node)) is not None:
                 held[node.output[0]] = tensor
         return held
 
@@ -178,7 +178,7 @@ def program_of(model: onnx.Message, small: Sequence[onnx.Message], weights: Mapp
     )
 
 
-def _held_by(node: onnx.Message) -> onnx.Message | None:
+def _constant_tensor(node: onnx.Message) -> onnx.Message | None:
     """The tensor of a Constant node, however it is written; None for text and sparse tensors."""
     whole = {"value_int": np.int64, "value_ints": np.int64, "value_float": np.float32, "value_floats": np.float32}
     if (tensor := onnx.attribute(node, "value")) is not None:

@@ -9,13 +9,13 @@ from reprise.errors import AmbiguousInterface, DiscoveryError, NoRecurrence
 from reprise.foreign.batch import Batch, batch_of, first_run
 from reprise.foreign.branches import as_run, settings_of, with_settings
 from reprise.foreign.in_full import in_full
-from reprise.foreign.opening import Opened, hidden_slots, opened
-from reprise.foreign.pairing import Pair, pairs_of, possible_pairs
+from reprise.foreign.opening import Opened, hidden_slots, with_opened_slots
+from reprise.foreign.pairing import StatePair, pairs_of, possible_pairs
 from reprise.foreign.probe import Probe
 from reprise.foreign.program import Program
-from reprise.foreign.recurrent_nodes import Slot, is_both_ways, sequence_lengths, slots
+from reprise.foreign.recurrent_nodes import CarriedSlot, is_both_ways, sequence_lengths, slots
 from reprise.foreign.repeating import repeated, single_step_axes
-from reprise.foreign.time_steps import STEPS, Time, shown_time, time_of
+from reprise.foreign.time_steps import STEPS, Time, time_of, visible_time_axes
 from reprise.foreign.trial import Trial
 from reprise.interface import Setting
 from reprise.tensors import Array
@@ -24,7 +24,7 @@ Values = Mapping[str, float | int | bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ForeignReading:
     """One reading of a model.
 
     Attributes:
@@ -41,7 +41,7 @@ class Reading:
 
     program: Program
     settings: tuple[Setting, ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[StatePair, ...]
     opened: tuple[Opened, ...]
     lengths: frozenset[str]
     batch: Batch
@@ -50,7 +50,7 @@ class Reading:
     evidence: str = ""
 
 
-def reading_of(program: Program, values: Values, chosen: Sequence[Pair] = ()) -> Reading:
+def reading_of(program: Program, values: Values, chosen: Sequence[StatePair] = ()) -> ForeignReading:
     """The reading of a program.
 
     Args:
@@ -77,7 +77,7 @@ def reading_of(program: Program, values: Values, chosen: Sequence[Pair] = ()) ->
         *([hidden] if hidden else []),
         *([[]] if closed.pairs else []),
     ]  # what is left closed may seem to be nothing
-    readings = (_tried(closed, settings, each) for each in tries)
+    readings = (_reading_by_trial(closed, settings, each) for each in tries)
     reading = next((r for r in readings if r is not None), None) or _as_a_whole(closed, settings)
     if not reading.pairs and not slots(closed.taken):
         raise NoRecurrence(_nothing_carried(closed))
@@ -98,12 +98,12 @@ class _Closed:
 
     program: Program
     taken: Program
-    pairs: tuple[Pair, ...]
+    pairs: tuple[StatePair, ...]
     lengths: frozenset[str]
     values: Mapping[str, Array]
 
 
-def _at_the_border(program: Program, chosen: Sequence[Pair]) -> _Closed:
+def _at_the_border(program: Program, chosen: Sequence[StatePair]) -> _Closed:
     """The program with the states that are inputs and outputs of the file.
 
     Raises:
@@ -121,10 +121,12 @@ def _at_the_border(program: Program, chosen: Sequence[Pair]) -> _Closed:
     return _Closed(program, taken, pairs_of(taken, values, chosen), lengths, values)
 
 
-def _tried(closed: _Closed, settings: tuple[Setting, ...], hidden: Sequence[Slot]) -> Reading | None:
+def _reading_by_trial(
+    closed: _Closed, settings: tuple[Setting, ...], hidden: Sequence[CarriedSlot]
+) -> ForeignReading | None:
     """The reading, with `hidden` slots opened, in which T steps at once are T single steps; None where they are not."""
-    program, states = opened(closed.program, hidden, closed.values)
-    began = [Pair(s.taken, s.given, f"{s.slot.node.op_type} began anew at every call") for s in states]
+    program, states = with_opened_slots(closed.program, hidden, closed.values)
+    began = [StatePair(s.taken, s.given, f"{s.slot.node.op_type} began anew at every call") for s in states]
     pairs = (*closed.pairs, *began)
     trial = Trial(Probe(in_full(program)), pairs, closed.lengths)
     batch = batch_of(trial)
@@ -134,18 +136,18 @@ def _tried(closed: _Closed, settings: tuple[Setting, ...], hidden: Sequence[Slot
     shown = f"{STEPS} steps at once gave what {STEPS} single steps gave that carried the states, from random ones"
     if trial.probe.program is not program:
         shown += "; but for numbers that are cut to int8 anew at every call, by the largest of them"
-    return Reading(program, settings, pairs, states, closed.lengths, batch, time, evidence=shown)
+    return ForeignReading(program, settings, pairs, states, closed.lengths, batch, time, evidence=shown)
 
 
-def _as_a_whole(closed: _Closed, settings: tuple[Setting, ...]) -> Reading:
+def _as_a_whole(closed: _Closed, settings: tuple[Setting, ...]) -> ForeignReading:
     """The reading in which a call is what the file makes of it: one step where it has states, or a whole sequence."""
     trial = Trial(Probe(closed.program), closed.pairs, closed.lengths)
     batch = batch_of(trial)
     if batch is None:
         raise DiscoveryError("the model ran once and not again on inputs of the same shapes.")
-    reading = Reading(closed.program, settings, closed.pairs, (), closed.lengths, batch, None)
+    reading = ForeignReading(closed.program, settings, closed.pairs, (), closed.lengths, batch, None)
     if not closed.pairs or _carries_backwards(closed):
-        return replace(reading, time=shown_time(trial, batch), why_not=_why_not(trial, batch))
+        return replace(reading, time=visible_time_axes(trial, batch), why_not=_why_not(trial, batch))
     time = single_step_axes(trial, batch, closed.values)
     if time is None:
         return replace(reading, evidence="a call is one step")

@@ -10,7 +10,7 @@ from reprise.wire import onnx
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class CarriedSlot:
     """One value that a node carries from step to step.
 
     Attributes:
@@ -46,20 +46,20 @@ _CELLS: Mapping[str, tuple[tuple[str, int, int], ...]] = {
 }
 
 
-def slots(program: Program) -> list[Slot]:
+def slots(program: Program) -> list[CarriedSlot]:
     """What the nodes of a program carry, in the order of computation."""
     return [slot for node in program.nodes for slot in _slots(node, program)]
 
 
-def _slots(node: onnx.Message, program: Program) -> Iterator[Slot]:
+def _slots(node: onnx.Message, program: Program) -> Iterator[CarriedSlot]:
     if node.op_type in _CELLS:
-        yield from (Slot(node, *facts) for facts in _CELLS[node.op_type])
+        yield from (CarriedSlot(node, *facts) for facts in _CELLS[node.op_type])
     elif node.op_type == "Scan":
         first = 1 if opset_of(program) < 9 else 0
         scanned = onnx.attribute(node, "num_scan_inputs", 0)
-        yield from (Slot(node, "carried", first + k, k) for k in range(len(node.input) - first - scanned))
+        yield from (CarriedSlot(node, "carried", first + k, k) for k in range(len(node.input) - first - scanned))
     elif node.op_type == "Loop":
-        yield from (Slot(node, "carried", 2 + k, k) for k in range(len(node.input) - 2))
+        yield from (CarriedSlot(node, "carried", 2 + k, k) for k in range(len(node.input) - 2))
 
 
 def opset_of(program: Program) -> int:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from reprise.foreign.batch import Batch
-from reprise.foreign.pairing import Pair
+from reprise.foreign.pairing import StatePair
 from reprise.foreign.program import Entry, Program, renamed
 from reprise.foreign.recurrent_nodes import opset_of
 from reprise.foreign.time_steps import Time
@@ -44,7 +44,7 @@ def _single(shape: Sequence[int], batch: int | None, entry: Entry | None = None)
     return next((k for k, n in enumerate(shape) if n == 1 and k != batch and stated[k] == 1), None)
 
 
-def repeated(program: Program, pairs: Sequence[Pair], time: Time) -> Program:
+def repeated(program: Program, pairs: Sequence[StatePair], time: Time) -> Program:
     """`program` for any number of steps along the axes of `time`."""
     scanned = [(i, axis) for i in program.inputs if (axis := time.inputs.get(i.name)) is not None]
     stacked = [(o, axis) for o in program.outputs if (axis := time.outputs.get(o.name)) is not None]
@@ -68,7 +68,7 @@ def _without_size(entry: Entry, axis: int | None) -> Entry:
 
 def _body(
     program: Program,
-    pairs: Sequence[Pair],
+    pairs: Sequence[StatePair],
     scanned: Sequence[tuple[Entry, int]],
     stacked: Sequence[tuple[Entry, int]],
 ) -> onnx.Message:

@@ -50,7 +50,7 @@ def time_of(trial: Trial, batch: Batch) -> Time | None:
     return different
 
 
-def shown_time(trial: Trial, batch: Batch) -> Time | None:
+def visible_time_axes(trial: Trial, batch: Batch) -> Time | None:
     """The axes along which a model that cannot be stepped takes sequences of any length; None where it takes none."""
     for axes in islice(_guesses(trial, batch), GUESSES):
         shapes = resized(batch.shapes, batch.axes, batch.rows)

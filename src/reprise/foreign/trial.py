@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from reprise.foreign.pairing import Pair
+from reprise.foreign.pairing import StatePair
 from reprise.foreign.probe import Probe
 from reprise.foreign.program import Entry
 from reprise.tensors import Array
@@ -33,7 +33,7 @@ class Trial:
     """
 
     probe: Probe
-    pairs: Sequence[Pair]
+    pairs: Sequence[StatePair]
     lengths: frozenset[str] = frozenset()
 
     @cached_property

@@ -16,7 +16,7 @@ from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._keras import models
 from reprise.formats._tensorflow import tfjs
-from reprise.layers.keras import Spec, Weights, in_a_row, ordered, translated
+from reprise.layers.keras import LayerWeights, Spec, translate, weight_paths, weights_in_order
 from reprise.tensors import Tensor
 
 #: What TensorFlow.js calls its own version, and the Keras that it computes as.
@@ -40,7 +40,7 @@ def read(path: Path, *, custom: Mapping[str, Any] | None = None) -> StoredModel:
     config = models.configuration(json.dumps(description), str(file), _ITS_KERAS if own else version)
     bind = _by_layer(file, found.weights) if converted else _in_all(file, found.weights)
     beside = _sidecars.find(file.parent)
-    made = translated(config.content, config.version, bind, models.said(custom))
+    made = translate(config.content, config.version, bind, models.said(custom))
     return StoredModel(
         path=path,
         format=FORMAT.name,
@@ -56,19 +56,19 @@ def read(path: Path, *, custom: Mapping[str, Any] | None = None) -> StoredModel:
     )
 
 
-def _in_all(file: Path, weights: Mapping[str, Tensor]) -> Callable[[Spec, Sequence[str]], Weights]:
+def _in_all(file: Path, weights: Mapping[str, Tensor]) -> Callable[[Spec, Sequence[str]], LayerWeights]:
     """Those of a model that TensorFlow.js saved itself."""
 
-    def bind(spec: Spec, _names: Sequence[str]) -> Weights:
+    def bind(spec: Spec, _names: Sequence[str]) -> LayerWeights:
         return _row(str(file), spec, list(weights.items()))
 
     return bind
 
 
-def _by_layer(file: Path, weights: Mapping[str, Tensor]) -> Callable[[Spec, Sequence[str]], Weights]:
+def _by_layer(file: Path, weights: Mapping[str, Tensor]) -> Callable[[Spec, Sequence[str]], LayerWeights]:
     """Those of a model of Keras: layer after layer; those that begin with the name of one are its own."""
 
-    def bind(spec: Spec, names: Sequence[str]) -> Weights:
+    def bind(spec: Spec, names: Sequence[str]) -> LayerWeights:
         wanted = {key: name for key, name in zip(spec.inner, names, strict=True) if spec.inner[key].size}
         held: dict[str, list[tuple[str, Tensor]]] = {}
         for name, tensor in weights.items():
@@ -83,7 +83,7 @@ def _by_layer(file: Path, weights: Mapping[str, Tensor]) -> Callable[[Spec, Sequ
             )
         rows = {key: named.get(key) or _taken(left, spec.inner[key].size) for key in wanted}
         inner = {key: _row(f"layer {wanted[key]!r}", spec.inner[key], row) for key, row in rows.items()}
-        return Weights(str(file), {}, inner)
+        return LayerWeights(str(file), {}, inner)
 
     return bind
 
@@ -93,14 +93,14 @@ def _taken(left: list[tuple[str, Tensor]], count: int) -> list[tuple[str, Tensor
     return row
 
 
-def _row(place: str, spec: Spec, weights: Sequence[tuple[str, Tensor]]) -> Weights:
+def _row(place: str, spec: Spec, weights: Sequence[tuple[str, Tensor]]) -> LayerWeights:
     """Weights in Keras' order, whose names must not say that they have other roles.
 
     Raises:
         DamagedFile: They do, or there are more or fewer.
     """
-    made = in_a_row(place, spec, [tensor for _, tensor in weights])
-    roles = [path[-1] for path in ordered(spec)]
+    made = weights_in_order(place, spec, [tensor for _, tensor in weights])
+    roles = [path[-1] for path in weight_paths(spec)]
     for role, (name, _) in zip(roles, weights, strict=True):
         said = _COUNTED.sub("", name.rpartition("/")[2])
         if said != role and said in roles:

@@ -3,7 +3,7 @@
 from reprise.sampling.drawing import draw, log_softmax, uniforms
 from reprise.sampling.forecast import ForecastScore, score_forecast
 from reprise.sampling.horizon import Backtest, Forecast, backtest, forecast, read_validation
-from reprise.sampling.symbols import Steps
+from reprise.sampling.symbols import SteppableModel
 from reprise.sampling.text import Score, generate, score
 
 __all__ = [
@@ -11,7 +11,7 @@ __all__ = [
     "Forecast",
     "ForecastScore",
     "Score",
-    "Steps",
+    "SteppableModel",
     "backtest",
     "draw",
     "forecast",

@@ -74,7 +74,7 @@ def drawer(
         if temperature != 1.0:
             with np.errstate(over="ignore"):  # a tiny temperature takes the improbable to −inf, as it should
                 shifted = shifted / temperature
-        return _kept(np.exp(shifted), top_k, top_p)
+        return _filtered(np.exp(shifted), top_k, top_p)
 
     def drawn(wide: Array, uniforms: Array) -> Ids:
         largest = wide.max(axis=1, keepdims=True)
@@ -113,7 +113,7 @@ def _without_distribution(largest: Array) -> CallError:
     )
 
 
-def _kept(weights: Array, top_k: int | None, top_p: float | None) -> Array:
+def _filtered(weights: Array, top_k: int | None, top_p: float | None) -> Array:
     """The weights [N, V], with zeros for every symbol that a filter removes."""
     if top_k is None and top_p is None:
         return weights

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from reprise.errors import CallError
-from reprise.sampling.symbols import Interface, Port, Steps, listed
+from reprise.sampling.symbols import InterfaceLike, PortLike, SteppableModel, names_and_roles
 from reprise.tensors import DTYPES, Array
 
 _MOST_STEPS = 1024  # of one call, so that memory does not grow with the series
@@ -29,7 +29,7 @@ class ForecastScore:
     steps: int
 
 
-def score_forecast(model: Steps[Any], series: Array) -> ForecastScore:
+def score_forecast(model: SteppableModel[Any], series: Array) -> ForecastScore:
     """How well `model` forecasts each row of `series` from all before it: the state is carried through.
 
     Args:
@@ -40,7 +40,7 @@ def score_forecast(model: Steps[Any], series: Array) -> ForecastScore:
         CallError: The model is no such model, or the series does not fit it.
     """
     rows = check_series(model, series, least=2)
-    errors, state = [], model.initial_state(ports(model.interface)[0].rows)
+    errors, state = [], model.initial_state(forecast_ports(model.interface)[0].rows)
     for start in range(0, len(rows) - 1, _MOST_STEPS):
         chunk = rows[start : min(start + _MOST_STEPS, len(rows) - 1)]
         given, state = _forecast(model, chunk, state)
@@ -50,13 +50,13 @@ def score_forecast(model: Steps[Any], series: Array) -> ForecastScore:
     return ForecastScore(tuple(np.sqrt(np.sum(errors, axis=0) / steps).tolist()), tuple(unchanged.tolist()), steps)
 
 
-def check_series(model: Steps[Any], series: Array, least: int) -> Array:
+def check_series(model: SteppableModel[Any], series: Array, least: int) -> Array:
     """The series as [T, D], float64.
 
     Raises:
         CallError: The model forecasts nothing, or the series does not fit it.
     """
-    width = ports(model.interface)[0].port.shape[-1]
+    width = forecast_ports(model.interface)[0].port.shape[-1]
     rows = np.asarray(series, np.float64)
     rows = rows[:, None] if rows.ndim == 1 else rows
     if rows.ndim != 2 or len(rows) < least or (width is not None and rows.shape[1] != width):
@@ -73,7 +73,7 @@ def check_series(model: Steps[Any], series: Array, least: int) -> Array:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ForecastInput:
     """The input of a model of numbers.
 
     Attributes:
@@ -82,12 +82,12 @@ class Source:
         any_rows: Whether any number can be fed at once.
     """
 
-    port: Port
+    port: PortLike
     rows: int
     any_rows: bool
 
 
-def ports(interface: Interface) -> tuple[Source, Port]:
+def forecast_ports(interface: InterfaceLike) -> tuple[ForecastInput, PortLike]:
     """The input and the output of a model of numbers.
 
     Raises:
@@ -101,14 +101,14 @@ def ports(interface: Interface) -> tuple[Source, Port]:
     if len(sources) != 1 or sources[0].role in ("tokens", "one-hot") or len(fitting) != 1:
         raise CallError(
             "model: expected one input of numbers and one output of values as wide, found "
-            f"{listed(interface.inputs)} and {listed(interface.outputs)}; use step() or run()"
+            f"{names_and_roles(interface.inputs)} and {names_and_roles(interface.outputs)}; use step() or run()"
         )
     port = sources[0]
     free = port.batch_axis is not None and port.shape[port.batch_axis] is None
-    return Source(port, _rows(port), free), fitting[0]
+    return ForecastInput(port, _rows(port), free), fitting[0]
 
 
-def forecast_rows(model: Steps[Any], rows: Array, state: Any) -> tuple[Array, Any]:
+def forecast_rows(model: SteppableModel[Any], rows: Array, state: Any) -> tuple[Array, Any]:
     """What the model gives after the rows [K, D], at least for the last ones, and the state."""
     given = rows
     for start in range(0, len(rows), _MOST_STEPS):
@@ -116,17 +116,17 @@ def forecast_rows(model: Steps[Any], rows: Array, state: Any) -> tuple[Array, An
     return given, state
 
 
-def step_rows(model: Steps[Any], rows: Array, state: Any) -> tuple[Array, Any]:
+def step_rows(model: SteppableModel[Any], rows: Array, state: Any) -> tuple[Array, Any]:
     """What the model gives after one step of B sequences [B, D], and the state; B is 1 unless any number can be fed."""
-    source, output = ports(model.interface)
+    source, output = forecast_ports(model.interface)
     fed = rows.astype(DTYPES[source.port.dtype]) if source.any_rows else _fed(source.port, rows, None)
     outputs, state = model.step({source.port.name: fed}, state)
     return np.asarray(outputs[output.name], np.float64).reshape(-1, rows.shape[1])[: len(rows)], state
 
 
-def _forecast(model: Steps[Any], rows: Array, state: Any) -> tuple[Array, Any]:
+def _forecast(model: SteppableModel[Any], rows: Array, state: Any) -> tuple[Array, Any]:
     """What the model gives after each of the rows [K, D], and the state."""
-    found, output = ports(model.interface)
+    found, output = forecast_ports(model.interface)
     source = found.port
     whole = source.time_axis is not None and source.shape[source.time_axis] is None and output.time_axis is not None
     if whole:
@@ -139,7 +139,7 @@ def _forecast(model: Steps[Any], rows: Array, state: Any) -> tuple[Array, Any]:
     return np.stack(given), state
 
 
-def _fed(port: Port, rows: Array, time_axis: int | None) -> Array:
+def _fed(port: PortLike, rows: Array, time_axis: int | None) -> Array:
     """The rows [K, D] in the layout of an input, the same in every row of its batch; K is 1 without a time axis."""
     if port.batch_axis is None:
         data = rows if time_axis is not None else rows[0]
@@ -154,6 +154,6 @@ def _first_row(values: Array, batch_axis: int | None) -> Array:
     return np.asarray(values) if batch_axis is None else np.take(values, 0, axis=batch_axis)
 
 
-def _rows(port: Port) -> int:
+def _rows(port: PortLike) -> int:
     """How many rows to feed: one, or as many as the file fixed."""
     return 1 if port.batch_axis is None else port.shape[port.batch_axis] or 1

@@ -11,8 +11,8 @@ import numpy as np
 
 from reprise.errors import CallError, DamagedFile
 from reprise.sampling.drawing import check_seed
-from reprise.sampling.forecast import check_series, forecast_rows, ports, step_rows
-from reprise.sampling.symbols import Steps
+from reprise.sampling.forecast import check_series, forecast_ports, forecast_rows, step_rows
+from reprise.sampling.symbols import SteppableModel
 from reprise.tensors import Array
 
 #: From so many places of a series forecasts are begun, at the most, to measure errors.
@@ -87,7 +87,7 @@ def _rmse(errors: Array) -> tuple[float, ...]:
 
 
 def forecast(
-    model: Steps[Any],
+    model: SteppableModel[Any],
     history: Array,
     steps: int,
     *,
@@ -120,7 +120,7 @@ def forecast(
         )
     check_seed(seed)
     rows = check_series(model, history, least=1)
-    first, state = _read(model, rows, model.initial_state(ports(model.interface)[0].rows))
+    first, state = _after_rows(model, rows, model.initial_state(forecast_ports(model.interface)[0].rows))
     values = _onward(model, first[None], state, steps)[0]
     names = columns or tuple(str(k + 1) for k in range(rows.shape[1]))
     errors, basis = _errors(model, validation, steps)
@@ -135,7 +135,7 @@ def forecast(
     return Forecast(values, values + low, values + high, drawn, names, interval, basis)
 
 
-def _errors(model: Steps[Any], validation: Array | None, steps: int) -> tuple[Array | None, str]:
+def _errors(model: SteppableModel[Any], validation: Array | None, steps: int) -> tuple[Array | None, str]:
     """The errors [origins, steps, D] of forecasts on a series, None where there are none, and what they are or why."""
     if validation is None:
         return None, "there is no series beside the model that it was not trained on"
@@ -150,7 +150,7 @@ def _first_origin(rows: int, season: int) -> int:
     return max(min(WARM_UP, rows // 3), season)
 
 
-def backtest(model: Steps[Any], series: Array, horizon: int, season: int = 1) -> Backtest:
+def backtest(model: SteppableModel[Any], series: Array, horizon: int, season: int = 1) -> Backtest:
     """Forecasts of `horizon` steps from many places of `series`, each from all that precedes it.
 
     Args:
@@ -172,9 +172,9 @@ def backtest(model: Steps[Any], series: Array, horizon: int, season: int = 1) ->
         )
     ends = np.arange(begin, last + 1, -(-(last - begin + 1) // MOST_ORIGINS))
     firsts, states, read = [], [], 0
-    state = model.initial_state(ports(model.interface)[0].rows)
+    state = model.initial_state(forecast_ports(model.interface)[0].rows)
     for end in ends.tolist():
-        first, state = _read(model, rows[read:end], state)
+        first, state = _after_rows(model, rows[read:end], state)
         firsts.append(first)
         states.append(state)
         read = end
@@ -197,13 +197,13 @@ def read_validation(path: Path) -> Array:
         raise DamagedFile(f"{path}: not a whole array of numbers ({error}). Copy it again.") from error
 
 
-def _read(model: Steps[Any], rows: Array, state: Any) -> tuple[Array, Any]:
+def _after_rows(model: SteppableModel[Any], rows: Array, state: Any) -> tuple[Array, Any]:
     """What the model gives after the last of the rows, [D], and the state."""
     given, state = forecast_rows(model, rows, state)
     return given[-1], state
 
 
-def _onward(model: Steps[Any], first: Array, state: Any, steps: int, errors: Array | None = None) -> Array:
+def _onward(model: SteppableModel[Any], first: Array, state: Any, steps: int, errors: Array | None = None) -> Array:
     """The forecasts [B, steps, D] that begin with `first` [B, D]; `errors` [B, steps, D] are added to what is read."""
     values = [first if errors is None else first + errors[:, 0]]
     for k in range(1, steps):
@@ -212,9 +212,9 @@ def _onward(model: Steps[Any], first: Array, state: Any, steps: int, errors: Arr
     return np.stack(values, axis=1)
 
 
-def _from_all(model: Steps[Any], firsts: Array, states: list[Any], steps: int) -> Array:
+def _from_all(model: SteppableModel[Any], firsts: Array, states: list[Any], steps: int) -> Array:
     """The forecasts [B, steps, D] from B places, all at once where the model takes any number of rows."""
-    source = ports(model.interface)[0]
+    source = forecast_ports(model.interface)[0]
     if not source.any_rows or any(port.batch_axis is None for port in model.interface.states):
         each = [_onward(model, first[None], state, steps) for first, state in zip(firsts, states, strict=True)]
         return np.concatenate(each)
@@ -224,13 +224,13 @@ def _from_all(model: Steps[Any], firsts: Array, states: list[Any], steps: int) -
 
 
 def _samples(
-    model: Steps[Any], first: Array, state: Any, steps: int, samples: int, errors: Array, seed: int | None
+    model: SteppableModel[Any], first: Array, state: Any, steps: int, samples: int, errors: Array, seed: int | None
 ) -> Array:
     """So many ways to go on, [S, steps, D]: each step adds an error one step ahead of a random place."""
     if not samples:
         return np.zeros((0, steps, len(first)))
     drawn = errors[np.random.default_rng(seed).integers(0, len(errors), (samples, steps))]
-    source = ports(model.interface)[0]
+    source = forecast_ports(model.interface)[0]
     if not source.any_rows or any(port.batch_axis is None for port in model.interface.states):
         return np.concatenate([_onward(model, first[None], state, steps, one[None]) for one in drawn])
     axes = {port.name: port.batch_axis for port in model.interface.states}

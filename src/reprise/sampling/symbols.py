@@ -1,6 +1,6 @@
 """How symbols go into a recurrent model, and scores of symbols come out of it.
 
-It asks of a model what `Steps` says and nothing else, so it serves any engine.
+It asks of a model what `SteppableModel` says and nothing else, so it serves any engine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ S = TypeVar("S")
 _FEW = 4
 
 
-class Port(Protocol):
+class PortLike(Protocol):
     """An input or output of a model."""
 
     @property
@@ -50,7 +50,7 @@ class Port(Protocol):
         """Which axis counts the steps, or None."""
 
 
-class State(Protocol):
+class StateLike(Protocol):
     """What is carried from step to step."""
 
     @property
@@ -62,19 +62,19 @@ class State(Protocol):
         """Which axis counts the rows, or None."""
 
 
-class Interface(Protocol):
+class InterfaceLike(Protocol):
     """The ports of a model."""
 
     @property
-    def inputs(self) -> Sequence[Port]:
+    def inputs(self) -> Sequence[PortLike]:
         """What it reads."""
 
     @property
-    def outputs(self) -> Sequence[Port]:
+    def outputs(self) -> Sequence[PortLike]:
         """What it gives."""
 
     @property
-    def states(self) -> Sequence[State]:
+    def states(self) -> Sequence[StateLike]:
         """What it carries."""
 
     @property
@@ -86,11 +86,11 @@ class Interface(Protocol):
         """Why it cannot be stepped, empty where it can."""
 
 
-class Steps(Protocol[S]):
+class SteppableModel(Protocol[S]):
     """A recurrent model: state in, state out."""
 
     @property
-    def interface(self) -> Interface:
+    def interface(self) -> InterfaceLike:
         """Its ports."""
 
     @property
@@ -108,7 +108,7 @@ class Steps(Protocol[S]):
 
 
 @dataclass(frozen=True)
-class Reader:
+class SymbolReader:
     """Feeds symbols to a model, whatever its layout is, and gives logits; symbols are their places, from 0.
 
     Attributes:
@@ -119,10 +119,10 @@ class Reader:
         batch: Rows fed at once: as many as asked for, or more where the file fixed their number.
     """
 
-    model: Steps[Any]
+    model: SteppableModel[Any]
     vocabulary: Vocabulary
-    input: Port
-    output: Port
+    input: PortLike
+    output: PortLike
     batch: int
 
     @property
@@ -209,7 +209,7 @@ def _or(axis: int | None, default: int) -> int:
     return default if axis is None else axis
 
 
-def reader(model: Steps[Any], rows: int) -> Reader:
+def symbol_reader(model: SteppableModel[Any], rows: int) -> SymbolReader:
     """The way into `model` for this many rows.
 
     Raises:
@@ -226,10 +226,10 @@ def reader(model: Steps[Any], rows: int) -> Reader:
     for port in [source, output] if source.role == "one-hot" else [output]:
         if port.shape:
             _check_width(model.vocabulary, port, port.shape[-1])
-    return Reader(model, model.vocabulary, source, output, _batch(source, rows))
+    return SymbolReader(model, model.vocabulary, source, output, _batch(source, rows))
 
 
-def symbol_count(model: Steps[Any]) -> int:
+def symbol_count(model: SteppableModel[Any]) -> int:
     """How many symbols a model has.
 
     Raises:
@@ -244,7 +244,7 @@ def symbol_count(model: Steps[Any]) -> int:
     return known[0]
 
 
-def is_of_symbols(interface: Interface) -> bool:
+def is_of_symbols(interface: InterfaceLike) -> bool:
     """Whether it reads ids of symbols and gives scores of symbols, so that a vocabulary says what they are."""
     try:
         return _input(interface) is not None and _output(interface) is not None
@@ -252,7 +252,7 @@ def is_of_symbols(interface: Interface) -> bool:
         return False
 
 
-def _check_steps(model: Steps[Any]) -> None:
+def _check_steps(model: SteppableModel[Any]) -> None:
     if not model.interface.steppable:
         raise CallError(
             f"model: it cannot be stepped ({model.interface.why_not}), so it neither samples nor scores text; "
@@ -260,7 +260,7 @@ def _check_steps(model: Steps[Any]) -> None:
         )
 
 
-def _output(interface: Interface) -> Port:
+def _output(interface: InterfaceLike) -> PortLike:
     for role in ("logits", "probabilities"):
         match [p for p in interface.outputs if p.role == role]:
             case [port]:
@@ -271,26 +271,27 @@ def _output(interface: Interface) -> Port:
                     "say which when restoring (outputs=, --output)"
                 )
     raise CallError(
-        f"outputs: expected one with the role logits or probabilities, found {listed(interface.outputs)}; "
+        f"outputs: expected one with the role logits or probabilities, found {names_and_roles(interface.outputs)}; "
         "it is no model of symbols, use step() or run()"
     )
 
 
-def _input(interface: Interface) -> Port:
+def _input(interface: InterfaceLike) -> PortLike:
     match [p for p in interface.inputs if p.role != "lengths"]:
         case [port] if port.role in ("tokens", "one-hot"):
             return port
     raise CallError(
-        f"inputs: expected one with the role tokens or one-hot, found {listed(interface.inputs)}; use step() or run()"
+        f"inputs: expected one with the role tokens or one-hot, found {names_and_roles(interface.inputs)}; "
+        "use step() or run()"
     )
 
 
-def listed(ports: Sequence[Port]) -> str:
+def names_and_roles(ports: Sequence[PortLike]) -> str:
     """Names and roles, for messages."""
     return ", ".join(f"{p.name} ({p.role})" for p in ports) or "none"
 
 
-def _batch(port: Port, rows: int) -> int:
+def _batch(port: PortLike, rows: int) -> int:
     """The rows to feed: `rows`, or the number that the file fixed where that is larger."""
     if rows < 1:
         raise CallError(f"samples: expected at least 1, found {rows}")
@@ -300,16 +301,16 @@ def _batch(port: Port, rows: int) -> int:
     return fixed or rows
 
 
-def _check_width(vocabulary: Vocabulary, port: Port, width: int | None) -> None:
+def _check_width(vocabulary: Vocabulary, port: PortLike, width: int | None) -> None:
     if width is not None and width != len(vocabulary):
         raise VocabularyError(
             f"vocabulary: it has {len(vocabulary)} symbols, but {port.name!r} of the model has {width}; "
-            f"{_left_over(len(vocabulary), width)}give the one that the model was trained with (vocabulary=, "
+            f"{_padding_advice(len(vocabulary), width)}give the one that the model was trained with (vocabulary=, "
             "--vocabulary FILE), or the text that it was trained on (corpus=, --corpus FILE)"
         )
 
 
-def _left_over(symbols: int, width: int) -> str:
+def _padding_advice(symbols: int, width: int) -> str:
     """What to do about a few ids more than there are symbols."""
     extra = width - symbols
     if not 0 < extra <= _FEW:

@@ -12,7 +12,7 @@ import numpy as np
 
 from reprise.errors import CallError
 from reprise.sampling.drawing import Ids, drawer, log_softmax, uniforms
-from reprise.sampling.symbols import Reader, Steps, reader
+from reprise.sampling.symbols import SteppableModel, SymbolReader, symbol_reader
 from reprise.tensors import Array
 from reprise.vocabulary import Vocabulary
 
@@ -44,7 +44,7 @@ class Score:
 
 
 def generate(
-    model: Steps[Any],
+    model: SteppableModel[Any],
     length: int,
     *,
     prompt: str = "",
@@ -83,7 +83,7 @@ def generate(
     if length < 0:
         raise CallError(f"length: expected at least 0, found {length}")
     choose = drawer(temperature, top_k, top_p, greedy=greedy)
-    way = reader(model, samples)
+    way = symbol_reader(model, samples)
     numbers = uniforms(seed, way.batch)
     writers = _writers(way.vocabulary, samples, between="" if not prompt else " ")
     first = _first(way.vocabulary, prompt, state)
@@ -104,7 +104,7 @@ def _first(vocabulary: Vocabulary, prompt: str, state: Any) -> Array:
 
 
 def _generated(
-    way: Reader,
+    way: SymbolReader,
     first: Array,
     state: Any,
     length: int,
@@ -146,7 +146,7 @@ def _word_writer(between: str) -> Callable[[str], str]:
     return lambda symbol: next(before, " ") + symbol
 
 
-def score(model: Steps[Any], text: str) -> Score:
+def score(model: SteppableModel[Any], text: str) -> Score:
     """How well `model` predicts `text`, in memory that does not grow with the text.
 
     Every symbol but the first is predicted from all before it: the state is carried through.
@@ -155,7 +155,7 @@ def score(model: Steps[Any], text: str) -> Score:
         CallError: The text has fewer than two symbols, the model is no model of symbols, or it gives NaN.
         VocabularyError: The text has unknown symbols, or the vocabulary is not the model's.
     """
-    way = reader(model, 1)
+    way = symbol_reader(model, 1)
     ids = way.vocabulary.encode(text) - way.vocabulary.first
     predicted = len(ids) - 1
     if predicted < 1:

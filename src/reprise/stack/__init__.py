@@ -2,43 +2,43 @@
 
 from reprise.stack.description import (
     GATES,
-    Activation,
-    Dense,
-    Embedding,
-    Features,
-    Layer,
-    Miss,
-    OneHot,
-    Part,
-    Recurrent,
+    NotAStack,
     Stack,
+    StackActivation,
+    StackDense,
+    StackEmbedding,
+    StackFeatures,
+    StackLayer,
+    StackOneHot,
+    StackRecurrent,
+    StatePart,
 )
 from reprise.stack.recognition import recognise
 from reprise.stack.stepping import StepEngine, step_engine
-from reprise.stack.stored import facts, first_states, is_stack, lifted_in
+from reprise.stack.stored import first_states_graph, is_stack, lifted_stack_in, stack_metadata
 from reprise.stack.tensors import from_tensors, to_json, to_tensors
-from reprise.stack.writing import lifted
+from reprise.stack.writing import lift_stack
 
 __all__ = [
     "GATES",
-    "Activation",
-    "Dense",
-    "Embedding",
-    "Features",
-    "Layer",
-    "Miss",
-    "OneHot",
-    "Part",
-    "Recurrent",
+    "NotAStack",
     "Stack",
+    "StackActivation",
+    "StackDense",
+    "StackEmbedding",
+    "StackFeatures",
+    "StackLayer",
+    "StackOneHot",
+    "StackRecurrent",
+    "StatePart",
     "StepEngine",
-    "facts",
-    "first_states",
+    "first_states_graph",
     "from_tensors",
     "is_stack",
-    "lifted",
-    "lifted_in",
+    "lift_stack",
+    "lifted_stack_in",
     "recognise",
+    "stack_metadata",
     "step_engine",
     "to_json",
     "to_tensors",

@@ -12,14 +12,14 @@ GATES = {"LSTM": "iofc", "GRU": "zrc", "RNN": "c"}
 
 
 @dataclass(frozen=True, slots=True)
-class Miss:
+class NotAStack:
     """Why a model is not a stack of standard layers."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Embedding:
+class StackEmbedding:
     """Ids → rows of a table [V, E]."""
 
     table: Array
@@ -34,7 +34,7 @@ class Embedding:
 
 
 @dataclass(frozen=True, slots=True)
-class OneHot:
+class StackOneHot:
     """Ids → vectors with a one at the id; zeros alone for an id that is beyond."""
 
     width: int
@@ -44,7 +44,7 @@ class OneHot:
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
+class StackFeatures:
     """Vectors as they are given."""
 
     width: int
@@ -54,7 +54,7 @@ class Features:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class StatePart:
     """Where a layer's h or c lies: columns `start` to `start + H` of each row of the state `state`.
 
     A row of a state is what belongs to one row of the batch, as a vector: its axes but that of the batch, in order.
@@ -65,7 +65,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Recurrent:
+class StackRecurrent:
     """A recurrent layer, over all steps.
 
     Attributes:
@@ -87,7 +87,7 @@ class Recurrent:
     bias: Array
     recurrent_bias: Array
     activations: tuple[str, ...]
-    parts: Mapping[str, Part]
+    parts: Mapping[str, StatePart]
     reset_after: bool = False
 
     @property
@@ -105,7 +105,7 @@ class Recurrent:
 
 
 @dataclass(frozen=True, slots=True)
-class Dense:
+class StackDense:
     """x · kernel [D, O] + bias [O]."""
 
     source: int
@@ -122,7 +122,7 @@ class Dense:
 
 
 @dataclass(frozen=True, slots=True)
-class Activation:
+class StackActivation:
     """One of `ACTIVATIONS`, of each number, or over the last axis."""
 
     source: int
@@ -133,7 +133,7 @@ class Activation:
         return self.name.lower()
 
 
-Layer = Embedding | OneHot | Features | Recurrent | Dense | Activation
+StackLayer = StackEmbedding | StackOneHot | StackFeatures | StackRecurrent | StackDense | StackActivation
 
 #: Activations that may stand for themselves; those of a recurrent layer are the first three.
 ACTIVATIONS = ("Sigmoid", "Tanh", "Relu", "Softmax", "LogSoftmax")
@@ -149,12 +149,12 @@ class Stack:
         outputs: Output port → which layer it is, in the order of the interface.
     """
 
-    layers: tuple[Layer, ...]
+    layers: tuple[StackLayer, ...]
     outputs: Mapping[str, int]
 
-    def recurrent(self) -> Iterator[tuple[int, Recurrent]]:
+    def recurrent(self) -> Iterator[tuple[int, StackRecurrent]]:
         """The recurrent layers, each with its number."""
-        return ((i, layer) for i, layer in enumerate(self.layers) if isinstance(layer, Recurrent))
+        return ((i, layer) for i, layer in enumerate(self.layers) if isinstance(layer, StackRecurrent))
 
     @property
     def weights(self) -> int:

@@ -13,7 +13,7 @@ from reprise.tensors import Array
 
 
 @dataclass(frozen=True, slots=True)
-class Axes:
+class PortAxes:
     """Where the axes of [T, N, D] lie in a port.
 
     Attributes:
@@ -25,14 +25,14 @@ class Axes:
     missing: tuple[int, ...]
 
 
-def axes_of(port: Port, *, features: bool) -> Axes | None:
+def axes_of(port: Port, *, features: bool) -> PortAxes | None:
     """Where the axes lie; None where there are others, as far as that has a meaning (`rows` aside)."""
     known = [port.time_axis, port.batch_axis]
     rest = [axis for axis in range(len(port.shape)) if axis not in known]
     if len(rest) != int(features):
         return None
     order = [axis for axis in (*known, *rest) if axis is not None]
-    return Axes(tuple(order), tuple(i for i, axis in enumerate(known) if axis is None))
+    return PortAxes(tuple(order), tuple(i for i, axis in enumerate(known) if axis is None))
 
 
 def row_width(port: StatePort) -> int | None:

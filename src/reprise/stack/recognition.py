@@ -20,16 +20,16 @@ from reprise.stack.description import (
     ACTIVATIONS,
     GATES,
     STANDARD,
-    Activation,
-    Dense,
-    Embedding,
-    Features,
-    Layer,
-    Miss,
-    OneHot,
-    Part,
-    Recurrent,
+    NotAStack,
     Stack,
+    StackActivation,
+    StackDense,
+    StackEmbedding,
+    StackFeatures,
+    StackLayer,
+    StackOneHot,
+    StackRecurrent,
+    StatePart,
 )
 from reprise.stack.ports import axes_of, of_rows, row_width
 from reprise.tensors import DTYPES, Array
@@ -46,7 +46,7 @@ class _MissError(Exception):
     """Why this is no stack."""
 
 
-def recognise(lifted: Lifted) -> Stack | Miss:
+def recognise(lifted: Lifted) -> Stack | NotAStack:
     """The stack that `lifted` seems to be, or the first reason why it is none.
 
     What it computes must still be compared with the model.
@@ -54,7 +54,7 @@ def recognise(lifted: Lifted) -> Stack | Miss:
     try:
         return _Recognition(lifted).stack()
     except _MissError as miss:
-        return Miss(str(miss))
+        return NotAStack(str(miss))
 
 
 class _Recognition:
@@ -64,7 +64,7 @@ class _Recognition:
         self._numbers = lifted.numbers()
         self._makers = {name: node for node in lifted.graph.node for name in node.output if name}
         self._found: dict[str, int] = {}
-        self._layers: list[Layer] = []
+        self._layers: list[StackLayer] = []
 
     def stack(self) -> Stack:
         self._check_face()
@@ -96,7 +96,7 @@ class _Recognition:
         """Every number of every state must be that of one layer."""
         held: dict[str, list[tuple[int, int]]] = {s.name: [] for s in self._face.states}
         for layer in self._layers:
-            if isinstance(layer, Recurrent):
+            if isinstance(layer, StackRecurrent):
                 for part in layer.parts.values():
                     held[part.state].append((part.start, part.start + layer.width))
         for state in self._face.states:
@@ -125,7 +125,7 @@ class _Recognition:
         factor = self._fixed(node, 1)
         return factor is not None and bool((factor == 1).all())
 
-    def _made(self, value: str) -> Layer:
+    def _made(self, value: str) -> StackLayer:
         port = self._face.inputs[0]
         if value == port.name:
             return self._entered(port)
@@ -140,16 +140,16 @@ class _Recognition:
             return self._dense(node)
         if node.op_type in ACTIVATIONS:
             source = self._layer(node.input[0])
-            return Activation(source, node.op_type, self._layers[source].width)
+            return StackActivation(source, node.op_type, self._layers[source].width)
         raise _unknown(node)
 
-    def _entered(self, port: Port) -> Features:
+    def _entered(self, port: Port) -> StackFeatures:
         width = port.shape[-1] if _has_features(port) else None
         if port.dtype != "float32" or width is None:
             raise _MissError(f"input {port.name!r} of type {port.dtype} enters without a table or one-hot vectors")
-        return Features(width)
+        return StackFeatures(width)
 
-    def _looked_up(self, node: onnx.Message) -> Embedding | OneHot:
+    def _looked_up(self, node: onnx.Message) -> StackEmbedding | StackOneHot:
         ids = node.input[1 if node.op_type == "Gather" else 0]
         while ids in self._makers:
             before = self._makers[ids]
@@ -159,11 +159,11 @@ class _Recognition:
         if ids != self._face.inputs[0].name:
             raise _MissError(f"operator {node.op_type!r} ({node.output[0]!r}) looks up what is not the input")
         if node.op_type == "OneHot":
-            return OneHot(int(self._constant(node, 1).reshape(-1)[0]))
+            return StackOneHot(int(self._constant(node, 1).reshape(-1)[0]))
         table = self._constant(node, 0)
         if table.ndim != 2 or table.dtype != np.float32:
             raise _MissError(f"the table of {node.output[0]!r} is {table.dtype} of {table.ndim} axes")
-        return Embedding(table)
+        return StackEmbedding(table)
 
     def _guards(self, node: onnx.Message) -> bool:
         """Whether it only exchanges ids below zero, for one that is beyond the table."""
@@ -181,29 +181,29 @@ class _Recognition:
             raise _MissError(f"input {at} of operator {node.op_type!r} ({node.output[0]!r}) is not a constant")
         return self._numbers[name]
 
-    def _dense(self, node: onnx.Message) -> Dense:
+    def _dense(self, node: onnx.Message) -> StackDense:
         if node.op_type == "Add":
             return self._biased(node)
         kernel = self._fixed(node, 1)
         if kernel is None or kernel.ndim != 2 or kernel.dtype != np.float32:
             raise _MissError(f"operator {node.op_type!r} ({node.output[0]!r}) is not a product with a matrix")
         if node.op_type == "MatMul":
-            return Dense(self._layer(node.input[0]), kernel, None)
+            return StackDense(self._layer(node.input[0]), kernel, None)
         flags = [onnx.attribute(node, k, d) for k, d in (("alpha", 1.0), ("beta", 1.0), ("transA", 0))]
         bias = self._fixed(node, 2) if len(node.input) > 2 and node.input[2] else None
         if flags != [1.0, 1.0, 0] or (bias is None and len(node.input) > 2):
             raise _unknown(node)
         kernel = kernel.T if onnx.attribute(node, "transB", 0) else kernel
-        return Dense(self._layer(node.input[0]), kernel, _vector(bias, kernel.shape[1], node))
+        return StackDense(self._layer(node.input[0]), kernel, _vector(bias, kernel.shape[1], node))
 
-    def _biased(self, node: onnx.Message) -> Dense:
+    def _biased(self, node: onnx.Message) -> StackDense:
         """The dense layer that a constant is added to."""
         for at in (0, 1):
             bias = self._fixed(node, 1 - at)
             if bias is not None:
                 layer = self._layers[self._layer(node.input[at])]
-                if isinstance(layer, Dense) and layer.bias is None:
-                    return Dense(layer.source, layer.kernel, _vector(bias, layer.width, node))
+                if isinstance(layer, StackDense) and layer.bias is None:
+                    return StackDense(layer.source, layer.kernel, _vector(bias, layer.width, node))
         raise _unknown(node)
 
     def _fixed(self, node: onnx.Message, at: int) -> Array | None:
@@ -222,7 +222,7 @@ class _Recognition:
 
     # Recurrent layers
 
-    def _recurrent(self, node: onnx.Message, value: str) -> Recurrent:
+    def _recurrent(self, node: onnx.Message, value: str) -> StackRecurrent:
         kind = node.op_type
         if value != node.output[0]:
             raise _MissError(f"an output is made of the last state of the {kind} {node.output[0]!r}")
@@ -233,7 +233,7 @@ class _Recognition:
         bias = self._constant(node, 3)[0] if inputs[3] else np.zeros(2 * len(kernel), np.float32)
         if kernel.dtype != np.float32:
             raise _MissError(f"the {kind} {node.output[0]!r} computes in {kernel.dtype}")
-        return Recurrent(
+        return StackRecurrent(
             kind,
             self._layer(node.input[0]),
             kernel,
@@ -266,7 +266,7 @@ class _Recognition:
             raise _MissError(f"the {node.op_type} {node.output[0]!r} has the activations {', '.join(names)}")
         return tuple(names)
 
-    def _part(self, node: onnx.Message, initial: str, width: int) -> Part:
+    def _part(self, node: onnx.Message, initial: str, width: int) -> StatePart:
         """Which part of a state a layer starts from."""
         found = self._places(initial)[0] if initial else None
         if found is not None and found.shape[1:] == (width,) and found.size:
@@ -276,7 +276,7 @@ class _Recognition:
             if np.array_equal(found, expected):
                 for state in self._face.states:
                     if first < (row_width(state) or 0):
-                        return Part(state.name, first)
+                        return StatePart(state.name, first)
                     first -= row_width(state) or 0
         raise _MissError(f"the {node.op_type} {node.output[0]!r} does not start from a part of a state")
 
@@ -318,7 +318,7 @@ def _leading_to(lifted: Lifted, value: str) -> tuple[onnx.Message, Mapping[str, 
     return graph, {name: array for name, array in lifted.weights.items() if name in needed}
 
 
-def _without_unused(layers: Sequence[Layer], outputs: Mapping[str, int]) -> Stack:
+def _without_unused(layers: Sequence[StackLayer], outputs: Mapping[str, int]) -> Stack:
     """The layers that outputs are made of; those without a bias that one is added to are met on the way."""
     used = set(outputs.values())
     for i in range(len(layers) - 1, 0, -1):
@@ -328,7 +328,9 @@ def _without_unused(layers: Sequence[Layer], outputs: Mapping[str, int]) -> Stac
     numbers = {old: new for new, old in enumerate(sorted(used))}
     kept = [layers[i] for i in sorted(used)]
     renumbered = [
-        replace(layer, source=numbers[layer.source]) if isinstance(layer, Recurrent | Dense | Activation) else layer
+        replace(layer, source=numbers[layer.source])
+        if isinstance(layer, StackRecurrent | StackDense | StackActivation)
+        else layer
         for layer in kept
     ]
     return Stack(tuple(renumbered), {name: numbers[at] for name, at in outputs.items()})

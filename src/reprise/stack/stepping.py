@@ -15,7 +15,17 @@ from reprise import blas
 from reprise.cells import sigmoid
 from reprise.interface import Interface, Port
 from reprise.lift import STATE_IN, STATE_OUT
-from reprise.stack.description import GATES, Activation, Dense, Embedding, Features, Miss, OneHot, Recurrent, Stack
+from reprise.stack.description import (
+    GATES,
+    NotAStack,
+    Stack,
+    StackActivation,
+    StackDense,
+    StackEmbedding,
+    StackFeatures,
+    StackOneHot,
+    StackRecurrent,
+)
 from reprise.tensors import DTYPES, Array
 
 #: So many numbers may be kept of what a layer computes of each id, instead of an embedding's table and a kernel.
@@ -28,16 +38,16 @@ _Linear = Callable[[_Value], Array]
 _Layer = Callable[[list[_Value], Mapping[tuple[int, str], Array], dict[tuple[int, str], Array]], Array]
 
 
-def step_engine(stack: Stack, interface: Interface, threads: int) -> StepEngine | Miss:
+def step_engine(stack: Stack, interface: Interface, threads: int) -> StepEngine | NotAStack:
     """The engine of a stack, or why it has none."""
     if not blas.settable():
-        return Miss("the threads of NumPy's products cannot be limited here")
-    of_ids = not isinstance(stack.layers[0], Features)
+        return NotAStack("the threads of NumPy's products cannot be limited here")
+    of_ids = not isinstance(stack.layers[0], StackFeatures)
     for layer in stack.layers:
-        if of_ids and isinstance(layer, Activation) and layer.source == 0:
-            return Miss(f"{layer} reads {stack.layers[0]}")
+        if of_ids and isinstance(layer, StackActivation) and layer.source == 0:
+            return NotAStack(f"{layer} reads {stack.layers[0]}")
     if 0 in stack.outputs.values():
-        return Miss("an output is what enters")
+        return NotAStack("an output is what enters")
     return StepEngine(stack, interface, threads)
 
 
@@ -54,7 +64,7 @@ class StepEngine:
         """Copies the weights, laid out for products with vectors."""
         (self._entry,) = interface.inputs
         first = stack.layers[0]
-        self.ids = _count(first) if isinstance(first, Embedding | OneHot) else 0
+        self.ids = _count(first) if isinstance(first, StackEmbedding | StackOneHot) else 0
         self._size = 1 if self.ids else first.width
         self._limit = blas.Limit(threads)
         self._layers = [_compiled(i, stack) for i in range(1, len(stack.layers))]
@@ -109,9 +119,9 @@ class StepEngine:
         return values, states
 
 
-def _count(first: Embedding | OneHot) -> int:
+def _count(first: StackEmbedding | StackOneHot) -> int:
     """How many ids there are."""
-    return len(first.table) if isinstance(first, Embedding) else first.width
+    return len(first.table) if isinstance(first, StackEmbedding) else first.width
 
 
 def _shapes(port: Port, stack: Stack) -> tuple[list[int], list[int]]:
@@ -125,12 +135,12 @@ def _shapes(port: Port, stack: Stack) -> tuple[list[int], list[int]]:
 def _compiled(i: int, stack: Stack) -> _Layer:
     layer = stack.layers[i]
     match layer:
-        case Recurrent():
+        case StackRecurrent():
             return _recurrent(i, layer, stack)
-        case Dense():
+        case StackDense():
             linear, source = _linear(stack, layer.source, layer.kernel.T, layer.bias), layer.source
             return lambda values, _before, _after: linear(values[source])
-        case Activation():
+        case StackActivation():
             function, source = _FUNCTIONS[layer.name], layer.source
             return lambda values, _before, _after: function(values[source])
     raise ValueError(f"layer {i} is {layer}, which only begins a stack")
@@ -140,11 +150,11 @@ def _linear(stack: Stack, source: int, kernel: Array, bias: Array | None) -> _Li
     """The function x → kernel [O, D] · x + bias, for the value x of a layer."""
     first = stack.layers[source]
     add = np.zeros(len(kernel), np.float32) if bias is None else bias
-    if isinstance(first, OneHot):
+    if isinstance(first, StackOneHot):
         ready = kernel.T + add
         return lambda id: ready[id]
     matrix = np.ascontiguousarray(kernel)
-    if not isinstance(first, Embedding):
+    if not isinstance(first, StackEmbedding):
         return lambda x: matrix.dot(x) + add
     table = first.table
     if len(table) * len(kernel) <= max(_READY, table.size):
@@ -157,7 +167,7 @@ def _linear(stack: Stack, source: int, kernel: Array, bias: Array | None) -> _Li
 # are halved beforehand, which is exact, and what is left is one function in place.
 
 
-def _recurrent(i: int, layer: Recurrent, stack: Stack) -> _Layer:
+def _recurrent(i: int, layer: StackRecurrent, stack: Stack) -> _Layer:
     halves = _halves(layer)
     recurrent = np.ascontiguousarray(layer.recurrent * halves[:, None])
     inner = layer.recurrent_bias * halves
@@ -176,14 +186,14 @@ def _recurrent(i: int, layer: Recurrent, stack: Stack) -> _Layer:
     return step
 
 
-def _halves(layer: Recurrent) -> Array:
+def _halves(layer: StackRecurrent) -> Array:
     """What each row of the weights is multiplied by: a half where it leads to a sigmoid."""
     gates = GATES[layer.kind]
     names = [layer.activations[0 if gate != "c" or layer.kind == "RNN" else 1] for gate in gates]
     return np.repeat([np.float32(0.5 if name == "Sigmoid" else 1) for name in names], layer.width)
 
 
-def _lstm(layer: Recurrent, recurrent: Array, _bias: Array) -> Callable[..., tuple[Array, ...]]:
+def _lstm(layer: StackRecurrent, recurrent: Array, _bias: Array) -> Callable[..., tuple[Array, ...]]:
     width, output = layer.width, _FUNCTIONS[layer.activations[2]]
     gate, candidate = (_IN_PLACE[name] for name in layer.activations[:2])
 
@@ -203,7 +213,7 @@ def _lstm(layer: Recurrent, recurrent: Array, _bias: Array) -> Callable[..., tup
     return step
 
 
-def _gru(layer: Recurrent, recurrent: Array, bias: Array) -> Callable[..., tuple[Array, ...]]:
+def _gru(layer: StackRecurrent, recurrent: Array, bias: Array) -> Callable[..., tuple[Array, ...]]:
     split = 2 * layer.width
     gate, candidate = (_IN_PLACE[name] for name in layer.activations)
     of_gates, of_candidate, inner = recurrent[:split], recurrent[split:], bias[split:]
@@ -237,7 +247,7 @@ def _gru(layer: Recurrent, recurrent: Array, bias: Array) -> Callable[..., tuple
     return step
 
 
-def _rnn(layer: Recurrent, recurrent: Array, _bias: Array) -> Callable[..., tuple[Array, ...]]:
+def _rnn(layer: StackRecurrent, recurrent: Array, _bias: Array) -> Callable[..., tuple[Array, ...]]:
     function = _IN_PLACE[layer.activations[0]]
 
     def step(x: Array, h: Array) -> tuple[Array]:

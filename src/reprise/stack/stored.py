@@ -15,7 +15,7 @@ from reprise.interface import Interface
 from reprise.lift import Lifted
 from reprise.stack.description import Stack
 from reprise.stack.tensors import from_tensors, to_json
-from reprise.stack.writing import lifted
+from reprise.stack.writing import lift_stack
 from reprise.tensors import Array
 from reprise.vocabulary import Vocabulary
 from reprise.wire import onnx
@@ -24,7 +24,7 @@ Settings = Mapping[str, float | int | bool]
 FirstStates = tuple[onnx.Message, Mapping[str, Array]]
 
 
-def facts(
+def stack_metadata(
     stack: Stack, face: Interface, rows: Mapping[str, Array], vocabulary: Vocabulary | None, columns: Sequence[str] = ()
 ) -> dict[str, str]:
     """All but the weights, as the metadata of a file.
@@ -54,7 +54,7 @@ def is_stack(stored: StoredModel) -> bool:
     return file.STACK in stored.metadata
 
 
-def lifted_in(stored: StoredModel) -> tuple[Callable[[Settings], Lifted], Callable[[], FirstStates]]:
+def lifted_stack_in(stored: StoredModel) -> tuple[Callable[[Settings], Lifted], Callable[[], FirstStates]]:
     """What a `RecurrentModel` is made of: its `lift` and its `first_states`.
 
     Raises:
@@ -69,14 +69,14 @@ def lifted_in(stored: StoredModel) -> tuple[Callable[[Settings], Lifted], Callab
     try:
         arrays = {name: tensor.load() for name, tensor in stored.weights.items()}
         face = Interface.from_json(known[file.INTERFACE])
-        made = lifted(from_tensors(known[file.STACK], arrays), face)
+        made = lift_stack(from_tensors(known[file.STACK], arrays), face)
         held = known[file.FIRST_STATES]
         rows = {s.name: np.asarray(held[s.name], np.float32) for s in face.states if s.initial == "file"}
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DamagedFile(
             f"{stored.path}: what it says of itself cannot be ({error}). Export the model again."
         ) from error
-    return lambda settings: _with(stored, made, settings), lambda: first_states(rows)
+    return lambda settings: _with(stored, made, settings), lambda: first_states_graph(rows)
 
 
 def _with(stored: StoredModel, made: Lifted, settings: Settings) -> Lifted:
@@ -85,7 +85,7 @@ def _with(stored: StoredModel, made: Lifted, settings: Settings) -> Lifted:
     return made
 
 
-def first_states(rows: Mapping[str, Array]) -> FirstStates:
+def first_states_graph(rows: Mapping[str, Array]) -> FirstStates:
     """A graph without inputs that gives one row of each state that does not start from zeros."""
     nodes = [onnx.node("Identity", [f"{name} row"], [name]) for name in rows]
     outputs = [onnx.value_info(name, onnx.element_type(row), row.shape) for name, row in rows.items()]

@@ -9,15 +9,15 @@ from reprise.stack.description import (
     ACTIVATIONS,
     GATES,
     STANDARD,
-    Activation,
-    Dense,
-    Embedding,
-    Features,
-    Layer,
-    OneHot,
-    Part,
-    Recurrent,
     Stack,
+    StackActivation,
+    StackDense,
+    StackEmbedding,
+    StackFeatures,
+    StackLayer,
+    StackOneHot,
+    StackRecurrent,
+    StatePart,
 )
 from reprise.tensors import Array
 
@@ -45,20 +45,20 @@ def to_json(stack: Stack) -> dict[str, Any]:
     return {"layers": [_described(layer) for layer in stack.layers], "outputs": dict(stack.outputs)}
 
 
-def _type(layer: Layer) -> str:
-    return "one-hot" if isinstance(layer, OneHot) else type(layer).__name__.lower()
+def _type(layer: StackLayer) -> str:
+    return "one-hot" if isinstance(layer, StackOneHot) else type(layer).__name__.lower()
 
 
-def _described(layer: Layer) -> dict[str, Any]:
+def _described(layer: StackLayer) -> dict[str, Any]:
     facts: dict[str, Any] = {"type": _type(layer), "width": layer.width}
     match layer:
-        case Recurrent():
+        case StackRecurrent():
             facts |= {"kind": layer.kind, "gates": GATES[layer.kind], "source": layer.source}
             facts |= {"activations": list(layer.activations), "reset_after": layer.reset_after}
             facts["parts"] = {k: {"state": p.state, "start": p.start} for k, p in layer.parts.items()}
-        case Dense():
+        case StackDense():
             facts |= {"source": layer.source}
-        case Activation():
+        case StackActivation():
             facts |= {"source": layer.source, "name": layer.name}
     return facts
 
@@ -70,7 +70,7 @@ def from_tensors(data: Any, arrays: Mapping[str, Array]) -> Stack:
         ValueError: It is not such data, or the sizes do not fit.
     """
     try:
-        layers: list[Layer] = []
+        layers: list[StackLayer] = []
         for i, facts in enumerate(data["layers"]):
             own = {n: arrays.get(f"layers.{i}.{n}") for n in _ARRAYS.get(facts["type"], ())}
             layers.append(_layer(facts, own, layers))
@@ -80,42 +80,42 @@ def from_tensors(data: Any, arrays: Mapping[str, Array]) -> Stack:
     return Stack(tuple(layers), outputs)
 
 
-def _source(at: Any, before: list[Layer]) -> int:
+def _source(at: Any, before: list[StackLayer]) -> int:
     if not isinstance(at, int) or not 0 <= at < len(before):
         raise ValueError(f"no layer has the number {at!r} before it is read")
     return at
 
 
-def _layer(facts: Mapping[str, Any], own: Mapping[str, Array | None], before: list[Layer]) -> Layer:
+def _layer(facts: Mapping[str, Any], own: Mapping[str, Array | None], before: list[StackLayer]) -> StackLayer:
     if (facts["type"] in ("embedding", "one-hot", "features")) != (not before):
         raise ValueError(f"a layer of type {facts['type']} has the wrong place")
     if facts["type"] in ("one-hot", "features"):
         width = int(facts["width"])
-        return OneHot(width) if facts["type"] == "one-hot" else Features(width)
+        return StackOneHot(width) if facts["type"] == "one-hot" else StackFeatures(width)
     if facts["type"] == "embedding":
-        return Embedding(_sized(own["table"], (None, None)))
+        return StackEmbedding(_sized(own["table"], (None, None)))
     source = _source(facts["source"], before)
     width = before[source].width
     if facts["type"] == "dense":
         kernel, bias = _sized(own["kernel"], (width, None)), own["bias"]
-        return Dense(source, kernel, bias if bias is None else _sized(bias, (kernel.shape[1],)))
+        return StackDense(source, kernel, bias if bias is None else _sized(bias, (kernel.shape[1],)))
     if facts["type"] == "activation" and facts["name"] in ACTIVATIONS:
-        return Activation(source, facts["name"], width)
+        return StackActivation(source, facts["name"], width)
     return _recurrent(facts, own, source, width)
 
 
-def _recurrent(facts: Mapping[str, Any], own: Mapping[str, Array | None], source: int, width: int) -> Recurrent:
+def _recurrent(facts: Mapping[str, Any], own: Mapping[str, Array | None], source: int, width: int) -> StackRecurrent:
     kind, units = facts["kind"], int(facts["width"])
     if facts["type"] != "recurrent" or facts["gates"] != GATES[kind]:
         raise ValueError(f"a layer of type {facts['type']} with gates {facts.get('gates')!r} is unknown")
     activations = tuple(str(a) for a in facts["activations"])
-    parts = {str(k): Part(str(p["state"]), int(p["start"])) for k, p in facts["parts"].items()}
+    parts = {str(k): StatePart(str(p["state"]), int(p["start"])) for k, p in facts["parts"].items()}
     if len(activations) != len(STANDARD[kind]) or list(parts) != (["h", "c"] if kind == "LSTM" else ["h"]):
         raise ValueError(f"a layer of kind {kind} has other activations or states")
     rows = len(GATES[kind]) * units
     kernel, recurrent = _sized(own["kernel"], (rows, width)), _sized(own["recurrent"], (rows, units))
     biases = _sized(own["bias"], (rows,)), _sized(own["recurrent_bias"], (rows,))
-    return Recurrent(kind, source, kernel, recurrent, *biases, activations, parts, bool(facts["reset_after"]))
+    return StackRecurrent(kind, source, kernel, recurrent, *biases, activations, parts, bool(facts["reset_after"]))
 
 
 def _sized(array: Array | None, shape: tuple[int | None, ...]) -> Array:

@@ -9,7 +9,16 @@ import numpy as np
 
 from reprise.interface import Interface, Port, StatePort
 from reprise.lift import STATE_IN, STATE_OUT, Lifted
-from reprise.stack.description import Activation, Dense, Embedding, Features, Layer, OneHot, Recurrent, Stack
+from reprise.stack.description import (
+    Stack,
+    StackActivation,
+    StackDense,
+    StackEmbedding,
+    StackFeatures,
+    StackLayer,
+    StackOneHot,
+    StackRecurrent,
+)
 from reprise.stack.ports import axes_of, inverse
 from reprise.tensors import Array, Shape
 from reprise.wire import onnx
@@ -17,7 +26,7 @@ from reprise.wire import onnx
 _BEYOND = np.iinfo(np.int64).max
 
 
-def lifted(stack: Stack, interface: Interface) -> Lifted:
+def lift_stack(stack: Stack, interface: Interface) -> Lifted:
     """The stack as a model of this interface.
 
     Raises:
@@ -76,23 +85,23 @@ class _Writer:
         self.small[name] = np.asarray(numbers, np.int64)
         return name
 
-    def _layer(self, name: str, layer: Layer) -> str:
+    def _layer(self, name: str, layer: StackLayer) -> str:
         match layer:
-            case Features():
+            case StackFeatures():
                 return self._entered(name, features=True)
-            case Embedding():
+            case StackEmbedding():
                 table = self._large(f"{name} table", layer.table)
                 return self._node("Gather", [table, self._ids(name, _BEYOND)], name)
-            case OneHot():
+            case StackOneHot():
                 self.small["off and on"] = np.asarray([0, 1], np.float32)
                 return self._node("OneHot", [self._ids(name, layer.width), self._ints(layer.width), "off and on"], name)
-            case Recurrent():
+            case StackRecurrent():
                 return self._recurrent(name, layer)
-            case Dense():
+            case StackDense():
                 kernel = self._large(f"{name} kernel", layer.kernel)
                 product = self._node("MatMul", [self._made[layer.source], kernel], f"{name} product")
                 return product if layer.bias is None else self._add(name, product, layer.bias)
-            case Activation():
+            case StackActivation():
                 axis = {"axis": -1} if layer.name.endswith("Softmax") else {}
                 return self._node(layer.name, [self._made[layer.source]], name, **axis)
 
@@ -128,7 +137,7 @@ class _Writer:
             value = self._node("Squeeze", [value, self._ints(*axes.missing)], f"{port.name} without")
         self._node("Transpose", [value], port.name, perm=inverse(axes.order))
 
-    def _recurrent(self, name: str, layer: Recurrent) -> str:
+    def _recurrent(self, name: str, layer: StackRecurrent) -> str:
         weights = [
             self._large(f"{name} W", layer.kernel[None]),
             self._large(f"{name} R", layer.recurrent[None]),
@@ -146,7 +155,7 @@ class _Writer:
             self._ends[part.state].append((part.start, row))
         return self._node("Squeeze", [f"{name} all", self._ints(1)], name)
 
-    def _start(self, name: str, layer: Recurrent, kind: str) -> str:
+    def _start(self, name: str, layer: StackRecurrent, kind: str) -> str:
         """What a layer starts from, [1, N, H]."""
         part = layer.parts[kind]
         port = next((s for s in self._face.states if s.name == part.state), None)

@@ -34,7 +34,7 @@ def publication(place: Path) -> Iterator[Path]:
     work = place.with_name(f".writing-{place.name}")
     aside = work / "before"
     try:
-        _put_back(aside, place)
+        _restore_previous(aside, place)
         shutil.rmtree(work, ignore_errors=True)
         aside.mkdir(parents=True)
         yield work / place.name
@@ -62,12 +62,12 @@ def _exchange(work: Path, aside: Path, place: Path) -> None:
         for file in fresh:
             file.replace(place.parent / file.name)
     except OSError:
-        _put_back(aside, place)
+        _restore_previous(aside, place)
         raise
     force(place.parent)
 
 
-def _put_back(aside: Path, place: Path) -> None:
+def _restore_previous(aside: Path, place: Path) -> None:
     for file in _files(aside, place.name) if aside.is_dir() else ():
         file.replace(place.parent / file.name)
 

@@ -20,7 +20,7 @@ _ASSIGNS = frozenset({"Assign", "AssignVariableOp"})
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Partition:
     """Where a partition lies in the variable that it is a part of."""
 
     whole: str
@@ -45,7 +45,7 @@ class Variable:
     shared: str
     dtype: str
     shape: Shape | None
-    part: Part | None
+    part: Partition | None
     declared: bool
 
     @property
@@ -64,7 +64,7 @@ def find(graph: Any) -> tuple[Variable, ...]:
     return tuple(v for v in every if v.declared or v.shared not in held)  # a second handle of one variable counts once
 
 
-def _variable(op: Any, parts: Mapping[str, Part | None]) -> Variable:
+def _variable(op: Any, parts: Mapping[str, Partition | None]) -> Variable:
     shape = op.get_attr("shape")
     sizes = None if shape.unknown_rank else tuple(None if d.size < 0 else int(d.size) for d in shape.dim)
     shared = op.get_attr("shared_name").decode() or op.name
@@ -73,12 +73,12 @@ def _variable(op: Any, parts: Mapping[str, Part | None]) -> Variable:
     )
 
 
-def _part(variable: Any) -> Part | None:
+def _part(variable: Any) -> Partition | None:
     about = variable.to_proto().save_slice_info_def
     if not about.full_name:
         return None
     bounds = tuple(slice(at, at + size) for at, size in zip(about.var_offset, about.var_shape, strict=True))
-    return Part(about.full_name, tuple(about.full_shape), bounds)
+    return Partition(about.full_name, tuple(about.full_shape), bounds)
 
 
 def reading(variable: Variable) -> Any:

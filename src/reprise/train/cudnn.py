@@ -52,7 +52,7 @@ def _joined(cell: Cell, p: cells.Products) -> Tensor:
 
 def _gates(cell: Cell, joined: Tensor) -> list[Tensor]:
     parts = tf.split(joined, len(_GATES[cell]), axis=-1)
-    return [parts[place] for place in _GATES[cell]]
+    return [parts[index] for index in _GATES[cell]]
 
 
 def chosen(cell: Cell) -> tuple[Layer, tuple[str, ...]]:

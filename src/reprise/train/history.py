@@ -119,7 +119,7 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def draw(history: TrainingHistory, path: Path) -> None:
+def draw_plot(history: TrainingHistory, path: Path) -> None:
     """Writes the plot as a PNG; nothing before the first step, or without Matplotlib."""
     if not len(history.columns["step"]):
         return

@@ -19,7 +19,7 @@ from typing import IO
 
 from reprise.errors import TrainingError
 from reprise.train.interrupts import caught
-from reprise.train.lock import made
+from reprise.train.lock import existing_folder
 from reprise.train.meeting import SHARES_PORT
 
 #: Seconds that the other workers have to save and leave when one has left.
@@ -40,7 +40,7 @@ def launch(arguments: Sequence[str], workers: int, folder: Path) -> int:
         TrainingError: A worker was lost; the others were ended.
     """
     processes: list[subprocess.Popen[bytes]] = []
-    with made(folder), _passing_on(processes) as passed, ExitStack() as stack:
+    with existing_folder(folder), _passing_on(processes) as passed, ExitStack() as stack:
         lifeline = stack.enter_context(_pipe())
         addresses = [f"127.0.0.1:{port}" for port in stack.enter_context(held_ports(workers))]
         shared = {**os.environ, SHARES_PORT: "1", LIFELINE: str(lifeline)}

@@ -24,7 +24,7 @@ _UNFINISHED = (".writing-*", ".corpus-*")
 
 
 @contextmanager
-def made(folder: Path) -> Iterator[None]:
+def existing_folder(folder: Path) -> Iterator[None]:
     """A folder exists while this lasts; if it had to be made and stays empty, it is removed, as are its parents.
 
     Raises:
@@ -44,7 +44,7 @@ def made(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def locked_folder(folder: Path) -> Iterator[None]:
     """The folder is this process's own while this lasts, cleared of what a killed trainer left unfinished.
 
     Where the file system knows no locks there is none, and standard error says so.

@@ -23,7 +23,7 @@ from reprise.train.events import Advanced, Event, Finished, Observer, Saved, Val
 from reprise.train.interrupts import requests
 from reprise.train.learner import Learner
 from reprise.train.model import Named
-from reprise.train.samples import sample
+from reprise.train.samples import sample_text
 from reprise.train.saved_graph import meta_graph
 from reprise.vocabulary import Vocabulary
 
@@ -34,7 +34,7 @@ _EXPLODED = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Progress:
     """Where a run is, beyond its variables: all that the next step depends on, and the best so far.
 
     Attributes:
@@ -50,7 +50,7 @@ class Place:
     best_step: int = 0
 
     def values(self, seed: int, rate: np.float32) -> dict[str, Any]:
-        """The place as variables of a checkpoint, with the seed and the learning rate of the next step."""
+        """The progress as variables of a checkpoint, with the seed and the learning rate of the next step."""
         return {
             "trainer/position": np.int64(self.position),
             "trainer/seed": np.int64(seed),
@@ -61,7 +61,7 @@ class Place:
         }
 
     @classmethod
-    def of_values(cls, values: Named) -> Place:
+    def of_values(cls, values: Named) -> Progress:
         """The inverse of `values`."""
         mark = "trainer/state/"
         states = {name.removeprefix(mark): value for name, value in sorted(values.items()) if name.startswith(mark)}
@@ -121,13 +121,17 @@ class Run:
         decays = max(0, position // self.training.chunks_per_epoch + 1 - self.config.learning_rate_decay_after)
         return np.float32(self.config.learning_rate * self.config.learning_rate_decay**decays)
 
-    def why_over(self, place: Place) -> str:
-        """Why the run ends at a place, or nothing if it goes on."""
+    def why_over(self, progress: Progress) -> str:
+        """Why the run ends here, or nothing if it goes on."""
         minutes, patience = self.config.max_minutes, self.config.patience
-        if place.position >= self.total_steps:
+        if progress.position >= self.total_steps:
             return f"all {self.total_steps} steps are done"
-        if patience and place.best_step and place.position - place.best_step >= patience * self.checkpoint_every:
-            return f"{patience} validations in a row were not better than that of step {place.best_step}"
+        if (
+            patience
+            and progress.best_step
+            and progress.position - progress.best_step >= patience * self.checkpoint_every
+        ):
+            return f"{patience} validations in a row were not better than that of step {progress.best_step}"
         if minutes is not None and time.monotonic() - self.started >= 60 * minutes:
             return f"its {minutes:g} minutes are over"
         return ""
@@ -148,45 +152,47 @@ class Run:
             ) from error
 
 
-def train(run: Run, place: Place, *, saved: bool) -> Finished:
-    """Trains from `place` until the run is complete, its time is up, or a signal comes; a checkpoint is the last act.
+def train(run: Run, progress: Progress, *, saved: bool) -> Finished:
+    """Trains on from `progress` until the run is complete, its time is up or a signal comes; then writes a checkpoint.
 
     Args:
         run: What to train.
-        place: Where to begin.
-        saved: Whether `place` is on disk already.
+        progress: Where to begin.
+        saved: Whether `progress` is on disk already.
 
     Raises:
         TrainingError: The loss exploded or is not a number. What is on disk is the last good checkpoint.
         SaveError: A checkpoint could not be written.
     """
     with requests() as received:
-        return _trained(run, place, received, saved=saved)
+        return _trained(run, progress, received, saved=saved)
 
 
-def _trained(run: Run, place: Place, received: list[int], *, saved: bool) -> Finished:
-    meta = _meta(run, place)
-    on_disk = place.position if saved else _saved(run, place, meta)
-    steps, over, interrupted = _agreed(run, place, 1, received)
+def _trained(run: Run, progress: Progress, received: list[int], *, saved: bool) -> Finished:
+    meta = _meta(run, progress)
+    on_disk = progress.position if saved else _saved(run, progress, meta)
+    steps, over, interrupted = _agreed(run, progress, 1, received)
     while not (over or interrupted):
         before = time.monotonic()
-        place = _advanced(run, place, steps)
+        progress = _advanced(run, progress, steps)
         pace = _paced(steps, time.monotonic() - before)
-        if place.position % run.checkpoint_every == 0:
-            place = _measured(run, place)
-            on_disk = _saved(run, place, meta)
-        steps, over, interrupted = _agreed(run, place, pace, received)
-    scheduled = place.position % run.checkpoint_every == 0
-    ended = place if scheduled or interrupted else _measured(run, place)
-    if place.position != on_disk:
-        _saved(run, place, meta)  # not `ended`: a run that goes on from here has the record of one that never stopped
+        if progress.position % run.checkpoint_every == 0:
+            progress = _measured(run, progress)
+            on_disk = _saved(run, progress, meta)
+        steps, over, interrupted = _agreed(run, progress, pace, received)
+    scheduled = progress.position % run.checkpoint_every == 0
+    ended = progress if scheduled or interrupted else _measured(run, progress)
+    if progress.position != on_disk:
+        _saved(
+            run, progress, meta
+        )  # not `ended`: a run that goes on from here has the record of one that never stopped
     return _finished(run, ended, received or [signal.SIGTERM] * interrupted)
 
 
-def _agreed(run: Run, place: Place, pace: int, received: list[int]) -> tuple[int, bool, bool]:
+def _agreed(run: Run, progress: Progress, pace: int, received: list[int]) -> tuple[int, bool, bool]:
     """What all workers do next: so many steps, or nothing, since the run is over or any of them was interrupted."""
-    steps = min(pace, _steps_to_stop(run, place.position)) if run.cluster.is_first else 0
-    totals = run.cluster.total([steps, bool(run.why_over(place)), bool(received)])
+    steps = min(pace, _steps_to_stop(run, progress.position)) if run.cluster.is_first else 0
+    totals = run.cluster.total([steps, bool(run.why_over(progress)), bool(received)])
     return int(totals[0]), totals[1] > 0, totals[2] > 0
 
 
@@ -200,18 +206,18 @@ def _paced(steps: int, seconds: float) -> int:
     return max(1, min(2 * steps, int(steps * _PACE_S / max(seconds, 1e-9))))
 
 
-def _advanced(run: Run, place: Place, steps: int) -> Place:
-    """The place after some steps, all of them with sound numbers."""
-    positions = range(place.position, place.position + steps)
+def _advanced(run: Run, progress: Progress, steps: int) -> Progress:
+    """The progress after some steps, all of them with sound numbers."""
+    positions = range(progress.position, progress.position + steps)
     started = time.monotonic()
     inputs, targets = (np.stack(part) for part in zip(*map(run.training.chunk, positions), strict=True))
     begins = np.stack([run.training.begins(position) for position in positions])
     rates = np.array([run.learning_rate(position) for position in positions], np.float32)
-    losses, norms, states = run.learner.advance(inputs, targets, begins, rates, place.states)
-    _check(run, place.position, losses, norms)
+    losses, norms, states = run.learner.advance(inputs, targets, begins, rates, progress.states)
+    _check(run, progress.position, losses, norms)
     tokens = steps * run.training.batch * run.training.seq_length
     run.tell(Advanced(positions.stop, losses, norms, rates, tokens, time.monotonic() - started))
-    return replace(place, position=positions.stop, states=states)
+    return replace(progress, position=positions.stop, states=states)
 
 
 def _check(run: Run, position: int, losses: Array, norms: Array) -> None:
@@ -233,18 +239,18 @@ def _exploded(run: Run, step: int, found: str) -> TrainingError:
     )
 
 
-def _measured(run: Run, place: Place) -> Place:
-    """The place with the validation loss taken into account; the learner and the carried states stay as they are."""
+def _measured(run: Run, progress: Progress) -> Progress:
+    """The progress with the validation loss taken into account; the learner and the carried states stay as they are."""
     value = _validation_loss(run)
-    step = place.position
+    step = progress.position
     if value is not None and not value < _EXPLODED * run.ignorant_loss:
         raise _exploded(run, step, f"the validation loss is {value:.4g}")
-    better = place
-    if value is not None and value < place.best_loss:
-        better = replace(place, best_loss=value, best_step=step)
+    better = progress
+    if value is not None and value < progress.best_loss:
+        better = replace(progress, best_loss=value, best_step=step)
     if run.cluster.is_first:
-        text = sample(run.learner, run.vocabulary, run.config.sample_length, seed=(run.config.seed, step))
-        run.tell(Validated(step, value, better is not place, text))
+        text = sample_text(run.learner, run.vocabulary, run.config.sample_length, seed=(run.config.seed, step))
+        run.tell(Validated(step, value, better is not progress, text))
     return better
 
 
@@ -261,61 +267,61 @@ def _validation_loss(run: Run) -> float | None:
     return total / count
 
 
-def _meta(run: Run, place: Place) -> bytes:
-    specs = {name: tf.TensorSpec(np.shape(value), value.dtype) for name, value in _values(run, place).items()}
+def _meta(run: Run, progress: Progress) -> bytes:
+    specs = {name: tf.TensorSpec(np.shape(value), value.dtype) for name, value in _values(run, progress).items()}
     return meta_graph(run.learner.model, specs, vocabulary=run.vocabulary, config=run.about)
 
 
-def _values(run: Run, place: Place) -> dict[str, Any]:
-    everywhere = replace(place, states=run.cluster.joined(place.states))
-    rate = run.learning_rate(place.position)
+def _values(run: Run, progress: Progress) -> dict[str, Any]:
+    everywhere = replace(progress, states=run.cluster.joined(progress.states))
+    rate = run.learning_rate(progress.position)
     return {**run.learner.values(), **run.constants, **everywhere.values(run.config.seed, rate)}
 
 
-def _saved(run: Run, place: Place, meta: bytes) -> int:
+def _saved(run: Run, progress: Progress, meta: bytes) -> int:
     """Writes a checkpoint, removes those no longer kept, and gives the step."""
-    step, values = place.position, _values(run, place)
+    step, values = progress.position, _values(run, progress)
     if not run.cluster.is_first:
         return step
     prefix = checkpoints.write(run.folder, step, values, meta)
     present = [s for s in checkpoints.complete(run.folder) if s <= step]
-    checkpoints.announce(run.folder, {*present[-run.config.keep :], *({place.best_step} & {*present})})
-    checkpoints.announce_best(run.folder, place.best_step, place.best_loss)
-    run.tell(Saved(step, prefix, place.best_step))
+    checkpoints.announce(run.folder, {*present[-run.config.keep :], *({progress.best_step} & {*present})})
+    checkpoints.announce_best(run.folder, progress.best_step, progress.best_loss)
+    run.tell(Saved(step, prefix, progress.best_step))
     return step
 
 
-def _finished(run: Run, place: Place, received: list[int]) -> Finished:
-    why = f"{signal.Signals(received[0]).name} was received" if received else run.why_over(place)
+def _finished(run: Run, progress: Progress, received: list[int]) -> Finished:
+    why = f"{signal.Signals(received[0]).name} was received" if received else run.why_over(progress)
     number = received[0] if received else 0
     seconds = time.monotonic() - run.started
-    if place.best_step not in checkpoints.complete(run.folder):  # it was lost, as was what came after it
-        place = replace(place, best_loss=math.inf, best_step=0)
+    if progress.best_step not in checkpoints.complete(run.folder):  # it was lost, as was what came after it
+        progress = replace(progress, best_loss=math.inf, best_step=0)
     if run.cluster.is_first:
-        checkpoints.announce_best(run.folder, place.best_step, place.best_loss)
+        checkpoints.announce_best(run.folder, progress.best_step, progress.best_loss)
     finished = Finished(
         folder=run.folder,
         forecast=run.vocabulary is None,
         why=why,
         signal=number,
-        step=place.position,
-        best_step=place.best_step,
-        best_loss=place.best_loss,
+        step=progress.position,
+        best_step=progress.best_step,
+        best_loss=progress.best_loss,
         seconds=seconds,
-        more=_more(run, place),
+        more=_more(run, progress),
         unit=run.config.loss_unit,
     )
     run.tell(finished)
     return finished
 
 
-def _more(run: Run, place: Place) -> str:
-    position = place.position
+def _more(run: Run, progress: Progress) -> str:
+    position = progress.position
     steps, epochs, workers = run.config.max_steps, position / run.training.chunks_per_epoch, run.cluster.workers
     more = f" --workers {workers}" if workers > 1 else ""
     if steps and position >= steps:
         more += f" --max-steps {2 * position}"
-    if run.config.patience and run.why_over(place).startswith(f"{run.config.patience} "):
+    if run.config.patience and run.why_over(progress).startswith(f"{run.config.patience} "):
         more += f" --patience {2 * run.config.patience}"
     if epochs >= run.config.num_epochs:
         more += f" --num-epochs {2 * math.ceil(epochs)}"

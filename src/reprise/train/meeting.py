@@ -18,20 +18,20 @@ _ROUND_S, _ANSWER_S = 0.2, 2.0
 _PATIENCE_S, _AGAIN_S = 5.0, 60.0
 
 
-def meet(addresses: Sequence[str], place: int) -> None:
+def meet(addresses: Sequence[str], index: int) -> None:
     """Returns when all other workers listen, this one too; while some do not, it says so on standard error.
 
     Args:
         addresses: `host:port` of every worker.
-        place: Which of them is this one.
+        index: Which of them is this one.
 
     Raises:
         CallError: An address is none, or this worker cannot listen at its own.
     """
     hosts = [_parsed(address) for address in addresses]
-    others = {worker: host for worker, host in enumerate(hosts) if worker != place}
+    others = {worker: host for worker, host in enumerate(hosts) if worker != index}
     speak_at = time.monotonic() + _PATIENCE_S
-    with _listening(addresses[place], hosts[place][1]) as here:
+    with _listening(addresses[index], hosts[index][1]) as here:
         while missing := [worker for worker, host in others.items() if not _answers(host)]:
             if time.monotonic() > speak_at:
                 named = ", ".join(f"{worker} ({addresses[worker]})" for worker in missing)

@@ -81,8 +81,8 @@ def initial_parameters(model: Architecture, seed: int, forget_bias: float = 0) -
     parameter has its own stream, so that one does not move another.
     """
     return {
-        name: _initial(model, name, shape, np.random.Generator(np.random.Philox(key=[seed, place])), forget_bias)
-        for place, (name, shape) in enumerate(parameter_shapes(model).items())
+        name: _initial(model, name, shape, np.random.Generator(np.random.Philox(key=[seed, index])), forget_bias)
+        for index, (name, shape) in enumerate(parameter_shapes(model).items())
     }
 
 

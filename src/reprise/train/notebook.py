@@ -20,7 +20,7 @@ class Bar:
     """
 
     def __init__(self, show: Any = None) -> None:
-        self._show: Any = show or _shown
+        self._show: Any = show or _display
         self._place: Any = None
         self._total, self._measured, self._at = 1, "", 0.0
 
@@ -58,7 +58,7 @@ class Bar:
             self._place(html)
 
 
-def _shown(html: str) -> Any:
+def _display(html: str) -> Any:
     from IPython.display import HTML, display
 
     handle = display(HTML(html), display_id=True)

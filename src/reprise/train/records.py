@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from reprise.train.checkpoints import BEST, prefix_of, write_text
 from reprise.train.events import Advanced, Event, Finished, Saved, Started, Validated
-from reprise.train.history import HISTORY, PLOT, TrainingHistory, draw, read_history
+from reprise.train.history import HISTORY, PLOT, TrainingHistory, draw_plot, read_history
 
 EVENTS = "tensorboard"
 README = "README.md"
@@ -56,7 +56,7 @@ class History:
 
     def _draw(self) -> None:
         before = time.monotonic()
-        draw(TrainingHistory.load(self._path.parent, self._unit), self._path.with_name(PLOT))
+        draw_plot(TrainingHistory.load(self._path.parent, self._unit), self._path.with_name(PLOT))
         after = time.monotonic()
         self._draw_at = after + max(_DRAW_EVERY_S, _DRAW_SHARE * (after - before))
 

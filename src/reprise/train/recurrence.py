@@ -111,7 +111,7 @@ def _forward_loop(
     def body(t: Tensor, states: States, wide: tf.TensorArray, arrays: tuple[tf.TensorArray, ...]) -> tuple[Any, ...]:
         product = tf.matmul(states[-1], recurrent) + recurrent_bias
         states, slopes, kept = cell.forward(wide.read(t), product, states)
-        return t + 1, states, wide.write(t, slopes), _written(arrays, t, (states[-1], *kept))
+        return t + 1, states, wide.write(t, slopes), _write_all(arrays, t, (states[-1], *kept))
 
     _, states, wide, arrays = tf.while_loop(lambda t, *_: t < length, body, (0, states, wide, arrays))
     outputs, *kept = (a.stack() for a in arrays)
@@ -129,13 +129,13 @@ def _backward_loop(
         gradients = (*gradients[:-1], gradients[-1] + d_outputs[t])
         of_products, (*rest, dh) = cell.backward(slopes[t], tuple(k[t] for k in kept), gradients)
         dh += tf.matmul(of_products[-1], transposed)
-        return t - 1, (*rest, dh), _written(arrays, t, of_products)
+        return t - 1, (*rest, dh), _write_all(arrays, t, of_products)
 
     _, gradients, arrays = tf.while_loop(lambda t, *_: t >= 0, body, (length - 1, d_last, arrays))
     return arrays[0].stack(), arrays[-1].stack(), gradients
 
 
-def _written(arrays: tuple[tf.TensorArray, ...], t: Tensor, values: Sequence[Tensor]) -> tuple[tf.TensorArray, ...]:
+def _write_all(arrays: tuple[tf.TensorArray, ...], t: Tensor, values: Sequence[Tensor]) -> tuple[tf.TensorArray, ...]:
     return tuple(array.write(t, value) for array, value in zip(arrays, values, strict=True))
 
 

@@ -26,7 +26,7 @@ from reprise.train.events import Finished, Observer, Started
 from reprise.train.history import HISTORY
 from reprise.train.interrupts import deferred
 from reprise.train.learner import Learner
-from reprise.train.lock import LOCK, held, made
+from reprise.train.lock import LOCK, existing_folder, locked_folder
 from reprise.train.model import Architecture, parameter_shapes
 from reprise.train.records import EVENTS, README, History, TensorBoard, write_readme
 from reprise.vocabulary import Vocabulary
@@ -63,8 +63,8 @@ def _take_new(folder: Path, cluster: Cluster, stack: ExitStack) -> None:
     if there and LOCK not in there and not checkpoints.complete(folder):
         raise CallError(f"{folder}: holds {', '.join(there)}, which a run would replace. Give another --out.")
     with deferred():  # an interrupt finds everything that was made on the stack
-        stack.enter_context(made(folder))
-        stack.enter_context(_held(folder, cluster))
+        stack.enter_context(existing_folder(folder))
+        stack.enter_context(_folder_lock(folder, cluster))
         stack.enter_context(_removed_on_failure(folder, cluster))
     cluster.total([0])  # none reads before the first has cleared the folder
     if checkpoints.complete(folder):
@@ -87,14 +87,14 @@ def _removed_on_failure(folder: Path, cluster: Cluster) -> Iterator[None]:
 def _begun(config: TrainConfig, cluster: Cluster, observers: tuple[Observer, ...]) -> Finished:
     given = transfer.source(config.init_from) if config.init_from is not None else None
     config = transfer.shaped(config, given) if given else config
-    corpus = _read(config, given.vocabulary if given else None, config.out, given=given)
+    corpus = _read_corpus(config, given.vocabulary if given else None, config.out, given=given)
     names = corpus.normalisation.columns if given and corpus.normalisation else ()
     if names and len({*names}) == len(names):
         config = replace(config, columns=names)  # a resumed run reads them in this order
     learner, about = _learner(config, corpus, cluster)
     notes = (*about, *(transfer.load(learner, given, corpus) if given else ()))
-    place = loop.Place(0, learner.initial_state(config.batch_size))
-    return _go(config, corpus, learner, place, observers, cluster, notes=notes, warnings=_warnings(config))
+    progress = loop.Progress(0, learner.initial_state(config.batch_size))
+    return _go(config, corpus, learner, progress, observers, cluster, notes=notes, warnings=_warnings(config))
 
 
 def _warnings(config: TrainConfig) -> tuple[str, ...]:
@@ -124,14 +124,14 @@ def resume(folder: Path, given: Mapping[str, Any], observers: tuple[Observer, ..
     checkpoints.present(folder)
     changes = dict(given)
     cluster = Cluster.of_environment(changes.pop("workers", 1))
-    with cluster.together(), _held(folder, cluster):
+    with cluster.together(), _folder_lock(folder, cluster):
         cluster.total([0])  # none reads before the first has cleared the folder
         return _resumed(folder, changes, cluster, observers)
 
 
-def _held(folder: Path, cluster: Cluster) -> AbstractContextManager[None]:
+def _folder_lock(folder: Path, cluster: Cluster) -> AbstractContextManager[None]:
     """The lock on the folder, which the first worker holds for all."""
-    return held(folder) if cluster.is_first else nullcontext()
+    return locked_folder(folder) if cluster.is_first else nullcontext()
 
 
 def _resumed(folder: Path, given: Mapping[str, Any], cluster: Cluster, observers: tuple[Observer, ...]) -> Finished:
@@ -141,13 +141,13 @@ def _resumed(folder: Path, given: Mapping[str, Any], cluster: Cluster, observers
     corpus = _same(config, checkpoint, anew="data" in given)
     learner, about = _learner(config, corpus, cluster)
     learner.assign({name: checkpoint.values[name] for name in learner.variables})
-    place = loop.Place.of_values(checkpoint.values)
-    place = replace(place, states=part_of(place.states, cluster))
+    progress = loop.Progress.of_values(checkpoint.values)
+    progress = replace(progress, states=part_of(progress.states, cluster))
     cluster.total([0])  # none writes before all have read
     if wrong and cluster.is_first:
         checkpoints.announce(folder, [s for s in checkpoints.complete(folder) if s <= step])
     notes, warnings = (*about, _how_exact(step, before, config)), tuple(f"passed over: {message}" for message in wrong)
-    return _go(config, corpus, learner, place, observers, cluster, notes=notes, warnings=warnings, saved=True)
+    return _go(config, corpus, learner, progress, observers, cluster, notes=notes, warnings=warnings, saved=True)
 
 
 def _how_exact(step: int, before: TrainConfig, now: TrainConfig) -> str:
@@ -168,7 +168,7 @@ def _go(
     config: TrainConfig,
     corpus: Corpus,
     learner: Learner,
-    place: loop.Place,
+    progress: loop.Progress,
     observers: tuple[Observer, ...],
     cluster: Cluster,
     *,
@@ -180,7 +180,7 @@ def _go(
     training, validation = corpus.streams(config.batch_size * cluster.workers, config.seq_length)
     records: tuple[Observer, ...] = ()
     if cluster.is_first:
-        records = (History(folder, place.position), TensorBoard(folder), write_readme, *observers)
+        records = (History(folder, progress.position), TensorBoard(folder), write_readme, *observers)
     run = loop.Run(
         config=config,
         folder=folder,
@@ -196,8 +196,8 @@ def _go(
     if cluster.is_first and config.level == "values":
         keep_validation(corpus, folder)
     _check_same(run, corpus)
-    run.tell(replace(_started(run, corpus, place), notes=notes, warnings=warnings))
-    return loop.train(run, place, saved=saved)
+    run.tell(replace(_started(run, corpus, progress), notes=notes, warnings=warnings))
+    return loop.train(run, progress, saved=saved)
 
 
 def _check_same(run: loop.Run, corpus: Corpus) -> None:
@@ -211,13 +211,13 @@ def _check_same(run: loop.Run, corpus: Corpus) -> None:
         run.cluster.check_same(what, fact)
 
 
-def _started(run: loop.Run, corpus: Corpus, place: loop.Place) -> Started:
+def _started(run: loop.Run, corpus: Corpus, progress: loop.Progress) -> Started:
     shapes = parameter_shapes(run.learner.model).values()
     return Started(
         folder=run.folder,
         config=run.config,
         model=run.learner.model,
-        step=place.position,
+        step=progress.position,
         total_steps=run.total_steps,
         steps_per_epoch=run.training.chunks_per_epoch,
         tokens=corpus.steps,
@@ -258,7 +258,7 @@ def _constants(corpus: Corpus) -> dict[str, Array]:
     return {f"normalisation/{name}": np.array(getattr(known, name), np.float32) for name in ("mean", "std") if known}
 
 
-def _read(
+def _read_corpus(
     config: TrainConfig,
     vocabulary: Vocabulary | None,
     cache: str | None,
@@ -305,7 +305,7 @@ def _same(config: TrainConfig, checkpoint: checkpoints.Checkpoint, *, anew: bool
         wrong = f"{sources}: its content is not what the run was started with"
         try:
             with tempfile.TemporaryDirectory(dir=config.out, prefix=".corpus-") as beside:
-                corpus = _read(config, checkpoint.vocabulary, beside if known else config.out)
+                corpus = _read_corpus(config, checkpoint.vocabulary, beside if known else config.out)
             if corpus.fingerprint == wanted:
                 return corpus
         except (ReadError, CallError) as error:

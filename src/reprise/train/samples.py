@@ -10,7 +10,7 @@ from reprise.train.model import Named
 from reprise.vocabulary import Vocabulary
 
 
-def sample(learner: Learner, vocabulary: Vocabulary | None, length: int, *, seed: tuple[int, int]) -> str:
+def sample_text(learner: Learner, vocabulary: Vocabulary | None, length: int, *, seed: tuple[int, int]) -> str:
     """Some text at temperature 0.8, begun by a line end where the model knows one; nothing for a forecast."""
     if vocabulary is None or not length:
         return ""

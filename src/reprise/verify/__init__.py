@@ -14,16 +14,16 @@ import numpy as np
 from reprise.errors import CallError, VerificationError
 from reprise.interface import Interface
 from reprise.verify.drawing import Draw
-from reprise.verify.models import Model, Restored, baked, takes_any_steps
+from reprise.verify.models import ComparedModel, SelfComparedModel, baked, takes_any_steps
 from reprise.verify.report import TOLERANCE, Difference, Report, difference
 from reprise.verify.steps import check_steps
 
-__all__ = ["TOLERANCE", "Difference", "Model", "Report", "Restored", "baked", "check_steps", "compare"]
+__all__ = ["TOLERANCE", "ComparedModel", "Difference", "Report", "SelfComparedModel", "baked", "check_steps", "compare"]
 
 
 def compare(
-    model_a: Model,
-    model_b: Restored,
+    model_a: ComparedModel,
+    model_b: SelfComparedModel,
     steps: int = 16,
     batch: int | None = None,
     seed: int = 0,
@@ -78,7 +78,7 @@ def _starts(face: Interface) -> tuple[str, ...]:
 
 
 def _calls(
-    a: Model, b: Model, start: str, steps: int, rows: int, random: np.random.Generator
+    a: ComparedModel, b: ComparedModel, start: str, steps: int, rows: int, random: np.random.Generator
 ) -> Iterator[list[Difference]]:
     """The largest difference of each output and state, call by call."""
     face = a.interface

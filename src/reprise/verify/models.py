@@ -13,7 +13,7 @@ from reprise.vocabulary import Vocabulary
 Settings = Mapping[str, float | int | bool]
 
 
-class Model(Protocol):
+class ComparedModel(Protocol):
     """What is asked of a model that is compared; a `RecurrentModel` is one."""
 
     vocabulary: Vocabulary | None
@@ -31,7 +31,7 @@ class Model(Protocol):
         """The outputs of a whole sequence, and the state after it."""
 
 
-class Restored(Model, Protocol):
+class SelfComparedModel(ComparedModel, Protocol):
     """What is asked of a model that is compared with itself."""
 
     def initial_state(self, batch: int = 1, inputs: Any = None) -> State:

@@ -9,7 +9,7 @@ import numpy as np
 from reprise.interface import Interface, Port
 from reprise.tensors import Array
 from reprise.verify.drawing import Draw
-from reprise.verify.models import Restored, baked, takes_any_steps
+from reprise.verify.models import SelfComparedModel, baked, takes_any_steps
 from reprise.verify.report import ALONE, TOLERANCE, Difference, Report, difference
 
 #: How far steps between which state is rounded to fewer bits may be from a run that keeps them all.
@@ -17,7 +17,7 @@ _ROUNDED = {"float16": 2e-2, "bfloat16": 2e-1}
 
 
 def check_steps(
-    model: Restored, steps: int = 16, batch: int | None = None, seed: int = 0, tolerance: float = TOLERANCE
+    model: SelfComparedModel, steps: int = 16, batch: int | None = None, seed: int = 0, tolerance: float = TOLERANCE
 ) -> Report:
     """Whether a model keeps what `steppable` promises: its single steps give what one run gives, and move its states.
 
@@ -40,7 +40,7 @@ def check_steps(
     return Report(steps, rows, allowed, {d.start: (d.error,) for d in found.values()}, first)
 
 
-def _alone(model: Restored, start: str, steps: int, rows: int, random: np.random.Generator) -> Difference:
+def _alone(model: SelfComparedModel, start: str, steps: int, rows: int, random: np.random.Generator) -> Difference:
     """The largest difference between single steps of a model and one run of it; infinite where a state never moves."""
     face = model.interface
     free = takes_any_steps(face) and not _has_other_lengths(face)
@@ -60,7 +60,7 @@ def _alone(model: Restored, start: str, steps: int, rows: int, random: np.random
     if not free:
         return Difference(start + ALONE, steps, "", 0.0, "")
     at_once, last = model.run(whole, states[0], draw.settings)
-    pairs = {p.name: (at_once[p.name], joined(p, [o[p.name] for o in made])) for p in face.outputs}
+    pairs = {p.name: (at_once[p.name], join_steps(p, [o[p.name] for o in made])) for p in face.outputs}
     pairs |= {name: (last[name], states[-1][name]) for name in last}
     return max((difference(start + ALONE, steps, n, *pair) for n, pair in pairs.items()), key=lambda d: d.error)
 
@@ -84,7 +84,7 @@ def _at(face: Interface, whole: Mapping[str, Array], t: int) -> dict[str, Array]
     }
 
 
-def joined(port: Port, steps: Sequence[Array]) -> Array:
+def join_steps(port: Port, steps: Sequence[Array]) -> Array:
     """What single steps give, as one run gives it; each has the axes of a run."""
     if port.rows == "batch-major":
         return np.stack(steps, 1).reshape(-1, *steps[0].shape[1:])

@@ -15,12 +15,12 @@ from reprise.layers import Layers
 from reprise.tensors import Tensor
 from reprise.weights import layering, unstored
 from reprise.weights.own import Shapes, listed, own
-from reprise.weights.reading import Reading, leftover, readings
+from reprise.weights.reading import WeightsReading, leftover, readings
 
 _BETWEEN = "nothing between the layers (no residual connections, no normalisation)"
 
 
-def assemble(weights: Mapping[str, Tensor], cell: Mapping[str, Any], symbols: int = 0) -> Layers:
+def layers_of_weights(weights: Mapping[str, Tensor], cell: Mapping[str, Any], symbols: int = 0) -> Layers:
     """The model that these weights are, with cells as the caller says.
 
     Args:
@@ -32,7 +32,7 @@ def assemble(weights: Mapping[str, Tensor], cell: Mapping[str, Any], symbols: in
         CallError: Something is missing in `cell`, or wrong.
         AmbiguousInterface: No way or more than one to put the tensors together uses all of them.
     """
-    said = unstored.said(cell)
+    said = unstored.cell_options(cell)
     shapes, unused = own(weights)
     found = readings(said.kind, shapes)
     if not found:
@@ -59,12 +59,12 @@ def _why_not(kind: str, shapes: Shapes) -> str:
     return placed if left else "the dense layers after the cells can stand in more than one way"
 
 
-def _stands_for_symbols(reading: Reading, shapes: Shapes, symbols: int) -> bool:
+def _stands_for_symbols(reading: WeightsReading, shapes: Shapes, symbols: int) -> bool:
     widths = [shapes[head.kernel][1] for head in reading.heads]
     return reading.table is None and reading.cells[0].inputs == symbols and widths == [symbols]
 
 
-def describe(weights: Mapping[str, Tensor]) -> str:
+def describe_weights(weights: Mapping[str, Tensor]) -> str:
     """What these weights seem to be, as a sentence."""
     shapes, _ = own(weights)
     return f"They look like: {listed(list(_clauses(shapes)), '; ') or 'nothing known'}."
@@ -75,7 +75,7 @@ def ways(weights: Mapping[str, Tensor]) -> str:
     shapes, _ = own(weights)
     possible = {kind: found for kind in unstored.REQUIRED if (found := _possible(kind, shapes))}
     said = " ".join(
-        f"With --cell {unstored.written(kind)} (in Python cell={_in_python(kind)}) they run as {found}."
+        f"With --cell {unstored.as_option(kind)} (in Python cell={_in_python(kind)}) they run as {found}."
         for kind, found in possible.items()
     )
     granted = (

@@ -21,7 +21,7 @@ PEEPHOLES = ("w_i_diag", "w_f_diag", "w_o_diag")
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class CandidateCell:
     """Tensors that can be one cell.
 
     Attributes:
@@ -44,7 +44,7 @@ class Cell:
         return self.inputs, self.outputs, self.units
 
 
-def cells(kind: str, shapes: Shapes) -> tuple[Cell, ...]:
+def candidate_cells(kind: str, shapes: Shapes) -> tuple[CandidateCell, ...]:
     """Every cell of a kind that tensors of these shapes can be."""
     return tuple(cell for cell in _FINDERS[kind](shapes) if cell.inputs > 0)
 
@@ -58,7 +58,7 @@ def _with_bias(shapes: Shapes) -> Iterator[tuple[str, str, int, int]]:
                 yield name, near[0], *shape
 
 
-def _lstm(shapes: Shapes) -> Iterator[Cell]:
+def _lstm(shapes: Shapes) -> Iterator[CandidateCell]:
     for kernel, bias, rows, columns in _with_bias(shapes):
         units = columns // 4
         if columns % 4 or not units:
@@ -70,10 +70,10 @@ def _lstm(shapes: Shapes) -> Iterator[Cell]:
             if len(s) == 2 and s[0] == units and n != kernel and n.startswith(scope(kernel) + "/") and scope(kernel)
         ]
         if not inside:
-            yield Cell(scope(kernel), rows - units, units, units, held)
+            yield CandidateCell(scope(kernel), rows - units, units, units, held)
         elif len(inside) == 1:
             out = shapes[inside[0]][1]
-            yield Cell(scope(kernel), rows - out, out, units, {**held, "projection": inside[0]})
+            yield CandidateCell(scope(kernel), rows - out, out, units, {**held, "projection": inside[0]})
 
 
 def _peepholes(inside: str, units: int, shapes: Shapes) -> dict[str, str]:
@@ -81,7 +81,7 @@ def _peepholes(inside: str, units: int, shapes: Shapes) -> dict[str, str]:
     return found if all(shapes.get(name) == (units,) for name in found.values()) else {}
 
 
-def _gru(shapes: Shapes) -> Iterator[Cell]:
+def _gru(shapes: Shapes) -> Iterator[CandidateCell]:
     joined = {kernel: (bias, rows, columns) for kernel, bias, rows, columns in _with_bias(shapes)}
     for gates, (gates_bias, rows, columns) in joined.items():
         fitting = [k for k, (_, r, c) in joined.items() if r == rows and 2 * c == columns]
@@ -91,12 +91,12 @@ def _gru(shapes: Shapes) -> Iterator[Cell]:
             held = {"gates": gates, "gates_bias": gates_bias}
             held |= {"candidate": candidate, "candidate_bias": joined[candidate][0]}
             shared = scope(gates) if scope(gates) == scope(candidate) else scope(scope(gates))
-            yield Cell(shared, rows - units, units, units, held)
+            yield CandidateCell(shared, rows - units, units, units, held)
 
 
-def _rnn(shapes: Shapes) -> Iterator[Cell]:
+def _rnn(shapes: Shapes) -> Iterator[CandidateCell]:
     for kernel, bias, rows, columns in _with_bias(shapes):
-        yield Cell(scope(kernel), rows - columns, columns, columns, {"kernel": kernel, "bias": bias})
+        yield CandidateCell(scope(kernel), rows - columns, columns, columns, {"kernel": kernel, "bias": bias})
 
 
-_FINDERS: Mapping[str, Callable[[Shapes], Iterator[Cell]]] = {"lstm": _lstm, "gru": _gru, "rnn": _rnn}
+_FINDERS: Mapping[str, Callable[[Shapes], Iterator[CandidateCell]]] = {"lstm": _lstm, "gru": _gru, "rnn": _rnn}

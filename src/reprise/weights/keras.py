@@ -110,8 +110,8 @@ def layers(weights: Mapping[str, Tensor], facts: Facts, cell: Mapping[str, Any] 
             f"holds it (--layers), or say that they do nothing and what the cells are (--cell {_example(chain)})"
         )
     source = "said by the caller" if cell else "taken for granted, as Keras has it by default"
-    parts = [_told(group) for group in chain if group.kind != "dense"]
-    parts += filter(None, [" and ".join(_told(group) for group in chain if group.kind == "dense")])
+    parts = [_layer_clause(group) for group in chain if group.kind != "dense"]
+    parts += filter(None, [" and ".join(_layer_clause(group) for group in chain if group.kind == "dense")])
     notes = (
         f"no configuration was saved; the weights are read as {' → '.join(parts)}",
         f"{source}: {gates.told}; no masks, all steps are given, scores before any activation of the last layer; "
@@ -121,7 +121,7 @@ def layers(weights: Mapping[str, Tensor], facts: Facts, cell: Mapping[str, Any] 
     return Layers(tuple(_calls(chain, gates)), tuple(map(Value, ends)), notes)
 
 
-def _told(group: _Group) -> str:
+def _layer_clause(group: _Group) -> str:
     read, given = group.sizes
     return f"{_NAMES.get(group.kind, group.kind)} {read} → {given} ({group.name})"
 
@@ -135,7 +135,7 @@ def _chain(held: Sequence[_Group], facts: Facts) -> list[_Group]:
     given = [list(held)] if _fits(held) else []
     found = given if facts.ordered else list(_orders([], list(held)))
     if len(found) != 1:
-        told = ", ".join(_told(g) for g in held[:8])
+        told = ", ".join(_layer_clause(g) for g in held[:8])
         many = "can stand in several orders" if found else "do not fit one on the other"
         raise AmbiguousInterface(
             f"weights alone: the layers {many} as a table, cells and dense layers that read the last of them ({told}): "

@@ -18,10 +18,10 @@ from reprise.layers.kinds import (
     Recurrent,
     RecurrentCell,
 )
-from reprise.layers.writing.equations import part
+from reprise.layers.writing.equations import slice_tensor
 from reprise.tensors import Tensor
-from reprise.weights.candidates import Cell
-from reprise.weights.reading import Reading
+from reprise.weights.candidates import CandidateCell
+from reprise.weights.reading import WeightsReading
 from reprise.weights.unstored import Unstored
 
 _SIGMOID = Function("sigmoid")
@@ -30,7 +30,7 @@ _LSTM = next(one for one in cells.LAYOUTS if one.framework == "TensorFlow 1 LSTM
 _PEEPHOLES = {"w_i_diag": "i", "w_f_diag": "f", "w_o_diag": "o"}
 
 
-def layers(reading: Reading, cell: Unstored, weights: Mapping[str, Tensor], *, scores: bool) -> Layers:
+def layers(reading: WeightsReading, cell: Unstored, weights: Mapping[str, Tensor], *, scores: bool) -> Layers:
     """Inputs [N, T] of ids or [N, T, D] of numbers, the cells one on the other, dense layers over every step.
 
     Layers are called as the scopes of their tensors. With `scores` the outputs are probabilities too.
@@ -75,10 +75,10 @@ def _scope(name: str) -> str:
 def _divided(joined: Tensor, outputs: int, order: str, bias: Tensor) -> Block:
     """A kernel whose rows are those of the inputs, then those of the last outputs."""
     rows = joined.shape[0]
-    return Block(order, part(joined, 0, rows - outputs, 0), part(joined, rows - outputs, rows, 0), bias)
+    return Block(order, slice_tensor(joined, 0, rows - outputs, 0), slice_tensor(joined, rows - outputs, rows, 0), bias)
 
 
-def _lstm(one: Cell, cell: Unstored, held: Mapping[str, Tensor]) -> RecurrentCell:
+def _lstm(one: CandidateCell, cell: Unstored, held: Mapping[str, Tensor]) -> RecurrentCell:
     function = Function(cell.activation) if cell.activation != "identity" else Function("linear")
     return RecurrentCell(
         cells.LSTM,
@@ -91,7 +91,7 @@ def _lstm(one: Cell, cell: Unstored, held: Mapping[str, Tensor]) -> RecurrentCel
     )
 
 
-def _gru(one: Cell, cell: Unstored, held: Mapping[str, Tensor]) -> RecurrentCell:
+def _gru(one: CandidateCell, cell: Unstored, held: Mapping[str, Tensor]) -> RecurrentCell:
     function = Function(cell.activation) if cell.activation != "identity" else Function("linear")
     blocks = (
         _divided(held["gates"], one.outputs, "rz", held["gates_bias"]),
@@ -100,12 +100,12 @@ def _gru(one: Cell, cell: Unstored, held: Mapping[str, Tensor]) -> RecurrentCell
     return RecurrentCell(cells.GRU, blocks, (_SIGMOID, function))
 
 
-def _rnn(one: Cell, cell: Unstored, held: Mapping[str, Tensor]) -> RecurrentCell:
+def _rnn(one: CandidateCell, cell: Unstored, held: Mapping[str, Tensor]) -> RecurrentCell:
     function = Function(cell.activation) if cell.activation != "identity" else Function("linear")
     return RecurrentCell(cells.RNN, (_divided(held["kernel"], one.outputs, "c", held["bias"]),), (function,))
 
 
-_MAKERS: Mapping[str, Callable[[Cell, Unstored, Mapping[str, Tensor]], RecurrentCell]] = {
+_MAKERS: Mapping[str, Callable[[CandidateCell, Unstored, Mapping[str, Tensor]], RecurrentCell]] = {
     "lstm": _lstm,
     "gru": _gru,
     "rnn": _rnn,

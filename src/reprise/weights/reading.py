@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import count, groupby
 
 from reprise.errors import AmbiguousInterface
-from reprise.weights.candidates import Cell, cells
+from reprise.weights.candidates import CandidateCell, candidate_cells
 from reprise.weights.own import Shapes, listed, nearest
 
 _MOST_TENSORS, _MOST_TRIED = 256, 10_000
@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"_?(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Dense:
+class DenseWeights:
     """A matrix [inputs, outputs], and the vector [outputs] that is added, or None."""
 
     kernel: str
@@ -24,7 +24,7 @@ class Dense:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class WeightsReading:
     """A model that uses every tensor.
 
     Attributes:
@@ -35,8 +35,8 @@ class Reading:
     """
 
     table: str | None
-    cells: tuple[Cell, ...]
-    heads: tuple[Dense, ...]
+    cells: tuple[CandidateCell, ...]
+    heads: tuple[DenseWeights, ...]
     kind: str
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ class Reading:
         return " → ".join([*parts, *([heads] if heads else [])])
 
 
-def readings(kind: str, shapes: Shapes) -> tuple[Reading, ...]:
+def readings(kind: str, shapes: Shapes) -> tuple[WeightsReading, ...]:
     """Every reading with cells of a kind; of those that differ in the order of layers, the one that counts them up.
 
     Raises:
@@ -58,7 +58,7 @@ def readings(kind: str, shapes: Shapes) -> tuple[Reading, ...]:
     for table, chain, left in _ways(kind, shapes):
         heads = _heads(left, chain[-1].outputs)
         if heads is not None:
-            found.append(Reading(table, chain, heads, kind))
+            found.append(WeightsReading(table, chain, heads, kind))
     rising = [r for r in found if (places := _places(r.cells)) is not None and places == sorted(places)]
     orders = {(r.table, frozenset(c.scope for c in r.cells), r.heads) for r in found}
     return tuple(rising) if len(rising) == 1 and len(orders) == 1 else tuple(found)
@@ -74,12 +74,12 @@ def leftover(kind: str, shapes: Shapes) -> tuple[str, ...]:
     return best
 
 
-def _ways(kind: str, shapes: Shapes) -> Iterator[tuple[str | None, tuple[Cell, ...], Shapes]]:
+def _ways(kind: str, shapes: Shapes) -> Iterator[tuple[str | None, tuple[CandidateCell, ...], Shapes]]:
     """A table or none, cells that can follow one another from there, and the tensors that they leave."""
     if len(shapes) > _MOST_TENSORS:
         raise AmbiguousInterface(f"{len(shapes)} tensors are too many to be put together by their shapes alone")
     tried = count()
-    candidates = cells(kind, shapes)
+    candidates = candidate_cells(kind, shapes)
     for table in [None, *(name for name, shape in shapes.items() if len(shape) == 2 and shape[0] > 1)]:
         width = None if table is None else shapes[table][1]
         rest = {name: shape for name, shape in shapes.items() if name != table}
@@ -89,8 +89,8 @@ def _ways(kind: str, shapes: Shapes) -> Iterator[tuple[str | None, tuple[Cell, .
 
 
 def _chains(
-    candidates: tuple[Cell, ...], width: int | None, shapes: Shapes, tried: Iterator[int]
-) -> Iterator[tuple[tuple[Cell, ...], Shapes]]:
+    candidates: tuple[CandidateCell, ...], width: int | None, shapes: Shapes, tried: Iterator[int]
+) -> Iterator[tuple[tuple[CandidateCell, ...], Shapes]]:
     """Cells of which each reads what the one before gives, with the tensors that they leave."""
     if next(tried) > _MOST_TRIED:
         raise AmbiguousInterface(f"more than {_MOST_TRIED} orders of layers are possible, too many to choose from")
@@ -104,7 +104,7 @@ def _chains(
             yield (first, *chain), last
 
 
-def _first(alike: tuple[Cell, ...]) -> Cell:
+def _first(alike: tuple[CandidateCell, ...]) -> CandidateCell:
     """Of cells that could change places, the one that its scope counts first.
 
     Raises:
@@ -119,7 +119,7 @@ def _first(alike: tuple[Cell, ...]) -> Cell:
     return alike[places.index(min(places))]
 
 
-def _places(alike: tuple[Cell, ...]) -> list[int] | None:
+def _places(alike: tuple[CandidateCell, ...]) -> list[int] | None:
     """The numbers by which alone the scopes differ; a scope without one comes before that with `_1`."""
     if len(alike) == 1:
         return [0]
@@ -134,7 +134,7 @@ def _places(alike: tuple[Cell, ...]) -> list[int] | None:
     return found if len(set(found)) == len(alike) else None
 
 
-def _heads(left: Shapes, width: int) -> tuple[Dense, ...] | None:
+def _heads(left: Shapes, width: int) -> tuple[DenseWeights, ...] | None:
     """Dense layers that read `width` numbers each and use every tensor that is left; None where they cannot."""
     matrices = [name for name, shape in left.items() if len(shape) == 2]
     if any(left[name][0] != width for name in matrices):
@@ -149,4 +149,4 @@ def _heads(left: Shapes, width: int) -> tuple[Dense, ...] | None:
         biases.update((name, bias) for bias in near)
     if len(set(biases.values())) < len(biases) or len(matrices) + len(biases) != len(left):
         return None
-    return tuple(Dense(name, biases.get(name)) for name in matrices)
+    return tuple(DenseWeights(name, biases.get(name)) for name in matrices)

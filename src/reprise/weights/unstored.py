@@ -41,7 +41,7 @@ class Unstored:
         )
 
 
-def said(cell: Mapping[str, Any]) -> Unstored:
+def cell_options(cell: Mapping[str, Any]) -> Unstored:
     """What the option `cell` says, in full.
 
     Raises:
@@ -55,7 +55,7 @@ def said(cell: Mapping[str, Any]) -> Unstored:
     missing = [name for name in required if name not in cell]
     if unknown or missing:
         what = f"{', '.join(missing)} is missing" if missing else f"{', '.join(unknown)} is not known"
-        raise CallError(f"cell: {what}; of a cell of kind {kind}, say {written(kind)}" + _also(optional))
+        raise CallError(f"cell: {what}; of a cell of kind {kind}, say {as_option(kind)}" + _also(optional))
     if cell["activation"] not in ACTIVATIONS:
         raise CallError(f"cell: activation is {cell['activation']!r}; expected one of {', '.join(ACTIVATIONS)}")
     numbers = {name: cell[name] for name in ("forget_bias", "cell_clip") if name in cell}
@@ -65,7 +65,7 @@ def said(cell: Mapping[str, Any]) -> Unstored:
     return Unstored(kind, cell["activation"], **{name: float(value) for name, value in numbers.items()})
 
 
-def written(kind: str) -> str:
+def as_option(kind: str) -> str:
     """What the command line would say of a cell as TensorFlow makes it by default."""
     return ",".join(f"{name}={value}" for name, value in {"kind": kind, **REQUIRED[kind]}.items())
 

@@ -32,7 +32,7 @@ _TYPES: Mapping[tuple[int, int], str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class SampleLayout:
     """How samples are stored.
 
     Attributes:
@@ -58,7 +58,7 @@ class Wave:
     """A file: how its samples are stored, where, and how many for each channel."""
 
     path: Path
-    layout: Layout
+    layout: SampleLayout
     begin: int
     count: int
 
@@ -71,7 +71,7 @@ class Wave:
                 yield _numbers(data, self.layout).reshape(-1, self.layout.channels)
 
 
-def opened(path: Path) -> Wave:
+def open_wave(path: Path) -> Wave:
     """The head of a file.
 
     Raises:
@@ -84,26 +84,26 @@ def opened(path: Path) -> Wave:
         head = file.read(12)
         if head[:4] != b"RIFF" or head[8:] != b"WAVE":
             raise Cut("it does not begin as a WAV file")
-        layout: Layout | None = None
+        layout: SampleLayout | None = None
         while len(entry := file.read(8)) == 8:
             name, length = entry[:4], int.from_bytes(entry[4:], "little")
             at = file.tell()
             if name == b"data" and layout is not None:
-                return _found(path, layout, at, size - at, length)
+                return _wave_at(path, layout, at, size - at, length)
             if name == b"fmt ":
                 layout = _layout(file.read(min(length, 40)))
             file.seek(at + length + length % 2)
     raise Cut("it has no samples")
 
 
-def _found(path: Path, layout: Layout, at: int, rest: int, length: int) -> Wave:
+def _wave_at(path: Path, layout: SampleLayout, at: int, rest: int, length: int) -> Wave:
     length = rest if length == _OPEN else length
     if length > rest:
         raise Cut(f"its samples take {length} bytes, of which {rest} are there")
     return Wave(path, layout, at, length // layout.size)
 
 
-def _layout(head: bytes) -> Layout:
+def _layout(head: bytes) -> SampleLayout:
     if len(head) < 16:
         raise Cut("its head is cut")
     kind, channels, rate, _, size, bits = struct.unpack("<HHIIHH", head[:16])
@@ -114,10 +114,10 @@ def _layout(head: bytes) -> Layout:
             f"{bits} bits of the kind {kind} for {channels} channels are not read; whole numbers of 8, 16, 24 and 32 "
             "bits and floats are"
         )
-    return Layout(kind, bits, channels, rate)
+    return SampleLayout(kind, bits, channels, rate)
 
 
-def _numbers(data: bytes, layout: Layout) -> Array:
+def _numbers(data: bytes, layout: SampleLayout) -> Array:
     """Samples as float32, of which 1 is full scale."""
     if layout.kind == _FLOAT:
         return np.frombuffer(data, _TYPES[layout.kind, layout.bits]).astype(np.float32)
@@ -130,7 +130,7 @@ def _numbers(data: bytes, layout: Layout) -> Array:
     return (np.frombuffer(data, _TYPES[layout.kind, layout.bits]) / 2.0 ** (layout.bits - 1)).astype(np.float32)
 
 
-def stored(samples: Array, layout: Layout) -> tuple[bytes, int]:
+def encode_samples(samples: Array, layout: SampleLayout) -> tuple[bytes, int]:
     """Samples as a file has them, and how many were beyond full scale and are cut to it."""
     if layout.kind == _FLOAT:
         return samples.astype(_TYPES[layout.kind, layout.bits]).tobytes(), 0
@@ -145,7 +145,7 @@ def stored(samples: Array, layout: Layout) -> tuple[bytes, int]:
     return whole.astype(_TYPES[layout.kind, layout.bits]).tobytes(), cut
 
 
-def write_head(file: BinaryIO, layout: Layout, count: int) -> None:
+def write_head(file: BinaryIO, layout: SampleLayout, count: int) -> None:
     """The head of a file of so many samples for each channel, which follow.
 
     Raises:

@@ -20,7 +20,7 @@ Run = Callable[[onnx.Message, Values], dict[str, tf.Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class TensorFlowSite:
     """A node where it is computed.
 
     Attributes:
@@ -67,4 +67,4 @@ class Site:
 
 
 #: The rule of an operator: its outputs, or its one output.
-Rule = Callable[[Site], "tf.Tensor | Sequence[tf.Tensor]"]
+Rule = Callable[[TensorFlowSite], "tf.Tensor | Sequence[tf.Tensor]"]

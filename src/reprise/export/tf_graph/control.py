@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from reprise.export.tf_graph.context import Rule, Site
+from reprise.export.tf_graph.context import Rule, TensorFlowSite
 from reprise.export.tf_graph.sizes import number_of
 from reprise.wire import onnx
 
@@ -16,7 +16,7 @@ from reprise.wire import onnx
 _MOST = np.iinfo(np.int64).max
 
 
-def _if(site: Site) -> list[tf.Tensor]:
+def _if(site: TensorFlowSite) -> list[tf.Tensor]:
     def branch(name: str) -> list[tf.Tensor]:
         graph = site.attribute(name)
         found = site.run(graph, {})
@@ -57,7 +57,7 @@ def _any_sizes(values: Sequence[tf.Tensor]) -> list[tf.TensorShape]:
     return [tf.TensorShape(None if v.shape.rank is None else [None] * v.shape.rank) for v in values]
 
 
-def _loop(site: Site) -> list[tf.Tensor]:
+def _loop(site: TensorFlowSite) -> list[tf.Tensor]:
     """Carries values while a condition holds; each further output of the body is stacked over the rounds."""
     body = site.attribute("body")
     carried = [site[k] for k in range(2, len(site))]
@@ -90,7 +90,7 @@ def _loop(site: Site) -> list[tf.Tensor]:
     return [*last, *stacks.stacked(arrays)]
 
 
-def _scan(site: Site) -> list[tf.Tensor]:
+def _scan(site: TensorFlowSite) -> list[tf.Tensor]:
     """Carries values over the slices of sequences; each further output of the body is stacked."""
     body = site.attribute("body")
     scanned = int(site.attribute("num_scan_inputs"))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from reprise.errors import SaveError
-from reprise.export.tf_graph.context import Rule, Site, Values
+from reprise.export.tf_graph.context import Rule, TensorFlowSite, Values
 from reprise.export.tf_graph.control import CONTROL
 from reprise.export.tf_graph.images import PICTURES
 from reprise.export.tf_graph.operators import OPERATORS
@@ -17,7 +17,7 @@ from reprise.wire import onnx
 _RULES: Mapping[str, Rule] = {**OPERATORS, **PICTURES, **RECURRENT, **CONTROL}
 
 
-def computed(graph: onnx.Message, values: Values) -> dict[str, tf.Tensor]:
+def build_values(graph: onnx.Message, values: Values) -> dict[str, tf.Tensor]:
     """Every value of `graph`, made in the TensorFlow graph that is current.
 
     Args:
@@ -38,7 +38,7 @@ def computed(graph: onnx.Message, values: Values) -> dict[str, tf.Tensor]:
 
 def _compute(node: onnx.Message, found: dict[str, tf.Tensor]) -> None:
     rule = _RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
-    site = Site(node, found, lambda graph, given: computed(graph, {**found, **given}))
+    site = TensorFlowSite(node, found, lambda graph, given: build_values(graph, {**found, **given}))
     if rule is None:
         raise site.refusal("is an operator without a counterpart")
     try:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from reprise.export.tf_graph.context import Rule, Site
+from reprise.export.tf_graph.context import Rule, TensorFlowSite
 
 
-def _convolution(site: Site) -> tf.Tensor:
+def _convolution(site: TensorFlowSite) -> tf.Tensor:
     """NCHW of one or two axes, which TensorFlow computes as NHWC on any machine; a group after the other."""
     x, kernel = site[0], site[1]
     axes, groups, padding = x.shape.rank - 2, site.attribute("group", 1), site.attribute("auto_pad", "NOTSET")
@@ -35,7 +35,7 @@ def _convolution(site: Site) -> tf.Tensor:
 def _pooling(kind: str) -> Rule:
     """Over one or two axes of NCHW, of windows that lie within the picture."""
 
-    def rule(site: Site) -> tf.Tensor:
+    def rule(site: TensorFlowSite) -> tf.Tensor:
         x, axes = site[0], site[0].shape.rank - 2
         padding = site.attribute("auto_pad", "NOTSET")
         if (

@@ -8,7 +8,7 @@ from reprise.model import RecurrentModel
 from reprise.tensors import Array
 
 
-def check(model: RecurrentModel) -> None:
+def check_exportable(model: RecurrentModel) -> None:
     """Refuses what signatures cannot hold.
 
     Raises:
@@ -20,7 +20,7 @@ def check(model: RecurrentModel) -> None:
         raise SaveError("a first state that is computed from the inputs has no place in these signatures yet.")
 
 
-def weights_of(model: RecurrentModel) -> dict[str, Array]:
+def variable_weights(model: RecurrentModel) -> dict[str, Array]:
     """The real numbers of a model that have axes, which become variables; single numbers and sizes stay constants."""
     return {name: array for name, array in model.lifted.numbers().items() if array.ndim and array.dtype.kind == "f"}
 

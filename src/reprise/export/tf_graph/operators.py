@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from reprise.export.tf_graph.context import Rule, Site
+from reprise.export.tf_graph.context import Rule, TensorFlowSite
 from reprise.export.tf_graph.sizes import number_of, size_of
 from reprise.tensors import DTYPES
 from reprise.wire import onnx
@@ -31,27 +31,27 @@ def _folded(function: Callable[[Any, Any], Any]) -> Rule:
     return lambda site: reduce(function, site.inputs())
 
 
-def _divide(site: Site) -> tf.Tensor:
+def _divide(site: TensorFlowSite) -> tf.Tensor:
     a, b = site[0], site[1]
     return tf.truncatediv(a, b) if a.dtype.is_integer else a / b
 
 
-def _modulo(site: Site) -> tf.Tensor:
+def _modulo(site: TensorFlowSite) -> tf.Tensor:
     return tf.math.truncatemod(site[0], site[1]) if site.attribute("fmod", 0) else tf.math.floormod(site[0], site[1])
 
 
-def _cast(site: Site) -> tf.Tensor:
+def _cast(site: TensorFlowSite) -> tf.Tensor:
     return tf.cast(site[0], _dtype(site.attribute("to")))
 
 
-def _constant(site: Site) -> tf.Tensor:
+def _constant(site: TensorFlowSite) -> tf.Tensor:
     for name, dtype in (("value_int", np.int64), ("value_ints", np.int64), ("value_float", np.float32)):
         if (value := site.attribute(name)) is not None:
             return tf.constant(np.asarray(value, dtype))
     return tf.constant(onnx.array_of(site.attribute("value")))
 
 
-def _constant_of_shape(site: Site) -> tf.Tensor:
+def _constant_of_shape(site: TensorFlowSite) -> tf.Tensor:
     held = site.attribute("value")
     value = np.float32(0) if held is None else onnx.array_of(held).ravel()[0]
     return tf.fill(site[0], tf.constant(value))
@@ -60,7 +60,7 @@ def _constant_of_shape(site: Site) -> tf.Tensor:
 # Matrices
 
 
-def _gemm(site: Site) -> tf.Tensor:
+def _gemm(site: TensorFlowSite) -> tf.Tensor:
     product = tf.matmul(
         site[0], site[1], transpose_a=bool(site.attribute("transA", 0)), transpose_b=bool(site.attribute("transB", 0))
     )
@@ -68,7 +68,7 @@ def _gemm(site: Site) -> tf.Tensor:
     return scaled + tf.cast(site.attribute("beta", 1.0), product.dtype) * site[2] if site.has(2) else scaled
 
 
-def _matmul(site: Site) -> tf.Tensor:
+def _matmul(site: TensorFlowSite) -> tf.Tensor:
     """As NumPy has it; a matrix on the right is multiplied with all rows at once, as TensorFlow 1 does it."""
     a, b = site[0], site[1]
     if b.shape.rank != 2 or a.shape.rank in (None, 1, 2):
@@ -80,13 +80,13 @@ def _matmul(site: Site) -> tf.Tensor:
 # Shapes
 
 
-def _shape(site: Site) -> tf.Tensor:
+def _shape(site: TensorFlowSite) -> tf.Tensor:
     sizes = tf.shape(site[0], out_type=tf.int64)
     start, end = site.attribute("start", 0), site.attribute("end")
     return sizes[start:end]
 
 
-def _reshape(site: Site) -> tf.Tensor:
+def _reshape(site: TensorFlowSite) -> tf.Tensor:
     """A size of 0 is that of the input, unless `allowzero` says that it is none."""
     x, sizes = site[0], tf.cast(site[1], tf.int64)
     known = site.constant(1)
@@ -100,14 +100,14 @@ def _reshape(site: Site) -> tf.Tensor:
     return tf.reshape(x, tf.where(tf.equal(sizes, 0), kept, sizes))
 
 
-def _axes(site: Site, index: int = 1) -> list[int] | None:
+def _axes(site: TensorFlowSite, index: int = 1) -> list[int] | None:
     found = site.constant(index, "axes")
     if found is None and site.has(index):
         raise site.refusal("has axes that are computed")
     return None if found is None else [int(a) for a in found.ravel()]
 
 
-def _squeeze(site: Site) -> tf.Tensor:
+def _squeeze(site: TensorFlowSite) -> tf.Tensor:
     """Without some axes; what was only stacked alone along one is taken as it was."""
     x, axes = site[0], _axes(site)
     if x.op.type == "Pack" and len(x.op.inputs) == 1 and axes == [x.op.get_attr("axis")]:
@@ -115,7 +115,7 @@ def _squeeze(site: Site) -> tf.Tensor:
     return tf.squeeze(x, axes)
 
 
-def _unsqueeze(site: Site) -> tf.Tensor:
+def _unsqueeze(site: TensorFlowSite) -> tf.Tensor:
     x, axes = site[0], _axes(site) or []
     rank = x.shape.rank + len(axes)
     for axis in sorted(a % rank for a in axes):
@@ -123,31 +123,31 @@ def _unsqueeze(site: Site) -> tf.Tensor:
     return x
 
 
-def _expand(site: Site) -> tf.Tensor:
+def _expand(site: TensorFlowSite) -> tf.Tensor:
     x = site[0]
     return tf.broadcast_to(x, tf.broadcast_dynamic_shape(tf.shape(x, out_type=tf.int64), tf.cast(site[1], tf.int64)))
 
 
-def _flatten(site: Site) -> tf.Tensor:
+def _flatten(site: TensorFlowSite) -> tf.Tensor:
     axis, sizes = site.attribute("axis", 1), tf.shape(site[0])
     return tf.reshape(site[0], tf.stack([tf.reduce_prod(sizes[:axis]), tf.reduce_prod(sizes[axis:])]))
 
 
-def _transpose(site: Site) -> tf.Tensor:
+def _transpose(site: TensorFlowSite) -> tf.Tensor:
     return tf.transpose(site[0], site.attribute("perm"))
 
 
-def _concat(site: Site) -> tf.Tensor:
+def _concat(site: TensorFlowSite) -> tf.Tensor:
     return tf.concat(site.inputs(), site.attribute("axis"))
 
 
-def _split(site: Site) -> list[tf.Tensor]:
+def _split(site: TensorFlowSite) -> list[tf.Tensor]:
     axis, sizes = site.attribute("axis", 0), site.constant(1, "split")
     parts = len(site.node.output) if sizes is None else [int(n) for n in sizes.ravel()]
     return list(tf.split(site[0], parts, axis))
 
 
-def _slice(site: Site) -> tf.Tensor:
+def _slice(site: TensorFlowSite) -> tf.Tensor:
     """Begins, ends, axes and steps; those of older versions are attributes. An end beyond the axis is its end."""
     x = site[0]
     old = site.attribute("starts") is not None
@@ -181,7 +181,7 @@ def _within(bound: tf.Tensor, far: int) -> Any:
     return tf.cast(tf.clip_by_value(bound, tf.constant(-far, tf.int64), tf.constant(far, tf.int64)), tf.int32)
 
 
-def _pad(site: Site) -> tf.Tensor:
+def _pad(site: TensorFlowSite) -> tf.Tensor:
     x, mode = site[0], site.attribute("mode", "constant")
     amounts = tf.constant(site.attribute("pads"), tf.int64) if site.attribute("pads") is not None else site[1]
     if site.has(3):
@@ -193,14 +193,14 @@ def _pad(site: Site) -> tf.Tensor:
     return tf.pad(x, pairs, constant_values=value)
 
 
-def _range(site: Site) -> tf.Tensor:
+def _range(site: TensorFlowSite) -> tf.Tensor:
     return tf.range(site[0], site[1], site[2])
 
 
 # Places
 
 
-def _gather(site: Site) -> tf.Tensor:
+def _gather(site: TensorFlowSite) -> tf.Tensor:
     """Of a place below zero, from the end; where these were exchanged for one beyond, TensorFlow refuses both."""
     x, axis, places = site[0], site.attribute("axis", 0), site[1]
     known, bare = site.constant(1), _without_guard(site[1])
@@ -220,11 +220,11 @@ def _without_guard(places: tf.Tensor, size: int | None = 2**31 - 1) -> tf.Tensor
     return kept if of_zero is not False and of_zero == 0 and None not in (far, size) and far >= size else None
 
 
-def _gather_nd(site: Site) -> tf.Tensor:
+def _gather_nd(site: TensorFlowSite) -> tf.Tensor:
     return tf.gather_nd(site[0], site[1], batch_dims=site.attribute("batch_dims", 0))
 
 
-def _one_hot(site: Site) -> tf.Tensor:
+def _one_hot(site: TensorFlowSite) -> tf.Tensor:
     known, values = site.constant(1), site[2]
     depth = tf.cast(tf.reshape(site[1], []), tf.int32) if known is None else int(known.item())
     bare = _without_guard(site[0], None if known is None else depth)
@@ -234,17 +234,17 @@ def _one_hot(site: Site) -> tf.Tensor:
     return tf.one_hot(places, depth, values[1], values[0], site.attribute("axis", -1))
 
 
-def _scatter_nd(site: Site) -> tf.Tensor:
+def _scatter_nd(site: TensorFlowSite) -> tf.Tensor:
     return tf.tensor_scatter_nd_update(site[0], site[1], site[2])
 
 
-def _compress(site: Site) -> tf.Tensor:
+def _compress(site: TensorFlowSite) -> tf.Tensor:
     axis, kept = site.attribute("axis"), site[1]
     x = site[0] if axis is not None else tf.reshape(site[0], [-1])
     return tf.gather(x, tf.reshape(tf.where(kept), [-1]), axis=axis or 0)
 
 
-def _reverse_sequence(site: Site) -> tf.Tensor:
+def _reverse_sequence(site: TensorFlowSite) -> tf.Tensor:
     batch, time = site.attribute("batch_axis", 1), site.attribute("time_axis", 0)
     return tf.reverse_sequence(site[0], site[1], seq_axis=time, batch_axis=batch)
 
@@ -253,7 +253,7 @@ def _reverse_sequence(site: Site) -> tf.Tensor:
 
 
 def _reduction(function: Callable[..., tf.Tensor]) -> Rule:
-    def rule(site: Site) -> tf.Tensor:
+    def rule(site: TensorFlowSite) -> tf.Tensor:
         axes = _axes(site)
         if not axes and site.attribute("noop_with_empty_axes", 0):
             return site[0]
@@ -263,7 +263,7 @@ def _reduction(function: Callable[..., tf.Tensor]) -> Rule:
 
 
 def _arg(function: Callable[..., tf.Tensor]) -> Rule:
-    def rule(site: Site) -> tf.Tensor:
+    def rule(site: TensorFlowSite) -> tf.Tensor:
         axis = site.attribute("axis", 0)
         found = function(site[0], axis, output_type=tf.int64)
         return tf.expand_dims(found, axis) if site.attribute("keepdims", 1) else found
@@ -271,7 +271,7 @@ def _arg(function: Callable[..., tf.Tensor]) -> Rule:
     return rule
 
 
-def _clip(site: Site) -> tf.Tensor:
+def _clip(site: TensorFlowSite) -> tf.Tensor:
     x = site[0]
     least = site[1] if site.has(1) else site.attribute("min")
     most = site[2] if site.has(2) else site.attribute("max")
@@ -279,17 +279,17 @@ def _clip(site: Site) -> tf.Tensor:
     return x if most is None else tf.minimum(x, tf.cast(most, x.dtype))
 
 
-def _hard_sigmoid(site: Site) -> tf.Tensor:
+def _hard_sigmoid(site: TensorFlowSite) -> tf.Tensor:
     alpha, beta = site.attribute("alpha", 0.2), site.attribute("beta", 0.5)
     return tf.clip_by_value(alpha * site[0] + beta, 0, 1)
 
 
-def _elu(site: Site) -> tf.Tensor:
+def _elu(site: TensorFlowSite) -> tf.Tensor:
     x, alpha = site[0], site.attribute("alpha", 1.0)
     return tf.where(x > 0, x, alpha * (tf.exp(tf.minimum(x, 0)) - 1))
 
 
-def _cumsum(site: Site) -> tf.Tensor:
+def _cumsum(site: TensorFlowSite) -> tf.Tensor:
     reverse, exclusive = bool(site.attribute("reverse", 0)), bool(site.attribute("exclusive", 0))
     return tf.cumsum(site[0], tf.cast(tf.reshape(site[1], []), tf.int32), exclusive, reverse)
 
@@ -298,7 +298,7 @@ def _softmax(function: Callable[..., tf.Tensor]) -> Rule:
     return lambda site: function(site[0], axis=site.attribute("axis", -1))
 
 
-def _passed(site: Site) -> tf.Tensor:
+def _passed(site: TensorFlowSite) -> tf.Tensor:
     return tf.identity(site[0])
 
 

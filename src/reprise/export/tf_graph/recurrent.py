@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
-from reprise.export.tf_graph.context import Rule, Site
+from reprise.export.tf_graph.context import Rule, TensorFlowSite
 
 #: The activations that ONNX names, as functions of x and of numbers of their own, alpha and beta, each with the value
 #: that it has where a file has none. Source: onnx/defs/rnn/defs.cc.
@@ -29,7 +29,7 @@ Step = Callable[[tf.Tensor, State], State]
 def recurrent(kind: str, gates: int) -> Rule:
     """The rule of an operator: its outputs, and the last of each of its states."""
 
-    def rule(site: Site) -> list[tf.Tensor]:
+    def rule(site: TensorFlowSite) -> list[tf.Tensor]:
         if site.attribute("layout", 0) or site.attribute("clip") is not None or site.attribute("input_forget", 0):
             raise site.refusal("has a layout, a clip or coupled gates")
         directions = _directions(site)
@@ -41,14 +41,16 @@ def recurrent(kind: str, gates: int) -> Rule:
     return rule
 
 
-def _directions(site: Site) -> list[bool]:
+def _directions(site: TensorFlowSite) -> list[bool]:
     """Whether each direction reads from the end."""
     return {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[
         site.attribute("direction", "forward")
     ]
 
 
-def _one_direction(site: Site, kind: str, gates: int, index: int, *, backward: bool) -> tuple[tf.Tensor, State]:
+def _one_direction(
+    site: TensorFlowSite, kind: str, gates: int, index: int, *, backward: bool
+) -> tuple[tf.Tensor, State]:
     """The outputs [T, N, H] and last states [N, H] of one direction."""
     x, w, r = site[0], site[1][index], site[2][index]
     units = int(site.attribute("hidden_size"))
@@ -106,7 +108,7 @@ def _loop(x: tf.Tensor, first: State, step: Step, lengths: tf.Tensor | None) -> 
     return outputs.stack(), last
 
 
-def _functions(site: Site, index: int) -> Sequence[Callable[[tf.Tensor], tf.Tensor]]:
+def _functions(site: TensorFlowSite, index: int) -> Sequence[Callable[[tf.Tensor], tf.Tensor]]:
     """The activations of a direction."""
     defaults = _DEFAULTS[site.node.op_type]
     names = [n.decode() for n in site.attribute("activations", []) or []] or [*defaults * len(_directions(site))]
@@ -124,7 +126,7 @@ def _with_own(name: str, given: Sequence[Iterator[float]]) -> Callable[[tf.Tenso
     return lambda x: function(x, *own)
 
 
-def _lstm(site: Site, index: int, r: tf.Tensor, bias: tf.Tensor) -> Step:
+def _lstm(site: TensorFlowSite, index: int, r: tf.Tensor, bias: tf.Tensor) -> Step:
     gate, candidate, output = _functions(site, index)
     peepholes = tf.split(site[7][index], 3) if site.has(7) else None
 
@@ -140,7 +142,7 @@ def _lstm(site: Site, index: int, r: tf.Tensor, bias: tf.Tensor) -> Step:
     return step
 
 
-def _gru(site: Site, index: int, r: tf.Tensor, bias: tf.Tensor) -> Step:
+def _gru(site: TensorFlowSite, index: int, r: tf.Tensor, bias: tf.Tensor) -> Step:
     gate, candidate = _functions(site, index)
     after = bool(site.attribute("linear_before_reset", 0))
     units = tf.shape(r)[1]
@@ -157,12 +159,16 @@ def _gru(site: Site, index: int, r: tf.Tensor, bias: tf.Tensor) -> Step:
     return step
 
 
-def _rnn(site: Site, index: int, r: tf.Tensor, bias: tf.Tensor) -> Step:
+def _rnn(site: TensorFlowSite, index: int, r: tf.Tensor, bias: tf.Tensor) -> Step:
     (function,) = _functions(site, index)
     return lambda part, states: (function(part + tf.matmul(states[0], r, transpose_b=True) + bias),)
 
 
-_STEPS: Mapping[str, Callable[[Site, int, tf.Tensor, tf.Tensor], Step]] = {"LSTM": _lstm, "GRU": _gru, "RNN": _rnn}
+_STEPS: Mapping[str, Callable[[TensorFlowSite, int, tf.Tensor, tf.Tensor], Step]] = {
+    "LSTM": _lstm,
+    "GRU": _gru,
+    "RNN": _rnn,
+}
 
 RECURRENT: Mapping[str, Rule] = {
     "LSTM": recurrent("LSTM", 4),

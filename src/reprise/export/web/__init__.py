@@ -13,7 +13,7 @@ from reprise.export.layers import stack_of
 from reprise.export.web import graph, layers
 from reprise.export.web.page import MODEL, PAGE
 from reprise.model import RecurrentModel
-from reprise.verify import Restored
+from reprise.verify import SelfComparedModel
 
 __all__ = ["MODEL", "PAGE", "TOLERANCE", "read", "write"]
 
@@ -37,7 +37,7 @@ def write(model: RecurrentModel, folder: Path) -> None:
         layers.write(model, found, folder)
 
 
-def read(folder: Path, model: RecurrentModel) -> Restored:
+def read(folder: Path, model: RecurrentModel) -> SelfComparedModel:
     """What `write` wrote, run by Node, whose numbers are those of a browser.
 
     Raises:

@@ -17,10 +17,10 @@ from reprise.cells import reordered
 from reprise.errors import SaveError
 from reprise.export.adapting import Adapted, States
 from reprise.export.layers import seen
-from reprise.export.onnx import first_states
+from reprise.export.onnx import first_state_rows
 from reprise.export.web.page import LARGEST, Node, scores_of, vocabulary_of, write_facts, write_page
 from reprise.model import RecurrentModel
-from reprise.stack import GATES, Features, Layer, Recurrent, Stack, to_json, to_tensors
+from reprise.stack import GATES, Stack, StackFeatures, StackLayer, StackRecurrent, to_json, to_tensors
 from reprise.stack.ports import as_rows
 from reprise.tensors import Array
 
@@ -48,7 +48,7 @@ def _described(model: RecurrentModel, layers: Stack) -> tuple[list[Array], dict[
     arrays: list[Array] = []
     facts = to_json(layers)
     held = to_tensors(layers)
-    first = first_states(model)
+    first = first_state_rows(model)
     place = 0
     for i, (layer, said) in enumerate(zip(layers.layers, facts["layers"], strict=True)):
         own = {name.rpartition(".")[2]: array for name, array in held.items() if name.startswith(f"layers.{i}.")}
@@ -57,9 +57,9 @@ def _described(model: RecurrentModel, layers: Stack) -> tuple[list[Array], dict[
             arrays.append(np.ascontiguousarray(array, "<f4"))
             said["arrays"][name] = [place, place + array.size]
             place += array.size
-        if isinstance(layer, Recurrent):
+        if isinstance(layer, StackRecurrent):
             said["states"] = list(layer.parts)
-    of_symbols = not isinstance(layers.layers[0], Features)
+    of_symbols = not isinstance(layers.layers[0], StackFeatures)
     facts |= {
         "title": str(layers),
         "vocabulary": vocabulary_of(model) if of_symbols else None,
@@ -70,15 +70,15 @@ def _described(model: RecurrentModel, layers: Stack) -> tuple[list[Array], dict[
 
 
 def _laid_out(
-    layer: Layer, own: dict[str, Array], model: RecurrentModel, first: dict[str, Array]
+    layer: StackLayer, own: dict[str, Array], model: RecurrentModel, first: dict[str, Array]
 ) -> Iterator[tuple[str, Array]]:
     """The arrays of a layer: kernels have a row for each number that they give."""
     for name, array in own.items():
-        if not isinstance(layer, Recurrent):
+        if not isinstance(layer, StackRecurrent):
             yield name, array.T if name == "kernel" else array
         else:
             yield name, reordered(array.T, GATES[layer.kind], ORDERS[layer.kind]).T
-    if isinstance(layer, Recurrent):
+    if isinstance(layer, StackRecurrent):
         for kind, part in layer.parts.items():
             if part.state in first:
                 port = next(s for s in model.interface.states if s.name == part.state)

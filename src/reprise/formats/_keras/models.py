@@ -12,7 +12,7 @@ from reprise.errors import DamagedFile, MissingFile, ReadError
 from reprise.formats import _sidecars
 from reprise.formats._base import StoredModel
 from reprise.layers import Layers
-from reprise.layers.keras import Spec, Tree, Version, Weights, in_a_row, in_a_tree, translated
+from reprise.layers.keras import LayerWeights, Spec, Tree, Version, in_a_tree, translate, weights_in_order
 from reprise.tensors import Tensor
 from reprise.vocabulary import Vocabulary
 from reprise.weights.keras import Facts
@@ -99,13 +99,13 @@ def layers(found: Configuration, group: hdf5.Group, source: str, custom: Mapping
         LiftError: A layer has no translation.
     """
 
-    def stored(spec: Spec, names: Sequence[str]) -> Weights:
+    def stored(spec: Spec, names: Sequence[str]) -> LayerWeights:
         return weights(group, spec, names, source)
 
-    return translated(found.content, found.version, stored, said(custom))
+    return translate(found.content, found.version, stored, said(custom))
 
 
-def weights(group: hdf5.Group, spec: Spec, names: Sequence[str], source: str) -> Weights:
+def weights(group: hdf5.Group, spec: Spec, names: Sequence[str], source: str) -> LayerWeights:
     """The weights of a model's layers, by their names where all have groups of these, else in the order of the file."""
     root = root_of(group)
     if "layer_names" not in listed(root):
@@ -122,8 +122,8 @@ def weights(group: hdf5.Group, spec: Spec, names: Sequence[str], source: str) ->
                 f"{len(wanted)} with weights ({', '.join(list(wanted.values())[:8])}); they belong to another model"
             )
         found = dict(zip(wanted, held, strict=True))
-    inner = {key: in_a_row(f"layer {wanted[key]!r}", spec.inner[key], row) for key, row in found.items()}
-    return Weights(source, {}, inner)
+    inner = {key: weights_in_order(f"layer {wanted[key]!r}", spec.inner[key], row) for key, row in found.items()}
+    return LayerWeights(source, {}, inner)
 
 
 def root_of(group: hdf5.Group) -> hdf5.Group:

@@ -14,7 +14,7 @@ from typing import Any
 from reprise.errors import DamagedFile
 from reprise.formats._keras import models
 from reprise.layers import Layers
-from reprise.layers.keras import Spec, Tree, Weights, in_a_tree, translated
+from reprise.layers.keras import LayerWeights, Spec, Tree, in_a_tree, translate
 from reprise.tensors import Tensor
 from reprise.wire import messages
 
@@ -40,10 +40,10 @@ def layers(folder: Path, tensors: Mapping[str, Tensor], custom: Mapping[str, Any
     found = models.configuration(described, str(file), hook=_plain)
     tree = _tree({name.removesuffix(_TENSOR): t for name, t in tensors.items() if name.endswith(_TENSOR)})
 
-    def stored(spec: Spec, _: Sequence[str]) -> Weights:
+    def stored(spec: Spec, _: Sequence[str]) -> LayerWeights:
         return _weights(str(folder), spec, tree)
 
-    return translated(found.content, found.version, stored, custom)
+    return translate(found.content, found.version, stored, custom)
 
 
 def _plain(held: dict[str, Any]) -> Any:
@@ -62,7 +62,7 @@ def _tree(tensors: Mapping[str, Tensor]) -> Tree:
     return Tree(own, {name: _tree(held) for name, held in inner.items()})
 
 
-def _weights(place: str, spec: Spec, tree: Tree) -> Weights:
+def _weights(place: str, spec: Spec, tree: Tree) -> LayerWeights:
     """The weights of a layer, or of a model whose layers are numbered."""
     numbers = {int(match[1]): name for name in tree.inner if (match := _LAYER.fullmatch(name))}
     if not numbers:
@@ -75,4 +75,6 @@ def _weights(place: str, spec: Spec, tree: Tree) -> Weights:
         )
     held = [(numbers[n], tree.inner[numbers[n]]) for n in sorted(numbers)]
     pairs = zip(wanted, held, strict=True)
-    return Weights(place, {}, {key: _weights(f"{place}/{name}", spec.inner[key], one) for key, (name, one) in pairs})
+    return LayerWeights(
+        place, {}, {key: _weights(f"{place}/{name}", spec.inner[key], one) for key, (name, one) in pairs}
+    )

@@ -123,7 +123,7 @@ class _Functions:
     def _with_variables_carried(self, node: Node, taken: set[int]) -> Iterator[Node]:
         """The nodes in place of a loop or branch that uses variables: it takes their values and gives the next ones.
 
-        `taken` are the inputs of `node` that are variables. They are read before it; those it changes are assigned after.
+        `taken` are the inputs of `node` that are variables. They are read before it, and assigned after it.
         """
         first = first_argument(node)
         waits = (*node.controls, *(v.node for v in node.inputs))

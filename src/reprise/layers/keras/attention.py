@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from reprise.graph import Value
 from reprise.layers import kinds
 from reprise.layers.keras.basic import Symbols, Translation
+from reprise.layers.keras.calls import KerasCall, Symbol
 from reprise.layers.keras.options import Options
-from reprise.layers.keras.place import Place, Symbol
-from reprise.layers.keras.weights import Spec, Weights
+from reprise.layers.keras.weights import LayerWeights, Spec
 
 _PARTS = ("query", "key", "value", "output")
 
@@ -24,16 +24,16 @@ def _plainly_scaled(options: Options) -> Spec:
     return Spec((*roles, *(("concat_score_weight",) if options.get("score_mode") == "concat" else ())))
 
 
-def _attention(place: Place) -> Symbols:
-    options = place.options
+def _attention(call: KerasCall) -> Symbols:
+    options = call.options
     if options.get("score_mode", "dot") != "dot":
         raise options.unknown(f"attention whose scores are made by {options.get('score_mode')!r}")
-    causal = options.flag("causal") or bool(place.named.get("use_causal_mask"))
-    scores = bool(place.named.get("return_attention_scores"))
-    layer = kinds.Attention(place.kind == "AdditiveAttention", place.weights.get("scale"), causal=causal, scores=scores)
-    value, *_ = place.inputs[1:]
-    made = place.put(layer, mask=place.x.mask, other_mask=value.mask)
-    return (Symbol(made, place.x.mask), *((Symbol(Value(made.node, 1)),) if scores else ()))
+    causal = options.flag("causal") or bool(call.named.get("use_causal_mask"))
+    scores = bool(call.named.get("return_attention_scores"))
+    layer = kinds.Attention(call.kind == "AdditiveAttention", call.weights.get("scale"), causal=causal, scores=scores)
+    value, *_ = call.inputs[1:]
+    made = call.put(layer, mask=call.x.mask, other_mask=value.mask)
+    return (Symbol(made, call.x.mask), *((Symbol(Value(made.node, 1)),) if scores else ()))
 
 
 def _heads_spec(options: Options) -> Spec:
@@ -41,45 +41,45 @@ def _heads_spec(options: Options) -> Spec:
     return Spec(inner={f"{part}_dense": Spec(roles) for part in _PARTS})
 
 
-def _multi_head(place: Place) -> Symbols:
-    options, named = place.options, place.named
+def _multi_head(call: KerasCall) -> Symbols:
+    options, named = call.options, call.named
     if options.get("attention_axes") not in (None, [1], (1,)):
         raise options.unknown(f"attention along the axes {options.get('attention_axes')}")
     if named.get("attention_mask") is not None:
         raise options.unknown("a mask of attention that is given")
     if options.get("sliding_window") is not None or options.flag("use_gate"):
         raise options.unknown("attention with a sliding window or a gate")
-    inputs = [*place.inputs, *(s for key in ("value", "key") if isinstance(s := named.get(key), Symbol))]
+    inputs = [*call.inputs, *(s for key in ("value", "key") if isinstance(s := named.get(key), Symbol))]
     if len(inputs) not in (2, 3):
         raise options.refuse("value", "a query, a value and perhaps a key as inputs")
     scores = bool(named.get("return_attention_scores"))
-    parts = {part: _projection(place.weights.of(f"{part}_dense")) for part in _PARTS}
+    parts = {part: _projection(call.weights.of(f"{part}_dense")) for part in _PARTS}
     causal = bool(named.get("use_causal_mask"))
     layer = kinds.MultiHeadAttention(**parts, causal=causal, scores=scores)
-    mask, other = _masks(place, inputs)
-    made = place.put(layer, inputs=inputs, mask=mask, other_mask=other)
+    mask, other = _masks(call, inputs)
+    made = call.put(layer, inputs=inputs, mask=mask, other_mask=other)
     return (Symbol(made, mask), *((Symbol(Value(made.node, 1)),) if scores else ()))
 
 
-def _masks(place: Place, inputs: Sequence[Symbol]) -> tuple[Value | None, Value | None]:
+def _masks(call: KerasCall, inputs: Sequence[Symbol]) -> tuple[Value | None, Value | None]:
     """The masks of the query and of the values: their own, unless the call is given another for the values.
 
     Raises:
         LiftError: It is given another mask for the query, which not every version of Keras 3 reads, or for the keys.
     """
     own = dict(zip(("query", "value", "key"), (s.mask for s in inputs), strict=False))
-    given = {part: place.named[f"{part}_mask"] for part in own if place.named.get(f"{part}_mask") is not None}
+    given = {part: call.named[f"{part}_mask"] for part in own if call.named.get(f"{part}_mask") is not None}
     if not all(isinstance(one, Symbol) for one in given.values()):
-        raise place.options.unknown("a mask of attention that is a constant")
+        raise call.options.unknown("a mask of attention that is a constant")
     used = {**own, **{part: one.value for part, one in given.items()}}
     for part, like in (("query", own["query"]), ("key", used["value"])):
         mask = used.get(part)
-        if mask is not None and (like is None or not place.calls.alike(mask, like)):
-            raise place.options.unknown(f"a mask of its own for the {part} of attention")
+        if mask is not None and (like is None or not call.calls.alike(mask, like)):
+            raise call.options.unknown(f"a mask of its own for the {part} of attention")
     return own["query"], used["value"]
 
 
-def _projection(weights: Weights) -> kinds.Projection:
+def _projection(weights: LayerWeights) -> kinds.Projection:
     return kinds.Projection(weights["kernel"], weights.get("bias"))
 
 

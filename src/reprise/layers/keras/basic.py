@@ -10,8 +10,8 @@ import numpy as np
 
 from reprise.graph import Value
 from reprise.layers import kinds
+from reprise.layers.keras.calls import NOTHING, KerasCall, Symbol
 from reprise.layers.keras.options import Options
-from reprise.layers.keras.place import NOTHING, Place, Symbol
 from reprise.layers.keras.weights import Spec
 from reprise.layers.kinds import Function
 from reprise.tensors import Array, Tensor, in_memory
@@ -23,7 +23,7 @@ Symbols = tuple[Symbol, ...]
 class Translation:
     """How a class of Keras is translated: which weights it has, and what it becomes."""
 
-    layer: Callable[[Place], Symbols]
+    layer: Callable[[KerasCall], Symbols]
     spec: Callable[[Options], Spec] = lambda options: Spec()
 
 
@@ -34,80 +34,80 @@ def _biased(*roles: str) -> Callable[[Options], Spec]:
     return spec
 
 
-def _dense(place: Place) -> Symbols:
-    options, weights = place.options, place.weights
+def _dense(call: KerasCall) -> Symbols:
+    options, weights = call.options, call.weights
     kernel = weights["kernel"]
     if len(kernel.shape) == 2:
         options.check_units(kernel.shape[1])
-    return place.plain(kinds.Dense(kernel, weights.get("bias"), options.function("activation")))
+    return call.plain(kinds.Dense(kernel, weights.get("bias"), options.function("activation")))
 
 
-def _embedding(place: Place) -> Symbols:
-    masks = place.options.flag("mask_zero")
-    value = place.put(kinds.Embedding(place.weights["embeddings"]), inputs=(place.x,))
-    return (Symbol(value, place.put(kinds.Mask(), "/mask", inputs=(place.x,)) if masks else None),)
+def _embedding(call: KerasCall) -> Symbols:
+    masks = call.options.flag("mask_zero")
+    value = call.put(kinds.Embedding(call.weights["embeddings"]), inputs=(call.x,))
+    return (Symbol(value, call.put(kinds.Mask(), "/mask", inputs=(call.x,)) if masks else None),)
 
 
-def _masking(place: Place) -> Symbols:
-    hidden = place.options.number("mask_value", 0.0)
-    mask = place.put(kinds.Mask(hidden, features=True), "/mask", inputs=(place.x,))
-    return (Symbol(place.put(kinds.Masked(), inputs=(place.x, Symbol(mask))), mask),)
+def _masking(call: KerasCall) -> Symbols:
+    hidden = call.options.number("mask_value", 0.0)
+    mask = call.put(kinds.Mask(hidden, features=True), "/mask", inputs=(call.x,))
+    return (Symbol(call.put(kinds.Masked(), inputs=(call.x, Symbol(mask))), mask),)
 
 
-def _nothing(place: Place) -> Symbols:
+def _nothing(call: KerasCall) -> Symbols:
     """What does nothing once a model is trained."""
-    return place.plain(NOTHING)
+    return call.plain(NOTHING)
 
 
-def _activation(place: Place) -> Symbols:
-    return place.plain(kinds.Activation(place.options.function("activation")))
+def _activation(call: KerasCall) -> Symbols:
+    return call.plain(kinds.Activation(call.options.function("activation")))
 
 
-def _softmax(place: Place) -> Symbols:
-    if place.x.mask is not None:
-        raise place.options.unknown("a softmax with a mask")
-    return place.plain(kinds.Activation(Function("softmax"), place.options.whole("axis", -1)))
+def _softmax(call: KerasCall) -> Symbols:
+    if call.x.mask is not None:
+        raise call.options.unknown("a softmax with a mask")
+    return call.plain(kinds.Activation(Function("softmax"), call.options.whole("axis", -1)))
 
 
-def _relu(place: Place) -> Symbols:
-    options = place.options
+def _relu(call: KerasCall) -> Symbols:
+    options = call.options
     most = float("inf") if options.get("max_value") is None else options.number("max_value")
     numbers = (most, options.number("negative_slope", 0.0), options.number("threshold", 0.0))
-    return place.plain(kinds.Activation(Function("relu", numbers)))
+    return call.plain(kinds.Activation(Function("relu", numbers)))
 
 
-def _leaky(place: Place) -> Symbols:
-    slope = place.options.number("negative_slope", place.options.number("alpha", 0.3))
-    return place.plain(kinds.Activation(Function("relu", (float("inf"), slope, 0.0))))
+def _leaky(call: KerasCall) -> Symbols:
+    slope = call.options.number("negative_slope", call.options.number("alpha", 0.3))
+    return call.plain(kinds.Activation(Function("relu", (float("inf"), slope, 0.0))))
 
 
-def _elu(place: Place) -> Symbols:
-    return place.plain(kinds.Activation(Function("elu", (place.options.number("alpha", 1.0),))))
+def _elu(call: KerasCall) -> Symbols:
+    return call.plain(kinds.Activation(Function("elu", (call.options.number("alpha", 1.0),))))
 
 
-def _thresholded(place: Place) -> Symbols:
-    return place.plain(kinds.Activation(Function("threshold", (place.options.number("theta", 1.0), 0.0))))
+def _thresholded(call: KerasCall) -> Symbols:
+    return call.plain(kinds.Activation(Function("threshold", (call.options.number("theta", 1.0), 0.0))))
 
 
-def _prelu(place: Place) -> Symbols:
-    return place.plain(kinds.ParametricRelu(place.weights["alpha"]))
+def _prelu(call: KerasCall) -> Symbols:
+    return call.plain(kinds.ParametricRelu(call.weights["alpha"]))
 
 
-def _rescaling(place: Place) -> Symbols:
-    options = place.options
+def _rescaling(call: KerasCall) -> Symbols:
+    options = call.options
     scale, offset = (in_memory(np.asarray(options.number(name, 0.0), np.float32)) for name in ("scale", "offset"))
-    return place.plain(kinds.Affine(scale, offset))
+    return call.plain(kinds.Affine(scale, offset))
 
 
-def _normalization(place: Place) -> Symbols:
+def _normalization(call: KerasCall) -> Symbols:
     """The stored moments of data, one for each place of the last axis; or those of the configuration."""
-    options = place.options
+    options = call.options
     if options.get("axis", -1) not in (-1, [-1]) or options.flag("invert"):
         raise options.unknown("a normalisation along another axis than the last, or its inverse")
     if "mean" in options:
         mean, variance = (in_memory(np.asarray(options.get(n), np.float32)) for n in ("mean", "variance"))
     else:
-        mean, variance = place.weights["mean"], place.weights["variance"]
+        mean, variance = call.weights["mean"], call.weights["variance"]
 
     def scale() -> Array:
         return np.asarray(1 / np.maximum(np.sqrt(variance.load()), 1e-7), np.float32).reshape(-1)
@@ -117,22 +117,22 @@ def _normalization(place: Place) -> Symbols:
 
     shape = (int(np.prod(mean.shape)),)
     own = (Tensor("float32", shape, make, mean.source) for make in (scale, offset))
-    return place.plain(kinds.Affine(*own))
+    return call.plain(kinds.Affine(*own))
 
 
 def _normalization_spec(options: Options) -> Spec:
     return Spec() if "mean" in options else Spec(kept=("mean", "variance", "count"))
 
 
-def _batch_normalization(place: Place) -> Symbols:
-    options, weights = place.options, place.weights
+def _batch_normalization(call: KerasCall) -> Symbols:
+    options, weights = call.options, call.weights
     axis = options.get("axis", -1)
     axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
     if not isinstance(axis, int):
         raise options.unknown(f"a normalisation along the axes {axis}")
     if options.get("mode", 0) not in (0, 2):
         raise options.unknown(f"batch normalisation of mode {options.get('mode')}")
-    return place.plain(
+    return call.plain(
         kinds.BatchNormalisation(
             weights["moving_mean"],
             weights["moving_variance"],
@@ -152,38 +152,38 @@ def _affine_roles(options: Options) -> tuple[str, ...]:
     return tuple(role for role, name in (("gamma", "scale"), ("beta", "center")) if options.flag(name, default=True))
 
 
-def _layer_normalization(place: Place) -> Symbols:
-    options, weights = place.options, place.weights
+def _layer_normalization(call: KerasCall) -> Symbols:
+    options, weights = call.options, call.weights
     axes = options.wholes("axis", -1, None if isinstance(options.get("axis"), (list, tuple)) else 1)
     epsilon, root = options.number("epsilon", 1e-3), options.flag("rms_scaling")
     scale = weights.get("gamma") or weights.get("scale")
-    return place.plain(kinds.LayerNormalisation(axes, scale, weights.get("beta"), epsilon, root=root))
+    return call.plain(kinds.LayerNormalisation(axes, scale, weights.get("beta"), epsilon, root=root))
 
 
-def _rms_normalization(place: Place) -> Symbols:
-    options = place.options
+def _rms_normalization(call: KerasCall) -> Symbols:
+    options = call.options
     axes = options.wholes("axis", -1, None if isinstance(options.get("axis"), (list, tuple)) else 1)
-    scale = place.weights["scale"]
-    return place.plain(kinds.LayerNormalisation(axes, scale, None, options.number("epsilon", 1e-6), root=True))
+    scale = call.weights["scale"]
+    return call.plain(kinds.LayerNormalisation(axes, scale, None, options.number("epsilon", 1e-6), root=True))
 
 
-def _unit_normalization(place: Place) -> Symbols:
-    options = place.options
+def _unit_normalization(call: KerasCall) -> Symbols:
+    options = call.options
     axes = options.wholes("axis", -1, None if isinstance(options.get("axis"), (list, tuple)) else 1)
-    return place.plain(kinds.UnitNormalisation(axes))
+    return call.plain(kinds.UnitNormalisation(axes))
 
 
-def _axes(place: Place) -> int:
+def _axes(call: KerasCall) -> int:
     """Over how many axes a layer works, by its name."""
-    return 2 if "2D" in place.kind or "2D" in place.kind.replace("Convolution", "Conv") else 1
+    return 2 if "2D" in call.kind or "2D" in call.kind.replace("Convolution", "Conv") else 1
 
 
-def _conv(place: Place) -> Symbols:
-    options, weights, axes = place.options, place.weights, _axes(place)
+def _conv(call: KerasCall) -> Symbols:
+    options, weights, axes = call.options, call.weights, _axes(call)
     kernel = weights["kernel"]
     if len(kernel.shape) == 4 and axes == 1 and kernel.shape[1] == 1:  # Keras 1
         kernel = Tensor(kernel.dtype, (kernel.shape[0], *kernel.shape[2:]), _without_axis(kernel, 1), kernel.source)
-    return place.plain(
+    return call.plain(
         kinds.Convolution(
             kernel,
             weights.get("bias"),
@@ -202,9 +202,9 @@ def _without_axis(tensor: Tensor, axis: int) -> Callable[[], Any]:
     return lambda: tensor.load().squeeze(axis)
 
 
-def _depthwise(place: Place) -> Symbols:
-    options, weights, axes = place.options, place.weights, _axes(place)
-    return place.plain(
+def _depthwise(call: KerasCall) -> Symbols:
+    options, weights, axes = call.options, call.weights, _axes(call)
+    return call.plain(
         kinds.Convolution(
             weights["kernel"],
             weights.get("bias"),
@@ -219,9 +219,9 @@ def _depthwise(place: Place) -> Symbols:
     )
 
 
-def _separable(place: Place) -> Symbols:
+def _separable(call: KerasCall) -> Symbols:
     """A convolution of each channel, then one that joins them."""
-    options, weights, axes = place.options, place.weights, _axes(place)
+    options, weights, axes = call.options, call.weights, _axes(call)
     first = options.channels_first()
     strides, dilation = options.wholes("strides", 1, axes), options.wholes("dilation_rate", 1, axes)
     each = kinds.Convolution(
@@ -232,139 +232,137 @@ def _separable(place: Place) -> Symbols:
     joined = kinds.Convolution(
         weights["pointwise_kernel"], weights.get("bias"), ones, "valid", ones, channels_first=first, function=function
     )
-    between = place.put(each, "/depthwise", inputs=(place.x,))
-    return (Symbol(place.put(joined, inputs=(Symbol(between),))),)
+    between = call.put(each, "/depthwise", inputs=(call.x,))
+    return (Symbol(call.put(joined, inputs=(Symbol(between),))),)
 
 
-def _pooling(place: Place) -> Symbols:
-    options, axes = place.options, _axes(place)
+def _pooling(call: KerasCall) -> Symbols:
+    options, axes = call.options, _axes(call)
     size = options.wholes("pool_size", 2, axes)
     strides = options.wholes("strides", size, axes)
-    mean, first = place.kind.startswith("Average"), options.channels_first()
-    return place.plain(kinds.Pooling(mean, size, strides, options.padding(), channels_first=first), mask=False)
+    mean, first = call.kind.startswith("Average"), options.channels_first()
+    return call.plain(kinds.Pooling(mean, size, strides, options.padding(), channels_first=first), mask=False)
 
 
-def _global_pooling(place: Place) -> Symbols:
-    options, mean = place.options, "Average" in place.kind
+def _global_pooling(call: KerasCall) -> Symbols:
+    options, mean = call.options, "Average" in call.kind
     layer = kinds.GlobalPooling(mean, keep=options.flag("keepdims"), channels_first=options.channels_first())
-    mask = place.x.mask if mean and _axes(place) == 1 else None
-    return (Symbol(place.put(layer, inputs=(place.x,), mask=mask)),)
+    mask = call.x.mask if mean and _axes(call) == 1 else None
+    return (Symbol(call.put(layer, inputs=(call.x,), mask=mask)),)
 
 
-def _flatten(place: Place) -> Symbols:
-    return place.plain(kinds.Flatten(channels_first=place.options.channels_first()), mask=False)
+def _flatten(call: KerasCall) -> Symbols:
+    return call.plain(kinds.Flatten(channels_first=call.options.channels_first()), mask=False)
 
 
-def _reshape(place: Place) -> Symbols:
-    return place.plain(kinds.Reshape(place.options.wholes("target_shape", ())), mask=False)
+def _reshape(call: KerasCall) -> Symbols:
+    return call.plain(kinds.Reshape(call.options.wholes("target_shape", ())), mask=False)
 
 
-def _permute(place: Place) -> Symbols:
-    axes = place.options.wholes("dims", ())
+def _permute(call: KerasCall) -> Symbols:
+    axes = call.options.wholes("dims", ())
     if sorted(axes) != list(range(1, len(axes) + 1)):
-        raise place.options.refuse("dims", "an order of the axes from 1")
-    return place.plain(kinds.Permute((0, *axes)), mask=False)
+        raise call.options.refuse("dims", "an order of the axes from 1")
+    return call.plain(kinds.Permute((0, *axes)), mask=False)
 
 
-def _repeat(place: Place) -> Symbols:
-    return place.plain(kinds.Repeat(place.options.whole("n")), mask=False)
+def _repeat(call: KerasCall) -> Symbols:
+    return call.plain(kinds.Repeat(call.options.whole("n")), mask=False)
 
 
-def _amounts(place: Place, name: str) -> tuple[tuple[int, int], ...]:
+def _amounts(call: KerasCall, name: str) -> tuple[tuple[int, int], ...]:
     """(before, after) for each axis, from a number, one for each axis, or two for each."""
-    axes, found = _axes(place), place.options.get(name, 1)
+    axes, found = _axes(call), call.options.get(name, 1)
     if isinstance(found, int):
         found = [found] * axes
     if axes == 1 and isinstance(found, Sequence) and len(found) == 2 and all(isinstance(n, int) for n in found):
         found = [found]
     pairs = [(one, one) if isinstance(one, int) else tuple(one) for one in found] if _is_list(found) else []
     if len(pairs) != axes or any(len(p) != 2 or not all(isinstance(n, int) and n >= 0 for n in p) for p in pairs):
-        raise place.options.refuse(name, f"numbers for {axes} axes")
+        raise call.options.refuse(name, f"numbers for {axes} axes")
     own = tuple((int(a), int(b)) for a, b in pairs)
-    return ((0, 0), *own) if place.options.channels_first() else (*own, (0, 0))
+    return ((0, 0), *own) if call.options.channels_first() else (*own, (0, 0))
 
 
 def _is_list(found: Any) -> bool:
     return isinstance(found, Sequence) and all(isinstance(one, (int, list, tuple)) for one in found)
 
 
-def _padding(place: Place) -> Symbols:
-    return place.plain(kinds.Pad(_amounts(place, "padding")), mask=False)
+def _padding(call: KerasCall) -> Symbols:
+    return call.plain(kinds.Pad(_amounts(call, "padding")), mask=False)
 
 
-def _cropping(place: Place) -> Symbols:
-    return place.plain(kinds.Crop(_amounts(place, "cropping")), mask=False)
+def _cropping(call: KerasCall) -> Symbols:
+    return call.plain(kinds.Crop(_amounts(call, "cropping")), mask=False)
 
 
-def _upsampling(place: Place) -> Symbols:
-    options, axes = place.options, _axes(place)
+def _upsampling(call: KerasCall) -> Symbols:
+    options, axes = call.options, _axes(call)
     if options.get("interpolation", "nearest") != "nearest":
         raise options.unknown(f"an interpolation of the kind {options.get('interpolation')}")
     times = options.wholes("size", options.get("length", 2), axes)
     layer = kinds.Upsample((1, *times) if options.channels_first() else (*times, 1))
-    return place.plain(layer, mask=False)
+    return call.plain(layer, mask=False)
 
 
-def _category(place: Place) -> Symbols:
-    options = place.options
+def _category(call: KerasCall) -> Symbols:
+    options = call.options
     mode = options.get("output_mode", "int")
     if mode not in ("one_hot", "multi_hot"):
         raise options.unknown(f"an encoding of the kind {mode}")
-    return place.plain(kinds.OneHot(options.whole("num_tokens"), joined=mode == "multi_hot"), mask=False)
+    return call.plain(kinds.OneHot(options.whole("num_tokens"), joined=mode == "multi_hot"), mask=False)
 
 
-def _joined(kind: str) -> Callable[[Place], Symbols]:
-    def layer(place: Place) -> Symbols:
-        if kind == "multiply" and place.options.version.major >= 3 and any(s.mask for s in place.inputs):
-            raise place.options.unknown(
-                "a product of masked values, whose hidden steps Keras 3 takes for ones or zeros"
-            )
-        value = place.put(kinds.Join(kind))
-        return (Symbol(value, _mask_of_all(place)),)
+def _joined(kind: str) -> Callable[[KerasCall], Symbols]:
+    def layer(call: KerasCall) -> Symbols:
+        if kind == "multiply" and call.options.version.major >= 3 and any(s.mask for s in call.inputs):
+            raise call.options.unknown("a product of masked values, whose hidden steps Keras 3 takes for ones or zeros")
+        value = call.put(kinds.Join(kind))
+        return (Symbol(value, _mask_of_all(call)),)
 
     return layer
 
 
-def _mask_of_all(place: Place) -> Value | None:
+def _mask_of_all(call: KerasCall) -> Value | None:
     """Keras 2 hides a step that any input hides, Keras 3 one that all hide, and none if an input has no mask."""
-    masks = [s.mask for s in place.inputs if s.mask is not None]
-    either = place.options.version.major >= 3
-    if not masks or (either and len(masks) < len(place.inputs)):
+    masks = [s.mask for s in call.inputs if s.mask is not None]
+    either = call.options.version.major >= 3
+    if not masks or (either and len(masks) < len(call.inputs)):
         return None
     if len(set(masks)) == 1:
         return masks[0]
-    return place.put(kinds.Both(either=either), "/mask", inputs=[Symbol(m) for m in masks])
+    return call.put(kinds.Both(either=either), "/mask", inputs=[Symbol(m) for m in masks])
 
 
-def _concatenate(place: Place) -> Symbols:
-    axis = place.options.whole("axis", -1)
-    value = place.put(kinds.Concatenate(axis))
-    masks = [s.mask for s in place.inputs]
+def _concatenate(call: KerasCall) -> Symbols:
+    axis = call.options.whole("axis", -1)
+    value = call.put(kinds.Concatenate(axis))
+    masks = [s.mask for s in call.inputs]
     if all(m is None for m in masks):
         return (Symbol(value),)
     if len(set(masks)) == 1 and axis != 1:
         return (Symbol(value, masks[0]),)
     if axis == 1 and None not in masks:
         read = [Symbol(m) for m in masks if m is not None]
-        return (Symbol(value, place.put(kinds.Concatenate(1), "/mask", inputs=read)),)
-    return (Symbol(value, None if axis == 1 else _mask_of_all(place)),)
+        return (Symbol(value, call.put(kinds.Concatenate(1), "/mask", inputs=read)),)
+    return (Symbol(value, None if axis == 1 else _mask_of_all(call)),)
 
 
-def _dot(place: Place) -> Symbols:
-    options = place.options
+def _dot(call: KerasCall) -> Symbols:
+    options = call.options
     axes = options.wholes("axes", None, 2)
-    return (Symbol(place.put(kinds.Dot((axes[0], axes[1]), unit=options.flag("normalize")))),)
+    return (Symbol(call.put(kinds.Dot((axes[0], axes[1]), unit=options.flag("normalize")))),)
 
 
-def _merge(place: Place) -> Symbols:
+def _merge(call: KerasCall) -> Symbols:
     """The one layer that Keras 1 had for all of them."""
-    mode = place.options.get("mode", "sum")
+    mode = call.options.get("mode", "sum")
     found = {"sum": "add", "mul": "multiply", "ave": "average", "max": "maximum"}.get(mode)
     if found is not None:
-        return _joined(found)(place)
+        return _joined(found)(call)
     if mode == "concat":
-        return _concatenate(place)
-    raise place.options.unknown(f"a merge of the kind {mode!r}")
+        return _concatenate(call)
+    raise call.options.unknown(f"a merge of the kind {mode!r}")
 
 
 TABLE: Mapping[str, Translation] = {

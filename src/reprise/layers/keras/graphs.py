@@ -26,7 +26,7 @@ class Reference(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class LayerDescription:
     """A layer as a configuration describes it.
 
     Attributes:
@@ -46,7 +46,7 @@ class Described:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class LayerNode:
     """A call of a layer: what it is given in order and by name, with references in it."""
 
     given: tuple[Any, ...]
@@ -54,7 +54,7 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class KerasModel:
     """A model as its configuration describes it.
 
     Attributes:
@@ -68,8 +68,8 @@ class Model:
     """
 
     name: str
-    layers: tuple[Described, ...]
-    calls: Mapping[str, tuple[Applied, ...]]
+    layers: tuple[LayerDescription, ...]
+    calls: Mapping[str, tuple[LayerNode, ...]]
     inputs: tuple[Reference, ...]
     outputs: tuple[Reference, ...]
     sequential: bool
@@ -81,26 +81,26 @@ def is_model(config: Any) -> bool:
     return isinstance(config, list) or (isinstance(config, Mapping) and isinstance(config.get("layers"), list))
 
 
-def described(found: Any, place: str) -> Described:
+def description_of(found: Any, where: str) -> LayerDescription:
     """A layer from its description.
 
     Raises:
         DamagedFile: It is no description.
     """
     if not isinstance(found, Mapping) or not isinstance(found.get("class_name"), str):
-        raise DamagedFile(f"{place}: a layer has no class; expected class_name and config in its description")
+        raise DamagedFile(f"{where}: a layer has no class; expected class_name and config in its description")
     config = found.get("config")
     named = config.get("name") if isinstance(config, Mapping) else None
     kind = found["class_name"]
     name = named or found.get("name") or kind
     if not isinstance(name, str):
-        raise DamagedFile(f"{place}: the name of a layer of the class {kind} is {name!r}; expected a text")
+        raise DamagedFile(f"{where}: the name of a layer of the class {kind} is {name!r}; expected a text")
     if isinstance(config, Mapping) and kind in _OF_TENSORFLOW:
-        return Described(_function(str(config.get("function"))), name, {}, operation=True)
+        return LayerDescription(_function(str(config.get("function"))), name, {}, operation=True)
     if isinstance(config, Mapping) and _is_operation(found, config):
         options = {key: value for key, value in config.items() if key != "name"}
-        return Described(snake(kind), name, options, operation=True)
-    return Described(kind.rpartition(">")[2], name, config, _stranger(found))
+        return LayerDescription(snake(kind), name, options, operation=True)
+    return LayerDescription(kind.rpartition(">")[2], name, config, _stranger(found))
 
 
 def _is_operation(found: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
@@ -136,49 +136,49 @@ def _stranger(found: Mapping[str, Any]) -> str:
     return ""
 
 
-def model(kind: str, name: str, config: Any) -> Model:
+def model(kind: str, name: str, config: Any) -> KerasModel:
     """A model from its configuration.
 
     Raises:
         DamagedFile: It is none.
     """
-    place = f"model {name!r}"
+    where = f"model {name!r}"
     if isinstance(config, Mapping) and isinstance(config.get("config"), list):
         config = config["config"]
     listed = config if isinstance(config, list) else config.get("layers") if isinstance(config, Mapping) else None
     if not isinstance(listed, list) or not listed or len(listed) > _MOST_LAYERS:
-        raise DamagedFile(f"{place}: lists no layers; a subclassed model keeps its structure in code")
-    layers = tuple(described(one, place) for one in listed)
+        raise DamagedFile(f"{where}: lists no layers; a subclassed model keeps its structure in code")
+    layers = tuple(description_of(one, where) for one in listed)
     names = [one.name for one in layers]
     if len(set(names)) != len(names):
         twice = next(n for n in names if names.count(n) > 1)
-        raise DamagedFile(f"{place}: two layers are called {twice!r}")
+        raise DamagedFile(f"{where}: two layers are called {twice!r}")
     if kind == "Sequential" or not (isinstance(config, Mapping) and "output_layers" in config):
         build = config.get("build_input_shape") if isinstance(config, Mapping) else None
-        return Model(name, layers, {}, (), (), sequential=True, build=build)
+        return KerasModel(name, layers, {}, (), (), sequential=True, build=build)
     calls = {
-        layer.name: tuple(_applied(node, place) for node in one.get("inbound_nodes") or ())
+        layer.name: tuple(_applied(node, where) for node in one.get("inbound_nodes") or ())
         for layer, one in zip(layers, listed, strict=True)
     }
-    inputs, outputs = (_ends(config.get(key), place) for key in ("input_layers", "output_layers"))
-    found = Model(name, layers, calls, inputs, outputs, sequential=False)
+    inputs, outputs = (_ends(config.get(key), where) for key in ("input_layers", "output_layers"))
+    found = KerasModel(name, layers, calls, inputs, outputs, sequential=False)
     return _renumbered(found)
 
 
-def _applied(node: Any, place: str) -> Applied:
+def _applied(node: Any, where: str) -> LayerNode:
     """One call; Keras 1 and 2 list what it reads, Keras 3 its arguments."""
     if isinstance(node, Mapping):
         args, kwargs = node.get("args", []), node.get("kwargs", {})
         if not isinstance(args, list) or not isinstance(kwargs, Mapping):
-            raise DamagedFile(f"{place}: a call of a layer is {node!r:.80}; expected args and kwargs")
-        return Applied(tuple(_argument(one) for one in args), {k: _argument(v) for k, v in kwargs.items()})
+            raise DamagedFile(f"{where}: a call of a layer is {node!r:.80}; expected args and kwargs")
+        return LayerNode(tuple(_argument(one) for one in args), {k: _argument(v) for k, v in kwargs.items()})
     if not isinstance(node, list):
-        raise DamagedFile(f"{place}: a call of a layer is {node!r:.80}; expected a list of what it reads")
+        raise DamagedFile(f"{where}: a call of a layer is {node!r:.80}; expected a list of what it reads")
     if _is_reference(node) or _is_constant(node):
         node = [node]
-    given = [one[2] if _is_constant(one) else _old_reference(one, place) for one in node]
+    given = [one[2] if _is_constant(one) else _old_reference(one, where) for one in node]
     named = next((one[3] for one in node if len(one) > 3 and isinstance(one[3], Mapping)), {})
-    return Applied((given[0] if len(given) == 1 else given,), {k: _old_argument(v) for k, v in named.items()})
+    return LayerNode((given[0] if len(given) == 1 else given,), {k: _old_argument(v) for k, v in named.items()})
 
 
 def _is_reference(found: Any) -> bool:
@@ -190,10 +190,10 @@ def _is_reference(found: Any) -> bool:
     )
 
 
-def _old_reference(found: Any, place: str) -> Reference:
+def _old_reference(found: Any, where: str) -> Reference:
     if not _is_reference(found):
         raise DamagedFile(
-            f"{place}: a layer reads {found!r:.80}; expected the name of another, its call and its output"
+            f"{where}: a layer reads {found!r:.80}; expected the name of another, its call and its output"
         )
     return Reference(found[0], found[1], found[2])
 
@@ -235,23 +235,23 @@ def _config(value: Mapping[str, Any], key: str) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _ends(found: Any, place: str) -> tuple[Reference, ...]:
+def _ends(found: Any, where: str) -> tuple[Reference, ...]:
     """Inputs or outputs: one, a list, or a mapping of them."""
     if isinstance(found, Mapping):
         found = list(found.values())
     if _is_reference(found):
         found = [found]
     if not isinstance(found, list) or not found:
-        raise DamagedFile(f"{place}: its inputs or outputs are {found!r:.80}; expected a list")
+        raise DamagedFile(f"{where}: its inputs or outputs are {found!r:.80}; expected a list")
     flat = [one for part in found for one in (part if _is_nested(part) else [part])]
-    return tuple(_old_reference(one, place) for one in flat)
+    return tuple(_old_reference(one, where) for one in flat)
 
 
 def _is_nested(part: Any) -> bool:
     return isinstance(part, list) and bool(part) and isinstance(part[0], list)
 
 
-def _renumbered(found: Model) -> Model:
+def _renumbered(found: KerasModel) -> KerasModel:
     """Calls counted from 0: a model inside has one more where it stands alone, which is not in the file."""
     models = {layer.name for layer in found.layers if is_model(layer.config)}
     uses: dict[str, set[int]] = {name: set() for name in models}
@@ -270,13 +270,13 @@ def _renumbered(found: Model) -> Model:
     if not late:
         return found
     calls = {
-        name: tuple(Applied(moved(one.given), moved(dict(one.named))) for one in made)
+        name: tuple(LayerNode(moved(one.given), moved(dict(one.named))) for one in made)
         for name, made in found.calls.items()
     }
-    return Model(found.name, found.layers, calls, moved(found.inputs), moved(found.outputs), sequential=False)
+    return KerasModel(found.name, found.layers, calls, moved(found.inputs), moved(found.outputs), sequential=False)
 
 
-def _references(found: Model) -> Iterator[Reference]:
+def _references(found: KerasModel) -> Iterator[Reference]:
     yield from found.outputs
     for made in found.calls.values():
         for one in made:

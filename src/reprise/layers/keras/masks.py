@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from reprise.layers.keras.basic import Symbols
+from reprise.layers.keras.calls import Symbol
 from reprise.layers.keras.options import Options
-from reprise.layers.keras.place import Symbol
 
 #: What stands for the class of a model in a model.
 MODEL = "a model"
@@ -19,7 +19,7 @@ _RECURRENT = frozenset(
     "LSTM GRU SimpleRNN RNN CuDNNLSTM CuDNNGRU ConvLSTM1D ConvLSTM2D ConvLSTM3D Bidirectional".split()
 )
 #: Class → which argument of its call is the mask, counted from 0. The calls of other classes take none.
-_PLACES = {
+_MASK_INPUTS = {
     **dict.fromkeys(("Softmax", "GlobalAveragePooling1D", *_PAIRS), 1),
     **dict.fromkeys(("BatchNormalization", "TimeDistributed", MODEL, *_RECURRENT), 2),
 }
@@ -39,9 +39,9 @@ def applied(
     Raises:
         LiftError: The layer takes no mask, or not such a one.
     """
-    place = _PLACES.get(kind, len(given))
-    masks = [m for m in (*given[place : place + 1], named.get("mask")) if m is not None]
-    inputs = _masked(kind, options, tuple(flat(given[:place])), masks)
+    index = _MASK_INPUTS.get(kind, len(given))
+    masks = [m for m in (*given[index : index + 1], named.get("mask")) if m is not None]
+    inputs = _masked(kind, options, tuple(flat(given[:index])), masks)
     others = {name: value for name, value in named.items() if name != "mask"}
     return inputs, {**others, GIVEN: True} if masks and kind in _RECURRENT else others
 
@@ -51,7 +51,7 @@ def _masked(kind: str, options: Options, inputs: Symbols, masks: Sequence[Any]) 
     if not masks:
         return inputs
     each = masks[0] if kind in _PAIRS else masks
-    known = kind in _PLACES and len(masks) == 1 and isinstance(each, (list, tuple)) and len(each) <= len(inputs)
+    known = kind in _MASK_INPUTS and len(masks) == 1 and isinstance(each, (list, tuple)) and len(each) <= len(inputs)
     if not known or not all(m is None or isinstance(m, Symbol) for m in each):
         raise options.unknown("a mask that its call is given as an argument, in this form or by this layer")
     read = zip(inputs, each, strict=False)
@@ -69,4 +69,4 @@ def flat(given: Any) -> Iterator[Symbol]:
 
 def reads(kind: str) -> bool:
     """Whether what a layer of this class computes depends on a mask."""
-    return kind in _PLACES and kind not in ("BatchNormalization", MODEL)
+    return kind in _MASK_INPUTS and kind not in ("BatchNormalization", MODEL)

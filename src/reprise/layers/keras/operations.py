@@ -15,8 +15,8 @@ from reprise.errors import LiftError
 from reprise.graph import Value
 from reprise.layers import kinds
 from reprise.layers.keras.basic import Symbols
+from reprise.layers.keras.calls import KerasCall, Symbol
 from reprise.layers.keras.options import Options
-from reprise.layers.keras.place import Place, Symbol
 from reprise.layers.kinds import Function, Layer
 from reprise.tensors import DTYPES, Tensor, in_memory
 
@@ -24,17 +24,17 @@ _MISSING = object()
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _Operation:
     """An operation and what it is given.
 
     Attributes:
-        place: Where it goes.
+        target: The layer of Keras in which it stands.
         kind: Its name, such as `expand_dims`.
         given: In order.
         named: By name, the options of the operation among them.
     """
 
-    place: Place
+    target: KerasCall
     kind: str
     given: tuple[Any, ...]
     named: Mapping[str, Any]
@@ -59,7 +59,7 @@ class _Call:
 
     def options(self, index: int, name: str, default: Any = _MISSING) -> Options:
         """An argument as an option that is checked when it is read."""
-        return Options(self.place.options.place, {name: self.at(index, name, default)}, self.place.options.version)
+        return Options(self.target.options.where, {name: self.at(index, name, default)}, self.target.options.version)
 
     def whole(self, index: int, name: str, default: Any = _MISSING) -> int:
         """A whole number."""
@@ -74,28 +74,28 @@ class _Call:
 
     def put(self, layer: Layer, *read: Symbol, end: str = "") -> Symbols:
         """A call of a layer on values."""
-        return (Symbol(self.place.put(layer, end, inputs=read)),)
+        return (Symbol(self.target.put(layer, end, inputs=read)),)
 
     def unknown(self, what: str) -> LiftError:
         """The error for something that has no translation."""
-        return self.place.options.unknown(f"the operation {self.kind!r} {what}".rstrip())
+        return self.target.options.unknown(f"the operation {self.kind!r} {what}".rstrip())
 
 
-def apply(place: Place, kind: str, given: Any, named: Mapping[str, Any]) -> Symbols:
+def apply(target: KerasCall, kind: str, given: Any, named: Mapping[str, Any]) -> Symbols:
     """An operation on what it is given, in order and by name.
 
     Raises:
         LiftError: It has no translation.
     """
-    call = _Call(place, kind, tuple(given) if isinstance(given, (list, tuple)) else (given,), named)
+    call = _Operation(target, kind, tuple(given) if isinstance(given, (list, tuple)) else (given,), named)
     found = _OPERATIONS.get(kind)
     if found is None:
         raise call.unknown("")
     return found(call)
 
 
-def _arithmetic(kind: str) -> Callable[[_Call], Symbols]:
-    def operation(call: _Call) -> Symbols:
+def _arithmetic(kind: str) -> Callable[[_Operation], Symbols]:
+    def operation(call: _Operation) -> Symbols:
         first = call.at(0, "x1", call.named.get("x"))
         sides = (first, call.at(1, "x2", call.named.get("y")))
         symbols = [s for s in sides if isinstance(s, Symbol)]
@@ -130,8 +130,8 @@ def _scalar(number: float) -> Tensor:
     return in_memory(np.asarray(number, np.float32))
 
 
-def _function(name: str) -> Callable[[_Call], Symbols]:
-    def operation(call: _Call) -> Symbols:
+def _function(name: str) -> Callable[[_Operation], Symbols]:
+    def operation(call: _Operation) -> Symbols:
         names = ("x", "features", "logits", "a", "tensor", "input")
         x = call.given[0] if call.given else next((call.named[n] for n in names if n in call.named), None)
         if not isinstance(x, Symbol) or len(call.given) > 1:
@@ -141,14 +141,14 @@ def _function(name: str) -> Callable[[_Call], Symbols]:
     return operation
 
 
-def _with_options(call: _Call, name: str) -> Function:
+def _with_options(call: _Operation, name: str) -> Function:
     """A function with the numbers that the operation is given.
 
     Raises:
         LiftError: It is given others.
     """
     named = {k: v for k, v in call.named.items() if v is not None and k not in ("x", "features", "a", "axis", "name")}
-    options = Options(call.place.options.place, named, call.place.options.version)
+    options = Options(call.target.options.where, named, call.target.options.version)
     if name == "gelu":
         return Function("gelu_tanh" if options.flag("approximate", default=options.version.major >= 3) else "gelu")
     if name == "leaky_relu":
@@ -161,7 +161,7 @@ def _with_options(call: _Call, name: str) -> Function:
     return Function("relu", (6.0,)) if name == "relu6" else Function(name)
 
 
-def _softmax(call: _Call) -> Symbols:
+def _softmax(call: _Operation) -> Symbols:
     x = call.given[0] if call.given else call.named.get("x", call.named.get("logits"))
     axis = call.at(1, "axis", -1)
     if not isinstance(x, Symbol) or (axis is not None and not isinstance(axis, int)):
@@ -169,11 +169,11 @@ def _softmax(call: _Call) -> Symbols:
     return call.put(kinds.Activation(Function(call.kind), -1 if axis is None else axis), x)
 
 
-def _hard_sigmoid(call: _Call) -> Symbols:
+def _hard_sigmoid(call: _Operation) -> Symbols:
     return call.put(kinds.Activation(Function("hard_sigmoid", (1 / 6, 0.5))), call.value(0, "x"))
 
 
-def _clip(call: _Call) -> Symbols:
+def _clip(call: _Operation) -> Symbols:
     low, high = (
         call.options(i, n, call.named.get(other)).number(n)
         for i, n, other in ((1, "x_min", "clip_value_min"), (2, "x_max", "clip_value_max"))
@@ -181,7 +181,7 @@ def _clip(call: _Call) -> Symbols:
     return call.put(kinds.Activation(Function("clip", (low, high))), call.value(0, "x"))
 
 
-def _power(call: _Call) -> Symbols:
+def _power(call: _Operation) -> Symbols:
     found = call.at(1, "x2", call.named.get("y"))
     functions = {2: "square", 0.5: "sqrt", -0.5: "rsqrt"}
     if isinstance(found, Symbol) or found not in functions:
@@ -189,7 +189,7 @@ def _power(call: _Call) -> Symbols:
     return call.put(kinds.Activation(Function(functions[found])), call.value(0, "x1"))
 
 
-def _not_equal(call: _Call) -> Symbols:
+def _not_equal(call: _Operation) -> Symbols:
     """The mask of an embedding, which Keras 3 writes out."""
     x, value = call.at(0, "x1"), call.at(1, "x2")
     if not isinstance(x, Symbol) or isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -197,12 +197,12 @@ def _not_equal(call: _Call) -> Symbols:
     return call.put(kinds.Mask(float(value)), x)
 
 
-def _logical(*, either: bool) -> Callable[[_Call], Symbols]:
+def _logical(*, either: bool) -> Callable[[_Operation], Symbols]:
     return lambda call: call.put(kinds.Both(either=either), call.value(0, "x1"), call.value(1, "x2"))
 
 
-def _reduction(kind: str) -> Callable[[_Call], Symbols]:
-    def operation(call: _Call) -> Symbols:
+def _reduction(kind: str) -> Callable[[_Operation], Symbols]:
+    def operation(call: _Operation) -> Symbols:
         keep = call.options(2, "keepdims", call.named.get("keep_dims")).flag("keepdims")
         axes = call.wholes(1, "axis", ()) if call.at(1, "axis", None) is not None else ()
         if not axes or call.named.get("initial") is not None:
@@ -213,7 +213,7 @@ def _reduction(kind: str) -> Callable[[_Call], Symbols]:
     return operation
 
 
-def _joined(call: _Call) -> tuple[list[Symbol], int]:
+def _joined(call: _Operation) -> tuple[list[Symbol], int]:
     """The values that are joined, and the axis; both may be given in order, as one list or each alone."""
     found = call.named.get("xs", call.named.get("values", call.given))
     listed = found[0] if len(found) and isinstance(found[0], (list, tuple)) else found
@@ -224,27 +224,27 @@ def _joined(call: _Call) -> tuple[list[Symbol], int]:
     return symbols, axis
 
 
-def _concatenate(call: _Call) -> Symbols:
+def _concatenate(call: _Operation) -> Symbols:
     values, axis = _joined(call)
     return call.put(kinds.Concatenate(axis), *values)
 
 
-def _stack(call: _Call) -> Symbols:
+def _stack(call: _Operation) -> Symbols:
     values, axis = _joined(call)
     wider = [call.put(kinds.Expand(axis), s, end=f"/{i}")[0] for i, s in enumerate(values)]
     return call.put(kinds.Concatenate(axis), *wider)
 
 
-def _split(call: _Call) -> Symbols:
+def _split(call: _Operation) -> Symbols:
     parts = call.whole(1, "indices_or_sections", call.named.get("num_or_size_splits"))
     axis = call.whole(2, "axis", 0)
     if parts < 1:
         raise call.unknown(f"into {parts} parts")
-    made = call.place.put(kinds.Split(parts, axis), inputs=[call.value(0, "x")])
+    made = call.target.put(kinds.Split(parts, axis), inputs=[call.value(0, "x")])
     return tuple(Symbol(Value(made.node, i)) for i in range(parts))
 
 
-def _matmul(call: _Call) -> Symbols:
+def _matmul(call: _Operation) -> Symbols:
     names = ("x1", "x2") if "x1" in call.named or len(call.given) > 1 else ("a", "b")
     known = {"transpose_a", "transpose_b", *names, "name"}
     if any(value not in (None, False) for name, value in call.named.items() if name not in known):
@@ -253,7 +253,7 @@ def _matmul(call: _Call) -> Symbols:
     return call.put(kinds.Product(turned), *(call.value(i, name) for i, name in enumerate(names)))
 
 
-def _item(call: _Call) -> Symbols:
+def _item(call: _Operation) -> Symbols:
     """Parts of a value; new axes are put in behind the others."""
     found = call.at(1, "key", call.named.get("slice_spec"))
     parts = [_part(call, one) for one in (found if isinstance(found, (list, tuple)) else [found])]
@@ -275,7 +275,7 @@ def _new_axes(parts: Sequence[Any]) -> list[int]:
     return [i if i < ellipsis else i - len(kept) + kept[i + 1 :].count(None) for i in found]
 
 
-def _part(call: _Call, found: Any) -> Any:
+def _part(call: _Operation, found: Any) -> Any:
     """A place, (begin, end, step), `...`, or None for a new axis; Keras 2 writes a slice without a class."""
     if found is None or (isinstance(found, int) and not isinstance(found, bool)):
         return found
@@ -290,7 +290,7 @@ def _part(call: _Call, found: Any) -> Any:
     raise call.unknown(f"with the index {found!r:.60}")
 
 
-def _axes(call: _Call) -> Symbols:
+def _axes(call: _Operation) -> Symbols:
     """Operations that move axes or rows, with the whole numbers that they are given."""
     x = call.value(0, next((n for n in ("input", "tensor", "a") if n in call.named), "x"))
     if call.kind == "expand_dims":
@@ -304,15 +304,15 @@ def _axes(call: _Call) -> Symbols:
     return call.put(kinds.Reverse(call.whole(1, "axis")), x)
 
 
-def _cast(call: _Call) -> Symbols:
+def _cast(call: _Operation) -> Symbols:
     dtype = call.at(1, "dtype")
     if dtype not in DTYPES or dtype == "string":
         raise call.unknown(f"to {dtype!r:.60}")
     return call.put(kinds.Cast(str(dtype)), call.value(0, "x"))
 
 
-def _like(number: float) -> Callable[[_Call], Symbols]:
-    def operation(call: _Call) -> Symbols:
+def _like(number: float) -> Callable[[_Operation], Symbols]:
+    def operation(call: _Operation) -> Symbols:
         dtype = call.at(1, "dtype", None) or ""
         if dtype and (dtype not in DTYPES or dtype == "string"):
             raise call.unknown(f"of the type {dtype!r:.60}")
@@ -321,7 +321,7 @@ def _like(number: float) -> Callable[[_Call], Symbols]:
     return operation
 
 
-def _itself(call: _Call) -> Symbols:
+def _itself(call: _Operation) -> Symbols:
     if len(call.given) != 1 or any(value not in (None, False) for value in call.named.values()):
         raise call.unknown("with options")
     return (call.value(0, "x"),)
@@ -334,7 +334,7 @@ _FUNCTIONS = {
     "abs": "absolute",
     "swish": "silu",
 }
-_OPERATIONS: Mapping[str, Callable[[_Call], Symbols]] = {
+_OPERATIONS: Mapping[str, Callable[[_Operation], Symbols]] = {
     **{kind: _arithmetic(kind) for kind in ("add", "subtract", "multiply", "divide", "maximum", "minimum")},
     **dict.fromkeys(("truediv", "true_divide"), _arithmetic("divide")),
     "mul": _arithmetic("multiply"),

@@ -55,39 +55,39 @@ class Options:
     """The configuration of one layer.
 
     Attributes:
-        place: The layer's class and name, for messages.
+        where: The layer's class and name, for messages.
         content: The options.
         version: The Keras that wrote them.
     """
 
-    place: str
+    where: str
     content: Mapping[str, Any]
     version: Version
 
     @classmethod
-    def of(cls, place: str, content: Any, version: Version) -> Options:
+    def of(cls, where: str, content: Any, version: Version) -> Options:
         """The options in a configuration.
 
         Raises:
             DamagedFile: It is no mapping.
         """
         if not isinstance(content, Mapping):
-            raise DamagedFile(f"{place}: its configuration is {_shown(content)}; expected a mapping")
+            raise DamagedFile(f"{where}: its configuration is {_shortened(content)}; expected a mapping")
         if version.major == 1:
             content = {_RENAMED.get(key, key): value for key, value in content.items()}
-        return cls(place, content, version)
+        return cls(where, content, version)
 
     def __contains__(self, name: str) -> bool:
         return self.content.get(name) is not None
 
     def refuse(self, name: str, expected: str) -> DamagedFile:
         """The error for an option that is not what it must be."""
-        found = _shown(self.content[name]) if name in self.content else "none"
-        return DamagedFile(f"{self.place}: expected {expected} as its option {name!r}, found {found}")
+        found = _shortened(self.content[name]) if name in self.content else "none"
+        return DamagedFile(f"{self.where}: expected {expected} as its option {name!r}, found {found}")
 
     def unknown(self, what: str) -> LiftError:
         """The error for something that has no translation."""
-        return LiftError(f"{self.place}: {what}, which has no translation")
+        return LiftError(f"{self.where}: {what}, which has no translation")
 
     def get(self, name: str, default: Any = None) -> Any:
         """An option as it is."""
@@ -143,7 +143,7 @@ class Options:
         """
         if name in self and self.whole(name) != found:
             raise DamagedFile(
-                f"{self.place}: expected the weights of {self.get(name)} units, found those of {found}; they belong to "
+                f"{self.where}: expected the weights of {self.get(name)} units, found those of {found}; they belong to "
                 "another model, or are in another order"
             )
 
@@ -174,7 +174,7 @@ def _are_whole(found: Any) -> bool:
     )
 
 
-def _shown(value: Any) -> str:
+def _shortened(value: Any) -> str:
     text = repr(value)
     return text if len(text) < 80 else f"{text[:80]} …"
 
@@ -200,13 +200,13 @@ def function(options: Options, named: Any) -> Function:
         config = inner if isinstance(inner, Mapping) else {}
         name = inner if isinstance(inner, str) and named.get("class_name") == "function" else named.get("class_name")
     if not isinstance(name, str):
-        raise options.unknown(f"an activation that is no name: {_shown(named)}")
+        raise options.unknown(f"an activation that is no name: {_shortened(named)}")
     key = _SYNONYMS.get(_snake(name), _snake(name))
     if key in _PLAIN:
         return LINEAR if key == "linear" else Function(key)
     if key == "hard_sigmoid":
         return Function(key, (_slope(options), 0.5))
-    made = _with_numbers(Options(options.place, config, options.version), key)
+    made = _with_numbers(Options(options.where, config, options.version), key)
     if made is None:
         raise options.unknown(
             f"the activation {name!r} is none of Keras'; say what it is (custom={{{name!r}: 'tanh'}} in Python)"
@@ -222,7 +222,7 @@ def _slope(options: Options) -> float:
     """
     if not options.version.major:
         raise DamagedFile(
-            f"{options.place}: hard_sigmoid has the slope 0.2 in Keras 1 and 2 and 1/6 in Keras 3, and nothing says "
+            f"{options.where}: hard_sigmoid has the slope 0.2 in Keras 1 and 2 and 1/6 in Keras 3, and nothing says "
             "which Keras saved the model. Give the file as Keras wrote it, with its keras_version."
         )
     return 1 / 6 if options.version.major >= 3 else 0.2

@@ -11,11 +11,11 @@ import numpy as np
 from reprise import cells
 from reprise.errors import DamagedFile
 from reprise.graph import Value
+from reprise.layers.keras.calls import KerasCall, Symbol
 from reprise.layers.keras.graphs import snake
 from reprise.layers.keras.masks import GIVEN, flat
 from reprise.layers.keras.options import Options
-from reprise.layers.keras.place import Place, Symbol
-from reprise.layers.keras.weights import Spec, Weights
+from reprise.layers.keras.weights import LayerWeights, Spec
 from reprise.layers.kinds import (
     Block,
     Concatenate,
@@ -51,9 +51,9 @@ def cell_spec(options: Options, kind: str) -> Spec:
     return Spec(("kernel", "recurrent_kernel", *(("bias",) if biased else ())))
 
 
-def layer(place: Place) -> tuple[Symbol, ...]:
+def layer(call: KerasCall) -> tuple[Symbol, ...]:
     """LSTM, GRU, SimpleRNN, and the layers of CuDNN and of convolutions."""
-    return _run(place, (_cell(place.options, place.kind, place.weights.of("cell")),))
+    return _run(call, (_cell(call.options, call.kind, call.weights.of("cell")),))
 
 
 def rnn_spec(options: Options) -> Spec:
@@ -62,10 +62,10 @@ def rnn_spec(options: Options) -> Spec:
     return Spec(inner={"cell": _any_cell_spec(*inner)})
 
 
-def rnn(place: Place) -> tuple[Symbol, ...]:
+def rnn(call: KerasCall) -> tuple[Symbol, ...]:
     """RNN over a cell, or several."""
-    kind, options = _inner(place.options, "cell")
-    return _run(place, tuple(_any_cell(kind, options, place.weights.of("cell"))))
+    kind, options = _inner(call.options, "cell")
+    return _run(call, tuple(_any_cell(kind, options, call.weights.of("cell"))))
 
 
 def _inner(options: Options, name: str) -> tuple[str, Options]:
@@ -80,7 +80,7 @@ def _described(options: Options, found: Any, name: str) -> tuple[str, Options]:
     kind = found["class_name"]
     config = found.get("config")
     called = config.get("name", kind) if isinstance(config, Mapping) else kind
-    return kind, Options.of(f"{options.place}, {kind} {called!r}", config, options.version)
+    return kind, Options.of(f"{options.where}, {kind} {called!r}", config, options.version)
 
 
 _CELLS = {"LSTMCell": "LSTM", "GRUCell": "GRU", "SimpleRNNCell": "SimpleRNN"}
@@ -121,7 +121,7 @@ def _any_cell_spec(kind: str, options: Options) -> Spec:
     return cell_spec(options, _CELLS.get(kind, kind))
 
 
-def _any_cell(kind: str, options: Options, weights: Weights) -> Iterator[_Made]:
+def _any_cell(kind: str, options: Options, weights: LayerWeights) -> Iterator[_Made]:
     if kind == "StackedRNNCells":
         parts = _stacked(options)
         for name, part in zip(_names_inside(parts), parts, strict=True):
@@ -132,7 +132,7 @@ def _any_cell(kind: str, options: Options, weights: Weights) -> Iterator[_Made]:
         raise options.unknown("a cell of one's own: its code is not in the file, and is never run")
 
 
-def _cell(options: Options, kind: str, weights: Weights) -> _Made:
+def _cell(options: Options, kind: str, weights: LayerWeights) -> _Made:
     if kind.startswith("ConvLSTM"):
         return _convolutional(options, kind, weights)
     if kind.startswith("CuDNN"):
@@ -154,7 +154,7 @@ def _default_gate(options: Options) -> str:
     return "sigmoid" if options.version.major >= 3 else "hard_sigmoid"
 
 
-def _blocks(options: Options, kind: str, weights: Weights, order: str) -> tuple[Block, ...]:
+def _blocks(options: Options, kind: str, weights: LayerWeights, order: str) -> tuple[Block, ...]:
     if "kernel_c" in weights.own:
         return tuple(
             Block(g, weights[f"kernel_{g}"], weights[f"recurrent_kernel_{g}"], weights[f"bias_{g}"])
@@ -177,15 +177,15 @@ def _blocks(options: Options, kind: str, weights: Weights, order: str) -> tuple[
     raise _strange(weights, f"a bias of {list(bias.shape)} for {units} units")
 
 
-def _strange(weights: Weights, what: str) -> DamagedFile:
-    return DamagedFile(f"{weights.place}: {what}; the weights belong to another model")
+def _strange(weights: LayerWeights, what: str) -> DamagedFile:
+    return DamagedFile(f"{weights.where}: {what}; the weights belong to another model")
 
 
 def _row(tensor: Tensor, index: int) -> Tensor:
     return Tensor(tensor.dtype, tensor.shape[1:], lambda: tensor.load()[index], tensor.source)
 
 
-def _of_cudnn(kind: str, weights: Weights) -> RecurrentCell:
+def _of_cudnn(kind: str, weights: LayerWeights) -> RecurrentCell:
     """Matrices of single gates lie as [H, D] in memory that is stated to be [D, H]; both products have a bias."""
     order = "ifco" if kind == "CuDNNLSTM" else "zrc"
     kernel, recurrent, bias = weights["kernel"], weights["recurrent_kernel"], weights["bias"]
@@ -217,7 +217,7 @@ def _turned(tensor: Tensor, count: int) -> Tensor:
     return Tensor(tensor.dtype, tensor.shape, load, tensor.source)
 
 
-def _convolutional(options: Options, kind: str, weights: Weights) -> ConvolutionalCell:
+def _convolutional(options: Options, kind: str, weights: LayerWeights) -> ConvolutionalCell:
     axes = int(kind[len("ConvLSTM")])
     if axes == 3:
         raise options.unknown("a recurrent layer over three axes")
@@ -245,17 +245,17 @@ class _Ran:
     states: tuple[Value, ...]
 
 
-def _run(place: Place, made: Sequence[_Made]) -> tuple[Symbol, ...]:
-    options = place.options
-    ran = _ran(place, made, _mask(place))
-    mask = place.x.mask if options.flag("return_sequences") else None
+def _run(call: KerasCall, made: Sequence[_Made]) -> tuple[Symbol, ...]:
+    options = call.options
+    ran = _ran(call, made, _mask(call))
+    mask = call.x.mask if options.flag("return_sequences") else None
     states = [Symbol(v) for v in ran.states] if options.flag("return_state") else []
     return (Symbol(ran.outputs, mask), *states)
 
 
-def _ran(place: Place, made: Sequence[_Made], mask: Value | None, *, zeros: bool | None = None) -> _Ran:
-    options = place.options
-    if options.get("num_constants") or place.named.get("constants"):
+def _ran(call: KerasCall, made: Sequence[_Made], mask: Value | None, *, zeros: bool | None = None) -> _Ran:
+    options = call.options
+    if options.get("num_constants") or call.named.get("constants"):
         raise options.unknown("constants that every step reads")
     hidden = options.flag("zero_output_for_mask") if zeros is None else zeros
     layer = Recurrent(
@@ -265,28 +265,28 @@ def _ran(place: Place, made: Sequence[_Made], mask: Value | None, *, zeros: bool
         zeros_where_masked=hidden,
         time_major=options.flag("time_major"),
     )
-    initial = _initial(place)
+    initial = _initial(call)
     count = sum(2 if isinstance(c, ConvolutionalCell) or c.kind is cells.LSTM else 1 for c in made)
     if len(initial) not in (0, count):
-        raise DamagedFile(f"{options.place}: {len(initial)} first states are given, and it has {count}")
-    value = place.put(layer, inputs=(place.x,), mask=mask, initial=initial)
+        raise DamagedFile(f"{options.where}: {len(initial)} first states are given, and it has {count}")
+    value = call.put(layer, inputs=(call.x,), mask=mask, initial=initial)
     return _Ran(value, tuple(Value(value.node, 1 + i) for i in range(count)))
 
 
-def _mask(place: Place) -> Value | None:
+def _mask(call: KerasCall) -> Value | None:
     """The mask of the steps.
 
     Keras 3 takes the mask of what a layer reads only where it reads nothing else: beside first states there is none,
     unless the call is given one.
     """
-    alone = place.options.version.major < 3 or not _initial(place) or GIVEN in place.named
-    return place.x.mask if alone else None
+    alone = call.options.version.major < 3 or not _initial(call) or GIVEN in call.named
+    return call.x.mask if alone else None
 
 
-def _initial(place: Place) -> tuple[Value, ...]:
+def _initial(call: KerasCall) -> tuple[Value, ...]:
     """The first states: further inputs, or given by name; in one list or in one for each cell."""
-    given = place.named.get("initial_state")
-    states = (*place.inputs[1:], *flat(given))
+    given = call.named.get("initial_state")
+    states = (*call.inputs[1:], *flat(given))
     return tuple(symbol.value for symbol in states)
 
 
@@ -308,28 +308,28 @@ def _directions(options: Options) -> tuple[tuple[str, Options], tuple[str, Optio
     return forward, (forward[0], replace(forward[1], content=content))
 
 
-def bidirectional(place: Place) -> tuple[Symbol, ...]:
+def bidirectional(call: KerasCall) -> tuple[Symbol, ...]:
     """Both directions, the backward one turned around, then joined."""
-    options, half = place.options, len(_initial(place)) // 2
-    given = [Symbol(v) for v in _initial(place)]
+    options, half = call.options, len(_initial(call)) // 2
+    given = [Symbol(v) for v in _initial(call)]
     ends = (("forward_layer", given[:half]), ("backward_layer", given[half:]))
     ran: list[_Ran] = []
     for (end, states), (kind, own) in zip(ends, _directions(options), strict=True):
-        called = f"{place.name}/{end.removesuffix('_layer')}"
-        weights = place.weights.of(end)
-        part = replace(place.inside(called, kind, own, weights), inputs=(place.x, *states))
+        called = f"{call.name}/{end.removesuffix('_layer')}"
+        weights = call.weights.of(end)
+        part = replace(call.inside(called, kind, own, weights), inputs=(call.x, *states))
         made = (
             tuple(_any_cell(*_inner(own, "cell"), weights.of("cell")))
             if kind == "RNN"
             else (_cell(own, kind, weights.of("cell")),)
         )
-        ran.append(_ran(part, made, _mask(place), zeros=_zeros_of_both(options) and own.flag("return_sequences")))
+        ran.append(_ran(part, made, _mask(call), zeros=_zeros_of_both(options) and own.flag("return_sequences")))
     forward, backward = ran[0].outputs, ran[1].outputs
     sequences = _directions(options)[0][1].flag("return_sequences")
     if sequences:
-        backward = place.put(Reverse(), "/turned", inputs=(Symbol(backward),))
-    mask = place.x.mask if sequences else None
-    merged = _merged(place, (Symbol(forward, mask), Symbol(backward, mask)))
+        backward = call.put(Reverse(), "/turned", inputs=(Symbol(backward),))
+    mask = call.x.mask if sequences else None
+    merged = _merged(call, (Symbol(forward, mask), Symbol(backward, mask)))
     states = [Symbol(v) for r in ran for v in r.states] if _directions(options)[0][1].flag("return_state") else []
     return (*merged, *states)
 
@@ -340,13 +340,13 @@ def _zeros_of_both(options: Options) -> bool:
     return version.of_tensorflow or (version.major, version.minor) >= (2, 4)
 
 
-def _merged(place: Place, both: tuple[Symbol, Symbol]) -> tuple[Symbol, ...]:
-    mode = place.options.content.get("merge_mode", "concat")
+def _merged(call: KerasCall, both: tuple[Symbol, Symbol]) -> tuple[Symbol, ...]:
+    mode = call.options.content.get("merge_mode", "concat")
     if mode is None:
         return both
     mask = both[0].mask
     if mode == "concat":
-        return (Symbol(place.put(Concatenate(), inputs=both), mask),)
+        return (Symbol(call.put(Concatenate(), inputs=both), mask),)
     if mode not in _MERGES:
-        raise place.options.refuse("merge_mode", "concat, sum, mul, ave or none")
-    return (Symbol(place.put(Join(_MERGES[mode]), inputs=both), mask),)
+        raise call.options.refuse("merge_mode", "concat, sum, mul, ave or none")
+    return (Symbol(call.put(Join(_MERGES[mode]), inputs=both), mask),)

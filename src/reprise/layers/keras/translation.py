@@ -11,11 +11,20 @@ from reprise.errors import DamagedFile, LiftError
 from reprise.layers import kinds
 from reprise.layers.keras import attention, basic, lookups, masks, operations, recurrent
 from reprise.layers.keras.basic import Symbols, Translation
-from reprise.layers.keras.graphs import Applied, Described, Model, Reference, described, is_model, model, references
+from reprise.layers.keras.calls import KerasCall, LayerCalls, Symbol
+from reprise.layers.keras.graphs import (
+    KerasModel,
+    LayerDescription,
+    LayerNode,
+    Reference,
+    description_of,
+    is_model,
+    model,
+    references,
+)
 from reprise.layers.keras.options import Options, Version
-from reprise.layers.keras.place import Calls, Place, Symbol
 from reprise.layers.keras.recurrent import unique_names
-from reprise.layers.keras.weights import Spec, Weights
+from reprise.layers.keras.weights import LayerWeights, Spec
 from reprise.layers.kinds import Layer
 from reprise.layers.model import Call, Layers
 from reprise.tensors import DTYPES, Shape
@@ -38,8 +47,8 @@ _DEEPEST = 32
 Custom = Mapping[str, Any]
 
 
-def translated(
-    config: Any, version: Version, stored: Callable[[Spec, Sequence[str]], Weights], custom: Custom
+def translate(
+    config: Any, version: Version, stored: Callable[[Spec, Sequence[str]], LayerWeights], custom: Custom
 ) -> Layers:
     """The layers of a model.
 
@@ -53,7 +62,7 @@ def translated(
         DamagedFile: The configuration contradicts itself, or the weights.
         LiftError: A layer has no translation; the message names it.
     """
-    top = described(config, "the configuration")
+    top = description_of(config, "the configuration")
     if not is_model(top.config):
         raise DamagedFile(f"{top.kind} {top.name!r}: is no model whose layers are in the file")
     translator = _Translator(version, custom)
@@ -89,23 +98,23 @@ def _with_ids(calls: Sequence[Call]) -> tuple[Call, ...]:
 class _Scope:
     """A model that is being applied."""
 
-    model: Model
+    model: KerasModel
     prefix: str
-    weights: Weights
+    weights: LayerWeights
 
 
 class _Translator:
     def __init__(self, version: Version, custom: Custom) -> None:
         self._version, self._custom = version, custom
-        self.calls = Calls()
+        self.calls = LayerCalls()
         self.notes: list[str] = []
         self._made: dict[Any, tuple[Any, Layer]] = {}
-        self._models: dict[int, Model] = {}
+        self._models: dict[int, KerasModel] = {}
         self._said_configs: dict[Any, Any] = {}
 
     # What there is
 
-    def _known(self, layer: Described) -> Described:
+    def _known(self, layer: LayerDescription) -> LayerDescription:
         """The layer, or what the caller says that it is.
 
         Raises:
@@ -127,22 +136,22 @@ class _Translator:
             )
         return layer
 
-    def _said(self, layer: Described, said: Any) -> Described:
+    def _said(self, layer: LayerDescription, said: Any) -> LayerDescription:
         kind, more = (said, {}) if isinstance(said, str) else (said.get("class_name"), said.get("config") or {})
         if not isinstance(kind, str) or not (kind in _TABLE or kind in _WRAPPERS or is_model(more)):
             raise LiftError(f"custom: {said!r:.80} is no layer that Reprise knows; it is for {layer.name!r}")
         self.notes.append(f"said by the caller: layer {layer.name!r}, of the class {layer.kind}, is {kind}")
         if is_model(more):
-            return Described(kind, layer.name, more)
+            return LayerDescription(kind, layer.name, more)
         own = layer.config if isinstance(layer.config, Mapping) else {}
         key = ("said", layer.name, id(layer.config))
         merged = self._said_configs.setdefault(key, {**own, **more})
-        return Described(kind, layer.name, merged)
+        return LayerDescription(kind, layer.name, merged)
 
-    def _options_of(self, layer: Described) -> Options:
+    def _options_of(self, layer: LayerDescription) -> Options:
         return Options.of(f"layer {layer.name!r} ({layer.kind})", layer.config, self._version)
 
-    def _model_of(self, layer: Described) -> Model:
+    def _model_of(self, layer: LayerDescription) -> KerasModel:
         """The model that a layer is; the same object each time, so that shared layers stay shared."""
         if id(layer.config) not in self._models:
             self._models[id(layer.config)] = model(layer.kind, layer.name, layer.config)
@@ -150,7 +159,7 @@ class _Translator:
 
     # Weights
 
-    def spec(self, whole: Model, depth: int) -> Spec:
+    def spec(self, whole: KerasModel, depth: int) -> Spec:
         """The weights of a model: those of its layers."""
         if depth > _DEEPEST:
             raise DamagedFile(f"model {whole.name!r}: more than {_DEEPEST} models lie in each other")
@@ -158,7 +167,7 @@ class _Translator:
         keys = _keys(whole)
         return Spec(inner={key: self._spec_of(layer, depth) for key, layer in zip(keys, layers, strict=True)})
 
-    def _spec_of(self, layer: Described, depth: int) -> Spec:
+    def _spec_of(self, layer: LayerDescription, depth: int) -> Spec:
         if layer.kind == "InputLayer" or layer.operation:
             return Spec()
         if is_model(layer.config):
@@ -168,11 +177,11 @@ class _Translator:
         options = self._options_of(layer)
         return replace(self._plain_spec(layer, options, depth), frozen=options.get("trainable") is False)
 
-    def _plain_spec(self, layer: Described, options: Options, depth: int) -> Spec:
+    def _plain_spec(self, layer: LayerDescription, options: Options, depth: int) -> Spec:
         if layer.kind == "Bidirectional":
             return recurrent.bidirectional_spec(options, self._recurrent_spec)
         if layer.kind == "TimeDistributed":
-            inner = self._known(described(options.get("layer"), options.place))
+            inner = self._known(description_of(options.get("layer"), options.where))
             return Spec(inner={"layer": self._spec_of(inner, depth + 1)})
         return _TABLE[layer.kind].spec(options)
 
@@ -183,7 +192,7 @@ class _Translator:
 
     # Calls
 
-    def top(self, whole: Model, weights: Weights) -> Symbols:
+    def top(self, whole: KerasModel, weights: LayerWeights) -> Symbols:
         """The outputs of the model itself, which reads what a caller gives."""
         scope = _Scope(whole, "", weights)
         if not whole.sequential:
@@ -192,14 +201,14 @@ class _Translator:
         given = self._input(first, "") if first.kind == "InputLayer" else self._input_of(scope, first)
         return self._sequential(scope, (given,))
 
-    def _input(self, layer: Described, prefix: str) -> Symbol:
+    def _input(self, layer: LayerDescription, prefix: str) -> Symbol:
         options = self._options_of(layer)
         shape = _sizes(options, options.get("batch_shape", options.get("batch_input_shape")))
         if options.flag("sparse") or options.flag("ragged"):
             raise options.unknown("an input of ragged or sparse tensors")
         return Symbol(self.calls.add(f"{prefix}{layer.name}", kinds.Input(_dtype(options), shape)))
 
-    def _input_of(self, scope: _Scope, first: Described) -> Symbol:
+    def _input_of(self, scope: _Scope, first: LayerDescription) -> Symbol:
         """The input of a sequence of layers that has no layer for it: its first layer says what it reads."""
         known = self._known(first)
         options = self._options_of(known)
@@ -210,7 +219,7 @@ class _Translator:
             name += "_"
         return Symbol(self.calls.add(name, kinds.Input(dtype if dtype in DTYPES else "float32", shape)))
 
-    def _first_shape(self, scope: _Scope, first: Described, options: Options) -> Shape:
+    def _first_shape(self, scope: _Scope, first: LayerDescription, options: Options) -> Shape:
         stated = options.get("batch_input_shape", options.get("batch_shape", scope.model.build))
         if stated is None and is_model(first.config):
             return self._first_shape(scope, self._model_of(first).layers[0], options)
@@ -227,7 +236,7 @@ class _Translator:
             or weights.of("forward_layer").of("cell").get("kernel")
         )
         if kernel is None or len(kernel.shape) != 2:
-            raise DamagedFile(f"{options.place}: nothing states the sizes of what it reads")
+            raise DamagedFile(f"{options.where}: nothing states the sizes of what it reads")
         return (None, kernel.shape[0]) if first.kind == "Dense" else (None, None, kernel.shape[0])
 
     def _sequential(self, scope: _Scope, given: Symbols) -> Symbols:
@@ -248,12 +257,12 @@ class _Translator:
         layers = dict(zip([x.name for x in whole.layers], zip(_keys(whole), whole.layers, strict=True), strict=True))
         for target in whole.outputs:
             self._reach(scope, layers, made, target)
-        return tuple(_read(made, r, whole.name) for r in whole.outputs)
+        return tuple(_output_of(made, r, whole.name) for r in whole.outputs)
 
     def _reach(
         self,
         scope: _Scope,
-        layers: Mapping[str, tuple[str, Described]],
+        layers: Mapping[str, tuple[str, LayerDescription]],
         made: dict[tuple[str, int], Symbols],
         target: Reference,
     ) -> None:
@@ -276,8 +285,8 @@ class _Translator:
         self,
         scope: _Scope,
         key: str,
-        layer: Described,
-        applied: Applied | None,
+        layer: LayerDescription,
+        applied: LayerNode | None,
         made: Mapping[tuple[str, int], Symbols],
     ) -> Symbols:
         if applied is None or layer.kind == "InputLayer":
@@ -286,57 +295,59 @@ class _Translator:
         given = _resolved(applied.given, made, scope.model.name)
         named = _resolved(dict(applied.named), made, scope.model.name)
         if known.operation:
-            place = self._place(scope, known, scope.weights.of(key), ())
-            return operations.apply(place, known.kind, given, {**known.config, **named})
+            call = self._place(scope, known, scope.weights.of(key), ())
+            return operations.apply(call, known.kind, given, {**known.config, **named})
         kind = masks.MODEL if is_model(known.config) else known.kind
         inputs, named = masks.applied(kind, self._options_of(known), given, named)
         return self._apply(scope, key, known, inputs, named)
 
-    def _apply(self, scope: _Scope, key: str, layer: Described, inputs: Symbols, named: Mapping[str, Any]) -> Symbols:
+    def _apply(
+        self, scope: _Scope, key: str, layer: LayerDescription, inputs: Symbols, named: Mapping[str, Any]
+    ) -> Symbols:
         known, weights = self._known(layer), scope.weights.of(key)
         if is_model(known.config):
             inner = _Scope(self._model_of(known), f"{scope.prefix}{known.name}/", weights)
             more = (*inputs, *masks.flat(list(named.values())))
             return self._sequential(inner, more) if inner.model.sequential else self._functional(inner, more)
-        place = replace(self._place(scope, known, weights, inputs), named=named)
+        call = replace(self._place(scope, known, weights, inputs), named=named)
         if known.kind == "Bidirectional":
-            return recurrent.bidirectional(place)
+            return recurrent.bidirectional(call)
         if known.kind == "TimeDistributed":
-            return self._each_step(place)
-        return _TABLE[known.kind].layer(place)
+            return self._each_step(call)
+        return _TABLE[known.kind].layer(call)
 
-    def _place(self, scope: _Scope, layer: Described, weights: Weights, inputs: Symbols) -> Place:
+    def _place(self, scope: _Scope, layer: LayerDescription, weights: LayerWeights, inputs: Symbols) -> KerasCall:
         name = f"{scope.prefix}{layer.name}"
-        return Place(name, layer.kind, self._options_of(layer), weights, inputs, {}, self.calls, self._made)
+        return KerasCall(name, layer.kind, self._options_of(layer), weights, inputs, {}, self.calls, self._made)
 
-    def _each_step(self, place: Place) -> Symbols:
+    def _each_step(self, call: KerasCall) -> Symbols:
         """A layer applied to each step alone; one that looks at the last axis only needs no other sizes for it."""
-        inner = self._known(described(place.options.get("layer"), place.options.place))
-        own = _Scope(Model("", (inner,), {}, (), (), sequential=True), f"{place.name}/", place.weights)
+        inner = self._known(description_of(call.options.get("layer"), call.options.where))
+        own = _Scope(KerasModel("", (inner,), {}, (), (), sequential=True), f"{call.name}/", call.weights)
         if inner.kind in _STEPWISE and not is_model(inner.config):
-            made = self._apply_inner(own, inner, place.inputs)
-            self._check_masks(place, made)
-            return tuple(Symbol(s.value, place.x.mask) for s in made)
-        if place.x.mask is not None and masks.reads(inner.kind):
-            raise place.options.unknown(f"a layer of the class {inner.kind} for each step of masked values")
-        merged = place.put(kinds.MergeSteps(), "/merged", inputs=(place.x,))
+            made = self._apply_inner(own, inner, call.inputs)
+            self._check_masks(call, made)
+            return tuple(Symbol(s.value, call.x.mask) for s in made)
+        if call.x.mask is not None and masks.reads(inner.kind):
+            raise call.options.unknown(f"a layer of the class {inner.kind} for each step of masked values")
+        merged = call.put(kinds.MergeSteps(), "/merged", inputs=(call.x,))
         made = self._apply_inner(own, inner, (Symbol(merged),))
-        self._check_masks(place, made)
-        split = (place.put(kinds.SplitSteps(), inputs=(s, place.x)) for s in made)
-        return tuple(Symbol(v, place.x.mask) for v in split)
+        self._check_masks(call, made)
+        split = (call.put(kinds.SplitSteps(), inputs=(s, call.x)) for s in made)
+        return tuple(Symbol(v, call.x.mask) for v in split)
 
-    def _check_masks(self, place: Place, made: Symbols) -> None:
+    def _check_masks(self, call: KerasCall, made: Symbols) -> None:
         """Holds that no mask is made within steps: Keras 3 drops it, and Keras 2 hands it on to the next layer.
 
         Raises:
             LiftError: One is, and it is not Keras 3.
         """
-        if self._version.major < 3 and any(s.mask not in (None, place.x.mask) for s in made):
-            raise place.options.unknown("a mask that is made within each step, which Keras 2 hands on")
+        if self._version.major < 3 and any(s.mask not in (None, call.x.mask) for s in made):
+            raise call.options.unknown("a mask that is made within each step, which Keras 2 hands on")
 
-    def _apply_inner(self, scope: _Scope, layer: Described, inputs: Symbols) -> Symbols:
+    def _apply_inner(self, scope: _Scope, layer: LayerDescription, inputs: Symbols) -> Symbols:
         return self._apply(
-            replace(scope, weights=Weights(scope.weights.place, {}, {"layer": scope.weights.of("layer")})),
+            replace(scope, weights=LayerWeights(scope.weights.where, {}, {"layer": scope.weights.of("layer")})),
             "layer",
             layer,
             inputs,
@@ -344,7 +355,9 @@ class _Translator:
         )
 
 
-def _call_at(whole: Model, layers: Mapping[str, tuple[str, Described]], name: str, number: int) -> Applied | None:
+def _call_at(
+    whole: KerasModel, layers: Mapping[str, tuple[str, LayerDescription]], name: str, number: int
+) -> LayerNode | None:
     if name not in layers:
         raise DamagedFile(f"model {whole.name!r}: something reads the layer {name!r}, which it does not have")
     calls = whole.calls.get(name, ())
@@ -358,7 +371,7 @@ def _call_at(whole: Model, layers: Mapping[str, tuple[str, Described]], name: st
 _WRAPPERS = frozenset({"Bidirectional", "TimeDistributed"})
 
 
-def _keys(whole: Model) -> list[str]:
+def _keys(whole: KerasModel) -> list[str]:
     """How the objects of a file call the layers of a model: by their classes, counted; operations are none of them."""
     outside = [layer.operation or (whole.sequential and layer.kind == "InputLayer") for layer in whole.layers]
     counted = [layer.kind for layer, out in zip(whole.layers, outside, strict=True) if not out]
@@ -366,7 +379,7 @@ def _keys(whole: Model) -> list[str]:
     return [f"outside/{i}" if out else f"layers/{next(names)}" for i, out in enumerate(outside)]
 
 
-def _needs(applied: Applied | None) -> list[tuple[str, int]]:
+def _needs(applied: LayerNode | None) -> list[tuple[str, int]]:
     if applied is None:
         return []
     return list(dict.fromkeys((r.layer, r.call) for r in references((applied.given, dict(applied.named)))))
@@ -375,7 +388,7 @@ def _needs(applied: Applied | None) -> list[tuple[str, int]]:
 def _resolved(value: Any, made: Mapping[tuple[str, int], Symbols], name: str) -> Any:
     """An argument with symbols for references."""
     if isinstance(value, Reference):
-        return _read(made, value, name)
+        return _output_of(made, value, name)
     if isinstance(value, Mapping):
         return {key: _resolved(one, made, name) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
@@ -383,7 +396,7 @@ def _resolved(value: Any, made: Mapping[tuple[str, int], Symbols], name: str) ->
     return value
 
 
-def _read(made: Mapping[tuple[str, int], Symbols], reference: Reference, name: str) -> Symbol:
+def _output_of(made: Mapping[tuple[str, int], Symbols], reference: Reference, name: str) -> Symbol:
     symbols = made[reference.layer, reference.call]
     if reference.output >= len(symbols):
         raise DamagedFile(

@@ -45,12 +45,12 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class LayerWeights:
     """The weights of a layer: by role, and those of the layers inside."""
 
-    place: str
+    where: str
     own: Mapping[str, Tensor] = field(default_factory=dict)
-    inner: Mapping[str, Weights] = field(default_factory=dict)
+    inner: Mapping[str, LayerWeights] = field(default_factory=dict)
 
     def __getitem__(self, role: str) -> Tensor:
         """A weight.
@@ -59,48 +59,48 @@ class Weights:
             DamagedFile: The file does not hold it.
         """
         if role not in self.own:
-            raise DamagedFile(f"{self.place}: its weight {role!r} is not in the file; other layers were saved")
+            raise DamagedFile(f"{self.where}: its weight {role!r} is not in the file; other layers were saved")
         return self.own[role]
 
     def get(self, role: str) -> Tensor | None:
         """A weight, or None."""
         return self.own.get(role)
 
-    def of(self, name: str) -> Weights:
+    def of(self, name: str) -> LayerWeights:
         """Those of a layer inside."""
-        return self.inner.get(name, Weights(f"{self.place}/{name}"))
+        return self.inner.get(name, LayerWeights(f"{self.where}/{name}"))
 
 
-def in_a_row(place: str, spec: Spec, tensors: Sequence[Tensor]) -> Weights:
+def weights_in_order(where: str, spec: Spec, tensors: Sequence[Tensor]) -> LayerWeights:
     """The weights of a layer in Keras' own order: those that are trained, then the others.
 
     Raises:
         DamagedFile: There are more or fewer.
     """
-    paths = ordered(spec)
+    paths = weight_paths(spec)
     if len(paths) != len(tensors):
         found = ", ".join(str(list(t.shape)) for t in tensors[:8])
         raise DamagedFile(
-            f"{place}: has {len(paths)} weights by its configuration, and {len(tensors)} are in the file ({found}); "
+            f"{where}: has {len(paths)} weights by its configuration, and {len(tensors)} are in the file ({found}); "
             "the weights belong to another model"
         )
-    return _nested(place, dict(zip(paths, tensors, strict=True)))
+    return _nested(where, dict(zip(paths, tensors, strict=True)))
 
 
-def ordered(spec: Spec) -> list[tuple[str, ...]]:
+def weight_paths(spec: Spec) -> list[tuple[str, ...]]:
     """The path of each weight in Keras' own order: those that are trained, then the others."""
     paths = list(spec.roles())
     return [path for path, trained in paths if trained] + [path for path, trained in paths if not trained]
 
 
-def _nested(place: str, tensors: Mapping[tuple[str, ...], Tensor]) -> Weights:
+def _nested(where: str, tensors: Mapping[tuple[str, ...], Tensor]) -> LayerWeights:
     own = {path[0]: tensor for path, tensor in tensors.items() if len(path) == 1}
     names = dict.fromkeys(path[0] for path in tensors if len(path) > 1)
     inner = {
-        name: _nested(f"{place}/{name}", {p[1:]: t for p, t in tensors.items() if p[0] == name and len(p) > 1})
+        name: _nested(f"{where}/{name}", {p[1:]: t for p, t in tensors.items() if p[0] == name and len(p) > 1})
         for name in names
     }
-    return Weights(place, own, inner)
+    return LayerWeights(where, own, inner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class Tree:
     inner: Mapping[str, Tree] = field(default_factory=dict)
 
 
-def in_a_tree(place: str, spec: Spec, tree: Tree) -> Weights:
+def in_a_tree(where: str, spec: Spec, tree: Tree) -> LayerWeights:
     """The weights of a layer as its objects hold them; a layer inside may be missing where it has none.
 
     Raises:
@@ -125,13 +125,13 @@ def in_a_tree(place: str, spec: Spec, tree: Tree) -> Weights:
         own = dict(zip(roles, numbered, strict=True))
     else:
         raise DamagedFile(
-            f"{place}: has the weights {', '.join(roles) or 'none'} by its configuration, {len(tree.tensors)} are in "
+            f"{where}: has the weights {', '.join(roles) or 'none'} by its configuration, {len(tree.tensors)} are in "
             "the file; the weights belong to another model"
         )
     inner = {
-        name: in_a_tree(f"{place}/{name}", part, _below(tree, name)) for name, part in spec.inner.items() if part.size
+        name: in_a_tree(f"{where}/{name}", part, _below(tree, name)) for name, part in spec.inner.items() if part.size
     }
-    return Weights(place, own, inner)
+    return LayerWeights(where, own, inner)
 
 
 def _below(tree: Tree, path: str) -> Tree:

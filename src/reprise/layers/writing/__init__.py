@@ -12,13 +12,13 @@ from reprise.layers import kinds
 from reprise.layers.kinds import Layer
 from reprise.layers.model import Call, Layers
 from reprise.layers.writing import attention, basic, convolutional, normalisation, shaping
-from reprise.layers.writing.call import Site
-from reprise.layers.writing.ops import Output, Outside, Variables
+from reprise.layers.writing.call import LayerSite
+from reprise.layers.writing.ops import Outside, TypedValue, Variables
 from reprise.layers.writing.recurrent import recurrent
 from reprise.tensors import Tensor
 
-_WRITERS: Mapping[type, Callable[..., tuple[Output, ...]]] = {
-    kinds.Input: basic.given,
+_WRITERS: Mapping[type, Callable[..., tuple[TypedValue, ...]]] = {
+    kinds.Input: basic.input_placeholder,
     kinds.Embedding: basic.embedding,
     kinds.OneHot: basic.one_hot,
     kinds.Dense: basic.dense,
@@ -29,7 +29,7 @@ _WRITERS: Mapping[type, Callable[..., tuple[Output, ...]]] = {
     kinds.Like: basic.like,
     kinds.Mask: basic.mask,
     kinds.Masked: basic.masked,
-    kinds.Both: basic.both,
+    kinds.Both: basic.combine_masks,
     kinds.Recurrent: recurrent,
     kinds.Convolution: convolutional.convolution,
     kinds.Pooling: convolutional.pooling,
@@ -45,7 +45,7 @@ _FLOATS = ("float32", "float64")
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenGraph:
     """The graph of a model of layers.
 
     Attributes:
@@ -60,7 +60,7 @@ class Written:
     outputs: tuple[str, ...] = ()
 
 
-def written(model: Layers) -> Written:
+def write_graph(model: Layers) -> WrittenGraph:
     """The graph that computes what the layers do.
 
     Raises:
@@ -68,22 +68,24 @@ def written(model: Layers) -> Written:
     """
     root = Scope("")
     variables = Variables(root)
-    made: dict[str, tuple[Output, ...]] = {}
+    made: dict[str, tuple[TypedValue, ...]] = {}
     for call in model.calls:
         made[call.name] = _call(call, root, variables, made)
-    outputs = tuple(_shown(root, value, made) for value in model.outputs)
-    return Written(Graph(root.nodes), variables.tensors, outputs)
+    outputs = tuple(_named_output(root, value, made) for value in model.outputs)
+    return WrittenGraph(Graph(root.nodes), variables.tensors, outputs)
 
 
-def _call(call: Call, root: Scope, variables: Variables, made: Mapping[str, tuple[Output, ...]]) -> tuple[Output, ...]:
-    def read(value: Value | None) -> Output | None:
+def _call(
+    call: Call, root: Scope, variables: Variables, made: Mapping[str, tuple[TypedValue, ...]]
+) -> tuple[TypedValue, ...]:
+    def read(value: Value | None) -> TypedValue | None:
         return None if value is None else made[value.node][value.index]
 
     inputs = tuple(made[v.node][v.index] for v in call.inputs)
     initial = tuple(made[v.node][v.index] for v in call.initial)
     scope = Scope(call.name, root.nodes)
     ops = Outside(scope, variables, _dtype(call.layer, inputs))
-    site = Site(ops, inputs, read(call.mask), initial, read(call.other_mask))
+    site = LayerSite(ops, inputs, read(call.mask), initial, read(call.other_mask))
     try:
         return _WRITERS[type(call.layer)](site, call.layer)
     except (ValueError, IndexError, ZeroDivisionError) as error:
@@ -94,7 +96,7 @@ def _call(call: Call, root: Scope, variables: Variables, made: Mapping[str, tupl
         ) from error
 
 
-def _dtype(layer: Layer, inputs: tuple[Output, ...]) -> str:
+def _dtype(layer: Layer, inputs: tuple[TypedValue, ...]) -> str:
     """The type that a layer computes in: that of its weights, else that of its inputs."""
     found = [t.dtype for t in _tensors(layer)] + [x.dtype for x in inputs]
     return next((dtype for dtype in found if dtype in _FLOATS), "float32")
@@ -113,7 +115,7 @@ def _tensors(part: object) -> list[Tensor]:
     return []
 
 
-def _shown(root: Scope, value: Value, made: Mapping[str, tuple[Output, ...]]) -> str:
+def _named_output(root: Scope, value: Value, made: Mapping[str, tuple[TypedValue, ...]]) -> str:
     """An output under the name of its layer, with a number where the layer has several."""
     output = made[value.node][value.index]
     name = value.node if value.index == 0 else f"{value.node}/{value.index}"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from reprise.graph import Value
 from reprise.layers.kinds import Attention, MultiHeadAttention, Projection
-from reprise.layers.writing.call import Site
-from reprise.layers.writing.ops import Output, Outside
+from reprise.layers.writing.call import LayerSite
+from reprise.layers.writing.ops import Outside, TypedValue
 
 #: What is taken off a score that a mask hides.
 _HIDDEN = 1e9
 
 
-def attention(site: Site, layer: Attention) -> tuple[Output, ...]:
+def attention(site: LayerSite, layer: Attention) -> tuple[TypedValue, ...]:
     """Query [N, Q, D], value [N, V, D], key → [N, Q, D], and the weights [N, Q, V]."""
     ops = site.ops
     query, value, key = (site.numbers(i) for i in (0, 1, len(site.inputs) - 1))
@@ -43,7 +43,7 @@ def _additive(ops: Outside, layer: Attention, query: Value, key: Value) -> Value
     return ops.op("Sum", terms, ops.whole(-1), keep_dims=False, Tidx="int32")
 
 
-def _hidden(site: Site, *, causal: bool) -> Value | None:
+def _hidden(site: LayerSite, *, causal: bool) -> Value | None:
     """1 where a query [N, Q] may not see a value [N, V], as numbers [N, 1, V] or [Q, V]; None where all see all."""
     ops, found = site.ops, []
     if site.other_mask is not None:
@@ -63,7 +63,7 @@ def _later(ops: Outside, query: Value, value: Value) -> Value:
     return ops.op("Cast", ops.op("Greater", columns, rows, T="int32"), SrcT="bool", DstT=ops.dtype)
 
 
-def multi_head(site: Site, layer: MultiHeadAttention) -> tuple[Output, ...]:
+def multi_head(site: LayerSite, layer: MultiHeadAttention) -> tuple[TypedValue, ...]:
     """Query [N, Q, D], value [N, V, D], key → [N, Q, D], and the weights [N, heads, Q, V]."""
     ops = site.ops
     heads, size = layer.query.kernel.shape[1:]
@@ -81,7 +81,7 @@ def multi_head(site: Site, layer: MultiHeadAttention) -> tuple[Output, ...]:
     return (*found, *site.made(weights, (batch, heads, steps, places))) if layer.scores else found
 
 
-def _heads(site: Site, index: int, name: str, projection: Projection, heads: int) -> Value:
+def _heads(site: LayerSite, index: int, name: str, projection: Projection, heads: int) -> Value:
     """[N, T, D] as [N, heads, T, size]; heads that several of the query share are repeated."""
     ops, (inputs, own, size) = site.ops, projection.kernel.shape
     kernel = ops.reshaped(ops.weight(f"{name}/kernel", projection.kernel), (inputs, own * size))
@@ -96,14 +96,14 @@ def _heads(site: Site, index: int, name: str, projection: Projection, heads: int
     return ops.transposed(x, (0, 2, 1, 3))
 
 
-def _sized(site: Site, index: int, x: Value, sizes: tuple[int, int]) -> Value:
+def _sized(site: LayerSite, index: int, x: Value, sizes: tuple[int, int]) -> Value:
     """A value [N, T, …] with other sizes behind these two."""
     ops, source = site.ops, site.inputs[index].value
     parts = [ops.size(source, 0), ops.size(source, 1), *(ops.whole(n) for n in sizes)]
     return ops.op("Reshape", x, ops.op("Pack", *parts, N=4, T="int32"), Tshape="int32")
 
 
-def _joined(site: Site, x: Value, projection: Projection) -> Value:
+def _joined(site: LayerSite, x: Value, projection: Projection) -> Value:
     """[N, T, heads, size] as [N, T, D]."""
     ops, (heads, size, outputs) = site.ops, projection.kernel.shape
     source = site.inputs[0].value
@@ -114,7 +114,7 @@ def _joined(site: Site, x: Value, projection: Projection) -> Value:
     return x if projection.bias is None else ops.op("AddV2", x, ops.weight("output/bias", projection.bias))
 
 
-def _hidden_of_heads(site: Site, *, causal: bool) -> Value | None:
+def _hidden_of_heads(site: LayerSite, *, causal: bool) -> Value | None:
     """As `_hidden` for [N, heads, Q, V]; a query that its own mask hides sees nothing, so all values alike."""
     ops, found = site.ops, []
     for mask, axes in ((site.mask, (1, 3)), (site.other_mask, (1, 2))):

@@ -17,19 +17,19 @@ from reprise.layers.kinds import (
     OneHot,
     ParametricRelu,
 )
-from reprise.layers.writing.call import Site
+from reprise.layers.writing.call import LayerSite
 from reprise.layers.writing.functions import apply
-from reprise.layers.writing.ops import Output
+from reprise.layers.writing.ops import TypedValue
 
 
-def given(site: Site, layer: Input) -> tuple[Output, ...]:
+def input_placeholder(site: LayerSite, layer: Input) -> tuple[TypedValue, ...]:
     """A placeholder that is called as the layer is."""
     attributes = {"dtype": layer.dtype, "shape": ShapeAttribute(layer.shape)}
     value = site.ops.scope.add(Node(site.ops.scope.name, "Placeholder", (), (), attributes))
     return site.made(value, layer.shape, layer.dtype)
 
 
-def embedding(site: Site, layer: Embedding) -> tuple[Output, ...]:
+def embedding(site: LayerSite, layer: Embedding) -> tuple[TypedValue, ...]:
     """Rows of the table; ids that are stored as numbers are cut to whole ones first, as Keras does."""
     ops, ids = site.ops, _whole(site)
     places = ids.value
@@ -40,15 +40,15 @@ def embedding(site: Site, layer: Embedding) -> tuple[Output, ...]:
     return site.made(ops.op("GatherV2", *held, **types), (*ids.shape, layer.table.shape[1]))
 
 
-def _whole(site: Site) -> Output:
+def _whole(site: LayerSite) -> TypedValue:
     """The ids that are read, as whole numbers."""
     x = site.x
     if x.dtype in ("int32", "int64"):
         return x
-    return Output(site.ops.op("Cast", x.value, SrcT=x.dtype, DstT="int32"), x.shape, "int32")
+    return TypedValue(site.ops.op("Cast", x.value, SrcT=x.dtype, DstT="int32"), x.shape, "int32")
 
 
-def one_hot(site: Site, layer: OneHot) -> tuple[Output, ...]:
+def one_hot(site: LayerSite, layer: OneHot) -> tuple[TypedValue, ...]:
     """Ids outside of the places are zeros everywhere."""
     ops, ids = site.ops, _whole(site)
     held = (ops.whole(layer.size), ops.number(1.0), ops.number(0.0))
@@ -59,7 +59,7 @@ def one_hot(site: Site, layer: OneHot) -> tuple[Output, ...]:
     return site.made(joined, (*ids.shape[:-1], layer.size))
 
 
-def dense(site: Site, layer: Dense) -> tuple[Output, ...]:
+def dense(site: LayerSite, layer: Dense) -> tuple[TypedValue, ...]:
     """Over the last axis, whatever stands before it."""
     ops, x = site.ops, site.numbers()
     kernel = ops.weight("kernel", layer.kernel)
@@ -73,7 +73,7 @@ def dense(site: Site, layer: Dense) -> tuple[Output, ...]:
     return site.made(apply(ops, layer.function, x), (*site.x.shape[:-1], units))
 
 
-def activation(site: Site, layer: Activation) -> tuple[Output, ...]:
+def activation(site: LayerSite, layer: Activation) -> tuple[TypedValue, ...]:
     """Element by element, or along an axis, which is brought to the end for it."""
     ops, rank = site.ops, site.x.rank
     axis = layer.axis % rank
@@ -84,14 +84,14 @@ def activation(site: Site, layer: Activation) -> tuple[Output, ...]:
     return site.made(ops.transposed(turned, order), site.x.shape)
 
 
-def parametric_relu(site: Site, layer: ParametricRelu) -> tuple[Output, ...]:
+def parametric_relu(site: LayerSite, layer: ParametricRelu) -> tuple[TypedValue, ...]:
     """relu(x) − slopes · relu(−x)."""
     ops, x = site.ops, site.numbers()
     below = ops.op("Mul", ops.weight("alpha", layer.slopes), ops.op("Relu", ops.op("Neg", x)))
     return site.made(ops.op("Sub", ops.op("Relu", x), below), site.x.shape)
 
 
-def affine(site: Site, layer: Affine) -> tuple[Output, ...]:
+def affine(site: LayerSite, layer: Affine) -> tuple[TypedValue, ...]:
     """The numbers are broadcast."""
     ops = site.ops
     x = ops.op("Mul", site.numbers(), ops.weight("scale", layer.scale))
@@ -100,20 +100,20 @@ def affine(site: Site, layer: Affine) -> tuple[Output, ...]:
     return site.made(x, site.x.shape)
 
 
-def cast(site: Site, layer: Cast) -> tuple[Output, ...]:
+def cast(site: LayerSite, layer: Cast) -> tuple[TypedValue, ...]:
     """Another element type."""
     value = site.ops.op("Cast", site.x.value, SrcT=site.x.dtype, DstT=layer.dtype)
     return site.made(value, site.x.shape, layer.dtype)
 
 
-def like(site: Site, layer: Like) -> tuple[Output, ...]:
+def like(site: LayerSite, layer: Like) -> tuple[TypedValue, ...]:
     """A number in the sizes of the input."""
     ops, x, dtype = site.ops, site.x, layer.dtype or site.x.dtype
     sizes = ops.op("Shape", x.value, T=x.dtype, out_type="int32")
     return site.made(ops.op("Fill", sizes, ops.number(layer.value, dtype), T=dtype, index_type="int32"), x.shape, dtype)
 
 
-def mask(site: Site, layer: Mask) -> tuple[Output, ...]:
+def mask(site: LayerSite, layer: Mask) -> tuple[TypedValue, ...]:
     """Flags [N, T]."""
     ops, x = site.ops, site.x
     flags = ops.op("NotEqual", x.value, ops.number(layer.value, x.dtype), T=x.dtype)
@@ -123,7 +123,7 @@ def mask(site: Site, layer: Mask) -> tuple[Output, ...]:
     return site.made(found, x.shape[:-1], "bool")
 
 
-def masked(site: Site, layer: Masked) -> tuple[Output, ...]:
+def masked(site: LayerSite, layer: Masked) -> tuple[TypedValue, ...]:
     """Zeros where the second input hides a step."""
     ops = site.ops
     flags = ops.op("Cast", site.inputs[1].value, SrcT="bool", DstT=ops.dtype)
@@ -131,7 +131,7 @@ def masked(site: Site, layer: Masked) -> tuple[Output, ...]:
     return site.made(ops.op("Mul", site.numbers(), spread), site.x.shape)
 
 
-def both(site: Site, layer: Both) -> tuple[Output, ...]:
+def combine_masks(site: LayerSite, layer: Both) -> tuple[TypedValue, ...]:
     """Flags that are all true, or of which one is."""
     value = site.x.value
     for other in site.inputs[1:]:

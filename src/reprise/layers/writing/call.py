@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reprise.graph import Value
-from reprise.layers.writing.ops import Output, Outside
+from reprise.layers.writing.ops import Outside, TypedValue
 from reprise.tensors import Shape
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class LayerSite:
     """Where a layer is written.
 
     Attributes:
@@ -22,13 +22,13 @@ class Site:
     """
 
     ops: Outside
-    inputs: tuple[Output, ...]
-    mask: Output | None
-    initial: tuple[Output, ...]
-    other_mask: Output | None
+    inputs: tuple[TypedValue, ...]
+    mask: TypedValue | None
+    initial: tuple[TypedValue, ...]
+    other_mask: TypedValue | None
 
     @property
-    def x(self) -> Output:
+    def x(self) -> TypedValue:
         """The first input."""
         return self.inputs[0]
 
@@ -36,6 +36,6 @@ class Site:
         """An input in the type of the numbers."""
         return self.ops.cast(self.inputs[index])
 
-    def made(self, value: Value, shape: Shape, dtype: str = "") -> tuple[Output, ...]:
+    def made(self, value: Value, shape: Shape, dtype: str = "") -> tuple[TypedValue, ...]:
         """The only output of a layer."""
-        return (Output(value, shape, dtype or self.ops.dtype),)
+        return (TypedValue(value, shape, dtype or self.ops.dtype),)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from reprise.graph import Value
 from reprise.layers.kinds import Convolution, ConvolutionalCell, GlobalPooling, Padding, Pooling
-from reprise.layers.writing.call import Site
+from reprise.layers.writing.call import LayerSite
 from reprise.layers.writing.functions import apply
-from reprise.layers.writing.ops import Inside, Ops, Output, Outside
+from reprise.layers.writing.ops import Inside, Ops, Outside, TypedValue
 from reprise.tensors import Shape
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ConvolutionStep:
     """A convolutional LSTM with its weights in the body of a loop."""
 
     cell: ConvolutionalCell
@@ -39,14 +39,14 @@ class Step:
         return ops.op("Mul", apply(ops, gate, gates["o"]), apply(ops, output, c)), c
 
 
-def held(cell: ConvolutionalCell, outside: Outside, inside: Inside, prefix: str) -> Step:
+def convolution_step(cell: ConvolutionalCell, outside: Outside, inside: Inside, prefix: str) -> ConvolutionStep:
     """A cell whose weights become variables of the graph."""
     kernel, recurrent = (
         inside.constant(outside.weight(f"{prefix}{name}", tensor))
         for name, tensor in (("kernel", cell.kernel), ("recurrent_kernel", cell.recurrent))
     )
     bias = None if cell.bias is None else inside.constant(outside.weight(f"{prefix}bias", cell.bias))
-    return Step(cell, inside, kernel, recurrent, bias)
+    return ConvolutionStep(cell, inside, kernel, recurrent, bias)
 
 
 def state_sizes(cell: ConvolutionalCell, sizes: Shape) -> Shape:
@@ -55,7 +55,7 @@ def state_sizes(cell: ConvolutionalCell, sizes: Shape) -> Shape:
     return (*_sizes(sizes[:-1], window, cell.strides, cell.padding, cell.dilation), units)
 
 
-def convolution(site: Site, layer: Convolution) -> tuple[Output, ...]:
+def convolution(site: LayerSite, layer: Convolution) -> tuple[TypedValue, ...]:
     """One or two axes are convolved; with channels first they are brought last before, and back after."""
     ops, rank = site.ops, site.x.rank
     x, sizes = _channels_last(site, channels_first=layer.channels_first)
@@ -75,7 +75,7 @@ def convolution(site: Site, layer: Convolution) -> tuple[Output, ...]:
     return site.made(apply(ops, layer.function, x), (site.x.shape[0], *made))
 
 
-def _channels_last(site: Site, *, channels_first: bool) -> tuple[Value, Shape]:
+def _channels_last(site: LayerSite, *, channels_first: bool) -> tuple[Value, Shape]:
     """The input with its channels last, and the sizes between batch and channels."""
     rank, shape = site.x.rank, site.x.shape
     if not channels_first:
@@ -117,7 +117,7 @@ def _sizes(
     return tuple(found)
 
 
-def pooling(site: Site, layer: Pooling) -> tuple[Output, ...]:
+def pooling(site: LayerSite, layer: Pooling) -> tuple[TypedValue, ...]:
     """One axis is the second of two."""
     ops, rank = site.ops, site.x.rank
     x, sizes = _channels_last(site, channels_first=layer.channels_first)
@@ -141,7 +141,7 @@ def pooling(site: Site, layer: Pooling) -> tuple[Output, ...]:
     return site.made(x, (site.x.shape[0], *made, channels))
 
 
-def global_pooling(site: Site, layer: GlobalPooling) -> tuple[Output, ...]:
+def global_pooling(site: LayerSite, layer: GlobalPooling) -> tuple[TypedValue, ...]:
     """A mean over steps of which a mask hides some is the sum of the others by their number."""
     ops, rank = site.ops, site.x.rank
     axes = tuple(range(2, rank)) if layer.channels_first else tuple(range(1, rank - 1))

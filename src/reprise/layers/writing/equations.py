@@ -17,7 +17,7 @@ STATES: Mapping[str, tuple[str, ...]] = {"LSTM": ("h", "c"), "GRU": ("h",), "RNN
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class EnteredBlock:
     """A block whose weights are in the graph, as the body of the loop sees them."""
 
     block: Block
@@ -28,12 +28,12 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class CellStep:
     """A cell with its weights in the body of a loop."""
 
     cell: RecurrentCell
     ops: Inside
-    blocks: tuple[Held, ...]
+    blocks: tuple[EnteredBlock, ...]
     peepholes: Mapping[str, Value]
     projection: Value | None
 
@@ -53,7 +53,7 @@ class Step:
         """Gate → x · W + h · R and all biases."""
         return self._gates({b: self._sum(b, x, h) for b in self.blocks})
 
-    def _sum(self, held: Held, x: Value, h: Value) -> Value:
+    def _sum(self, held: EnteredBlock, x: Value, h: Value) -> Value:
         whole = self._product(held.block, x, held.kernel, None)
         whole = self.ops.op("AddV2", whole, self._product(held.block, h, held.recurrent, held.recurrent_bias))
         return whole if held.bias is None else self.ops.op("BiasAdd", whole, held.bias)
@@ -62,7 +62,7 @@ class Step:
         product = self.ops.op("MatMul", x, matrix, transpose_a=False, transpose_b=block.transposed)
         return product if bias is None else self.ops.op("BiasAdd", product, bias)
 
-    def _gates(self, wholes: Mapping[Held, Value]) -> dict[str, Value]:
+    def _gates(self, wholes: Mapping[EnteredBlock, Value]) -> dict[str, Value]:
         found: dict[str, Value] = {}
         for held, whole in wholes.items():
             order = held.block.order
@@ -74,7 +74,7 @@ class Step:
         return found
 
 
-def held(cell: RecurrentCell, outside: Outside, inside: Inside, prefix: str) -> Step:
+def cell_step(cell: RecurrentCell, outside: Outside, inside: Inside, prefix: str) -> CellStep:
     """A cell whose weights, called by `prefix` and their roles, become variables of the graph."""
 
     def weight(name: str, tensor: Tensor) -> Value:
@@ -89,9 +89,9 @@ def held(cell: RecurrentCell, outside: Outside, inside: Inside, prefix: str) -> 
         end = f"_{block.order}" if len(blocks) > 1 else ""
         kernel, recurrent = weight(f"kernel{end}", block.kernel), weight(f"recurrent_kernel{end}", block.recurrent)
         biases = optional(f"bias{end}", block.bias), optional(f"recurrent_bias{end}", block.recurrent_bias)
-        kept.append(Held(block, kernel, recurrent, *biases))
+        kept.append(EnteredBlock(block, kernel, recurrent, *biases))
     peepholes = {gate: weight(f"peephole_{gate}", tensor) for gate, tensor in cell.peepholes.items()}
-    return Step(cell, inside, tuple(kept), peepholes, optional("projection", cell.projection))
+    return CellStep(cell, inside, tuple(kept), peepholes, optional("projection", cell.projection))
 
 
 def _separated(cell: RecurrentCell) -> Iterator[Block]:
@@ -118,26 +118,26 @@ def gates_of(block: Block, gates: str) -> Block:
     stop = start + len(gates) * units
 
     def of(tensor: Tensor | None, axis: int) -> Tensor | None:
-        return None if tensor is None else part(tensor, start, stop, axis)
+        return None if tensor is None else slice_tensor(tensor, start, stop, axis)
 
     return replace(
         block,
         order=gates,
-        kernel=part(block.kernel, start, stop, axis),
-        recurrent=part(block.recurrent, start, stop, axis),
+        kernel=slice_tensor(block.kernel, start, stop, axis),
+        recurrent=slice_tensor(block.recurrent, start, stop, axis),
         bias=of(block.bias, 0),
         recurrent_bias=of(block.recurrent_bias, 0),
     )
 
 
-def part(tensor: Tensor, start: int, stop: int, axis: int) -> Tensor:
+def slice_tensor(tensor: Tensor, start: int, stop: int, axis: int) -> Tensor:
     """Rows `start` to `stop` of a tensor along an axis; nothing is loaded."""
     index = (slice(None),) * axis + (slice(start, stop),)
     shape = (*tensor.shape[:axis], stop - start, *tensor.shape[axis + 1 :])
     return Tensor(tensor.dtype, shape, lambda: tensor.load()[index], tensor.source)
 
 
-def _lstm(step: Step, x: Value, h: Value, c: Value) -> tuple[Value, ...]:
+def _lstm(step: CellStep, x: Value, h: Value, c: Value) -> tuple[Value, ...]:
     ops, cell = step.ops, step.cell
     gate, candidate, output = cell.functions
     before = step.sums(x, h)
@@ -158,7 +158,7 @@ def _lstm(step: Step, x: Value, h: Value, c: Value) -> tuple[Value, ...]:
     return (h if step.projection is None else ops.op("MatMul", h, step.projection), c)
 
 
-def _gru(step: Step, x: Value, h: Value) -> tuple[Value, ...]:
+def _gru(step: CellStep, x: Value, h: Value) -> tuple[Value, ...]:
     ops = step.ops
     gate, candidate = step.cell.functions
     if step.cell.kind is cells.GRU_RESET_AFTER:
@@ -174,7 +174,7 @@ def _gru(step: Step, x: Value, h: Value) -> tuple[Value, ...]:
     return (ops.op("AddV2", ops.op("Mul", z, h), rest),)
 
 
-def _rnn(step: Step, x: Value, h: Value) -> tuple[Value, ...]:
+def _rnn(step: CellStep, x: Value, h: Value) -> tuple[Value, ...]:
     return (apply(step.ops, step.cell.functions[0], step.sums(x, h)["c"]),)
 
 

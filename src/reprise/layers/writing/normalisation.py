@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from reprise.graph import Value
 from reprise.layers.kinds import BatchNormalisation, LayerNormalisation, UnitNormalisation
-from reprise.layers.writing.call import Site
-from reprise.layers.writing.ops import Output, Outside
+from reprise.layers.writing.call import LayerSite
+from reprise.layers.writing.ops import Outside, TypedValue
 from reprise.tensors import Tensor
 
 
-def batch(site: Site, layer: BatchNormalisation) -> tuple[Output, ...]:
+def batch(site: LayerSite, layer: BatchNormalisation) -> tuple[TypedValue, ...]:
     """X · s + (offset − mean · s) with s = scale / √(variance + ε), along one axis."""
     ops, rank = site.ops, site.x.rank
     behind = rank - 1 - layer.axis % rank
@@ -29,7 +29,7 @@ def _along(ops: Outside, vector: Value, behind: int) -> Value:
     return ops.reshaped(vector, (-1, *[1] * behind)) if behind else vector
 
 
-def layer(site: Site, layer: LayerNormalisation) -> tuple[Output, ...]:
+def layer(site: LayerSite, layer: LayerNormalisation) -> tuple[TypedValue, ...]:
     """Over the moments of some axes of each input."""
     ops, x = site.ops, site.numbers()
     axes = ops.whole(sorted(axis % site.x.rank for axis in layer.axes))
@@ -45,7 +45,7 @@ def layer(site: Site, layer: LayerNormalisation) -> tuple[Output, ...]:
     return site.made(x, site.x.shape)
 
 
-def _spread(site: Site, name: str, tensor: Tensor, axes: tuple[int, ...]) -> Value:
+def _spread(site: LayerSite, name: str, tensor: Tensor, axes: tuple[int, ...]) -> Value:
     """A weight of the sizes of some axes, with ones for those between and behind them."""
     value, rank = site.ops.weight(name, tensor), site.x.rank
     found = sorted(axis % rank for axis in axes)
@@ -55,7 +55,7 @@ def _spread(site: Site, name: str, tensor: Tensor, axes: tuple[int, ...]) -> Val
     return site.ops.reshaped(value, [sizes.get(i, 1) for i in range(found[0], rank)])
 
 
-def unit(site: Site, layer: UnitNormalisation) -> tuple[Output, ...]:
+def unit(site: LayerSite, layer: UnitNormalisation) -> tuple[TypedValue, ...]:
     """X by its length."""
     ops, x = site.ops, site.numbers()
     axes = ops.whole(sorted(axis % site.x.rank for axis in layer.axes))

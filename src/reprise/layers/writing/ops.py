@@ -14,7 +14,7 @@ from reprise.tensors import DTYPES, Shape, Tensor, in_memory
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class TypedValue:
     """A value of the graph with what is known of it: its sizes, None where free, and its element type."""
 
     value: Value
@@ -101,7 +101,7 @@ class Outside:
         bounds = (self.whole([axis]), self.whole([axis + 1]), self.whole([1]))
         return self.op("StridedSlice", shape, *bounds, shrink_axis_mask=1, T="int32", Index="int32")
 
-    def cast(self, output: Output) -> Value:
+    def cast(self, output: TypedValue) -> Value:
         """A value in the type of the numbers."""
         if output.dtype == self.dtype:
             return output.value

@@ -28,14 +28,14 @@ from reprise.layers.kinds import (
     Take,
     Upsample,
 )
-from reprise.layers.writing.call import Site
-from reprise.layers.writing.ops import Output, Outside
+from reprise.layers.writing.call import LayerSite
+from reprise.layers.writing.ops import Outside, TypedValue
 from reprise.tensors import Shape
 
 _MOST_PARTS = 1024
 
 
-def reshape(site: Site, layer: Reshape) -> tuple[Output, ...]:
+def reshape(site: LayerSite, layer: Reshape) -> tuple[TypedValue, ...]:
     """The batch stays the first axis; -1 is what is left."""
     if layer.batch_too:
         value = site.ops.reshaped(site.x.value, layer.sizes, site.x.dtype)
@@ -47,7 +47,7 @@ def reshape(site: Site, layer: Reshape) -> tuple[Output, ...]:
     return site.made(value, (x.shape[0], *sizes), x.dtype)
 
 
-def _with_batch(ops: Outside, x: Output, sizes: tuple[int, ...]) -> Value:
+def _with_batch(ops: Outside, x: TypedValue, sizes: tuple[int, ...]) -> Value:
     """Other sizes behind a batch that stays; where all the others are known, the batch is what is left."""
     if -1 not in sizes:
         return ops.reshaped(x.value, (-1, *sizes), x.dtype)
@@ -56,24 +56,24 @@ def _with_batch(ops: Outside, x: Output, sizes: tuple[int, ...]) -> Value:
     return ops.op("Reshape", x.value, packed, T=x.dtype, Tshape="int32")
 
 
-def flatten(site: Site, layer: Flatten) -> tuple[Output, ...]:
+def flatten(site: LayerSite, layer: Flatten) -> tuple[TypedValue, ...]:
     """[N, …] as [N, D]."""
     x, ops = site.x, site.ops
     if layer.channels_first and x.rank > 2:
         axes = (0, *range(2, x.rank), 1)
-        x = Output(ops.transposed(x.value, axes, x.dtype), tuple(x.shape[i] for i in axes), x.dtype)
+        x = TypedValue(ops.transposed(x.value, axes, x.dtype), tuple(x.shape[i] for i in axes), x.dtype)
     size = None if None in x.shape[1:] else prod(n or 0 for n in x.shape[1:])
     value = _with_batch(ops, x, (-1 if size is None else size,))
     return site.made(value, (x.shape[0], size), x.dtype)
 
 
-def permute(site: Site, layer: Permute) -> tuple[Output, ...]:
+def permute(site: LayerSite, layer: Permute) -> tuple[TypedValue, ...]:
     """The axes in another order."""
     value = site.ops.transposed(site.x.value, layer.axes, site.x.dtype)
     return site.made(value, tuple(site.x.shape[i] for i in layer.axes), site.x.dtype)
 
 
-def repeat(site: Site, layer: Repeat) -> tuple[Output, ...]:
+def repeat(site: LayerSite, layer: Repeat) -> tuple[TypedValue, ...]:
     """[N, D] as [N, times, D]."""
     ops, x = site.ops, site.x
     one = ops.op("ExpandDims", x.value, ops.whole(1), T=x.dtype, Tdim="int32")
@@ -81,14 +81,14 @@ def repeat(site: Site, layer: Repeat) -> tuple[Output, ...]:
     return site.made(value, (x.shape[0], layer.times, *x.shape[1:]), x.dtype)
 
 
-def reverse(site: Site, layer: Reverse) -> tuple[Output, ...]:
+def reverse(site: LayerSite, layer: Reverse) -> tuple[TypedValue, ...]:
     """An axis turned around."""
     x = site.x
     value = site.ops.op("ReverseV2", x.value, site.ops.whole([layer.axis]), T=x.dtype, Tidx="int32")
     return site.made(value, x.shape, x.dtype)
 
 
-def pad(site: Site, layer: Pad) -> tuple[Output, ...]:
+def pad(site: LayerSite, layer: Pad) -> tuple[TypedValue, ...]:
     """More on each side."""
     ops, x, amounts = site.ops, site.x, ((0, 0), *layer.amounts)
     held = (x.value, ops.whole(amounts), *((ops.number(layer.value, x.dtype),) if layer.value else ()))
@@ -97,13 +97,13 @@ def pad(site: Site, layer: Pad) -> tuple[Output, ...]:
     return site.made(value, shape, x.dtype)
 
 
-def crop(site: Site, layer: Crop) -> tuple[Output, ...]:
+def crop(site: LayerSite, layer: Crop) -> tuple[TypedValue, ...]:
     """Less on each side."""
     index = tuple((a, -b if b else None, None) for a, b in layer.amounts)
     return take(site, Take(((None, None, None), *index)))
 
 
-def upsample(site: Site, layer: Upsample) -> tuple[Output, ...]:
+def upsample(site: LayerSite, layer: Upsample) -> tuple[TypedValue, ...]:
     """Each row several times: tiled on an axis of its own, which is then joined with that of the rows."""
     ops, x = site.ops, site.x
     value, shape = x.value, x.shape
@@ -116,11 +116,11 @@ def upsample(site: Site, layer: Upsample) -> tuple[Output, ...]:
         value = ops.op("Tile", value, ops.whole(tiles), T=x.dtype, Tmultiples="int32")
         size = shape[axis]
         shape = (*shape[:axis], None if size is None else size * times, *shape[axis + 1 :])
-        value = _rejoined(ops, Output(value, shape, x.dtype), x.value, axis)
+        value = _rejoined(ops, TypedValue(value, shape, x.dtype), x.value, axis)
     return site.made(value, shape, x.dtype)
 
 
-def _rejoined(ops: Outside, x: Output, before: Value, axis: int) -> Value:
+def _rejoined(ops: Outside, x: TypedValue, before: Value, axis: int) -> Value:
     """A value of the sizes of `x`; the free ones are those of `before`, that of `axis` what is left."""
     sizes = [
         ops.whole(-1) if i == axis else ops.size(before, i) if n is None else ops.whole(n)
@@ -129,7 +129,7 @@ def _rejoined(ops: Outside, x: Output, before: Value, axis: int) -> Value:
     return ops.op("Reshape", x.value, ops.op("Pack", *sizes, N=len(sizes), T="int32"), T=x.dtype, Tshape="int32")
 
 
-def take(site: Site, layer: Take) -> tuple[Output, ...]:
+def take(site: LayerSite, layer: Take) -> tuple[TypedValue, ...]:
     """Parts along each axis, the others whole; what a place is taken of is an axis less."""
     ops, x = site.ops, site.x
     begin, end, strides, shape = [], [], [], []
@@ -157,31 +157,31 @@ def _of_all_axes(layer: Take, rank: int) -> list[int | tuple[int | None, int | N
     return [*found[:place], *[(None, None, None)] * (rank - len(found)), *found[place:]]
 
 
-def expand(site: Site, layer: Expand) -> tuple[Output, ...]:
+def expand(site: LayerSite, layer: Expand) -> tuple[TypedValue, ...]:
     """A new axis."""
     x, axis = site.x, layer.axis % (site.x.rank + 1)
     value = site.ops.op("ExpandDims", x.value, site.ops.whole(axis), T=x.dtype, Tdim="int32")
     return site.made(value, (*x.shape[:axis], 1, *x.shape[axis:]), x.dtype)
 
 
-def squeeze(site: Site, layer: Squeeze) -> tuple[Output, ...]:
+def squeeze(site: LayerSite, layer: Squeeze) -> tuple[TypedValue, ...]:
     """Without axes of one row."""
     x, axes = site.x, {axis % site.x.rank for axis in layer.axes}
     value = site.ops.op("Squeeze", x.value, squeeze_dims=tuple(sorted(axes)), T=x.dtype)
     return site.made(value, tuple(n for i, n in enumerate(x.shape) if i not in axes), x.dtype)
 
 
-def split(site: Site, layer: Split) -> tuple[Output, ...]:
+def split(site: LayerSite, layer: Split) -> tuple[TypedValue, ...]:
     """Parts of one size."""
     x, axis = site.x, layer.axis % site.x.rank
     check(layer.parts, _MOST_PARTS, "a split into parts")
     value = site.ops.op("Split", site.ops.whole(axis), x.value, num_split=layer.parts, T=x.dtype)
     size = x.shape[axis]
     shape = (*x.shape[:axis], None if size is None else size // layer.parts, *x.shape[axis + 1 :])
-    return tuple(Output(Value(value.node, i), shape, x.dtype) for i in range(layer.parts))
+    return tuple(TypedValue(Value(value.node, i), shape, x.dtype) for i in range(layer.parts))
 
 
-def product(site: Site, layer: Product) -> tuple[Output, ...]:
+def product(site: LayerSite, layer: Product) -> tuple[TypedValue, ...]:
     """Matrix products; axes before the last two are those of both."""
     (x, y), (turned, other_turned) = site.inputs, layer.transposed
     value = site.ops.op("BatchMatMulV2", site.numbers(0), site.numbers(1), adj_x=turned, adj_y=other_turned)
@@ -193,7 +193,7 @@ def product(site: Site, layer: Product) -> tuple[Output, ...]:
 _REDUCTIONS = {"mean": "Mean", "sum": "Sum", "max": "Max", "min": "Min", "any": "Any", "all": "All"}
 
 
-def reduction(site: Site, layer: Reduction) -> tuple[Output, ...]:
+def reduction(site: LayerSite, layer: Reduction) -> tuple[TypedValue, ...]:
     """Over some axes."""
     ops, x, flags = site.ops, site.x, layer.kind in ("any", "all")
     axes = {axis % x.rank for axis in layer.axes}
@@ -203,7 +203,7 @@ def reduction(site: Site, layer: Reduction) -> tuple[Output, ...]:
     return site.made(value, shape, "bool" if flags else "")
 
 
-def merge_steps(site: Site, layer: MergeSteps) -> tuple[Output, ...]:
+def merge_steps(site: LayerSite, layer: MergeSteps) -> tuple[TypedValue, ...]:
     """[N, T, …] as [N · T, …]."""
     x, ops = site.x, site.ops
     parts = [ops.whole(-1), *(_size(ops, x, i) for i in range(2, x.rank))]
@@ -212,7 +212,7 @@ def merge_steps(site: Site, layer: MergeSteps) -> tuple[Output, ...]:
     return site.made(value, (None, *x.shape[2:]), x.dtype)
 
 
-def split_steps(site: Site, layer: SplitSteps) -> tuple[Output, ...]:
+def split_steps(site: LayerSite, layer: SplitSteps) -> tuple[TypedValue, ...]:
     """[N · T, …] as [N, T, …]."""
     (x, whole), ops = site.inputs, site.ops
     parts = [_size(ops, whole, 0), _size(ops, whole, 1), *(_size(ops, x, i) for i in range(1, x.rank))]
@@ -221,7 +221,7 @@ def split_steps(site: Site, layer: SplitSteps) -> tuple[Output, ...]:
     return site.made(value, (*whole.shape[:2], *x.shape[1:]), x.dtype)
 
 
-def _size(ops: Outside, x: Output, axis: int) -> Value:
+def _size(ops: Outside, x: TypedValue, axis: int) -> Value:
     size = x.shape[axis]
     return ops.size(x.value, axis) if size is None else ops.whole(size)
 
@@ -230,7 +230,7 @@ _JOINS = {"add": "AddV2", "multiply": "Mul", "subtract": "Sub", "divide": "RealD
 _JOINS |= {"minimum": "Minimum", "average": "AddV2"}
 
 
-def join(site: Site, layer: Join) -> tuple[Output, ...]:
+def join(site: LayerSite, layer: Join) -> tuple[TypedValue, ...]:
     """Element by element; inputs of fewer axes get one for each that they lack."""
     ops, rank = site.ops, max(x.rank for x in site.inputs)
     values = [site.numbers(i) if layer.by_end else _widened(site, i, rank) for i in range(len(site.inputs))]
@@ -245,7 +245,7 @@ def join(site: Site, layer: Join) -> tuple[Output, ...]:
     )
 
 
-def _widened(site: Site, index: int, rank: int) -> Value:
+def _widened(site: LayerSite, index: int, rank: int) -> Value:
     ops, value = site.ops, site.numbers(index)
     for _ in range(rank - site.inputs[index].rank):
         value = ops.op("ExpandDims", value, ops.whole(1), Tdim="int32")
@@ -260,7 +260,7 @@ def _broadcast(shapes: list[Shape]) -> Shape:
     return tuple(found)
 
 
-def concatenate(site: Site, layer: Concatenate) -> tuple[Output, ...]:
+def concatenate(site: LayerSite, layer: Concatenate) -> tuple[TypedValue, ...]:
     """Along one axis; what is all of one type, such as flags, stays of it."""
     ops, rank, types = site.ops, site.x.rank, {x.dtype for x in site.inputs}
     axis, dtype = layer.axis % rank, types.pop() if len(types) == 1 else ops.dtype
@@ -271,7 +271,7 @@ def concatenate(site: Site, layer: Concatenate) -> tuple[Output, ...]:
     return site.made(value, (*site.x.shape[:axis], size, *site.x.shape[axis + 1 :]), dtype)
 
 
-def dot(site: Site, layer: Dot) -> tuple[Output, ...]:
+def dot(site: LayerSite, layer: Dot) -> tuple[TypedValue, ...]:
     """The axis of each input that is summed is brought to the inner side of a matrix product."""
     ops, (x, y) = site.ops, site.inputs
     a, b = (axis % o.rank for axis, o in zip(layer.axes, (x, y), strict=True))
@@ -296,7 +296,7 @@ def _unit(ops: Outside, x: Value, axis: int) -> Value:
     return ops.op("Mul", x, ops.op("Rsqrt", ops.op("Maximum", total, ops.number(1e-12))))
 
 
-WRITERS: Mapping[type, Callable[..., tuple[Output, ...]]] = {
+WRITERS: Mapping[type, Callable[..., tuple[TypedValue, ...]]] = {
     Reshape: reshape,
     Flatten: flatten,
     Permute: permute,

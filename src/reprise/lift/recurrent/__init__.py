@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reprise import cells
-from reprise.cells import joined
+from reprise.cells import join_gates
 from reprise.graph import Value
 from reprise.lift.emitter import Emitter
 from reprise.lift.numbers import KnownNumbers
@@ -228,7 +228,7 @@ class _Emission:
         if cell.weights.peephole:
             zero = np.zeros(_hidden(cell), np.float32)
             inputs.append(
-                self._constant(joined({g: cell.weights.peephole.get(g, zero) for g in "iof"}, "iof"), cell, "P")
+                self._constant(join_gates({g: cell.weights.peephole.get(g, zero) for g in "iof"}, "iof"), cell, "P")
             )
         name = cell.cell.name
         made = block.add(name, inputs, 1 + len(states), f"{cell.output.node}/{name}", **_attributes(cell))
@@ -241,7 +241,7 @@ class _Emission:
         """W [1, gates · H, D], R [1, gates · H, H] and B [1, 2 · gates · H] in ONNX's order."""
         order, weights = cell.cell.gates, cell.weights
         zero = np.zeros(_hidden(cell), np.float32)
-        biases = [joined({g: b.get(g, zero) for g in order}, order) for b in (weights.bias, weights.recurrent_bias)]
+        biases = [join_gates({g: b.get(g, zero) for g in order}, order) for b in (weights.bias, weights.recurrent_bias)]
         return [
             self._kernel(weights.kernel, cell, "W"),
             self._kernel(weights.recurrent, cell, "R"),

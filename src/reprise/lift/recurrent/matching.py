@@ -55,7 +55,7 @@ def _lstm(reader: GateReader, h: StateSlot, states: Sequence[StateSlot]) -> Matc
     """`c' = f ⊙ c + i ⊙ g`, `h' = o ⊙ act(c')`."""
     for gate, squashed in reader.operands(h.leaving, "Mul"):
         output = reader.activation(squashed)
-        c = None if output is None else _made(reader, output[1], states)
+        c = None if output is None else _state_of(reader, output[1], states)
         o = reader.gate(gate)
         if output is None or c is None or o is None:
             continue
@@ -66,7 +66,7 @@ def _lstm(reader: GateReader, h: StateSlot, states: Sequence[StateSlot]) -> Matc
     return None
 
 
-def _made(reader: GateReader, value: Value, states: Sequence[StateSlot]) -> StateSlot | None:
+def _state_of(reader: GateReader, value: Value, states: Sequence[StateSlot]) -> StateSlot | None:
     return next((s for s in states if reader.structure.source(s.leaving) == value), None)
 
 
@@ -217,7 +217,7 @@ def _lstm_block(reader: GateReader, h: StateSlot, states: Sequence[StateSlot]) -
     node = reader.node(h.leaving)
     if node.op != "LSTMBlockCell" or output.index != 6 or node.number("cell_clip", 3.0) > 0:
         return None
-    c = _made(reader, Value(node.name, 1), states)
+    c = _state_of(reader, Value(node.name, 1), states)
     x, last_c, last_h = (reader.structure.source(v) for v in node.inputs[:3])
     kernel, wci, wcf, wco, bias = (reader.numbers.of(v) for v in node.inputs[3:8])
     if c is None or (last_c, last_h) != (c.entering, h.entering) or kernel is None or bias is None:
@@ -225,7 +225,7 @@ def _lstm_block(reader: GateReader, h: StateSlot, states: Sequence[StateSlot]) -
     peephole = {"i": wci, "f": wcf, "o": wco} if node.flag("use_peephole") else {}
     if any(vector is None for vector in peephole.values()):
         return None
-    parts, biases = _divided(kernel, bias.size // 4, "icfo"), cells.divided(bias, "icfo")
+    parts, biases = _divided(kernel, bias.size // 4, "icfo"), cells.divide_gates(bias, "icfo")
     biases["f"] = biases["f"] + np.float32(node.number("forget_bias", 1.0))
     known = {letter: vector for letter, vector in peephole.items() if vector is not None}
     weights = Weights(*parts, biases, {}, known)
@@ -245,13 +245,13 @@ def _gru_block(reader: GateReader, h: StateSlot, states: Sequence[StateSlot]) ->
     hidden = b_c.shape[-1]
     gates, candidate = _divided(w_ru, hidden, "rz"), _divided(w_c, hidden, "c")
     kernel, recurrent = ({**g, **c} for g, c in zip(gates, candidate, strict=True))
-    weights = Weights(kernel, recurrent, {**cells.divided(b_ru, "rz"), "c": b_c})
+    weights = Weights(kernel, recurrent, {**cells.divide_gates(b_ru, "rz"), "c": b_c})
     return MatchedCell(cells.GRU, output, h, None, (x,), weights, (_SIGMOID, _TANH))
 
 
 def _divided(kernel: Array, hidden: int, order: str) -> tuple[dict[str, Array], dict[str, Array]]:
     """A kernel of joined input and output as (kernel, recurrent kernel) by gate."""
-    return cells.divided(kernel[:-hidden], order), cells.divided(kernel[-hidden:], order)
+    return cells.divide_gates(kernel[:-hidden], order), cells.divide_gates(kernel[-hidden:], order)
 
 
 _SIGMOID, _TANH = OnnxActivation("Sigmoid"), OnnxActivation("Tanh")

@@ -31,7 +31,7 @@ _LONGEST_GAP = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DateStep:
     """The time from one row to the next: seconds, or months where they are no fixed number of seconds.
 
     `ends` says that each row has the last day of its month.
@@ -77,7 +77,7 @@ class Dates:
 
     name: str
     last: datetime
-    step: Step | None
+    step: DateStep | None
     form: str
 
     def following(self, count: int) -> list[str]:
@@ -90,7 +90,7 @@ class Dates:
 
     def moment(self, count: int) -> datetime:
         """The date `count` steps after the last."""
-        return (self.step or Step(seconds=1)).after(self.last, count)
+        return (self.step or DateStep(seconds=1)).after(self.last, count)
 
     def written(self, moment: datetime) -> str:
         """A date as the file writes it."""
@@ -130,7 +130,7 @@ def placed(
     return Dates(column, moments[-1], step, form), rows
 
 
-def filled(rows: Array, fill: Fill) -> Array:
+def fill_gaps(rows: Array, fill: Fill) -> Array:
     """The rows [M, D] with NaN replaced: by the value before, or on the line between the values beside it.
 
     Raises:
@@ -189,7 +189,7 @@ def _are_even(moments: Sequence[datetime]) -> bool:
     return step is not None and all(step.after(one) == two for one, two in pairwise(moments))
 
 
-def _step(moments: Sequence[datetime]) -> Step | None:
+def _step(moments: Sequence[datetime]) -> DateStep | None:
     """The usual step; months where the time of day and the day, or its being the last, are the same in all."""
     if len(moments) < 2:
         return None
@@ -197,12 +197,12 @@ def _step(moments: Sequence[datetime]) -> Step | None:
     between = Counter(int(b - a) for a, b in pairwise(months))
     ends = all(m.day == monthrange(m.year, m.month)[1] for m in moments)
     if 0 not in between and len({m.time() for m in moments}) == 1 and (ends or len({m.day for m in moments}) == 1):
-        return Step(months=between.most_common(1)[0][0], ends=ends)
+        return DateStep(months=between.most_common(1)[0][0], ends=ends)
     seconds = Counter((b - a).total_seconds() for a, b in pairwise(moments))
-    return Step(seconds=max(1, int(seconds.most_common(1)[0][0])))
+    return DateStep(seconds=max(1, int(seconds.most_common(1)[0][0])))
 
 
-def _missing(name: str, lines: Sequence[int], moments: Sequence[datetime], step: Step) -> dict[int, int]:
+def _missing(name: str, lines: Sequence[int], moments: Sequence[datetime], step: DateStep) -> dict[int, int]:
     """How many rows are missing before a row, for each before which some are.
 
     Raises:

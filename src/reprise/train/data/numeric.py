@@ -19,7 +19,7 @@ from reprise.train.data.corpus import Corpus, check_val_frac, split
 from reprise.train.data.dates import Fill
 from reprise.train.data.documents import Document, Source, find_documents, text_encoding
 from reprise.train.data.normalisation import Normalisation
-from reprise.train.data.table import Table, indices, numbered, read_table
+from reprise.train.data.table import NumericTable, indices, numbered, read_table
 from reprise.train.data.validation import WARM_UP
 
 #: Rows of numbers in a run folder, float64 [M, D].
@@ -38,7 +38,7 @@ def read_series(
     header: bool | None = None,
     encoding: str = "utf-8",
     fill: Fill = "",
-) -> tuple[Table, ...]:
+) -> tuple[NumericTable, ...]:
     """Independent series of float64 [M, D] as they stand in the files, with their names and dates.
 
     Arguments and errors are those of `read_numeric`.
@@ -114,7 +114,7 @@ def keep_validation(corpus: Corpus, folder: Path) -> None:
 
 def _read(
     document: Document, columns: Sequence[str] | None, encoding: str, *, header: bool | None, fill: Fill
-) -> tuple[Table, ...]:
+) -> tuple[NumericTable, ...]:
     with document.path.open("rb") as file:
         is_npy = file.read(len(NPY_MAGIC)) == NPY_MAGIC
     if not is_npy:
@@ -126,7 +126,7 @@ def _read(
     if not np.isfinite(series).all():
         at = tuple(int(i) for i in np.argwhere(~np.isfinite(series))[0])
         raise CallError(f"{document.name}: series {at[0]}, step {at[1]}, column {names[wanted[at[2]]]} is {series[at]}")
-    return tuple(Table(tuple(names[i] for i in wanted), rows) for rows in series)
+    return tuple(NumericTable(tuple(names[i] for i in wanted), rows) for rows in series)
 
 
 def _npy_series(document: Document) -> Array:

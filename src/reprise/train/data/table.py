@@ -16,7 +16,7 @@ import numpy as np
 
 from reprise.errors import CallError
 from reprise.tensors import Array
-from reprise.train.data.dates import Dates, Fill, are_dates, filled, placed
+from reprise.train.data.dates import Dates, Fill, are_dates, fill_gaps, placed
 from reprise.train.data.documents import Document, blocks, decoded
 
 Line = tuple[int, list[str]]
@@ -29,7 +29,7 @@ _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-"})
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class NumericTable:
     """Columns of numbers.
 
     Attributes:
@@ -45,7 +45,7 @@ class Table:
 
 def read_table(
     document: Document, columns: Sequence[str] | None, encoding: str, *, header: bool | None, fill: Fill = ""
-) -> Table:
+) -> NumericTable:
     """The wanted columns of a file; a column of dates is understood, and none of those by default.
 
     Raises:
@@ -74,7 +74,7 @@ def read_table(
                 f"{error} Or remove column {names[dated]!r} from the file: then the values of {numbers} are read, and "
                 "each row is one step after the last."
             ) from error
-    return Table(tuple(names[i] for i in wanted), filled(rows, fill) if fill else rows, dates)
+    return NumericTable(tuple(names[i] for i in wanted), fill_gaps(rows, fill) if fill else rows, dates)
 
 
 def _dated(names: tuple[str, ...], rows: list[list[str]]) -> int | None:

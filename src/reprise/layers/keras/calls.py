@@ -10,7 +10,7 @@ from reprise.errors import DamagedFile
 from reprise.graph import Value
 from reprise.layers import kinds
 from reprise.layers.keras.options import Options
-from reprise.layers.keras.weights import Weights
+from reprise.layers.keras.weights import LayerWeights
 from reprise.layers.kinds import Layer
 from reprise.layers.model import Call
 
@@ -23,7 +23,7 @@ class Symbol:
     mask: Value | None = None
 
 
-class Calls:
+class LayerCalls:
     """The calls of a model under construction, each under a name of its own."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Calls:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class KerasCall:
     """One layer of Keras, applied to something.
 
     Attributes:
@@ -72,10 +72,10 @@ class Place:
     name: str
     kind: str
     options: Options
-    weights: Weights
+    weights: LayerWeights
     inputs: tuple[Symbol, ...]
     named: Mapping[str, Any]
-    calls: Calls
+    calls: LayerCalls
     made: dict[Any, tuple[Any, Layer]]
 
     @property
@@ -86,7 +86,7 @@ class Place:
             DamagedFile: There is none.
         """
         if not self.inputs:
-            raise DamagedFile(f"{self.options.place}: it reads nothing; expected an input")
+            raise DamagedFile(f"{self.options.where}: it reads nothing; expected an input")
         return self.inputs[0]
 
     def put(self, layer: Layer, end: str = "", *, inputs: Sequence[Symbol] | None = None, **others: Any) -> Value:
@@ -100,7 +100,7 @@ class Place:
         """One call on the first input; the mask goes on, unless told otherwise."""
         return (Symbol(self.put(layer, inputs=(self.x,)), self.x.mask if mask else None),)
 
-    def inside(self, name: str, kind: str, options: Options, weights: Weights) -> Place:
+    def inside(self, name: str, kind: str, options: Options, weights: LayerWeights) -> KerasCall:
         """The same place for a layer inside."""
         return replace(self, name=name, kind=kind, options=options, weights=weights, named={})
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from reprise import stack
-from reprise.comparison.pairing import Pair, Pairs
+from reprise.comparison.pairing import Pairs, PortPair
 from reprise.interface import Interface, Port, StatePort
 from reprise.model import RecurrentModel
 from reprise.stack import Stack
@@ -59,7 +59,7 @@ def _by_rank(found: Mapping[str, Unit]) -> dict[str, Unit]:
     return {f"layer{ranks[int(number)]}.{kind}": found[name] for name, (number, kind) in parts.items()}
 
 
-def _of_layers(model: RecurrentModel, found: Stack | stack.Miss) -> dict[str, Unit]:
+def _of_layers(model: RecurrentModel, found: Stack | stack.NotAStack) -> dict[str, Unit]:
     if not isinstance(found, Stack):
         return {}
     ports = {s.name: s for s in model.interface.states}
@@ -70,7 +70,7 @@ def _of_layers(model: RecurrentModel, found: Stack | stack.Miss) -> dict[str, Un
     }
 
 
-def shared(a: RecurrentModel, b: RecurrentModel, pairs: Pairs) -> tuple[Seen, Seen]:
+def shared(a: RecurrentModel, b: RecurrentModel, pairs: Pairs) -> tuple[SharedView, SharedView]:
     """Both models by one interface."""
     in_a, in_b = units(a, b)
     carried = _states(in_a or {}, in_b or {})
@@ -86,7 +86,7 @@ def shared(a: RecurrentModel, b: RecurrentModel, pairs: Pairs) -> tuple[Seen, Se
         why_not=own.why_not or b.interface.why_not,
     )
     symbols = a.vocabulary or b.vocabulary
-    return Seen(a, face, pairs, lambda p: p.first, in_a, symbols), Seen(
+    return SharedView(a, face, pairs, lambda p: p.first, in_a, symbols), SharedView(
         b, face, pairs, lambda p: p.second, in_b, symbols
     )
 
@@ -101,13 +101,13 @@ def _states(in_a: Mapping[str, Unit], in_b: Mapping[str, Unit]) -> tuple[StatePo
     return tuple(found)
 
 
-def _wider(pair: Pair) -> str:
+def _wider(pair: PortPair) -> str:
     """The type of both outputs, so that a type alone is no difference."""
     a, b = pair.first.dtype, pair.second.dtype
     return a if a == b or DTYPES[a].kind == "O" else np.result_type(DTYPES[a], DTYPES[b]).name
 
 
-class Seen:
+class SharedView:
     """A model by an interface that it shares with another."""
 
     def __init__(
@@ -115,7 +115,7 @@ class Seen:
         model: RecurrentModel,
         face: Interface,
         pairs: Pairs,
-        own: Callable[[Pair], Port],
+        own: Callable[[PortPair], Port],
         carried: Units,
         symbols: Vocabulary | None,
     ) -> None:
@@ -125,8 +125,8 @@ class Seen:
 
     def initial_state(self, batch: int = 1, inputs: Any = None) -> State:
         """The model's own first state."""
-        given = None if inputs is None else self._given(inputs)
-        return self._shown(self._model.initial_state(batch, given))
+        given = None if inputs is None else self._own_inputs(inputs)
+        return self._shared_states(self._model.initial_state(batch, given))
 
     def run(
         self, inputs: Any, state: State | None = None, settings: Mapping[str, float | int | bool] | None = None
@@ -135,13 +135,14 @@ class Seen:
         rows, steps = self._sizes(inputs)
         known = {s.name for s in self._model.interface.settings}
         chosen = {name: value for name, value in (settings or {}).items() if name in known}
-        held = self._held(state, rows) if state is not None else None
-        outputs, after = self._model.run(self._given(inputs), held, chosen)
+        own_state = self._own_states(state, rows) if state is not None else None
+        outputs, after = self._model.run(self._own_inputs(inputs), own_state, chosen)
         ports = zip(self._pairs.outputs, self.interface.outputs, strict=True)
         shown = {
-            seen.name: _seen(outputs[self._own(pair).name], self._own(pair), seen, rows, steps) for pair, seen in ports
+            seen.name: _common_output(outputs[self._own(pair).name], self._own(pair), seen, rows, steps)
+            for pair, seen in ports
         }
-        return shown, self._shown(after)
+        return shown, self._shared_states(after)
 
     def _sizes(self, inputs: Mapping[str, Array]) -> tuple[int, int]:
         """How many rows and steps a call has."""
@@ -150,20 +151,20 @@ class Seen:
         steps = (inputs[p.name].shape[p.time_axis] for p in ports if p.time_axis is not None)
         return next(rows, 1), next(steps, 1)
 
-    def _given(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        return {self._own(p).name: _native(inputs[p.seen.name], p.seen, self._own(p)) for p in self._pairs.inputs}
+    def _own_inputs(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        return {self._own(p).name: _own_input(inputs[p.seen.name], p.seen, self._own(p)) for p in self._pairs.inputs}
 
     # States
 
-    def _shown(self, state: State) -> State:
+    def _shared_states(self, state: State) -> State:
         if self._units is None:
             return state
         rows = {s.name: as_rows(s, state[s.name]) for s in self._model.interface.states}
         values = {name: rows[u.state.name][:, u.start : u.start + u.width] for name, u in self._units.items()}
         return State(values, pending=[name for name, u in self._units.items() if u.state.name in state.pending])
 
-    def _held(self, state: State, rows: int) -> State:
-        """The inverse of `_shown`."""
+    def _own_states(self, state: State, rows: int) -> State:
+        """The inverse of `_shared_states`."""
         if self._units is None:
             return state
         first = self._model.initial_state(rows)
@@ -175,7 +176,7 @@ class Seen:
         return first.replace({name: of_rows(ports[name], array) for name, array in values.items()})
 
 
-def _native(array: Array, seen: Port, own: Port) -> Array:
+def _own_input(array: Array, seen: Port, own: Port) -> Array:
     """An input as the model has it."""
     if own.role == "one-hot" and seen.role == "tokens":
         width = own.shape[-1] or int(array.max()) + 1
@@ -196,7 +197,7 @@ def _moved(array: Array, source: Sequence[int | None], target: Sequence[int | No
     return np.moveaxis(moved.squeeze(dropped), range(len(kept)), kept)
 
 
-def _seen(array: Array, own: Port, seen: Port, rows: int, steps: int) -> Array:
+def _common_output(array: Array, own: Port, seen: Port, rows: int, steps: int) -> Array:
     """An output of the model as both are seen."""
     axes = (own.batch_axis, own.time_axis)
     if own.rows is not None:
