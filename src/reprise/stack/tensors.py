@@ -45,8 +45,19 @@ def to_json(stack: Stack) -> dict[str, Any]:
     return {"layers": [_described(layer) for layer in stack.layers], "outputs": dict(stack.outputs)}
 
 
+#: What files call the layers.
+_TYPES: Mapping[type[StackLayer], str] = {
+    StackEmbedding: "embedding",
+    StackOneHot: "one-hot",
+    StackFeatures: "features",
+    StackRecurrent: "recurrent",
+    StackDense: "dense",
+    StackActivation: "activation",
+}
+
+
 def _type(layer: StackLayer) -> str:
-    return "one-hot" if isinstance(layer, StackOneHot) else type(layer).__name__.lower()
+    return _TYPES[type(layer)]
 
 
 def _described(layer: StackLayer) -> dict[str, Any]:
