@@ -263,14 +263,19 @@ class GateReader:
         return self.structure.source(node.inputs[place]), taken[0]
 
 
+def _is_columns(axis: Array) -> bool:
+    """Whether an axis of a matrix is that of its columns; a damaged file may have several axes, or none."""
+    return axis.size == 1 and axis.item() in (1, -1)
+
+
 def _part_taken(node: Node, index: int, rows: Array, others: list[Array]) -> Array | None:
     """Output `index` of a node that divides its input, for an input of equal rows."""
     if node.op == "Split":
         count = node.integer("num_split")
-        return np.split(rows, count, 1)[index] if int(others[0]) in (1, -1) and rows.shape[1] % count == 0 else None
+        return np.split(rows, count, 1)[index] if _is_columns(others[0]) and rows.shape[1] % count == 0 else None
     if node.op == "SplitV":
         sizes = others[0].ravel().tolist()
-        if int(others[1]) not in (1, -1) or min(sizes) < 0 or sum(sizes) != rows.shape[1]:
+        if not _is_columns(others[1]) or min(sizes) < 0 or sum(sizes) != rows.shape[1]:
             return None
         return np.split(rows, np.cumsum(sizes)[:-1], 1)[index]
     made = fold(node, [rows, *others])

@@ -138,7 +138,7 @@ def _gathered(part: _Part) -> TakenRow | None:
     ):
         return None
     return part.row_at(
-        0 if axis is None else int(axis) % len(shape), part.counting.of(part.node.inputs[1]), keeps=False
+        0 if axis is None else int(axis.item()) % len(shape), part.counting.of(part.node.inputs[1]), keeps=False
     )
 
 

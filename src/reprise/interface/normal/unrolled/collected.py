@@ -111,7 +111,7 @@ def _packed_parts(view: View, node: Node) -> tuple[tuple[Value, ...], Collected,
         return (), Collected.JOINED, None
     index, parts = (0, node.inputs[1:]) if node.op == "Concat" else (-1, node.inputs[:-1])
     axis = content_of(view.graph, node.inputs[index])
-    return parts, Collected.JOINED, None if axis is None else int(axis)
+    return parts, Collected.JOINED, None if axis is None else int(axis.item())
 
 
 def _heads(view: View, steps: UnrolledSteps, behind: Collection[str], scored: Mapping[str, bool]) -> Iterator[Value]:
