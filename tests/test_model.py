@@ -44,7 +44,7 @@ def test_steps_are_a_run():
 
 
 def test_threads_share_a_model_each_with_its_own_state():
-    shared, ids = model(), np.random.default_rng(0).integers(0, 7, (8, 1, 40))
+    shared, ids = model(), np.random.default_rng(0).integers(0, 7, (16, 1, 40))
 
     def session(row):
         state, last = shared.initial_state(), None
@@ -54,7 +54,7 @@ def test_threads_share_a_model_each_with_its_own_state():
         return last
 
     alone = [session(row) for row in ids]
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(16) as pool:
         together = list(pool.map(session, ids))
     np.testing.assert_array_equal(alone, together)
 
