@@ -57,6 +57,13 @@ def test_a_state_that_no_layer_starts_from_is_the_reason():
     assert found == NotAStack("the RNN 'Y' does not start from a part of a state")
 
 
+def test_a_number_of_rows_that_only_a_file_says_is_not_made():
+    lifted = models.model().lifted
+    state = replace(lifted.interface.states[0], shape=(2**31 - 1, models.H))
+    found = recognise(replace(lifted, interface=replace(lifted.interface, states=(state,))))
+    assert "its states and inputs are too large (2147483647 rows)" in str(found)
+
+
 def test_layers_that_seem_right_and_compute_something_else_are_refused(tmp_path):
     with pytest.raises(SaveError, match=r"it seems to be embedding 7×5 → RNN 5 → dense 7, and these compute something"):
         export(models.model(still=True), tmp_path / "m.safetensors", to="safetensors")

@@ -69,6 +69,15 @@ def test_min_char_rnn_is_read_however_it_was_saved(tmp_path, saved):
     assert "taken for a RNN with tanh" in model.stored.notes[0]
 
 
+@pytest.mark.filterwarnings("error")
+def test_damaged_weights_that_are_no_numbers_are_read_without_a_warning(tmp_path):
+    w = min_char_rnn()
+    w["Why"] = np.full(w["Why"].shape, 0x7FF0000000000001, np.uint64).view(np.float64)  # signalling NaN
+    np.savez(tmp_path / "m.npz", **w)
+    outputs, _ = reprise.restore(tmp_path / "m.npz").step(np.zeros((1, V), np.float32))
+    assert np.isnan(next(iter(outputs.values()))).all()
+
+
 @pytest.mark.parametrize("kind", ["npz", "pkl"])
 def test_its_table_of_symbols_is_the_vocabulary(tmp_path, kind):
     table = {s: k for k, s in enumerate("fbdace")}

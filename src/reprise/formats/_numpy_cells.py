@@ -168,7 +168,7 @@ def _by_name(arrays: Arrays) -> dict[str, Array]:
 def _single(name: str, array: Array) -> Array:
     """An array as float32, in which is computed."""
     try:
-        with np.errstate(over="raise"):
+        with np.errstate(over="raise", invalid="ignore"):  # NaN of any kind stays NaN
             return np.asarray(array, np.float32)
     except FloatingPointError:
         raise UndecidedError(f"{name} holds numbers beyond those of float32, in which is computed") from None

@@ -7,6 +7,7 @@ states whose numbers tell their places.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -40,6 +41,8 @@ _PASSED = frozenset("Transpose Reshape Squeeze Unsqueeze Slice Pad Identity Cast
 
 #: What the value is called that is computed on places.
 _PLACES = "places"
+#: So many places differ as float32, and no more are told apart, whatever a file says of its sizes.
+_MOST_PLACES = 2**24
 
 
 class _MissError(Exception):
@@ -288,14 +291,18 @@ class _Recognition:
             if port.batch_axis is not None:
                 rows = port.shape[port.batch_axis] or rows
         total = sum(row_width(s) or 0 for s in self._face.states)
+        shapes = {
+            entry.name: [n or (rows if axis == entry.batch_axis else 2) for axis, n in enumerate(entry.shape)]
+            for entry in self._face.inputs
+        }
+        if max((total * rows, *map(math.prod, shapes.values()))) > _MOST_PLACES:
+            raise _MissError(f"its states and inputs are too large ({rows} rows) to tell of which part a layer starts")
         for port in self._face.states:
             width, count = row_width(port) or 0, rows if port.batch_axis is not None else 1
             places = start + np.arange(width) + total * np.arange(count)[:, None]
             feeds[STATE_IN + port.name] = of_rows(port, places).astype(np.float32)
             start += width
-        for entry in self._face.inputs:
-            shape = [n or (rows if axis == entry.batch_axis else 2) for axis, n in enumerate(entry.shape)]
-            feeds[entry.name] = np.zeros(shape, DTYPES[entry.dtype])
+        feeds |= {p.name: np.zeros(shapes[p.name], DTYPES[p.dtype]) for p in self._face.inputs}
         graph, weights = _leading_to(self._lifted, value)
         try:
             return Engine(graph, weights, 1, self._lifted.opsets).run(feeds, [_PLACES])[_PLACES]
