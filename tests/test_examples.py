@@ -61,3 +61,12 @@ def test_a_node_program_on_the_folder_of_the_page(tmp_path):
     made = model("GRU")
     export(made, tmp_path, to="web", steps=2)
     assert printed("node", EXAMPLES / "node/sample.js", tmp_path, "cab", COUNT, SEED, TEMPERATURE) == wanted(made)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed")
+@pytest.mark.skipif(not (EXAMPLES.parent / "node_modules").exists(), reason="npm install onnxruntime-web was not run")
+def test_a_node_program_on_the_onnx_file(tmp_path):
+    made = model("GRU")
+    export(made, tmp_path / "m.onnx", steps=2)
+    text = printed("node", EXAMPLES / "node/onnx.js", tmp_path / "m.onnx", "abcdefg", "cab", COUNT)
+    assert text == "cab" + made.sample(COUNT, prompt="cab", greedy=True)
