@@ -1,12 +1,16 @@
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from reprise.errors import CallError
+from reprise.errors import CallError, DamagedFile
+from reprise.formats import StoredModel
 from reprise.inputs import fitting, named_shape, raised
 from reprise.interface import Port
-from tests.export.models import model
+from reprise.model import RecurrentModel
+from tests.export.models import first_states, model
 from tests.lift.loops import Loop
 
 
@@ -57,6 +61,17 @@ def test_threads_share_a_model_each_with_its_own_state():
     with ThreadPoolExecutor(16) as pool:
         together = list(pool.map(session, ids))
     np.testing.assert_array_equal(alone, together)
+
+
+def test_a_state_as_large_as_only_a_file_says_is_not_made():
+    lifted = model().lifted
+    state = replace(lifted.interface.states[0], shape=(None, 2**31 - 1))
+    large = replace(lifted, interface=replace(lifted.interface, states=(state,)))
+    tried = RecurrentModel(StoredModel(Path("by hand"), "hand", "", None), lambda _: large, first_states, None)
+    with pytest.raises(
+        DamagedFile, match=r"state 'h' of shape \[None, 2147483647\]: 2147483647 are asked for, at most"
+    ):
+        tried.initial_state(2)
 
 
 def test_ids_are_taken_where_vectors_are_wanted():

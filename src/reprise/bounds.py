@@ -18,6 +18,8 @@ SPREAD_IN_ALL = 2**28
 WORKED_OUT = 2**28
 #: Elements of a tensor that is computed, as far as its sizes are known: 4 GiB of float32.
 COMPUTED = 2**30
+#: Elements of a state, as far as the file says its sizes: 256 MiB of float32.
+STATE = 2**26
 #: Axes of a tensor; TensorFlow has at most 254.
 AXES = 254
 #: Layers of one operator that has several.

@@ -9,6 +9,8 @@ from itertools import groupby
 from os import PathLike
 from typing import Any
 
+import numpy as np
+
 from reprise import formats
 from reprise.errors import RepriseError
 from reprise.export.layers import stack_of
@@ -154,6 +156,7 @@ class Examination:
         yield self._outcome()
 
 
+@np.errstate(all="ignore")  # as in `restore`
 def examine(
     path: str | PathLike[str],
     *,

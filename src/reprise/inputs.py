@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from reprise import bounds
 from reprise.errors import CallError, StateError
 from reprise.interface import Interface, Port, StatePort
 from reprise.interface.ports.choices import setting_value
@@ -211,7 +212,13 @@ def named_shape(port: Port, *, step: bool = False) -> str:
 
 
 def state_shape(port: StatePort, batch: int, like: Sequence[int] = ()) -> tuple[int, ...]:
-    """The shape of a state of `batch` rows; sizes that neither the file nor the rows decide are those of `like`."""
+    """The shape of a state of `batch` rows; sizes that neither the file nor the rows decide are those of `like`.
+
+    Raises:
+        StateError: The file bakes in another number of rows.
+        DamagedFile: The file asks for a state larger than `bounds.STATE`.
+    """
+    bounds.check(bounds.elements(port.shape), bounds.STATE, f"state {port.name!r} of shape {list(port.shape)}")
     if port.batch_axis is not None:
         baked = port.shape[port.batch_axis]
         if baked is not None and baked != batch:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
+import numpy as np
+
 from reprise import engines, foreign, formats, interface, lift, stack
 from reprise.corpus import vocabulary_of
 from reprise.errors import AmbiguousInterface, CallError, DiscoveryError, MissingFile
@@ -26,6 +28,7 @@ from reprise.vocabulary import Vocabulary
 from reprise.weights import describe_weights, keras, layers_of_weights, ways
 
 
+@np.errstate(all="ignore")  # the numbers of a file may be any, and what is worked out of them in advance is no news
 def restore(
     path: str | PathLike[str],
     *,
