@@ -151,6 +151,20 @@ def force(path: Path) -> None:
         os.close(descriptor)
 
 
+def can_be(path: Path) -> bool:
+    """Whether a file may have this name: a system looks for none that is too long, or holds a null character."""
+    try:
+        path.exists()
+    except OSError:
+        return False
+    return "\0" not in str(path)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is at a path that another file names, which may be one that no file has."""
+    return can_be(path) and path.is_file()
+
+
 def opened(path: Path) -> BinaryIO:
     """A file, opened to be read.
 

@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
+import reprise
 from reprise import formats
 from reprise.errors import AmbiguousFormat, DamagedFile, MissingFile, UnknownFormat
 from reprise.formats import FORMATS, Format
@@ -140,3 +141,9 @@ def test_two_claims_are_an_error(saved, monkeypatch):
         AmbiguousFormat, match=r"may be 2 things \(TensorFlow checkpoint, for .*; other, for it says so\)"
     ):
         formats.identify(saved[0] / "v2")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "y" * 300, "a\0b"])
+def test_a_name_that_no_file_can_have_is_missing(name):
+    with pytest.raises(MissingFile, match=r"…: no such file or folder, and none can have such a name"):
+        reprise.restore(name)

@@ -160,6 +160,20 @@ def test_names_that_are_no_text_are_damage(tmp_path, content, name):
         reprise.restore(tmp_path / "m")
 
 
+@pytest.mark.parametrize("change", [lambda t: t.dims.append(2), lambda t: setattr(t, "raw_data", t.raw_data[:-1])])
+@pytest.mark.parametrize("inner", [False, True])
+def test_a_tensor_that_does_not_hold_its_numbers_is_damage(tmp_path, content, change, inner):
+    held = onnx.ModelProto.FromString(content)
+    tensor = held.graph.initializer[0]
+    if inner:
+        held.graph.node.append(onnx.helper.make_node("Constant", [], ["unused"], value=tensor))
+        tensor = held.graph.node[-1].attribute[0].t
+    change(tensor)
+    (tmp_path / "m").write_bytes(changed(held.SerializeToString()))
+    with pytest.raises(DamagedFile, match=r"tensor '.*' does not hold its numbers: its shape is \["):
+        reprise.restore(tmp_path / "m")
+
+
 def test_weights_in_another_file_are_not_read(tmp_path, content):
     held = onnx.ModelProto.FromString(content)
     held.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL

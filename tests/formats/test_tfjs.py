@@ -241,6 +241,7 @@ def moved(_said, group):
 REFUSED = {
     "elsewhere": (lambda _, g: g.update(paths=["../w.bin"]), MissingFile, r"weights are in '\.\./w\.bin', which is no"),
     "absent": (lambda _, g: g["paths"].append("more.bin"), MissingFile, r"'more\.bin', which is no file beside it"),
+    "too long": (lambda _, g: g["paths"].append("w" * 300), MissingFile, r"w', which is no file beside it"),
     "short": (lambda _, g: g["paths"].pop(), DamagedFile, r"weight '[\w/]+' ends at byte \d+ of files of \d+"),
     "long": (lambda _, g: g["weights"].pop(), DamagedFile, r"lists \d+ bytes of weights in files of \d+"),
     "endless": (lambda _, g: g["weights"][0].update(shape=[2**40, 2**40]), DamagedFile, r"ends at byte \d+ of files"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reprise.errors import AmbiguousFormat, CallError, DamagedFile, MissingFile, ReadError, UnknownFormat
+from reprise.files import can_be
 from reprise.formats import (
     _strangers,
     json_state,
@@ -92,6 +93,10 @@ def identify(path: str | PathLike[str], format: str = "") -> Format:
         AmbiguousFormat: Two or more do.
     """
     place = Path(path)
+    if not can_be(place):
+        raise MissingFile(
+            f"{path!s:.80}…: no such file or folder, and none can have such a name ({len(str(path))} letters)."
+        )
     if place.exists() and not (place.is_file() or place.is_dir()):  # it could be endless
         raise UnknownFormat(f"{path}: is a device or a pipe; expected a file or a folder. Write it to a file first.")
     if format:

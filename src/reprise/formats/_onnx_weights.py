@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from reprise.errors import DamagedFile, MissingFile
+from reprise.files import can_be
 from reprise.tensors import DTYPES, Array, Tensor
 from reprise.wire import onnx
 
@@ -34,14 +35,22 @@ def _tensor(path: Path, message: onnx.Message) -> Tensor:
         )
     if message.data_location == onnx.EXTERNAL:
         return _beside(path, message, dtype, shape)
+    _check_numbers(path, message)
+    return Tensor(dtype, shape, lambda: onnx.array_of(message), f"{path.name}, initializer {message.name}")
 
-    def load() -> Array:
-        try:
-            return onnx.array_of(message)
-        except ValueError as error:
-            raise DamagedFile(f"{path}: tensor {message.name!r} does not hold its numbers ({error}).") from error
 
-    return Tensor(dtype, shape, load, f"{path.name}, initializer {message.name}")
+def _check_numbers(path: Path, message: onnx.Message) -> None:
+    """Refuses a tensor of a known type that does not hold as many numbers as its shape has."""
+    dtype, shape = onnx.element_name(message.data_type), tuple(message.dims)
+    if dtype not in DTYPES:
+        return
+    numbers = len(getattr(message, onnx.typed_field(dtype)))
+    held, each = (len(message.raw_data), DTYPES[dtype].itemsize) if message.HasField("raw_data") else (numbers, 1)
+    if min(shape, default=0) < 0 or held != math.prod(shape) * each:
+        raise DamagedFile(
+            f"{path}: tensor {message.name!r} does not hold its numbers: its shape is {list(shape)}, and it has {held} "
+            f"{'numbers' if each == 1 else 'bytes'} of type {dtype}. Copy it again."
+        )
 
 
 def _beside(path: Path, message: onnx.Message, dtype: str, shape: tuple[int, ...]) -> Tensor:
@@ -80,7 +89,7 @@ def _inside_folder(path: Path, name: str, location: str) -> Path:
         raise DamagedFile(
             f"{path}: tensor {name!r} lies in {location!r}, which is not in the folder of the model; only that is read."
         )
-    if not file.exists():
+    if not (can_be(file) and file.exists()):
         raise MissingFile(f"{path}: keeps the numbers of {name!r} in {location!r}, which is not there. Copy it too.")
     if not stat.S_ISREG(file.stat().st_mode):
         raise DamagedFile(f"{path}: tensor {name!r} lies in {location!r}, which is not a regular file.")
@@ -94,6 +103,7 @@ def _check_inner_tensors(path: Path, model: onnx.Message) -> None:
                 f"{path}: the tensor {tensor.name!r} of a node lies in another file, which is not read. Save the model "
                 "with its numbers inside."
             )
+        _check_numbers(path, tensor)
 
 
 def _inner_tensors(nodes: Iterable[onnx.Message]) -> Iterator[onnx.Message]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from reprise.errors import DamagedFile, MissingFile
+from reprise.files import is_file
 from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._in_a_row import cell_layer, in_a_row, layout
@@ -85,7 +86,7 @@ def _manifest(folder: Path) -> dict[str, Mapping[str, Any]]:
 def _tensor(folder: Path, name: str, entry: Mapping[str, Any]) -> Tensor:
     shape = tuple(entry["shape"])
     file = folder / entry["file"]
-    if Path(entry["file"]).name != entry["file"] or not file.is_file():
+    if Path(entry["file"]).name != entry["file"] or not is_file(file):
         raise MissingFile(f"{folder}: {_MANIFEST} keeps {name!r} in {entry['file']!r}, which is no file of the folder.")
     if min(shape, default=0) < 0 or file.stat().st_size != 4 * math.prod(shape):
         raise DamagedFile(

@@ -242,12 +242,17 @@ def array_of(message: Message) -> Array:
         return np.asarray(list(message.string_data), object).reshape(tuple(message.dims))
     if not kind:
         raise ValueError(f"tensor {message.name!r} has the unknown element type {message.data_type}")
-    field = _TYPED_FIELDS.get(kind, "int32_data")
+    field = typed_field(kind)
     if message.HasField("raw_data") or not len(getattr(message, field)):
         flat = np.frombuffer(message.raw_data, DTYPES[kind].newbyteorder("<"))
     else:
         flat = _from_field(np.asarray(getattr(message, field)), kind)
     return flat.reshape(tuple(message.dims))
+
+
+def typed_field(kind: str) -> str:
+    """Which field has the numbers of an element type, where they are not raw bytes."""
+    return "string_data" if kind == "string" else _TYPED_FIELDS.get(kind, "int32_data")
 
 
 def _from_field(numbers: Array, kind: str) -> Array:

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from reprise.errors import AmbiguousFormat, CallError, MissingFile, ReadError
-from reprise.files import opened, read_whole
+from reprise.files import is_file, opened, read_whole
 from reprise.wire import messages
 from reprise.wire.sstable import MAGIC
 
@@ -103,8 +103,8 @@ def _matching(pattern: Path) -> tuple[Place, ...]:
 
 def _at_prefix(prefix: Path) -> Place | None:
     index, meta = _beside(prefix, ".index"), _beside(prefix, ".meta")
-    v1 = () if index.is_file() else _v1_files(prefix)
-    if index.is_file() or v1:
+    v1 = () if is_file(index) else _v1_files(prefix)
+    if is_file(index) or v1:
         graph, more = _meta_of(prefix)
         others = () if graph else _graphs(prefix.parent)
         evidence = _clause(v1[0] if v1 else index, graph)
@@ -115,7 +115,7 @@ def _at_prefix(prefix: Path) -> Place | None:
             f"{index}: not found, though {shards[0].name} is there. "
             "Half a checkpoint was copied; copy the .index file too."
         )
-    if meta.is_file() and not prefix.exists():
+    if is_file(meta) and not prefix.exists():
         return Place(prefix, meta=meta, evidence=f"{meta.name} is named as a MetaGraph is", notes=(_no_weights(meta),))
     return None
 
@@ -168,7 +168,7 @@ def _is_v1(path: Path) -> bool:
 def _meta_of(prefix: Path) -> tuple[Path | None, tuple[str, ...]]:
     """The graph of a checkpoint: its own, or that of its name with another step or without."""
     own = _beside(prefix, ".meta")
-    if own.is_file():
+    if is_file(own):
         return own, ()
     related = _metas(prefix.parent).get(_stem(prefix))
     if related is None:
@@ -191,7 +191,7 @@ def _of_meta(meta: Path) -> Place | None:
     """The checkpoint that belongs to a `.meta` file, whose name may lack the step."""
     prefix = meta.with_suffix("")
     place = _at_prefix(prefix)
-    if place is None or place.index or place.v1 or not meta.is_file():
+    if place is None or place.index or place.v1 or not is_file(meta):
         return place
     prefixes = _prefixes(meta.parent)
     related = [p for p in prefixes if _stem(p) == _stem(prefix)] or (prefixes if len(prefixes) == 1 else [])

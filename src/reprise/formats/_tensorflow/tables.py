@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from reprise.files import read_whole
+from reprise.files import is_file, read_whole
 from reprise.graph import Graph, Node, Value
 from reprise.tensors import DTYPES, Array, Tensor, in_memory
 from reprise.vocabulary import Vocabulary
@@ -76,7 +76,7 @@ def _file(graph: Graph, name: Value, folder: Path) -> Path | None:
     said = tensor.load().item()
     last = PurePosixPath((said.decode("utf-8", "replace") if isinstance(said, bytes) else said).replace("\\", "/")).name
     places = (folder / "assets" / last, folder / last)
-    return next((place for place in places if last and place.is_file()), None)
+    return next((place for place in places if last and is_file(place)), None)
 
 
 def _columns(node: Node, table: Node, file: Path) -> tuple[Tensor, Tensor] | None:

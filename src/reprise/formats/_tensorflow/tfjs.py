@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from reprise.errors import DamagedFile, MissingFile
-from reprise.files import opened, read_whole
+from reprise.files import is_file, opened, read_whole
 from reprise.tensors import DTYPES, Array, Tensor
 
 NAME = "model.json"
@@ -132,7 +132,7 @@ def _group(file: Path, group: Any) -> _Group:
         raise DamagedFile(f"{file}: a group of its weights names no files. Copy it again.")
     files = []
     for name in names:
-        if Path(name).name != name or not (file.parent / name).is_file():
+        if Path(name).name != name or not is_file(file.parent / name):
             raise MissingFile(f"{file}: its weights are in {name!r}, which is no file beside it. Copy that too.")
         files.append((file.parent / name, (file.parent / name).stat().st_size))
     return _Group(file, tuple(files))
