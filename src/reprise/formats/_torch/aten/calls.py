@@ -12,7 +12,8 @@ from functools import cache
 from typing import Any
 
 from reprise.formats._torch.aten import folding, layout
-from reprise.formats._torch.aten.operators import OPERATORS, cast
+from reprise.formats._torch.aten.arithmetic import cast
+from reprise.formats._torch.aten.operators import OPERATORS
 from reprise.formats._torch.aten.values import Builder, RefusedError, Value, known
 from reprise.tensors import Array, Tensor
 

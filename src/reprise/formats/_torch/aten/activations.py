@@ -1,0 +1,121 @@
+"""ATen's activations as ONNX.
+
+Sources: aten/src/ATen/native/native_functions.yaml (2.13), the ONNX operator documentation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from reprise.formats._torch.aten import layout
+from reprise.formats._torch.aten.arithmetic import add, cast, clamp, compare, div, mul, where
+from reprise.formats._torch.aten.values import Builder, RefusedError, Value
+
+
+def _activation(op: str, b: Builder, self: Value, **numbers: float) -> Value:
+    if self.dtype != "float32":
+        raise RefusedError(f"an activation of whole numbers ({self.dtype})")
+    return b.node(op, [self], self.dtype, self.sizes, **numbers)
+
+
+def elu(b: Builder, self: Value, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Value:
+    if float(input_scale) != 1:
+        raise RefusedError("elu with a scale of its input")
+    result = _activation("Elu", b, self, alpha=float(alpha))
+    return result if float(scale) == 1 else mul(b, result, float(scale))
+
+
+def leaky_relu(b: Builder, self: Value, negative_slope: float = 0.01) -> Value:
+    return _activation("LeakyRelu", b, self, alpha=float(negative_slope))
+
+
+def selu(b: Builder, self: Value) -> Value:
+    return _activation("Selu", b, self)
+
+
+def hardsigmoid(b: Builder, self: Value) -> Value:
+    return _activation("HardSigmoid", b, self, alpha=1 / 6, beta=0.5)
+
+
+def glu(b: Builder, self: Value, dim: int = -1) -> Value:
+    kept, gate = layout.chunk(b, self, 2, dim)
+    result: Value = mul(b, kept, _activation("Sigmoid", b, gate))
+    return result
+
+
+def hardtanh(b: Builder, self: Value, min_val: float = -1, max_val: float = 1) -> Value:
+    return clamp(b, self, min_val, max_val)
+
+
+def relu6(b: Builder, self: Value) -> Value:
+    return clamp(b, self, 0.0, 6.0)
+
+
+def silu(b: Builder, self: Value) -> Value:
+    made: Value = mul(b, self, _activation("Sigmoid", b, self))
+    return made
+
+
+def softplus(b: Builder, self: Value, beta: Any = 1, threshold: Any = 20) -> Value:
+    """log(1 + exp(beta·x)) / beta; x itself where beta·x is more than the threshold."""
+    scaled = self if beta == 1 else mul(b, self, float(beta))
+    result = _activation("Softplus", b, scaled)
+    result = result if beta == 1 else div(b, result, float(beta))
+    if threshold >= 20:  # where both are the same in single precision
+        return result
+    return where(b, compare("Greater", b, scaled, float(threshold)), self, result)
+
+
+def mish(b: Builder, self: Value) -> Value:
+    result: Value = mul(b, self, _activation("Tanh", b, _activation("Softplus", b, self)))
+    return result
+
+
+def softsign(b: Builder, self: Value) -> Value:
+    return _activation("Softsign", b, self)
+
+
+def gelu(b: Builder, self: Value, approximate: str = "none") -> Value:
+    if approximate == "none":
+        inner = _activation("Erf", b, mul(b, self, math.sqrt(0.5)))
+    elif approximate == "tanh":
+        cubic = mul(b, self, add(b, mul(b, mul(b, self, self), 0.044715), 1.0))
+        inner = _activation("Tanh", b, mul(b, cubic, math.sqrt(2 / math.pi)))
+    else:
+        raise RefusedError(f"gelu approximated by {approximate!r}")
+    made: Value = mul(b, mul(b, self, 0.5), add(b, inner, 1.0))
+    return made
+
+
+def softmax(op: str, b: Builder, self: Value, dim: int, dtype: int | None = None) -> Value:
+    return b.node(op, [cast(b, self, "float32")], "float32", self.sizes, axis=self.axis(dim))
+
+
+def dropout(b: Builder, input: Value, p: float, train: bool) -> Value:
+    if train and p:
+        raise RefusedError("dropout that draws at random; save the model in evaluation mode")
+    return input
+
+
+OPERATORS: Mapping[str, Callable[..., Any]] = {
+    "elu": elu,
+    "leaky_relu": leaky_relu,
+    "selu": selu,
+    "hardsigmoid": hardsigmoid,
+    "glu": glu,
+    "hardtanh": hardtanh,
+    "relu6": relu6,
+    "silu": silu,
+    "softplus": softplus,
+    "mish": mish,
+    "softsign": softsign,
+    "gelu": gelu,
+    "dropout": dropout,
+    "feature_dropout": dropout,
+    "alpha_dropout": dropout,
+    **{f"{mark}softmax": partial(softmax, "Softmax") for mark in ("", "_")},
+    **{f"{mark}log_softmax": partial(softmax, "LogSoftmax") for mark in ("", "_")},
+}

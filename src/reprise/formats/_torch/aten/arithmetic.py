@@ -1,0 +1,230 @@
+"""ATen's operators that compute number by number, as ONNX.
+
+Sources: aten/src/ATen/native/native_functions.yaml (2.13), the ONNX operator documentation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from reprise.formats._torch.aten import layout
+from reprise.formats._torch.aten.values import Builder, Dim, RefusedError, Value, broadcast
+
+#: Types from which a result takes the first that an operand has.
+_PROMOTED = ("float32", "int64", "int32", "uint8", "bool")
+
+#: Operators of one tensor and nothing else.
+_UNARY = {
+    "tanh": "Tanh",
+    "sigmoid": "Sigmoid",
+    "relu": "Relu",
+    "neg": "Neg",
+    "exp": "Exp",
+    "log": "Log",
+    "sqrt": "Sqrt",
+    "abs": "Abs",
+    "erf": "Erf",
+    "sin": "Sin",
+    "cos": "Cos",
+    "floor": "Floor",
+    "ceil": "Ceil",
+    "reciprocal": "Reciprocal",
+    "sign": "Sign",
+    "hardswish": "HardSwish",
+}
+#: What operators of numbers are of truth values.
+_OF_TRUTH = {"Add": "Or", "Mul": "And", "Max": "Or", "Min": "And"}
+_COMPARED = {"eq": "Equal", "lt": "Less", "gt": "Greater", "le": "LessOrEqual", "ge": "GreaterOrEqual"}
+
+
+def tensor_of(b: Builder, value: Any, dtype: str) -> Value:
+    """An operand as a tensor; a number takes the type of the tensor that it meets."""
+    if isinstance(value, Value):
+        return value
+    if isinstance(value, Dim):
+        return b.scalar(value)
+    if isinstance(value, (bool, int, float)):
+        wide = "float32" if isinstance(value, float) and dtype != "float32" else dtype
+        return b.constant(value, "int64" if wide == "bool" and not isinstance(value, bool) else wide)
+    raise RefusedError(f"an operand that is {type(value).__name__}")
+
+
+def cast(b: Builder, value: Value, dtype: str) -> Value:
+    if value.dtype == dtype:
+        return value
+    return b.node("Cast", [value], dtype, value.sizes, to=layout.element(dtype))
+
+
+def together(b: Builder, *operands: Any) -> list[Value]:
+    """Operands as tensors of one type."""
+    plain = "int64" if _is_size(*operands) else "float32"
+    dtype = next((v.dtype for v in operands if isinstance(v, Value)), plain)
+    tensors = [tensor_of(b, v, dtype) for v in operands]
+    wanted = next((d for d in _PROMOTED if any(t.dtype == d for t in tensors)), dtype)
+    _note_odd(b, tensors)
+    return [cast(b, t, wanted) for t in tensors]
+
+
+def _note_odd(b: Builder, tensors: Sequence[Value]) -> None:
+    """Counts computed tensors that are spread along a further axis: the inputs have likely other ranks."""
+    widest = max(t.rank for t in tensors)
+    b.odd += sum(0 < t.rank < widest and t.root.stored is None and t.root.name not in b.tensors for t in tensors)
+
+
+def _is_size(*values: Any) -> bool:
+    return all(isinstance(v, (int, Dim)) and not isinstance(v, bool) for v in values)
+
+
+def binary(op: str, b: Builder, self: Any, other: Any) -> Any:
+    """A result of two tensors, or of two numbers."""
+    left, right = together(b, self, other)
+    op = _OF_TRUTH[op] if left.dtype == "bool" and op in _OF_TRUTH else op
+    made = b.node(op, [left, right], left.dtype, broadcast(left.sizes, right.sizes))
+    if _is_size(self, other):  # of sizes alone: a size
+        return Dim((b.emit("Unsqueeze", [made.name, b.ints([0])])[0], None))
+    return made
+
+
+def unary(op: str, b: Builder, self: Value) -> Value:
+    whole = self.dtype != "float32" and op not in ("Neg", "Abs", "Relu", "Sign")
+    return b.node(op, [cast(b, self, "float32") if whole else self], "float32" if whole else self.dtype, self.sizes)
+
+
+def add(b: Builder, self: Any, other: Any, alpha: Any = 1) -> Any:
+    return binary("Add", b, self, other if alpha == 1 else binary("Mul", b, other, alpha))
+
+
+def sub(b: Builder, self: Any, other: Any, alpha: Any = 1) -> Any:
+    return binary("Sub", b, self, other if alpha == 1 else binary("Mul", b, other, alpha))
+
+
+def rsub(b: Builder, self: Any, other: Any, alpha: Any = 1) -> Any:
+    return sub(b, other, self, alpha)
+
+
+def mul(b: Builder, self: Any, other: Any) -> Any:
+    return binary("Mul", b, self, other)
+
+
+def div(b: Builder, self: Any, other: Any, rounding_mode: str | None = None) -> Any:
+    left, right = together(b, self, other)
+    if rounding_mode is not None:
+        raise RefusedError(f"a division that rounds ({rounding_mode})")
+    return binary("Div", b, cast(b, left, "float32"), cast(b, right, "float32"))
+
+
+def floordiv(b: Builder, self: Any, other: Any) -> Any:
+    if not _is_size(self, other):
+        raise RefusedError("a division of tensors that rounds")
+    return binary("Div", b, binary("Sub", b, self, binary("Mod", b, self, other)), other)  # down, also below zero
+
+
+def pow_(b: Builder, self: Any, exponent: Any) -> Any:
+    return binary("Pow", b, self, exponent)
+
+
+def compare(op: str, b: Builder, self: Any, other: Any) -> Value:
+    left, right = together(b, self, other)
+    return b.node(op, [left, right], "bool", broadcast(left.sizes, right.sizes))
+
+
+def ne(b: Builder, self: Any, other: Any) -> Value:
+    return logical_not(b, compare("Equal", b, self, other))
+
+
+def logical_not(b: Builder, self: Value) -> Value:
+    return b.node("Not", [cast(b, self, "bool")], "bool", self.sizes)
+
+
+def bitwise_not(b: Builder, self: Value) -> Value:
+    if self.dtype != "bool":
+        raise RefusedError(f"the bits of whole numbers ({self.dtype})")
+    return logical_not(b, self)
+
+
+def logical(op: str, b: Builder, self: Value, other: Value) -> Value:
+    left, right = (cast(b, v, "bool") for v in (self, other))
+    return b.node(op, [left, right], "bool", broadcast(left.sizes, right.sizes))
+
+
+def where(b: Builder, condition: Value, self: Any, other: Any) -> Value:
+    left, right = together(b, self, other)
+    chosen = broadcast(condition.sizes, left.sizes, right.sizes)
+    return b.node("Where", [cast(b, condition, "bool"), left, right], left.dtype, chosen)
+
+
+def masked_fill(b: Builder, self: Value, mask: Value, value: Any) -> Value:
+    return where(b, mask, value, self)
+
+
+def lerp(b: Builder, self: Value, end: Value, weight: Any) -> Value:
+    moved: Value = add(b, self, mul(b, weight, sub(b, end, self)))
+    return moved
+
+
+def addcmul(b: Builder, self: Value, tensor1: Value, tensor2: Value, value: Any = 1) -> Value:
+    made: Value = add(b, self, mul(b, tensor1, tensor2), value)
+    return made
+
+
+def clamp(b: Builder, self: Value, min: Any = None, max: Any = None) -> Value:
+    if isinstance(min, Value) or isinstance(max, Value):
+        raise RefusedError("a clamp between tensors")
+    taken = cast(b, self, "float32") if isinstance(min, float) or isinstance(max, float) else self
+    bounds = ["" if v is None else b.constant(v, taken.dtype).name for v in (min, max)]
+    return b.node("Clip", [taken, *bounds], taken.dtype, self.sizes)
+
+
+def clamp_min(b: Builder, self: Value, min: Any) -> Value:
+    return clamp(b, self, min)
+
+
+def clamp_max(b: Builder, self: Value, max: Any) -> Value:
+    return clamp(b, self, None, max)
+
+
+def log1p(b: Builder, self: Value) -> Value:
+    return unary("Log", b, add(b, self, 1.0))
+
+
+def rsqrt(b: Builder, self: Value) -> Value:
+    return unary("Reciprocal", b, unary("Sqrt", b, self))
+
+
+def square(b: Builder, self: Value) -> Value:
+    result: Value = mul(b, self, self)
+    return result
+
+
+OPERATORS: Mapping[str, Callable[..., Any]] = {
+    **{name: partial(unary, op) for name, op in _UNARY.items()},
+    **{name: partial(compare, op) for name, op in _COMPARED.items()},
+    "add": add,
+    "sub": sub,
+    "rsub": rsub,
+    "mul": mul,
+    "div": div,
+    "true_divide": div,
+    "floordiv": floordiv,
+    "pow": pow_,
+    "ne": ne,
+    "logical_not": logical_not,
+    "bitwise_not": bitwise_not,
+    "logical_and": partial(logical, "And"),
+    "logical_or": partial(logical, "Or"),
+    "where": where,
+    "masked_fill": masked_fill,
+    "lerp": lerp,
+    "addcmul": addcmul,
+    "maximum": partial(binary, "Max"),
+    "minimum": partial(binary, "Min"),
+    "clamp": clamp,
+    "clip": clamp,
+    "clamp_min": clamp_min,
+    "clamp_max": clamp_max,
+    "log1p": log1p,
+    "rsqrt": rsqrt,
+    "square": square,
+}
