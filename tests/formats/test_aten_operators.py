@@ -65,6 +65,101 @@ def test_numbers_and_their_type_are_those_of_pytorch(compute, wanted):
     assert given.shape == np.shape(wanted)
 
 
+def assert_same(compute, wanted):
+    program = Program()
+    given = program.run(compute(program))
+    assert given.shape == np.shape(wanted)
+    np.testing.assert_allclose(given, wanted, atol=2e-6)
+
+
+def held(program, array):
+    """A tensor of the file."""
+    name = program.builder.fresh("weight")
+    return stored(program.builder, in_memory(np.asarray(array)), name)
+
+
+@pytest.mark.parametrize(
+    ("compute", "wanted"),
+    [
+        (lambda p: p("remainder", p.x, -0.4), np.remainder(X, np.float32(-0.4))),
+        (lambda p: p("fmod", p.x, 0.4), np.fmod(X, np.float32(0.4))),
+        (lambda p: p("remainder", whole(p), 3), (X * 5).astype(np.int64) % 3),
+        (lambda p: p("floor_divide", p.x, 0.4), np.floor_divide(X, np.float32(0.4))),
+        (lambda p: p("floor_divide", p("ones_like", p.x), 0.1), np.full_like(X, 9)),
+        (lambda p: p("floor_divide", whole(p), 3), (X * 5).astype(np.int64) // 3),
+        (lambda p: p("div", p.x, 0.4, rounding_mode="trunc"), np.trunc(X / np.float32(0.4))),
+        (lambda p: p("div", whole(p), 3, rounding_mode="trunc"), np.trunc((X * 5).astype(np.int64) / 3)),
+        (lambda p: p("round", p("mul", p.x, 2)), np.round(X * 2)),
+        (lambda p: p("bitwise_or", p("gt", p.x, 1), p("lt", p.x, 0)), (X > 1) | (X < 0)),
+        (lambda p: p("clamp", p.x, p("mul", p.x, 2), p("abs", p.x)), np.minimum(np.maximum(X, X * 2), np.abs(X))),
+        (lambda p: p("addcdiv", p.x, p.x, p("exp", p.x), value=2), X + 2 * X / np.exp(X)),
+        (lambda p: p("log10", p("exp", p.x)), np.log10(np.exp(X))),
+        (lambda p: p("log_sigmoid", p.x), -np.log1p(np.exp(-X))),
+        (lambda p: p("prelu", p.x, held(p, np.full(1, 0.3, np.float32))), np.where(X < 0, X * 0.3, X)),
+        (
+            lambda p: p("prelu", p("unsqueeze", p.x, 2), held(p, np.arange(6, dtype=np.float32))),
+            np.where(X < 0, X * np.arange(6), X)[:, :, None],
+        ),
+        (lambda p: p("var", p.x, [1], True, True), X.var(1, ddof=1, keepdims=True)),
+        (lambda p: p("var", p.x, [1], correction=0), X.var(1)),
+        (lambda p: p("std", p.x, [1], correction=None), X.std(1, ddof=1)),
+        (lambda p: p("norm", p.x, 2, [1], True), np.linalg.norm(X, axis=1, keepdims=True)),
+        (lambda p: p("linalg_vector_norm", p.x, float("inf"), [1]), np.abs(X).max(1)),
+        (lambda p: p("logsumexp", p.x, [1]), np.log(np.exp(X).sum(1))),
+        (lambda p: p("cumsum", p.x, 1), np.cumsum(X, 1)),
+        (lambda p: p("topk", p.x, 2)[0], X[:, :-3:-1]),
+        (lambda p: p("topk", p.x, 2, 1, False)[1], [[0, 1], [0, 1]]),
+        (lambda p: p("index", p.x, [None, held(p, np.asarray([-1, 0]))]), X[:, [-1, 0]]),
+        (lambda p: p("gather", p.x, 1, p("argmax", p.x, 1, True)), X[:, -1:]),
+        (lambda p: p("one_hot", p("argmax", p.x, 1), 6), np.eye(6)[[5, 5]]),
+        (lambda p: p("roll", p.x, [2, -1], [1, 0]), np.roll(X, (2, -1), (1, 0))),
+        (lambda p: p("flip", p.x, [1]), X[:, ::-1]),
+        (lambda p: p("movedim", p("reshape", p.x, [-1, 2, 3]), 2, 0), np.moveaxis(X.reshape(2, 2, 3), 2, 0)),
+        (lambda p: p("unflatten", p.x, -1, [3, 2]), X.reshape(2, 3, 2)),
+        (lambda p: p("mul", p.x, p("arange", 1, 7)), X * np.arange(1, 7)),
+        (lambda p: p("full_like", p.x, 0.5), np.full_like(X, 0.5)),
+        (lambda p: p("einsum", "ij,kj->ki", [p.x, held(p, X[:1])]), X[:1] @ X.T),
+        (lambda p: p("rms_norm", p.x, [6], None, 1e-3), X / np.sqrt((X**2).mean(1, keepdims=True) + 1e-3)),
+    ],
+)
+def test_operators_compute_what_pytorch_documents(compute, wanted):
+    assert_same(compute, wanted)
+
+
+def test_attention_weighs_values_by_how_like_their_keys_are():
+    q, k, v = X[:, None, :2], X.reshape(2, 3, 2), X[::-1].reshape(2, 3, 2)
+    scores = np.exp(q @ k.swapaxes(1, 2) / np.sqrt(2))
+
+    def compute(p):
+        query = p("unsqueeze", p("slice", p.x, 1, 0, 2), 1)
+        keys = p("reshape", p.x, [-1, 3, 2])
+        return p("scaled_dot_product_attention", query, keys, p("flip", keys, [0]))
+
+    assert_same(compute, scores / scores.sum(-1, keepdims=True) @ v[:, :, :])
+
+
+def test_each_group_of_channels_is_normalised():
+    groups = X.reshape(2, 2, 3)
+    normal = (groups - groups.mean(2, keepdims=True)) / np.sqrt(groups.var(2, keepdims=True) + 1e-5)
+    weight = np.arange(6, dtype=np.float32)
+    assert_same(
+        lambda p: p("group_norm", p.x, 2, held(p, weight), held(p, weight)), normal.reshape(2, 6) * weight + weight
+    )
+
+
+@pytest.mark.parametrize("padding", ["same", [1]])
+def test_a_convolution_is_padded_by_name_or_number(padding):
+    kernel = np.asarray([[[1, 2, 4]]], np.float32)
+    wanted = np.stack([np.convolve(row, kernel[0, 0, ::-1], "same") for row in X])[:, None]
+    assert_same(lambda p: p("conv1d", p("unsqueeze", p.x, 1), held(p, kernel), None, [1], padding), wanted)
+
+
+def test_a_transposed_convolution_spreads_each_number():
+    kernel = np.asarray([[[1, 2]]], np.float32)
+    wanted = (X[:, :, None] * kernel[0]).reshape(2, 1, 12)
+    assert_same(lambda p: p("conv_transpose1d", p("unsqueeze", p.x, 1), held(p, kernel), None, [2]), wanted)
+
+
 @pytest.mark.parametrize(
     ("compute", "words"),
     [
@@ -76,6 +171,13 @@ def test_numbers_and_their_type_are_those_of_pytorch(compute, wanted):
             "a pooling that divides by 1",
         ),
         (lambda p: p("cat_", p.x), "cat_ of such arguments"),
+        (lambda p: p("bitwise_and", whole(p), whole(p)), "the bits of whole numbers"),
+        (lambda p: p("var", p.x, [0]), "a variance along an axis whose size is free"),
+        (lambda p: p("roll", p.x, 2, 0), "a roll by more than one along an axis whose size is free"),
+        (lambda p: p("index", p.x, [None, p("gt", p.x, 0)]), "numbers chosen by truth values"),
+        (lambda p: p("one_hot", p("argmax", p.x, 1)), "one_hot of as many classes as there are ids"),
+        (lambda p: p("arange", p("size", p.x, 0)), "numbers counted to a size that is free"),
+        (lambda p: p("norm", p.x, 3), "a norm of the order 3"),
     ],
 )
 def test_what_would_be_another_number_is_refused(compute, words):
@@ -126,8 +228,7 @@ def test_what_may_be_a_copy_is_changed_alone_and_the_other_is_not_read_again(cal
 
 def test_weights_of_a_layer_that_are_changed_before_it_are_refused():
     program = Program()
-    held = {"ih": (16, 6), "hh": (16, 4)}
-    weights = [stored(program.builder, in_memory(np.ones(n, np.float32)), name) for name, n in held.items()]
+    weights = [held(program, np.ones(n, np.float32)) for n in ((16, 6), (16, 4))]
     state = program("zeros", [program("size", program.x, 0), 4])
     program("lstm_cell", program.x, [state, state], *weights)
     program("mul_", weights[1], 0.5)

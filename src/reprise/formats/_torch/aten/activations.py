@@ -12,7 +12,7 @@ from typing import Any
 
 from reprise.formats._torch.aten import layout
 from reprise.formats._torch.aten.arithmetic import add, cast, clamp, compare, div, mul, where
-from reprise.formats._torch.aten.values import Builder, RefusedError, Value
+from reprise.formats._torch.aten.values import Builder, RefusedError, Value, known, same
 
 
 def _activation(op: str, b: Builder, self: Value, **numbers: float) -> Value:
@@ -74,6 +74,25 @@ def mish(b: Builder, self: Value) -> Value:
     return result
 
 
+def log_sigmoid(b: Builder, self: Value) -> Value:
+    """−log(1 + exp(−x)), as stable as softplus is."""
+    result: Value = mul(b, _activation("Softplus", b, mul(b, self, -1.0)), -1.0)
+    return result
+
+
+def celu(b: Builder, self: Value, alpha: float = 1.0) -> Value:
+    return _activation("Celu", b, self, alpha=float(alpha))
+
+
+def prelu(b: Builder, self: Value, weight: Value) -> Value:
+    """A slope for each channel, the second axis, or one for all."""
+    slope = weight
+    if known(weight.sizes[0]) != 1 and self.rank > 1:
+        same(self.sizes[1], weight.sizes[0], "prelu")
+        slope = layout.reshape(b, weight, [-1, *([1] * (self.rank - 2))])
+    return b.node("PRelu", [self, slope], self.dtype, self.sizes)
+
+
 def softsign(b: Builder, self: Value) -> Value:
     return _activation("Softsign", b, self)
 
@@ -112,6 +131,9 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     "softplus": softplus,
     "mish": mish,
     "softsign": softsign,
+    "log_sigmoid": log_sigmoid,
+    "celu": celu,
+    "prelu": prelu,
     "gelu": gelu,
     "dropout": dropout,
     "feature_dropout": dropout,

@@ -5,6 +5,7 @@ Sources: aten/src/ATen/native/native_functions.yaml (2.13), the ONNX operator do
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -33,9 +34,17 @@ _UNARY = {
     "reciprocal": "Reciprocal",
     "sign": "Sign",
     "hardswish": "HardSwish",
+    "round": "Round",
+    "tan": "Tan",
+    "asin": "Asin",
+    "acos": "Acos",
+    "atan": "Atan",
+    "sinh": "Sinh",
+    "cosh": "Cosh",
 }
 #: What operators of numbers are of truth values.
 _OF_TRUTH = {"Add": "Or", "Mul": "And", "Max": "Or", "Min": "And"}
+_BITWISE = ("And", "Or", "Xor")
 _COMPARED = {"eq": "Equal", "lt": "Less", "gt": "Greater", "le": "LessOrEqual", "ge": "GreaterOrEqual"}
 
 
@@ -109,20 +118,49 @@ def mul(b: Builder, self: Any, other: Any) -> Any:
 
 
 def div(b: Builder, self: Any, other: Any, rounding_mode: str | None = None) -> Any:
+    if rounding_mode == "floor":
+        return floordiv(b, self, other)
     left, right = together(b, self, other)
-    if rounding_mode is not None:
-        raise RefusedError(f"a division that rounds ({rounding_mode})")
-    return binary("Div", b, cast(b, left, "float32"), cast(b, right, "float32"))
+    if rounding_mode == "trunc" and left.dtype != "float32":
+        return binary("Div", b, left, right)
+    result = binary("Div", b, cast(b, left, "float32"), cast(b, right, "float32"))
+    return result if rounding_mode is None else trunc(b, result)
 
 
 def floordiv(b: Builder, self: Any, other: Any) -> Any:
-    if not _is_size(self, other):
-        raise RefusedError("a division of tensors that rounds")
-    return binary("Div", b, binary("Sub", b, self, binary("Mod", b, self, other)), other)  # down, also below zero
+    """Rounded down: what the remainder leaves is divided, so that 1.0 // 0.1 is 9 here too."""
+    whole = binary("Div", b, binary("Sub", b, self, remainder(b, self, other)), other)
+    return unary("Round", b, whole) if isinstance(whole, Value) and whole.dtype == "float32" else whole
+
+
+def remainder(b: Builder, self: Any, other: Any) -> Any:
+    """What a division rounded down leaves: it has the sign of the divisor."""
+    if _is_size(self, other):
+        return binary("Mod", b, self, other)
+    left, right = together(b, self, other)
+    if left.dtype != "float32":
+        return binary("Mod", b, left, right)
+    rest = fmod(b, left, right)
+    return where(b, compare("Less", b, mul(b, rest, right), 0.0), add(b, rest, right), rest)
+
+
+def fmod(b: Builder, self: Value, other: Any) -> Value:
+    left, right = together(b, self, other)
+    return b.node("Mod", [left, right], left.dtype, broadcast(left.sizes, right.sizes), fmod=1)
+
+
+def trunc(b: Builder, self: Value) -> Value:
+    result: Value = mul(b, unary("Sign", b, self), unary("Floor", b, unary("Abs", b, self)))
+    return result
 
 
 def pow_(b: Builder, self: Any, exponent: Any) -> Any:
     return binary("Pow", b, self, exponent)
+
+
+def addcdiv(b: Builder, self: Value, tensor1: Value, tensor2: Value, value: Any = 1) -> Value:
+    made: Value = add(b, self, div(b, tensor1, tensor2), value)
+    return made
 
 
 def compare(op: str, b: Builder, self: Any, other: Any) -> Value:
@@ -142,6 +180,12 @@ def bitwise_not(b: Builder, self: Value) -> Value:
     if self.dtype != "bool":
         raise RefusedError(f"the bits of whole numbers ({self.dtype})")
     return logical_not(b, self)
+
+
+def bitwise(op: str, b: Builder, self: Value, other: Value) -> Value:
+    if self.dtype != "bool" or other.dtype != "bool":
+        raise RefusedError(f"the bits of whole numbers ({self.dtype}, {other.dtype})")
+    return logical(op, b, self, other)
 
 
 def logical(op: str, b: Builder, self: Value, other: Value) -> Value:
@@ -171,7 +215,8 @@ def addcmul(b: Builder, self: Value, tensor1: Value, tensor2: Value, value: Any 
 
 def clamp(b: Builder, self: Value, min: Any = None, max: Any = None) -> Value:
     if isinstance(min, Value) or isinstance(max, Value):
-        raise RefusedError("a clamp between tensors")
+        above: Value = self if min is None else binary("Max", b, self, min)
+        return above if max is None else binary("Min", b, above, max)
     taken = cast(b, self, "float32") if isinstance(min, float) or isinstance(max, float) else self
     bounds = ["" if v is None else b.constant(v, taken.dtype).name for v in (min, max)]
     return b.node("Clip", [taken, *bounds], taken.dtype, self.sizes)
@@ -187,6 +232,14 @@ def clamp_max(b: Builder, self: Value, max: Any) -> Value:
 
 def log1p(b: Builder, self: Value) -> Value:
     return unary("Log", b, add(b, self, 1.0))
+
+
+def expm1(b: Builder, self: Value) -> Value:
+    return sub(b, unary("Exp", b, self), 1.0)  # type: ignore[no-any-return]
+
+
+def logarithm(base: float, b: Builder, self: Value) -> Value:
+    return mul(b, unary("Log", b, self), 1 / math.log(base))  # type: ignore[no-any-return]
 
 
 def rsqrt(b: Builder, self: Value) -> Value:
@@ -218,6 +271,17 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     "masked_fill": masked_fill,
     "lerp": lerp,
     "addcmul": addcmul,
+    "addcdiv": addcdiv,
+    "floor_divide": floordiv,
+    "remainder": remainder,
+    "fmod": fmod,
+    "trunc": trunc,
+    **{f"bitwise_{op.lower()}": partial(bitwise, op) for op in _BITWISE},
+    **{f"__{op.lower()}__": partial(bitwise, op) for op in _BITWISE},
+    "logical_xor": partial(logical, "Xor"),
+    "expm1": expm1,
+    "log2": partial(logarithm, 2.0),
+    "log10": partial(logarithm, 10.0),
     "maximum": partial(binary, "Max"),
     "minimum": partial(binary, "Min"),
     "clamp": clamp,

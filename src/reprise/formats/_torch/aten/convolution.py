@@ -53,7 +53,8 @@ def convolution(
     *options: Any,
 ) -> Value:
     if transposed:
-        raise RefusedError("a transposed convolution")
+        axes = weight.rank - 2
+        return _transposed(b, axes, input, weight, bias, stride, padding, output_padding, groups, dilation)
     return _convolution(b, weight.rank - 2, input, weight, bias, stride, padding, dilation, groups)
 
 
@@ -68,12 +69,14 @@ def _convolution(
     dilation: Any,
     groups: int,
 ) -> Value:
-    if input.rank != axes + 2 or isinstance(padding, str):
-        raise RefusedError(f"a convolution along {axes} axes of a tensor of {input.rank}, padded by {padding!r}")
+    if input.rank != axes + 2:
+        raise RefusedError(f"a convolution along {axes} axes of a tensor of {input.rank}")
     same(input.sizes[1], int(weight.sizes[1]) * groups, "channels of a convolution")  # type: ignore[arg-type]
-    steps, pads, holes = (_each(n, axes) for n in (stride, padding, dilation))
+    steps, holes = (_each(n, axes) for n in (stride, dilation))
     kernel = [int(n) for n in weight.sizes[2:]]  # type: ignore[arg-type]
-    after = [_convolved(input.sizes[2 + k], kernel[k], steps[k], pads[k], holes[k]) for k in range(axes)]
+    pads = _padding(padding, kernel, holes)
+    whole = [sum(pads[k::axes]) for k in range(axes)]
+    after = [_convolved(input.sizes[2 + k], kernel[k], steps[k], whole[k], holes[k]) for k in range(axes)]
     inputs = [input, weight, *([] if bias is None else [bias])]
     made = b.node(
         "Conv",
@@ -81,7 +84,7 @@ def _convolution(
         FLOAT,
         (input.sizes[0], weight.sizes[0], *(1 if n is None else n for n in after)),
         strides=steps,
-        pads=[*pads, *pads],
+        pads=pads,
         dilations=holes,
         group=groups,
         kernel_shape=kernel,
@@ -90,16 +93,84 @@ def _convolution(
     return made
 
 
+def _padding(padding: Any, kernel: Sequence[int], holes: Sequence[int]) -> list[int]:
+    """How many zeros stand before each axis, then behind each."""
+    if padding == "same":
+        wider = [hole * (size - 1) for size, hole in zip(kernel, holes, strict=True)]
+        return [*(n // 2 for n in wider), *(n - n // 2 for n in wider)]
+    return 2 * _each(0 if padding == "valid" else padding, len(kernel))
+
+
+def conv_transpose(
+    axes: int,
+    b: Builder,
+    input: Value,
+    weight: Value,
+    bias: Value | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Value:
+    return _transposed(b, axes, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def _transposed(
+    b: Builder,
+    axes: int,
+    input: Value,
+    weight: Value,
+    bias: Value | None,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: int,
+    dilation: Any,
+) -> Value:
+    if input.rank != axes + 2:
+        raise RefusedError(f"a transposed convolution along {axes} axes of a tensor of {input.rank}")
+    same(input.sizes[1], weight.sizes[0], "channels of a transposed convolution")
+    steps, pads, more, holes = (_each(n, axes) for n in (stride, padding, output_padding, dilation))
+    kernel = [int(n) for n in weight.sizes[2:]]  # type: ignore[arg-type]
+    sizes = [known(n) for n in input.sizes[2:]]
+    added = [more[k] - 2 * pads[k] + holes[k] * (kernel[k] - 1) + 1 for k in range(axes)]
+    after = [(n - 1) * steps[k] + added[k] if isinstance(n, int) else None for k, n in enumerate(sizes)]
+    made = b.node(
+        "ConvTranspose",
+        [input, weight, *([] if bias is None else [bias])],
+        FLOAT,
+        (input.sizes[0], int(weight.sizes[1]) * groups, *(1 if n is None else n for n in after)),  # type: ignore[arg-type]
+        strides=steps,
+        pads=[*pads, *pads],
+        output_padding=more,
+        dilations=holes,
+        group=groups,
+        kernel_shape=kernel,
+    )
+    made.sizes = (*made.sizes[:2], *(Dim((made.name, 2 + k)) if n is None else n for k, n in enumerate(after)))
+    return made
+
+
+def adaptive_average(axes: int, b: Builder, self: Value, output_size: Any) -> Value:
+    """The mean along axes, each of which becomes one number."""
+    if _each(output_size, axes) != [1] * axes:
+        raise RefusedError(f"an adaptive pooling to {output_size}")
+    over = [*range(self.rank - axes, self.rank)]
+    sizes = (*self.sizes[: self.rank - axes], *([1] * axes))
+    return b.node("ReduceMean", [self], FLOAT, sizes, axes=over, keepdims=1)
+
+
 def _each(value: Any, count: int) -> list[int]:
     return [int(n) for n in value] if isinstance(value, list) and len(value) == count else [int(value)] * count
 
 
 def _convolved(size: Size, kernel: int, stride: int, pad: int, hole: int) -> int | None:
-    """The size that a convolution leaves, None where it is known only when the model runs."""
+    """The size that a convolution leaves of one with `pad` more, None where it is known only when the model runs."""
     size = known(size)
     if isinstance(size, Dim):
         return None
-    left = (size + 2 * pad - hole * (kernel - 1) - 1) // stride + 1
+    left = (size + pad - hole * (kernel - 1) - 1) // stride + 1
     if left < 1:
         raise RefusedError(f"a convolution of {size} numbers with a kernel of {kernel}")
     return left
@@ -125,7 +196,7 @@ def _pooled(
     kernel = _each(kernel_size, axes)
     steps = kernel if stride in (None, []) else _each(stride, axes)
     pads = _each(padding, axes)
-    after = [_convolved(self.sizes[2 + k], kernel[k], steps[k], pads[k], 1) for k in range(axes)]
+    after = [_convolved(self.sizes[2 + k], kernel[k], steps[k], 2 * pads[k], 1) for k in range(axes)]
     counted = {"count_include_pad": int(options[1] if len(options) > 1 else True)} if op == "AveragePool" else {}
     sizes = (*self.sizes[:2], *(1 if n is None else n for n in after))
     result = b.node(op, [self], FLOAT, sizes, kernel_shape=kernel, strides=steps, pads=[*pads, *pads], **counted)
@@ -158,6 +229,10 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     "conv1d": conv1d,
     "conv2d": conv2d,
     "convolution": convolution,
+    "conv_transpose1d": partial(conv_transpose, 1),
+    "conv_transpose2d": partial(conv_transpose, 2),
+    "adaptive_avg_pool1d": partial(adaptive_average, 1),
+    "adaptive_avg_pool2d": partial(adaptive_average, 2),
     "pad": pad,
     "constant_pad_nd": constant_pad,
     "reflection_pad1d": partial(pad, mode="reflect"),

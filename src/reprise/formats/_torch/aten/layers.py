@@ -5,12 +5,15 @@ Sources: aten/src/ATen/native/native_functions.yaml (2.13), the ONNX operator do
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from reprise.formats._torch.aten.values import Builder, NoIndexError, RefusedError, Value, broadcast, known, same
+from reprise.formats._torch.aten import layout
+from reprise.formats._torch.aten.arithmetic import add, div, mul, where
+from reprise.formats._torch.aten.values import Builder, NoIndexError, RefusedError, Size, Value, broadcast, known, same
 
 FLOAT = "float32"
 
@@ -65,6 +68,44 @@ def addmm(b: Builder, self: Value, mat1: Value, mat2: Value, beta: Any = 1, alph
     return b.node("Add", [product, self], FLOAT, broadcast(product.sizes, self.sizes))
 
 
+def einsum(b: Builder, equation: str, tensors: Sequence[Value], path: Any = None) -> Value:
+    """A sum of products by an equation; without three dots."""
+    terms, arrow, given = equation.replace(" ", "").partition("->")
+    taken = terms.split(",")
+    if "." in equation or not arrow or [len(t) for t in taken] != [v.rank for v in tensors]:
+        raise RefusedError(f"einsum by {equation!r} of tensors of {[v.rank for v in tensors]} axes")
+    sizes: dict[str, Size] = {}
+    for letter, size in (
+        (x, n) for term, v in zip(taken, tensors, strict=True) for x, n in zip(term, v.sizes, strict=True)
+    ):
+        sizes[letter] = same(sizes.get(letter, size), size, f"einsum by {equation!r}")
+    shape = [sizes[letter] for letter in given]
+    return b.node("Einsum", list(tensors), FLOAT, shape, equation=f"{terms}->{given}")
+
+
+def attention(
+    b: Builder,
+    query: Value,
+    key: Value,
+    value: Value,
+    attn_mask: Value | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Value:
+    """softmax(q·kᵀ·scale + mask)·v."""
+    width = known(query.sizes[-1])
+    if is_causal or enable_gqa or dropout_p or not isinstance(width, int):
+        raise RefusedError("attention of a kind that is not read")
+    products = matmul(b, query, layout.transpose(b, key, -2, -1))
+    scores: Value = mul(b, products, width**-0.5 if scale is None else scale)
+    if attn_mask is not None:
+        chosen = attn_mask.dtype == "bool"
+        scores = where(b, attn_mask, scores, -math.inf) if chosen else add(b, scores, attn_mask)
+    return matmul(b, b.node("Softmax", [scores], FLOAT, scores.sizes, axis=-1), value)
+
+
 def embedding(b: Builder, weight: Value, indices: Value, *options: Any) -> Value:
     return b.node("Gather", [weight, index(indices)], weight.dtype, (*indices.sizes, *weight.sizes[1:]), axis=0)
 
@@ -100,6 +141,47 @@ def layer_norm(
     scale = b.constant(np.ones(list(normalized_shape)), FLOAT) if weight is None else weight
     inputs = [input, scale, *([] if bias is None else [bias])]
     return b.node("LayerNormalization", inputs, FLOAT, input.sizes, axis=-count, epsilon=float(eps))
+
+
+def rms_norm(
+    b: Builder, input: Value, normalized_shape: Sequence[int], weight: Value | None = None, eps: float | None = None
+) -> Value:
+    axes = [*range(-len(normalized_shape), 0)]
+    small = float(np.finfo(FLOAT).eps) if eps is None else float(eps)
+    size = [*input.sizes[: len(axes) * -1], *([1] * len(axes))]
+    square = b.node("ReduceMean", [mul(b, input, input)], FLOAT, size, axes=axes, keepdims=1)
+    root = b.node("Sqrt", [add(b, square, small)], FLOAT, size)
+    result: Value = div(b, input, root)
+    return result if weight is None else mul(b, result, weight)
+
+
+def group_norm(
+    b: Builder,
+    input: Value,
+    num_groups: int,
+    weight: Value | None = None,
+    bias: Value | None = None,
+    eps: float = 1e-5,
+    *options: Any,
+) -> Value:
+    """Each group of channels normalised as one channel is."""
+    groups = layout.reshape(b, input, [input.sizes[0], num_groups, -1])
+    ones, zeros = (b.constant(np.full(num_groups, n), FLOAT) for n in (1, 0))
+    flat = b.node("InstanceNormalization", [groups, ones, zeros], FLOAT, groups.sizes, epsilon=float(eps))
+    return _per_channel(b, layout.reshape(b, flat, input.sizes), weight, bias)
+
+
+def native_group_norm(
+    b: Builder, input: Value, weight: Value | None, bias: Value | None, n: Any, c: Any, hxw: Any, group: int, eps: float
+) -> tuple[Value, None, None]:
+    return group_norm(b, input, group, weight, bias, eps), None, None
+
+
+def _per_channel(b: Builder, value: Value, weight: Value | None, bias: Value | None) -> Value:
+    """Scaled and shifted by numbers of the second axis."""
+    shape = [-1, *([1] * (value.rank - 2))]
+    scaled: Value = value if weight is None else mul(b, value, layout.reshape(b, weight, shape))
+    return scaled if bias is None else add(b, scaled, layout.reshape(b, bias, shape))
 
 
 def batch_norm(
@@ -154,7 +236,12 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     "mm": mm,
     "bmm": bmm,
     "addmm": addmm,
+    "einsum": einsum,
+    "scaled_dot_product_attention": attention,
     "embedding": embedding,
+    "rms_norm": rms_norm,
+    "group_norm": group_norm,
+    "native_group_norm": native_group_norm,
     "layer_norm": layer_norm,
     "native_layer_norm": native_layer_norm,
     "batch_norm": batch_norm,

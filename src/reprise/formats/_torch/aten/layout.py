@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from reprise.formats._torch.aten.layers import index
 from reprise.formats._torch.aten.values import (
     Builder,
     Dim,
@@ -36,7 +35,7 @@ _DTYPES = {
     15: "float32",
 }
 #: The end of a slice that has none.
-_LAST = 2**63 - 1
+LAST = 2**63 - 1
 #: How many parts a tensor is cut into at most.
 _MOST_PARTS = 10_000
 
@@ -134,6 +133,14 @@ def transpose(b: Builder, self: Value, dim0: int, dim1: int) -> Value:
     return permute(b, self, order)
 
 
+def movedim(b: Builder, self: Value, source: Any, destination: Any) -> Value:
+    """Axes moved to other places; the others keep their order."""
+    taken, places = ([self.axis(k) for k in ([n] if isinstance(n, int) else n)] for n in (source, destination))
+    moved = dict(zip(places, taken, strict=True))
+    others = iter([k for k in range(self.rank) if k not in taken])
+    return permute(b, self, [moved[k] if k in moved else next(others) for k in range(self.rank)])
+
+
 def t(b: Builder, self: Value) -> Value:
     """The axes in their reverse order; `t` itself is called on no more than two."""
     return self if self.rank < 2 else permute(b, self, [*range(self.rank)][::-1])
@@ -161,6 +168,11 @@ def flatten(b: Builder, self: Value, start_dim: int = 0, end_dim: int = -1) -> V
     if first >= last:
         return self
     return reshape(b, self, [*self.sizes[:first], -1, *self.sizes[last + 1 :]])
+
+
+def unflatten(b: Builder, self: Value, dim: int, sizes: Sequence[Size]) -> Value:
+    axis = self.axis(dim)
+    return reshape(b, self, [*self.sizes[:axis], *sizes, *self.sizes[axis + 1 :]])
 
 
 def view_as(b: Builder, self: Value, other: Value) -> Value:
@@ -209,12 +221,12 @@ def slice_(b: Builder, self: Value, dim: int = 0, start: Any = None, end: Any = 
     axis = self.axis(dim)
     size = known(self.sizes[axis])
     begin: Any = 0 if start is None else known(start)
-    stop: Any = _LAST if end is None else known(end)
-    if step != 1 and (begin != 0 or stop != _LAST or not isinstance(step, int) or step < 1):
+    stop: Any = LAST if end is None else known(end)
+    if step != 1 and (begin != 0 or stop != LAST or not isinstance(step, int) or step < 1):
         raise RefusedError("a slice with steps and bounds")
-    if begin == 0 and stop == _LAST and step == 1:
+    if begin == 0 and stop == LAST and step == 1:
         return self
-    if isinstance(size, Dim) and _whole(begin, stop) and 0 <= begin < stop < _LAST:
+    if isinstance(size, Dim) and _whole(begin, stop) and 0 <= begin < stop < LAST:
         size.rows, size.cuts = max(size.rows, stop), size.cuts + 1
     sizes = list(self.sizes)
     left = (
@@ -259,7 +271,7 @@ def select(b: Builder, self: Value, dim: int, index: Any) -> Value:
         raise RefusedError("a row whose number is computed")
     if isinstance(size, int) and not -size <= at < size:
         raise RefusedError(f"row {at} of {size}")
-    row = self if size == 1 else slice_(b, self, axis, at, _LAST if at == -1 else at + 1)
+    row = self if size == 1 else slice_(b, self, axis, at, LAST if at == -1 else at + 1)
     if known(row.sizes[axis]) != 1:  # of an axis whose size is free
         row = view(b, row, "Identity", [], [1 if k == axis else n for k, n in enumerate(row.sizes)], lambda new: new)
     return squeeze(b, row, axis)
@@ -313,14 +325,6 @@ def split(b: Builder, self: Value, split_size: Any, dim: int = 0) -> list[Value]
     return [slice_(b, self, axis, end - n, end) for end, n in zip(ends, lengths, strict=True)]
 
 
-def index_select(b: Builder, self: Value, dim: int, index_: Value) -> Value:
-    axis = self.axis(dim)
-    if index_.rank != 1:
-        raise RefusedError("index_select by a tensor of other than one axis")
-    sizes = (*self.sizes[:axis], index_.sizes[0], *self.sizes[axis + 1 :])
-    return b.node("Gather", [self, index(index_)], self.dtype, sizes, axis=axis)
-
-
 def slice_scatter(
     b: Builder, self: Value, src: Value, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
 ) -> Value:
@@ -371,56 +375,6 @@ def stack(b: Builder, tensors: Sequence[Value], dim: int = 0) -> Value:
     return cat(b, [unsqueeze(b, v, v.axis(dim, extra=1)) for v in tensors], dim)
 
 
-# Filling
-
-
-def filled(b: Builder, shape: Sequence[Size], value: Any, dtype: str) -> Value:
-    number = b.constant(value, dtype)
-    if not shape:
-        return number
-    return b.node("Expand", [number, b.ints(shape)], dtype, shape)
-
-
-def full(b: Builder, size: Sequence[Size], fill_value: Any, *how: Any, dtype: Any = None, **options: Any) -> Value:
-    kind = "float32" if isinstance(fill_value, float) else "bool" if isinstance(fill_value, bool) else "int64"
-    return filled(b, size, fill_value, dtype_of(dtype if dtype is not None else _first(how), kind))
-
-
-def _first(how: Sequence[Any]) -> Any:
-    return how[0] if how else None
-
-
-def zeros(b: Builder, size: Sequence[Size], *how: Any, dtype: Any = None, **options: Any) -> Value:
-    return filled(b, size, 0, dtype_of(dtype if dtype is not None else _first(how)))
-
-
-def ones(b: Builder, size: Sequence[Size], *how: Any, dtype: Any = None, **options: Any) -> Value:
-    return filled(b, size, 1, dtype_of(dtype if dtype is not None else _first(how)))
-
-
-def zeros_like(b: Builder, self: Value, *how: Any, dtype: Any = None, **options: Any) -> Value:
-    return filled(b, sizes_of(self), 0, dtype_of(dtype if dtype is not None else _first(how), self.dtype))
-
-
-def ones_like(b: Builder, self: Value, *how: Any, dtype: Any = None, **options: Any) -> Value:
-    return filled(b, sizes_of(self), 1, dtype_of(dtype if dtype is not None else _first(how), self.dtype))
-
-
-def new_zeros(b: Builder, self: Value, size: Sequence[Size], *how: Any, dtype: Any = None, **options: Any) -> Value:
-    return filled(b, size, 0, dtype_of(dtype if dtype is not None else _first(how), self.dtype))
-
-
-def tensor(b: Builder, data: Any, *how: Any, dtype: Any = None, **options: Any) -> Value:
-    if isinstance(data, Dim):
-        kind = dtype_of(dtype, "int64")
-        size = b.scalar(data)
-        return size if kind == "int64" else b.node("Cast", [size], kind, (), to=element(kind))
-    if not isinstance(data, (bool, int, float)):
-        raise RefusedError("a tensor made of a list")
-    kind = "bool" if isinstance(data, bool) else "int64" if isinstance(data, int) else "float32"
-    return b.constant(data, dtype_of(dtype, kind))
-
-
 def spread(b: Builder, value: Value, like: Value) -> Value:
     """A tensor that is written over another one, as large as that."""
     for own, wanted in zip(value.sizes[::-1], like.sizes[::-1], strict=False):
@@ -438,10 +392,15 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     "unsqueeze": unsqueeze,
     "permute": permute,
     "transpose": transpose,
+    "swapaxes": transpose,
+    "swapdims": transpose,
+    "movedim": movedim,
+    "moveaxis": movedim,
     "t": t,
     "numpy_T": t,
     "reshape": reshape,
     "view": reshape,
+    "unflatten": unflatten,
     "view_as": view_as,
     "reshape_as": view_as,
     "flatten": flatten,
@@ -458,15 +417,7 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     "unsafe_chunk": unsafe_chunk,
     "split": split,
     "split_with_sizes": split,
-    "index_select": index_select,
     "cat": cat,
     "concat": cat,
     "stack": stack,
-    "full": full,
-    "zeros": zeros,
-    "ones": ones,
-    "zeros_like": zeros_like,
-    "ones_like": ones_like,
-    "new_zeros": new_zeros,
-    "tensor": tensor,
 }

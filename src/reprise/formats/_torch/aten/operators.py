@@ -10,7 +10,17 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from reprise.formats._torch.aten import activations, arithmetic, convolution, layers, layout, recurrent, reductions
+from reprise.formats._torch.aten import (
+    activations,
+    arithmetic,
+    convolution,
+    filling,
+    indexing,
+    layers,
+    layout,
+    recurrent,
+    reductions,
+)
 from reprise.formats._torch.aten.arithmetic import cast
 from reprise.formats._torch.aten.values import Builder, Size, Value
 
@@ -62,15 +72,20 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     **arithmetic.OPERATORS,
     **activations.OPERATORS,
     **reductions.OPERATORS,
+    **indexing.OPERATORS,
     **layers.OPERATORS,
     **convolution.OPERATORS,
     **recurrent.OPERATORS,
     **layout.OPERATORS,
+    **filling.OPERATORS,
     "to": to,
     "_to_copy": to,
     "float": partial(as_type, "float32"),
     "double": partial(as_type, "float32"),
+    "half": partial(as_type, "float32"),
     "long": partial(as_type, "int64"),
+    "int": partial(as_type, "int32"),
+    "bool": partial(as_type, "bool"),
     "type_as": type_as,
     "size": one_size,
     "sym_size": one_size,

@@ -5,13 +5,17 @@ Sources: aten/src/ATen/native/native_functions.yaml (2.13), the ONNX operator do
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from reprise.formats._torch.aten import layout
-from reprise.formats._torch.aten.arithmetic import binary, cast
-from reprise.formats._torch.aten.values import Builder, RefusedError, Value
+from reprise.formats._torch.aten.arithmetic import binary, cast, clamp, div, mul, square, sub, unary
+from reprise.formats._torch.aten.values import Builder, RefusedError, Value, known, product
+
+#: A correction that a call does not have, where None stands for the usual one.
+_UNSAID = object()
 
 
 def sum_(b: Builder, self: Value, dim: Any = None, keepdim: bool = False, dtype: int | None = None) -> Value:
@@ -39,6 +43,63 @@ def _listed(dim: Any) -> list[int]:
     return list(dim) if isinstance(dim, (list, tuple)) else [dim]
 
 
+def variance(
+    b: Builder, self: Value, dim: Any = None, unbiased: bool = True, keepdim: bool = False, correction: Any = _UNSAID
+) -> Value:
+    """The mean square of the differences from the mean; the sum is divided by the count without `correction`."""
+    dim, unbiased = (None, dim) if isinstance(dim, bool) else (dim, unbiased)
+    less = int(unbiased) if correction is _UNSAID else 1 if correction is None else correction
+    axes = [*range(self.rank)] if dim is None or dim == [] else [self.axis(k) for k in _listed(dim)]
+    counts = [known(self.sizes[k]) for k in axes]
+    if less and not all(isinstance(n, int) for n in counts):
+        raise RefusedError("a variance along an axis whose size is free")
+    around = mean(b, square(b, sub(b, self, mean(b, self, axes, keepdim=True))), axes, keepdim)
+    count = product(counts)
+    return mul(b, around, count / (count - less)) if less else around
+
+
+def deviation(b: Builder, self: Value, *how: Any, **named: Any) -> Value:
+    return unary("Sqrt", b, variance(b, self, *how, **named))
+
+
+def norm(b: Builder, self: Value, p: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Value:
+    """The length of vectors along axes."""
+    taken = cast(b, self, "float32")
+    if p == math.inf:
+        return _reduced("ReduceMax", b, unary("Abs", b, taken), dim, keepdim)
+    lengths = {None: "ReduceL2", 2: "ReduceL2", 1: "ReduceL1"}
+    if p not in lengths:
+        raise RefusedError(f"a norm of the order {p}")
+    return _reduced(lengths[p], b, taken, dim, keepdim)
+
+
+def vector_norm(
+    b: Builder, self: Value, ord: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None
+) -> Value:
+    return norm(b, self, ord, dim, keepdim)
+
+
+def cosine_similarity(b: Builder, x1: Value, x2: Value, dim: int = 1, eps: float = 1e-8) -> Value:
+    one, other = (div(b, x, clamp(b, norm(b, x, 2, dim, True), eps)) for x in (x1, x2))
+    return sum_(b, mul(b, one, other), dim)
+
+
+def cumsum(b: Builder, self: Value, dim: int, dtype: int | None = None) -> Value:
+    kind = layout.dtype_of(dtype, "float32" if self.dtype == "float32" else "int64")
+    return b.node("CumSum", [cast(b, self, kind), b.ints([self.axis(dim)])], kind, self.sizes)
+
+
+def topk(
+    b: Builder, self: Value, k: Any, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> tuple[Value, Value]:
+    """The largest numbers along an axis, and their places."""
+    axis = self.axis(dim)
+    sizes = tuple(known(k) if at == axis else n for at, n in enumerate(self.sizes))
+    inputs = [b.read(self), b.ints([k])]
+    values, places = b.emit("TopK", inputs, 2, axis=axis, largest=int(largest), sorted=int(sorted))
+    return Value(values, self.dtype, sizes), Value(places, "int64", sizes)
+
+
 def extreme(op: str, b: Builder, self: Any, other: Any = None, keepdim: bool = False) -> Any:
     """`max` and `min`: of two tensors, of all numbers, or along an axis with the places."""
     if isinstance(other, Value):
@@ -64,6 +125,14 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     "argmin": partial(argument, "ArgMin"),
     "sum": sum_,
     "mean": mean,
+    "var": variance,
+    "std": deviation,
+    "norm": norm,
+    "linalg_vector_norm": vector_norm,
+    "cosine_similarity": cosine_similarity,
+    "logsumexp": partial(reduced, "ReduceLogSumExp"),
+    "cumsum": cumsum,
+    "topk": topk,
     "amax": partial(reduced, "ReduceMax"),
     "amin": partial(reduced, "ReduceMin"),
 }
