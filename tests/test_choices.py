@@ -84,7 +84,7 @@ def test_a_call_still_decides_over_the_value_given_before(steered):
 
 
 def test_settings_that_the_model_lacks_or_that_are_of_another_kind_are_refused(steered):
-    with pytest.raises(CallError, match=r"settings: 'keep' is none of the model's; it has factor, turned"):
+    with pytest.raises(CallError, match=r"settings: 'keep' is not a setting of the model; it has factor, turned"):
         reprise.restore(steered, settings={"keep": 0.5})
     with pytest.raises(CallError, match=r"settings: 'turned' is of type bool, and 0.5 was given"):
         reprise.restore(steered, settings={"turned": 0.5})

@@ -98,7 +98,9 @@ def test_pipes_devices_and_folders_are_not_opened(tmp_path):
 def test_the_size_is_looked_at_before_anything_is_read(tmp_path):
     with (tmp_path / "sparse").open("wb") as file:
         file.truncate(2**40)
-    with pytest.raises(DamagedFile, match=r"sparse: has 1099511627776 bytes, and what is read whole has at most"):
+    with pytest.raises(
+        DamagedFile, match=r"sparse: has 1099511627776 bytes, and files that are read as a whole have at most"
+    ):
         read_whole(tmp_path / "sparse")
 
 

@@ -114,7 +114,7 @@ def test_a_file_whose_words_do_not_fit_its_arrays_is_refused(tmp_path, about):
     } | about
     metadata = {"reprise": json.dumps(plain | {"crc32c": _checksum(plain, arrays)})}
     safetensors.numpy.save_file(arrays, tmp_path / "s", metadata)
-    with pytest.raises(StateError, match="a state file that contradicts itself"):
+    with pytest.raises(StateError, match="the state file contradicts itself"):
         State.load(tmp_path / "s")
 
 

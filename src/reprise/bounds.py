@@ -47,5 +47,5 @@ def check(amount: int, most: int, what: str) -> None:
     """
     if amount > most:
         raise DamagedFile(
-            f"{what}: {amount} are asked for, at most {most} are made. The file is damaged, or made to harm."
+            f"{what}: {amount} are asked for, at most {most} are allowed. The file is damaged, or was made to do harm."
         )

@@ -188,7 +188,7 @@ def read_whole(path: Path, most: int = LARGEST) -> bytes:
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
-            raise DamagedFile(f"{path}: has {size} bytes, and what is read whole has at most {most}.")
+            raise DamagedFile(f"{path}: has {size} bytes, and files that are read as a whole have at most {most}.")
         return file.read(size)
 
 

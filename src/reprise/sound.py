@@ -67,7 +67,7 @@ def sound_path(model: SoundModel, *, frame: int = 0, hop: int = 0, context: int 
     _check(face)
     source, (target,) = _source(face), face.outputs
     if source.time_axis is not None and target.time_axis is None:
-        raise CallError(f"output {target.name!r}: is one for all steps, and so no sound; use --inputs")
+        raise CallError(f"output {target.name!r}: is one for all steps, so it is not sound; use --inputs")
     size = _size(source)
     if size is None and not frame:
         raise CallError(

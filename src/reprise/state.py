@@ -130,9 +130,7 @@ class State(Mapping[str, Array]):
             }
             loaded = cls(values, str(about["fingerprint"]), [state for state in values if state in about["pending"]])
         except (KeyError, TypeError, ValueError) as error:
-            raise StateError(
-                f"{name}: a state file that contradicts itself ({error!r}); save the state again"
-            ) from error
+            raise StateError(f"{name}: the state file contradicts itself ({error!r}); save the state again") from error
         endless = [n for n, a in loaded.items() if finite and a.dtype.kind in "fcV" and not np.isfinite(a).all()]
         if endless:
             raise StateError(

@@ -181,7 +181,8 @@ def test_frames_that_give_no_frame_are_no_sound(command, tmp_path):
     x = written(tmp_path / "x.wav", numbers(20) * 0.1)
     result = command("run", tmp_path / "m.onnx", x, tmp_path / "y.wav")
     assert (
-        "gives 1 numbers for 6 samples, and so no sound; name a file for them that ends in .csv or .npz" in result.err
+        "gives 1 numbers for 6 samples, so it is not sound; name a file for them that ends in .csv or .npz"
+        in result.err
     )
     assert not (tmp_path / "y.wav").exists()
 

@@ -90,7 +90,7 @@ def test_without_a_compiler_nothing_is_kept(tmp_path, monkeypatch):
 
 def test_weights_that_are_too_many_for_text_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(c, "LARGEST", 100)
-    with pytest.raises(SaveError, match=r"\d+ weights are too many for the text of a C file \(100\)"):
+    with pytest.raises(SaveError, match=r"\d+ weights are too many for a C file \(100\)"):
         export(stacks.model(), tmp_path / "c", to="c")
 
 

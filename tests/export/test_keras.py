@@ -23,12 +23,12 @@ def test_gates_in_another_order_are_not_kept(tmp_path, monkeypatch):
 
 
 def test_activations_that_keras_does_not_have_are_refused(tmp_path):
-    with pytest.raises(SaveError, match="an LSTM with relu and tanh is none of Keras"):
+    with pytest.raises(SaveError, match="an LSTM with relu and tanh is not one that Keras has"):
         export(stacks.model(activations=("Sigmoid", "Relu", "Tanh")), tmp_path, to="keras")
 
 
 def test_a_state_that_starts_from_values_of_its_own_is_refused(tmp_path):
-    with pytest.raises(SaveError, match="state 'h' starts from values of its own, for which a file of Keras has no"):
+    with pytest.raises(SaveError, match="state 'h' starts from values of its own, which a Keras file cannot"):
         export(models.model(initial="file"), tmp_path, to="keras")
     assert not list(tmp_path.iterdir())
 

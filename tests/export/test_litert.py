@@ -68,11 +68,11 @@ def test_a_wrong_order_of_gates_is_refused_and_leaves_nothing(tmp_path, monkeypa
 
 def test_an_operator_that_litert_lacks_is_named(tmp_path, monkeypatch):
     with_parts(monkeypatch, lambda x: tf.roll(x, 1, 1))
-    with pytest.raises(SaveError, match=r"LiteRT has no such model: it has no operator of its own for Roll$"):
+    with pytest.raises(SaveError, match=r"LiteRT cannot express this model: it has no operator of its own for Roll$"):
         export(stacks.model(), tmp_path / "m.tflite", to="litert", steps=3)
     assert not (tmp_path / "m.tflite").exists()
 
 
 def test_what_cannot_be_stepped_is_refused(tmp_path):
-    with pytest.raises(SaveError, match="a LiteRT file of Reprise holds steps, and the model has none"):
+    with pytest.raises(SaveError, match="a LiteRT file of Reprise holds single steps, and the model cannot be stepped"):
         export(model(steppable=False), tmp_path / "m.tflite", to="litert")

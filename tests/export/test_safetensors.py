@@ -56,7 +56,7 @@ def test_gates_in_another_order_are_not_kept(tmp_path, monkeypatch):
     ("change", "why"),
     [
         (lambda facts: facts["layers"][1].update(width=5), r"expected weights of shape \[20, 3\], found \(16, 3\)"),
-        (lambda facts: facts["layers"][1].update(source=9), "no layer has the number 9 before it is read"),
+        (lambda facts: facts["layers"][1].update(source=9), "layer 9 is read before it exists"),
         (lambda facts: facts["layers"][1].update(gates="ifco"), "of type recurrent with gates 'ifco' is unknown"),
         (lambda facts: facts["layers"].append(7), "its layers cannot be read"),
         (lambda facts: facts["layers"][1]["parts"]["h"].update(state="no"), "no state is called 'no'"),

@@ -127,7 +127,7 @@ def test_an_operator_without_a_counterpart_is_named_and_nothing_is_left(tmp_path
         onnx.node("MeanVarianceNormalization", ["Y"], ["y"], axes=[3]),
     ]
     path = save(tmp_path / "m.onnx", nodes, [value("x", "t", "n", D)], ["y"], tensors(**cell_weights(3)))
-    with pytest.raises(SaveError, match=r"MeanVarianceNormalization 'y' is an operator without a counterpart"):
+    with pytest.raises(SaveError, match=r"MeanVarianceNormalization 'y' has no counterpart in TensorFlow"):
         export(reprise.restore(path), tmp_path / "m", to=to)
     assert [p.name for p in tmp_path.iterdir()] == ["m.onnx"]
 

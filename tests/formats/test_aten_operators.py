@@ -4,9 +4,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from reprise.formats._torch.aten.calls import called, stored
+from reprise.formats._torch.aten.calls import call_operator, file_tensor
 from reprise.formats._torch.aten.message import message, tensors_of
-from reprise.formats._torch.aten.values import Builder, Dim, RefusedError, Value
+from reprise.formats._torch.aten.values import AtenTensor, Builder, RefusedError, RuntimeSize
 from reprise.tensors import in_memory
 
 X = np.linspace(-1.5, 1.5, 12, dtype=np.float32).reshape(2, 6)
@@ -18,12 +18,12 @@ class Program:
 
     def __init__(self, x=X):
         self.builder = Builder()
-        sizes = (Dim(("x", 0), enters=True), *x.shape[1:])
-        self.data, self.x = x, Value("x", x.dtype.name, sizes)
-        self.inputs = {"x": Value("x", x.dtype.name, sizes)}
+        sizes = (RuntimeSize(("x", 0), enters=True), *x.shape[1:])
+        self.data, self.x = x, AtenTensor("x", x.dtype.name, sizes)
+        self.inputs = {"x": AtenTensor("x", x.dtype.name, sizes)}
 
     def __call__(self, name, *arguments, **named):
-        return called(self.builder, name, list(arguments), named)
+        return call_operator(self.builder, name, list(arguments), named)
 
     def run(self, value):
         model = message(self.builder, self.inputs, (), list(tensors_of(value, "y")))
@@ -75,7 +75,7 @@ def assert_same(compute, wanted):
 def held(program, array):
     """A tensor of the file."""
     name = program.builder.fresh("weight")
-    return stored(program.builder, in_memory(np.asarray(array)), name)
+    return file_tensor(program.builder, in_memory(np.asarray(array)), name)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_a_layer_of_ones_own_is_what_the_caller_says(custom, tmp_path):
     restored, x = package.restore(path, custom=custom), np.ones((2, 3, models.D), np.float32)
     assert restored.stored.notes[0] == "said by the caller: layer 'odd', of the class Odd, is Dense"
     np.testing.assert_allclose(*restored.run(x)[0].values(), np.asarray(made(x)), rtol=1e-4, atol=2e-5)
-    with pytest.raises(LiftError, match="custom: 'Strange' is no layer that Reprise knows; it is for 'odd'"):
+    with pytest.raises(LiftError, match="custom: 'Strange' is not a layer that Reprise knows; it was given for 'odd'"):
         package.restore(path, custom={"Odd": "Strange"})
 
 

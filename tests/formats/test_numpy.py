@@ -187,8 +187,13 @@ def test_a_state_dict_of_pytorch_is_one_here_too(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "cell", "error", "words"),
     [
-        ({"Wxh2": np.ones((3, 3))}, {}, DiscoveryError, r"1 matrices have no certain place beside the RNN: wxh2"),
-        ({"Whh": np.ones((H, 3))}, {}, DiscoveryError, r"whh of shape \[4, 3\] is that of no LSTM, GRU or RNN"),
+        (
+            {"Wxh2": np.ones((3, 3))},
+            {},
+            DiscoveryError,
+            r"1 matrices cannot be placed with certainty beside the RNN: wxh2",
+        ),
+        ({"Whh": np.ones((H, 3))}, {}, DiscoveryError, r"whh of shape \[4, 3\] is not that of any LSTM, GRU or RNN"),
         ({"Why": np.ones((V, 3))}, {}, DiscoveryError, r"the shapes of its matrices contradict each other"),
         ({"Whh": None, "Wxh": None}, {}, DiscoveryError, r"no weights of a cell are among them"),
         ({}, {"gates": 3}, CallError, r"cell: gates is not known; of these weights, say first, reset, update"),

@@ -74,7 +74,7 @@ def test_any_changed_byte_is_noticed(tmp_path, content):
 def test_a_key_that_is_no_text_is_damage(tmp_path, content):
     at = content.index(b"reprise.")
     (tmp_path / "m").write_bytes(content[:at] + b"\xff" + content[at + 1 :])
-    with pytest.raises(DamagedFile, match="is not a whole ONNX model"):
+    with pytest.raises(DamagedFile, match="is not a complete ONNX model"):
         reprise.restore(tmp_path / "m")
 
 
@@ -89,8 +89,8 @@ def test_the_words_of_a_damaged_file(tmp_path, content):
     [
         ("version", "2", UnknownFormat, "written in layout 2; this program reads 1"),
         ("interface", "{", DamagedFile, "its entry 'reprise.interface' is not JSON"),
-        ("interface", "[]", DamagedFile, "interface: not the data of one"),
-        ("settings", "[]", DamagedFile, "what it says of itself cannot be"),
+        ("interface", "[]", DamagedFile, "interface: the data do not describe one"),
+        ("settings", "[]", DamagedFile, "its description of itself is not valid"),
         ("settings", '{"fixed": {}, "open": ["keep"]}', DamagedFile, "its graph has no input keep"),
         ("vocabulary", "{}", DamagedFile, "its vocabulary cannot be read"),
         ("columns", "7", DamagedFile, "the names of its columns are 7, expected a list"),
@@ -110,7 +110,7 @@ def test_each_fact_of_a_state_is_checked(tmp_path, content, fact, value):
     interface = json.loads(facts[format.INTERFACE])
     interface["states"][0][fact] = value
     (tmp_path / "m").write_bytes(changed(content, interface=json.dumps(interface)))
-    with pytest.raises(DamagedFile, match=f"interface: not the data of one \\({fact} cannot be"):
+    with pytest.raises(DamagedFile, match=f"interface: the data do not describe one \\({fact} cannot be"):
         reprise.restore(tmp_path / "m")
 
 
@@ -156,7 +156,7 @@ def test_names_that_are_no_text_are_damage(tmp_path, content, name):
     at = changed(held.SerializeToString()).replace(b"PLACEHOLDER", b"PL\xffCEHOLDER")
     body = at[: -len(format._seal(b""))]
     (tmp_path / "m").write_bytes(body + format._seal(body))
-    with pytest.raises(DamagedFile, match=r"not UTF-8|not a whole ONNX model"):
+    with pytest.raises(DamagedFile, match=r"not UTF-8|not a complete ONNX model"):
         reprise.restore(tmp_path / "m")
 
 

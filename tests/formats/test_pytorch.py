@@ -164,7 +164,7 @@ def test_the_activation_of_a_plain_rnn_must_be_said(tmp_path):
         ({"fc1.weight": numbers(H, H), "fc2.weight": numbers(V, H)}, "fc1, fc2 may read the recurrent module or each"),
         (
             {"bn.running_mean": numbers(H)},
-            "net is a GRU of 1 layer, 3 numbers in, 4 units; without a certain place beside it: bn.running_mean",
+            "3 numbers in, 4 units; these cannot be placed with certainty beside it: bn.running_mean",
         ),
         (
             recurrent("GRU", H, name="one") | recurrent("GRU", H, name="two"),

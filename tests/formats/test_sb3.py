@@ -95,7 +95,7 @@ def test_actions_and_states_are_those_of_the_equations_over_carried_steps(tmp_pa
         (lambda s: [s.pop(n) for n in list(s) if n.startswith("lstm")], {}, "it has no lstm_actor"),
         (lambda s: s.update({"features_extractor.cnn.0.weight": numbers(2, 1, 3, 3)}), {}, "features_extractor.cnn.0"),
         (lambda s: s.update({"action_net.weight": numbers(A, 9)}), {}, "action_net reads 9 numbers, and 6 come before"),
-        (lambda s: s.pop("action_net.bias"), {}, "action_net is no layer"),
+        (lambda s: s.pop("action_net.bias"), {}, "action_net is not a layer"),
         (lambda s: None, {**_KWARGS, "activation_fn": "<class 'mine.Odd'>"}, "its activation is <class 'mine.Odd'>"),
     ],
 )
@@ -108,5 +108,5 @@ def test_what_the_names_do_not_decide_is_refused_in_words(tmp_path, change, said
 
 def test_a_policy_that_is_no_file_of_torch_is_damage(tmp_path):
     path = archive(tmp_path / "m.zip", policy(), extra={"policy.pth": b"nothing"})
-    with pytest.raises(DamagedFile, match=r"m\.zip, policy\.pth: is not a whole PyTorch file"):
+    with pytest.raises(DamagedFile, match=r"m\.zip, policy\.pth: is not a complete PyTorch file"):
         reprise.restore(path)

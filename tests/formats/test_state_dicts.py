@@ -29,7 +29,7 @@ def test_safetensors_compute_what_the_same_state_dict_does(tmp_path, kind):
 def test_a_safetensors_file_that_is_cut_is_refused_in_words(tmp_path):
     safetensors.numpy.save_file(recurrent("GRU"), tmp_path / "whole")
     (tmp_path / "cut").write_bytes((tmp_path / "whole").read_bytes()[:-8])
-    with pytest.raises(DamagedFile, match=r"cut: is not a whole safetensors file \(.*\)\. Copy it again"):
+    with pytest.raises(DamagedFile, match=r"cut: is not a complete safetensors file \(.*\)\. Copy it again"):
         reprise.restore(tmp_path / "cut")
 
 

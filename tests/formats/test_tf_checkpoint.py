@@ -401,4 +401,4 @@ def test_a_vocabulary_inside_the_graph_is_found(tmp_path):
 def test_slices_of_which_one_lies_on_another_leave_a_gap_and_are_refused():
     half = (slice(0, 2), slice(0, 3)), in_memory(np.ones((2, 3), np.float32))
     with pytest.raises(DamagedFile, match=r"m\.index: the slices of tensor w do not cover its shape \[4, 3\]"):
-        tensor_bundle.joined("w", "float32", (4, 3), [half, half], Path("m.index"))
+        tensor_bundle.join_slices("w", "float32", (4, 3), [half, half], Path("m.index"))

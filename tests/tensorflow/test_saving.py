@@ -216,7 +216,7 @@ def test_what_only_a_saver_can_save_is_refused(tmp_path, live):
     session, _ = live
     tf.lookup.experimental.DenseHashTable(tf.string, tf.int64, -1, "", "-", name="words")
     session.graph.add_to_collection(v1.GraphKeys.SAVEABLE_OBJECTS, "words")
-    with pytest.raises(SaveError, match=r"asks to save what are no variables \(words"):
+    with pytest.raises(SaveError, match=r"asks to save tensors that are not variables \(words"):
         reprise.tensorflow.save(session, tmp_path / "model.ckpt")
     assert names(tmp_path) == []
 

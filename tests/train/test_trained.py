@@ -44,7 +44,7 @@ def test_a_run_ends_when_validations_no_longer_improve(tmp_path):
     assert last == best + 6 < 90
     assert events[-1].why == f"2 validations in a row were not better than that of step {best}"
     assert " --patience 4" in events[-1].more
-    with pytest.raises(CallError, match="--patience means nothing without validation"):
+    with pytest.raises(CallError, match="--patience has no effect without validation"):
         config(tmp_path, patience=2, val_frac=0)
 
 

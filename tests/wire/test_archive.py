@@ -52,7 +52,7 @@ def test_a_member_that_is_there_twice_is_refused(tmp_path):
 def test_an_archive_that_is_cut_or_absent_is_told(tmp_path):
     path = written(tmp_path / "a.zip", one=b"1")
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(DamagedFile, match=r"is no whole zip archive .* It is cut or changed; copy it again"):
+    with pytest.raises(DamagedFile, match=r"is not a complete zip archive .* It is cut or changed; copy it again"):
         archive.open_members(path)
     with pytest.raises(MissingFile, match="cannot be read"):
         archive.open_members(tmp_path / "b.zip")

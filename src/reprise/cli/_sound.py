@@ -38,7 +38,7 @@ def open_sound(path: Path) -> Wave:
 
     Raises:
         MissingFile: It cannot be read.
-        DamagedFile: It is no whole WAV file.
+        DamagedFile: It is not a complete WAV file.
         CallError: It has several channels, or no samples.
     """
     from reprise.wire import wave
@@ -49,7 +49,7 @@ def open_sound(path: Path) -> Wave:
     except OSError as error:
         raise MissingFile(f"{path}: cannot be read ({error.strerror}); expected a WAV file") from error
     except Cut as error:
-        raise DamagedFile(f"{path}: is no whole WAV file ({error})") from error
+        raise DamagedFile(f"{path}: is not a complete WAV file ({error})") from error
     if found.layout.channels != 1 or not found.count:
         raise CallError(
             f"{path}: expected one channel with samples, found {found.layout.channels} channels of {found.count} "

@@ -54,12 +54,10 @@ def write(model: RecurrentModel, folder: Path) -> None:
     arrays = dict(_arrays(model, layers))
     count = sum(array.size for array in arrays.values())
     if count > LARGEST:
-        raise SaveError(
-            f"{count:,} weights are too many for the text of a C file ({LARGEST:,}); write it as onnx instead"
-        )
+        raise SaveError(f"{count:,} weights are too many for a C file ({LARGEST:,}); write it as onnx instead")
     broken = next((name for name, array in arrays.items() if not np.isfinite(array).all()), None)
     if broken is not None:
-        raise SaveError(f"{broken} has numbers that are not finite, which C99 has no text for")
+        raise SaveError(f"{broken} has numbers that are not finite, which C99 cannot write as text")
     (folder / HEADER).write_text("\n".join(_header(layers, model.vocabulary)), encoding="utf-8")
     with (folder / SOURCE).open("w", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in _source(layers, model.vocabulary, arrays))

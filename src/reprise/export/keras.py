@@ -45,7 +45,7 @@ def write(model: RecurrentModel, path: Path) -> None:
     begun = next((s.name for s in model.interface.states if s.initial == "file"), None)
     if begun is not None:
         raise SaveError(
-            f"state {begun!r} starts from values of its own, for which a file of Keras has no place; write the model "
+            f"state {begun!r} starts from values of its own, which a Keras file cannot hold; write the model "
             "as onnx instead"
         )
     named = path.with_name(f"{path.name}.keras")  # Keras writes no other name
@@ -136,7 +136,9 @@ def _layer(keras: Any, name: str, layer: StackLayer) -> Any:
         case StackRecurrent():
             first, *rest = (_NAMES[a] for a in layer.activations)
             if layer.kind == "LSTM" and rest[0] != rest[1]:
-                raise SaveError(f"an LSTM with {rest[0]} and {rest[1]} is none of Keras; write it as onnx instead")
+                raise SaveError(
+                    f"an LSTM with {rest[0]} and {rest[1]} is not one that Keras has; write it as onnx instead"
+                )
             options: dict[str, Any] = (
                 {"activation": first} if not rest else {"recurrent_activation": first, "activation": rest[0]}
             )

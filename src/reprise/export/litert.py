@@ -36,7 +36,9 @@ def write(model: RecurrentModel, path: Path) -> None:
         SaveError: It cannot be stepped, or has an operator that LiteRT lacks.
     """
     if not model.interface.steppable:
-        raise SaveError(f"a LiteRT file of Reprise holds steps, and the model has none: {model.interface.why_not}")
+        raise SaveError(
+            f"a LiteRT file of Reprise holds single steps, and the model cannot be stepped: {model.interface.why_not}"
+        )
     with tempfile.TemporaryDirectory() as folder, _quiet():
         saved_model.write(model, Path(folder, "m"))
         converter = tf.lite.TFLiteConverter.from_saved_model(str(Path(folder, "m")), signature_keys=list(SIGNATURES))
@@ -44,7 +46,7 @@ def write(model: RecurrentModel, path: Path) -> None:
         try:
             data = converter.convert()
         except Exception as error:
-            raise SaveError(f"LiteRT has no such model: {_reason(error)}") from error
+            raise SaveError(f"LiteRT cannot express this model: {_reason(error)}") from error
     path.write_bytes(data)
 
 

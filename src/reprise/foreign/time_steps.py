@@ -108,7 +108,9 @@ def _single_steps(trial: Trial, feeds: Mapping[str, Array], axes: Axes) -> Itera
 def _check_states(whole: Mapping[str, Array], last: Mapping[str, Array], names: Sequence[str]) -> None:
     for name in names:
         if whole[name].shape != last[name].shape or distance(whole[name], last[name]) > TOLERANCE:
-            raise _DifferentError(f"after {STEPS} steps at once the state {name!r} is another than after single steps")
+            raise _DifferentError(
+                f"after {STEPS} steps at once the state {name!r} differs from that after single steps"
+            )
 
 
 def _time_axis(name: str, whole: Array, steps: Sequence[Array]) -> int | None:

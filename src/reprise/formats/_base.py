@@ -12,7 +12,7 @@ from reprise.graph import Graph
 from reprise.layers import Layers
 from reprise.tensors import Array, Tensor
 from reprise.vocabulary import Vocabulary
-from reprise.weights.keras import Facts
+from reprise.weights.keras import KerasFacts
 
 #: How the methods of signatures end that are served; the one of this name is served where none is asked for.
 _SERVED = ("/predict", "/classify", "/regress")
@@ -86,7 +86,7 @@ class StoredModel:
     notes: tuple[str, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
     obstacle: str = ""
-    keras: Facts | None = None
+    keras: KerasFacts | None = None
     layers: Layers | None = None
     originals: tuple[Original, ...] = ()
     foreign: Any = None

@@ -34,7 +34,7 @@ _FUNCTIONS = {
 _JOINS = {"nn.CAddTable": "Add", "nn.CMulTable": "Mul", "nn.CSubTable": "Sub", "nn.CDivTable": "RealDiv"}
 
 
-def parts(root: Mapping[str, Any]) -> dict[str, Any]:
+def graph_of_checkpoint(root: Mapping[str, Any]) -> dict[str, Any]:
     """The graph, weights and vocabulary, as `StoredModel` has them.
 
     Raises:

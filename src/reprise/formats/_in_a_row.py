@@ -9,12 +9,12 @@ import numpy as np
 from reprise.cells import LAYOUTS, Layout
 from reprise.graph import Value
 from reprise.layers import Call, Layers
-from reprise.layers.kinds import Block, Function, Input, Layer, Recurrent, RecurrentCell
+from reprise.layers.kinds import ActivationFunction, GateWeights, Input, Layer, Recurrent, RecurrentCell
 from reprise.tensors import Array, Shape, Tensor
 
-_SIGMOID, _TANH = Function("sigmoid"), Function("tanh")
+_SIGMOID, _TANH = ActivationFunction("sigmoid"), ActivationFunction("tanh")
 #: The activations of the gates, of the candidate, and of an LSTM's output.
-_FUNCTIONS: Mapping[str, tuple[Function, ...]] = {
+_FUNCTIONS: Mapping[str, tuple[ActivationFunction, ...]] = {
     "LSTM": (_SIGMOID, _TANH, _TANH),
     "GRU": (_SIGMOID, _TANH),
     "RNN": (_TANH,),
@@ -50,19 +50,19 @@ def cell_layer(
     cell_state_first: bool = False,
 ) -> Recurrent:
     """A layer of one cell, its weights [D, gates · H], [H, gates · H] and [gates · H] in the order of a framework."""
-    block = Block(
+    block = GateWeights(
         stored_as.order,
-        held(kernel),
-        held(recurrent),
-        None if bias is None else held(bias),
-        None if recurrent_bias is None else held(recurrent_bias),
+        float_tensor(kernel),
+        float_tensor(recurrent),
+        None if bias is None else float_tensor(bias),
+        None if recurrent_bias is None else float_tensor(recurrent_bias),
     )
     functions = _FUNCTIONS[stored_as.cell.name]
     cell = RecurrentCell(stored_as.cell, (block,), functions, forget_bias=stored_as.forget_bias)
     return Recurrent((cell,), cell_state_first=cell_state_first)
 
 
-def held(numbers: Array | Sequence[object]) -> Tensor:
+def float_tensor(numbers: Array | Sequence[object]) -> Tensor:
     """Numbers that are in memory as a tensor of float32.
 
     Raises:

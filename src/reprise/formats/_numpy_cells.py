@@ -17,10 +17,10 @@ import numpy as np
 
 from reprise import cells
 from reprise.errors import CallError
-from reprise.formats._in_a_row import held, in_a_row
+from reprise.formats._in_a_row import float_tensor, in_a_row
 from reprise.graph import Value
 from reprise.layers import Call, Layers
-from reprise.layers.kinds import Activation, Block, Dense, Function, Layer, Recurrent, RecurrentCell
+from reprise.layers.kinds import Activation, ActivationFunction, Dense, GateWeights, Layer, Recurrent, RecurrentCell
 from reprise.tensors import Array
 
 #: What may be said of a cell, with the values that it may have; no values where it is a number or the order of gates.
@@ -42,7 +42,7 @@ _PLACES = (("wxh", "whh", "why", "bh", "by"), ("kernel", "recurrentkernel", "bia
 _JOINED = (("wxh", "whh", "bh"), ("whx", "whh", "bh"), ("wx", "wh", "b"), ("kernel", "recurrentkernel", "bias"))
 
 
-class UndecidedError(Exception):
+class UndecidedCellError(Exception):
     """Why arrays make no model, and what is missing."""
 
 
@@ -51,7 +51,7 @@ Said = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _CellMatrices:
     """The matrices of a cell as the file has them.
 
     Attributes:
@@ -78,18 +78,20 @@ def layers_of(arrays: Arrays, said: Said, symbols: int) -> tuple[Layers, tuple[s
         UndecidedError: They are no known cell, or something is missing that the caller can say.
         CallError: The caller says what cannot be.
     """
-    _check_said(said)
+    _check_options(said)
     named = _by_name(arrays)
     cell = _separate(named) or _joined(named, said)
     if cell is None:
-        raise UndecidedError(
+        raise UndecidedCellError(
             "no weights of a cell are among them by the names of NumPy's programs: Wxh and Whh, or W_f, W_i, W_c, W_o, "
             "or Wx, Wh and b"
         )
     head = next(((w, b) for w, b in _HEADS if w in named and w not in cell.used), ("", ""))
     left = [n for n, a in named.items() if _is_matrix(a) and n not in cell.used.union(head)]
     if left:
-        raise UndecidedError(f"{len(left)} matrices have no certain place beside the {cell.kind}: {', '.join(left)}")
+        raise UndecidedCellError(
+            f"{len(left)} matrices cannot be placed with certainty beside the {cell.kind}: {', '.join(left)}"
+        )
     units = _units(cell)
     transposed = _is_transposed(cell, units, named.get(head[0]), said)
     made = _cell_of(cell, units, said, transposed=transposed)
@@ -99,25 +101,27 @@ def layers_of(arrays: Arrays, said: Said, symbols: int) -> tuple[Layers, tuple[s
     inputs = made.blocks[0].kernel.shape[0]
     model = in_a_row("float32", (None, None, inputs), layers)
     of_symbols = head[0] and symbols == inputs == max(named[head[0]].shape)
-    return (_scored(model) if of_symbols else model), (_told(cell.kind, said),)
+    return (_scored(model) if of_symbols else model), (_note_of(cell.kind, said),)
 
 
 def _dense(names: tuple[str, str], named: Arrays, units: int, *, transposed: bool) -> Dense:
     kernel = named[names[0]].T if transposed else named[names[0]]
     bias = named.get(names[1])
     if kernel.ndim != 2 or kernel.shape[0] != units or (bias is not None and bias.size != kernel.shape[1]):
-        raise UndecidedError(f"{names[0]} has the shape {list(named[names[0]].shape)} where the cell has {units} units")
-    return Dense(held(kernel), None if bias is None else held(bias.reshape(-1)))
+        raise UndecidedCellError(
+            f"{names[0]} has the shape {list(named[names[0]].shape)} where the cell has {units} units"
+        )
+    return Dense(float_tensor(kernel), None if bias is None else float_tensor(bias.reshape(-1)))
 
 
 def _scored(layers: Layers) -> Layers:
     """With probabilities beside the outputs, which are their logits."""
     (logits,) = layers.outputs
-    call = Call("probabilities", Activation(Function("softmax")), (logits,))
+    call = Call("probabilities", Activation(ActivationFunction("softmax")), (logits,))
     return Layers((*layers.calls, call), (logits, Value(call.name)))
 
 
-def _told(kind: str, said: Said) -> str:
+def _note_of(kind: str, said: Said) -> str:
     given = ", ".join(f"{name} {value}" for name, value in said.items())
     taken = f"{said.get('activation', 'tanh')}{'' if kind == 'RNN' else ' and sigmoid gates'}"
     return f"weights alone: taken for a {kind} with {taken}, and nothing between its layers" + (
@@ -125,7 +129,7 @@ def _told(kind: str, said: Said) -> str:
     )
 
 
-def _check_said(said: Said) -> None:
+def _check_options(said: Said) -> None:
     unknown = sorted(said.keys() - {"kind", *OPTIONS})
     if unknown:
         raise CallError(f"cell: {', '.join(unknown)} is not known; of these weights, say {', '.join(OPTIONS)}")
@@ -136,10 +140,10 @@ def _check_said(said: Said) -> None:
         raise CallError("cell: expected a number as forget_bias, and true or false as transposed")
 
 
-def _asked(said: Said, name: str, why: str) -> object:
+def _required(said: Said, name: str, why: str) -> object:
     if name not in said:
         values = "|".join(OPTIONS[name]) or {"order": "ifoc", "transposed": "true|false"}[name]
-        raise UndecidedError(f"{why}. Say it: --cell {name}={values}")
+        raise UndecidedCellError(f"{why}. Say it: --cell {name}={values}")
     return said[name]
 
 
@@ -155,13 +159,13 @@ def _by_name(arrays: Arrays) -> dict[str, Array]:
     kept = {name: _single(name, a) for name, a in arrays.items() if not _is_slot(name, arrays)}
     named = {_plain(name): array for name, array in kept.items()}
     if len(named) < len(kept):
-        raise UndecidedError(f"several of its arrays have one name, as those of several layers: {', '.join(kept)}")
+        raise UndecidedCellError(f"several of its arrays have one name, as those of several layers: {', '.join(kept)}")
     if not all(re.fullmatch(r"(arr)?\d+", name) for name in named):
         return named
     shapes = [a.shape for a in named.values()]
     found = [names for names in _PLACES if len(names) == len(shapes) and _fits(names, shapes)]
     if len(found) != 1:
-        raise UndecidedError(f"its arrays have no names, and their shapes are {[list(s) for s in shapes]}")
+        raise UndecidedCellError(f"its arrays have no names, and their shapes are {[list(s) for s in shapes]}")
     return dict(zip(found[0], named.values(), strict=True))
 
 
@@ -171,7 +175,7 @@ def _single(name: str, array: Array) -> Array:
         with np.errstate(over="raise", invalid="ignore"):  # NaN of any kind stays NaN
             return np.asarray(array, np.float32)
     except FloatingPointError:
-        raise UndecidedError(f"{name} holds numbers beyond those of float32, in which is computed") from None
+        raise UndecidedCellError(f"{name} holds numbers beyond those of float32, in which is computed") from None
 
 
 def _fits(names: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> bool:
@@ -203,7 +207,7 @@ def _is_matrix(array: Array) -> bool:
     return array.ndim > 2 or (array.ndim == 2 and 1 not in array.shape)
 
 
-def _separate(named: Arrays) -> _Found | None:
+def _separate(named: Arrays) -> _CellMatrices | None:
     """A cell with matrices of its own for each gate."""
     for kind, gates in _GATES.items():
         for candidate in _CANDIDATES[kind]:
@@ -213,7 +217,7 @@ def _separate(named: Arrays) -> _Found | None:
             if len(found) == len(gates) and len({n for part in found.values() for n in part if n}) >= len(gates):
                 held_by = {g: tuple(None if n is None else named[n] for n in names) for g, names in found.items()}
                 used = frozenset(n for names in found.values() for n in names if n)
-                return _Found(kind, held_by, used)  # type: ignore[arg-type]
+                return _CellMatrices(kind, held_by, used)  # type: ignore[arg-type]
     return None
 
 
@@ -227,37 +231,37 @@ def _of_gate(named: Arrays, letter: str) -> tuple[str, str | None, str | None] |
     return None if taken is None else (taken, state, bias)
 
 
-def _joined(named: Arrays, said: Said) -> _Found | None:
+def _joined(named: Arrays, said: Said) -> _CellMatrices | None:
     """A cell with one matrix for all gates, or a plain RNN."""
     names = next((n for n in _JOINED if n[0] in named and n[1] in named), None)
     if names is None:
         return None
     kernel, recurrent, bias = named[names[0]], named[names[1]], named.get(names[2])
     if recurrent.ndim != 2 or kernel.ndim != 2:
-        raise UndecidedError(f"{names[1]} has the shape {list(recurrent.shape)}")
+        raise UndecidedCellError(f"{names[1]} has the shape {list(recurrent.shape)}")
     units = min(recurrent.shape)
     gates = max(recurrent.shape) // units if units else 0
     kind = {1: "RNN", 3: "GRU", 4: "LSTM"}.get(gates)
     if kind is None or max(recurrent.shape) != gates * units:
-        raise UndecidedError(f"{names[1]} of shape {list(recurrent.shape)} is that of no LSTM, GRU or RNN")
-    order = "c" if kind == "RNN" else str(_asked(said, "order", f"the order of the gates in {names[0]} is open"))
+        raise UndecidedCellError(f"{names[1]} of shape {list(recurrent.shape)} is not that of any LSTM, GRU or RNN")
+    order = "c" if kind == "RNN" else str(_required(said, "order", f"the order of the gates in {names[0]} is open"))
     if sorted(order) != sorted(_GATES.get(kind, "c")):
         raise CallError(f"cell: order is {order!r}; expected the letters {_GATES[kind]} of an {kind}'s gates")
-    return _Found(kind, {order: (kernel, recurrent, bias)}, frozenset(n for n in names if n in named))
+    return _CellMatrices(kind, {order: (kernel, recurrent, bias)}, frozenset(n for n in names if n in named))
 
 
 # Shapes
 
 
-def _units(cell: _Found) -> int:
+def _units(cell: _CellMatrices) -> int:
     """H: the smaller size of a matrix that reads the state."""
     sizes: set[int] = {min((state if state is not None else taken).shape) for taken, state, _ in cell.parts.values()}
     if len(sizes) != 1:
-        raise UndecidedError(f"its gates have {', '.join(map(str, sorted(sizes)))} units")
+        raise UndecidedCellError(f"its gates have {', '.join(map(str, sorted(sizes)))} units")
     return sizes.pop()
 
 
-def _is_transposed(cell: _Found, units: int, head: Array | None, said: Said) -> bool:
+def _is_transposed(cell: _CellMatrices, units: int, head: Array | None, said: Said) -> bool:
     """Whether a matrix stands on the left, W·x, so that it is [gates · H, D].
 
     Raises:
@@ -273,33 +277,33 @@ def _is_transposed(cell: _Found, units: int, head: Array | None, said: Said) -> 
     if head is not None and head.ndim == 2 and head.shape[0] != head.shape[1]:
         votes.add(head.shape[1] == units)
     if len(votes) > 1:
-        raise UndecidedError("the shapes of its matrices contradict each other")
-    return votes.pop() if votes else bool(_asked(said, "transposed", "whether W·x or x·W is computed is open"))
+        raise UndecidedCellError("the shapes of its matrices contradict each other")
+    return votes.pop() if votes else bool(_required(said, "transposed", "whether W·x or x·W is computed is open"))
 
 
-def _cell_of(cell: _Found, units: int, said: Said, *, transposed: bool) -> RecurrentCell:
+def _cell_of(cell: _CellMatrices, units: int, said: Said, *, transposed: bool) -> RecurrentCell:
     """The cell with its matrices as [D, gates · H] and [H, gates · H]."""
     blocks = []
     for gates, (taken, state, bias) in cell.parts.items():
         kernel, recurrent = (None if m is None else (m.T if transposed else m) for m in (taken, state))
         if kernel is None or kernel.ndim != 2:
-            raise UndecidedError(f"a matrix of gate {gates} has {0 if kernel is None else kernel.ndim} axes")
+            raise UndecidedCellError(f"a matrix of gate {gates} has {0 if kernel is None else kernel.ndim} axes")
         if recurrent is None:
-            first = _asked(said, "first", "whether the state or the input is first in its matrices is open")
+            first = _required(said, "first", "whether the state or the input is first in its matrices is open")
             parts = np.split(kernel, [units if first == "state" else -units])
             recurrent, kernel = parts if first == "state" else parts[::-1]
         width = len(gates) * units
         if recurrent.shape != (units, width) or kernel.shape[1] != width or kernel.shape[0] < 1:
-            raise UndecidedError(f"matrices of {list(kernel.shape)} and {list(recurrent.shape)} for {units} units")
+            raise UndecidedCellError(f"matrices of {list(kernel.shape)} and {list(recurrent.shape)} for {units} units")
         flat = None if bias is None else bias.reshape(-1)
         if flat is not None and flat.size != width:
-            raise UndecidedError(f"a bias of {flat.size} numbers for {width} of gate {gates}")
+            raise UndecidedCellError(f"a bias of {flat.size} numbers for {width} of gate {gates}")
         blocks.append((gates, kernel, recurrent, flat))
     return _cell(cell.kind, blocks, said)
 
 
 def _cell(kind: str, blocks: Sequence[tuple[str, Array, Array, Array | None]], said: Said) -> RecurrentCell:
-    activation, sigmoid = Function(str(said.get("activation", "tanh"))), Function("sigmoid")
+    activation, sigmoid = ActivationFunction(str(said.get("activation", "tanh"))), ActivationFunction("sigmoid")
     if kind == "RNN":
         return RecurrentCell(cells.RNN, _blocks(blocks), (activation,))
     if kind == "LSTM":
@@ -307,16 +311,19 @@ def _cell(kind: str, blocks: Sequence[tuple[str, Array, Array, Array | None]], s
         return RecurrentCell(
             cells.LSTM, _blocks(blocks), (sigmoid, activation, activation), forget_bias=float(str(bias))
         )
-    reset = _asked(said, "reset", "whether a GRU's reset gate comes before or after the product is open")
-    update = _asked(said, "update", "whether a GRU's update gate keeps the state or takes the candidate is open")
+    reset = _required(said, "reset", "whether a GRU's reset gate comes before or after the product is open")
+    update = _required(said, "update", "whether a GRU's update gate keeps the state or takes the candidate is open")
     if update == "candidate":  # 1 − σ(x) = σ(−x)
         blocks = [_without_sign(block) for block in blocks]
     made = cells.GRU if reset == "before" else cells.GRU_RESET_AFTER
     return RecurrentCell(made, _blocks(blocks), (sigmoid, activation))
 
 
-def _blocks(blocks: Sequence[tuple[str, Array, Array, Array | None]]) -> tuple[Block, ...]:
-    return tuple(Block(g, held(k), held(r), None if b is None else held(b)) for g, k, r, b in blocks)
+def _blocks(blocks: Sequence[tuple[str, Array, Array, Array | None]]) -> tuple[GateWeights, ...]:
+    return tuple(
+        GateWeights(g, float_tensor(k), float_tensor(r), None if b is None else float_tensor(b))
+        for g, k, r, b in blocks
+    )
 
 
 def _without_sign(block: tuple[str, Array, Array, Array | None]) -> tuple[str, Array, Array, Array | None]:

@@ -15,7 +15,7 @@ from reprise.tensors import DTYPES, Array, Tensor
 from reprise.wire import onnx
 
 
-def weights_of(path: Path, model: onnx.Message) -> dict[str, Tensor]:
+def initializers_of(path: Path, model: onnx.Message) -> dict[str, Tensor]:
     """The initializers of the graph by name; those beside the file are mapped when they are asked for.
 
     Raises:
@@ -76,7 +76,7 @@ def _beside(path: Path, message: onnx.Message, dtype: str, shape: tuple[int, ...
 
 def _number(path: Path, name: str, text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < 20):
-        raise DamagedFile(f"{path}: tensor {name!r} lies at {text!r} of another file, which is no number of bytes.")
+        raise DamagedFile(f"{path}: tensor {name!r} lies at {text!r} of another file, which is not a number of bytes.")
     return int(text)
 
 

@@ -9,7 +9,7 @@ import json
 import re
 import reprlib
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 from reprise.errors import CallError, DamagedFile, MissingFile, ReadError, UnknownFormat, VocabularyError
 from reprise.files import read_whole
+from reprise.formats._base import Format, StoredModel
 from reprise.vocabulary import Vocabulary
 from reprise.wire import pickle
 from reprise.wire.varint import Cut
@@ -39,15 +40,31 @@ _ESCAPES = {r"\n": "\n", r"\r": "\r", r"\t": "\t", r"\\": "\\", r"\s": " "}
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Sidecar:
     """A vocabulary, where it was found, and what else is to be said."""
 
     vocabulary: Vocabulary | None = None
     source: str = ""
     notes: tuple[str, ...] = ()
 
+    def model(
+        self, path: Path, form: Format, notes: Iterable[str] = (), files: tuple[Path, ...] = (), **fields: Any
+    ) -> StoredModel:
+        """The model at `path` with this vocabulary; `fields` are the others of `StoredModel`."""
+        return StoredModel(
+            path=path,
+            format=form.name,
+            evidence=form.sniff(path) or "it is named so",
+            graph=fields.pop("graph", None),
+            vocabulary=self.vocabulary,
+            vocabulary_source=self.source,
+            files=files or (path,),
+            notes=(*notes, *self.notes),
+            **fields,
+        )
 
-def find(folder: Path) -> Found:
+
+def find(folder: Path) -> Sidecar:
     """The vocabulary in a folder, if all the files there that hold one agree."""
     found: dict[str, Vocabulary] = {}
     misses: list[str] = []
@@ -58,11 +75,11 @@ def find(folder: Path) -> Found:
             misses.append(f"no vocabulary is read from {error}")  # not every file beside a model is one
     if len(set(found.values())) == 1:
         name, vocabulary = next(iter(found.items()))
-        return Found(vocabulary, str(folder / name))
+        return Sidecar(vocabulary, str(folder / name))
     if not found:
-        return Found(notes=tuple(misses))
+        return Sidecar(notes=tuple(misses))
     listed = ", ".join(f"{name} ({len(vocabulary)} symbols)" for name, vocabulary in found.items())
-    return Found(notes=(f"several vocabularies are here and differ: {listed}; none is used, choose one",))
+    return Sidecar(notes=(f"several vocabularies are here and differ: {listed}; none is used, choose one",))
 
 
 def _candidates(folder: Path) -> list[Path]:

@@ -53,17 +53,7 @@ def read(path: Path, *, cell: Mapping[str, Any] | None = None) -> StoredModel:
     state = {name: _tensor(path, name, rows) for name, rows in held.items() if isinstance(rows, list)}
     about = content.get("model_data")
     beside = _sidecars.find(path.parent)
-    stored = StoredModel(
-        path=path,
-        format=FORMAT.name,
-        evidence=sniff(path) or "it is named so",
-        graph=None,
-        weights=state,
-        vocabulary=beside.vocabulary,
-        vocabulary_source=beside.source,
-        files=(path,),
-        notes=beside.notes,
-    )
+    stored = beside.model(path, FORMAT, weights=state)
     return with_model(stored, state, cell=cell, skip=_skipped(path, about, state))
 
 
@@ -92,7 +82,7 @@ def _content(path: Path) -> dict[str, Any]:
             raise DamagedFile(f"{path}: has {path.stat().st_size} bytes; weights as JSON are read up to {_LARGEST}.")
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise DamagedFile(f"{path}: is not whole JSON ({error}). Copy it again.") from error
+        raise DamagedFile(f"{path}: is not complete JSON ({error}). Copy it again.") from error
     if not isinstance(content, dict):
         raise DamagedFile(f"{path}: expected an object with weights by name, found a {type(content).__name__}.")
     return content

@@ -33,7 +33,7 @@ def read(path: Path, *, custom: Mapping[str, Any] | None = None) -> StoredModel:
     found = models.configuration(bytes(text), f"{path}, {_CONFIG}", _stated(path, members))
     group = hdf5.read(members[_WEIGHTS](None), f"{path}, {_WEIGHTS}")
     made = models.layers(found, group, str(path), custom)
-    inside = lookups.vocabulary(found.content, _symbols(members))
+    inside = lookups.lookup_vocabulary(found.content, _symbols(members))
     evidence = sniff(path) or "it is an archive of Keras"
     return models.stored(path, FORMAT.name, evidence, group, made, (path,), inside=inside)
 

@@ -41,7 +41,7 @@ def read(
     if config is not None:
         found = models.configuration(config, str(path), version)
         made = models.layers(found, group, str(path), custom)
-        more["inside"] = lookups.vocabulary(found.content)
+        more["inside"] = lookups.lookup_vocabulary(found.content)
         return models.stored(path, FORMAT.name, _EVIDENCE, group, made, (path,), **more)
     near = models.fitting(group, path, custom)
     if near is None:

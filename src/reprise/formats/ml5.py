@@ -50,18 +50,7 @@ def read(path: Path) -> StoredModel:
         raise DamagedFile(
             f"{folder}: its tensors are not those of a char-rnn ({error}). Copy the folder again."
         ) from error
-    return StoredModel(
-        path=path,
-        format=FORMAT.name,
-        evidence=sniff(path) or "it is named so",
-        graph=None,
-        layers=model,
-        weights=tensors,
-        vocabulary=beside.vocabulary,
-        vocabulary_source=beside.source,
-        files=(folder / _MANIFEST,),
-        notes=beside.notes,
-    )
+    return beside.model(path, FORMAT, layers=model, weights=tensors, files=(folder / _MANIFEST,))
 
 
 def _manifest(folder: Path) -> dict[str, Mapping[str, Any]]:

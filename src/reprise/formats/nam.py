@@ -17,7 +17,7 @@ import numpy as np
 
 from reprise.errors import DamagedFile, UnknownFormat
 from reprise.formats._base import Format, StoredModel
-from reprise.formats._torch.modules import Chain, Matrix, Recurrent
+from reprise.formats._torch.modules import Matrix, ModuleChain, RecurrentModule
 from reprise.formats._torch.onnx import model_of
 from reprise.tensors import Array, Tensor
 
@@ -79,13 +79,13 @@ def _content(path: Path) -> dict[str, Any]:
             raise DamagedFile(f"{path}: has {path.stat().st_size} bytes; such a file has at most {_LARGEST}.")
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise DamagedFile(f"{path}: is not whole JSON ({error}). Copy it again.") from error
+        raise DamagedFile(f"{path}: is not complete JSON ({error}). Copy it again.") from error
     if not isinstance(content, dict):
         raise DamagedFile(f"{path}: expected an object, found a {type(content).__name__}.")
     return content
 
 
-def _chain(path: Path, config: dict[str, Any], flat: Array) -> tuple[Chain, dict[str, Array]]:
+def _chain(path: Path, config: dict[str, Any], flat: Array) -> tuple[ModuleChain, dict[str, Array]]:
     """The layers and the head, and the first states [layers, 1, H] of the layers together."""
     inputs, units, layers = (int(config[k]) for k in ("input_size", "hidden_size", "num_layers"))
     outputs = int(config.get("out_channels", 1))
@@ -114,9 +114,9 @@ def _chain(path: Path, config: dict[str, Any], flat: Array) -> tuple[Chain, dict
         held[f"bias_ih_l{layer}"] = _tensor(path, pieces(4 * units))
         first["h"].append(pieces(1, units))
         first["c"].append(pieces(1, units))
-    module = Recurrent("lstm", "LSTM", inputs, units, layers, 1, is_cell=False, relu=False, weights=held)
+    module = RecurrentModule("lstm", "LSTM", inputs, units, layers, 1, is_cell=False, relu=False, weights=held)
     head = Matrix("head", _tensor(path, pieces(outputs, units)), _tensor(path, pieces(outputs)))
-    return Chain(None, (module,), (head,), ()), {f"lstm.{kind}": np.stack(rows) for kind, rows in first.items()}
+    return ModuleChain(None, (module,), (head,), ()), {f"lstm.{kind}": np.stack(rows) for kind, rows in first.items()}
 
 
 def _tensor(path: Path, array: Array) -> Tensor:

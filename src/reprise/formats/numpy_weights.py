@@ -18,7 +18,7 @@ from reprise.errors import DamagedFile
 from reprise.files import read_whole
 from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
-from reprise.formats._numpy_cells import UndecidedError, layers_of
+from reprise.formats._numpy_cells import UndecidedCellError, layers_of
 from reprise.formats._torch.state import with_model
 from reprise.tensors import Array, in_memory
 from reprise.vocabulary import Vocabulary
@@ -59,23 +59,13 @@ def read(path: Path, *, cell: Mapping[str, Any] | None = None) -> StoredModel:
     arrays, others = _content(path)
     tensors = {name: in_memory(array, f"{path.name}, {name}") for name, array in arrays.items()}
     held = _sidecars.within(others) or _alphabet(others, arrays)
-    beside = _sidecars.Found(held, "the file itself") if held else _sidecars.find(path.parent)
-    stored = StoredModel(
-        path=path,
-        format=FORMAT.name,
-        evidence=sniff(path) or "it is named so",
-        graph=None,
-        weights=tensors,
-        vocabulary=beside.vocabulary,
-        vocabulary_source=beside.source,
-        files=(path,),
-        notes=beside.notes,
-    )
+    beside = _sidecars.Sidecar(held, "the file itself") if held else _sidecars.find(path.parent)
+    stored = beside.model(path, FORMAT, weights=tensors)
     if any(map(_OF_TORCH.fullmatch, tensors)):
         return with_model(stored, tensors, cell=cell)
     try:
         layers, notes = layers_of(arrays, cell or {}, len(beside.vocabulary or ()))
-    except UndecidedError as why:
+    except UndecidedCellError as why:
         return replace(stored, obstacle=f"the arrays of the file do not tell how the model computes: {why}.")
     return replace(stored, layers=layers, notes=(*notes, *stored.notes))
 
@@ -98,7 +88,7 @@ def _content(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
             is_archive = file.read(4) == _ZIP
         parts = dict(_of_archive(path)) if is_archive else dict(_of_pickle(path))
     except (OSError, ValueError, TypeError, Cut, RecursionError) as error:
-        raise DamagedFile(f"{path}: is no whole file of NumPy arrays ({error}). Copy it again.") from error
+        raise DamagedFile(f"{path}: is not a complete file of NumPy arrays ({error}). Copy it again.") from error
     arrays = {name: part for name, part in parts.items() if isinstance(part, np.ndarray)}
     return arrays, {name: part for name, part in parts.items() if name not in arrays}
 

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from reprise.errors import DamagedFile, MissingFile, VocabularyError
 from reprise.files import opened, read_whole
 from reprise.formats._base import Format, StoredModel
-from reprise.formats._onnx_weights import weights_of
+from reprise.formats._onnx_weights import initializers_of
 from reprise.vocabulary import Vocabulary
 from reprise.wire import onnx
 from reprise.wire.varint import Cut, varint
@@ -82,7 +82,7 @@ def read(path: Path) -> StoredModel:
         producer = f"{_text(model.producer_name)} {_text(model.producer_version)}".strip()
     except (DecodeError, UnicodeDecodeError) as error:
         raise DamagedFile(
-            f"{path}: is not a whole ONNX model ({error}). It is cut or changed; copy it again."
+            f"{path}: is not a complete ONNX model ({error}). It is cut or changed; copy it again."
         ) from error
     _check_sum(path, data, metadata)
     model.DiscardUnknownFields()  # what is not read and checked here never reaches ONNX Runtime
@@ -92,7 +92,7 @@ def read(path: Path) -> StoredModel:
         key: _json(path, key, text) for key, text in metadata.items() if key.startswith("reprise.") and key != CHECKSUM
     }
     vocabulary = _vocabulary(path, held)
-    weights = weights_of(path, model)
+    weights = initializers_of(path, model)
     return StoredModel(
         path=path,
         format=FORMAT.name,

@@ -47,17 +47,9 @@ def read(path: Path, *, cell: Mapping[str, Any] | None = None) -> StoredModel:
     models = [n for n, tensors, _ in found if any(key.endswith("weight") for key in tensors)]
     others = ", ".join(repr(n) for n in models if n != name)
     vocabulary = _sidecars.within(archive.root) or _alphabet(archive.root, state)
-    beside = _sidecars.find(path.parent) if vocabulary is None else _sidecars.Found(vocabulary, "the file itself")
-    stored = StoredModel(
-        path=path,
-        format=FORMAT.name,
-        evidence=sniff(path) or "it is named so",
-        graph=None,
-        weights=state,
-        vocabulary=beside.vocabulary,
-        vocabulary_source=beside.source,
-        files=(path,),
-        notes=(*((f"read {name!r}; the file holds {others} too",) if others else ()), *beside.notes),
+    beside = _sidecars.find(path.parent) if vocabulary is None else _sidecars.Sidecar(vocabulary, "the file itself")
+    stored = beside.model(
+        path, FORMAT, notes=((f"read {name!r}; the file holds {others} too",) if others else ()), weights=state
     )
     return with_model(stored, state, name=name, attributes=attributes, cell=cell)
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from reprise.errors import DamagedFile, LiftError
 from reprise.formats._base import Format, StoredModel
-from reprise.formats._in_a_row import cell_layer, held, in_a_row, layout
+from reprise.formats._in_a_row import cell_layer, float_tensor, in_a_row, layout
 from reprise.layers import Layers
-from reprise.layers.kinds import Activation, Dense, Function, Layer
+from reprise.layers.kinds import Activation, ActivationFunction, Dense, Layer
 from reprise.tensors import Array, Tensor
 
 _HEAD = 4096
@@ -56,7 +56,7 @@ def read(path: Path) -> StoredModel:
         return replace(stored, obstacle=str(obstacle))
     except (OSError, ValueError, KeyError, TypeError, IndexError, OverflowError, RecursionError) as error:
         why = f"{type(error).__name__}: {error}"
-        raise DamagedFile(f"{path}: is not a whole model of RTNeural ({why}). Copy it again.") from error
+        raise DamagedFile(f"{path}: is not a complete model of RTNeural ({why}). Copy it again.") from error
 
 
 def _model(content: Mapping[str, Any]) -> Layers:
@@ -77,11 +77,11 @@ def _layer(name: str, entry: Mapping[str, Any]) -> Iterator[tuple[str, Layer]]:
     if function and not kind.startswith(("lstm", "gru")):
         if function not in _ACTIVATIONS:
             raise LiftError(f"{name} has the activation {function!r}, which is not read.")
-        yield f"{name}.{function}", Activation(Function(function))
+        yield f"{name}.{function}", Activation(ActivationFunction(function))
 
 
 def _dense(weights: list[Array]) -> Layer:
-    return Dense(held(weights[0]), held(weights[1]) if len(weights) > 1 else None)
+    return Dense(float_tensor(weights[0]), float_tensor(weights[1]) if len(weights) > 1 else None)
 
 
 def _lstm(weights: list[Array]) -> Layer:
@@ -105,7 +105,7 @@ _KINDS: Mapping[str, Callable[[list[Array]], Layer]] = {
 def _weights(content: Mapping[str, Any]) -> Iterator[tuple[str, Tensor]]:
     for k, entry in enumerate(content["layers"]):
         for i, numbers in enumerate(entry.get("weights", ())):
-            yield f"layer{k}.{entry['type']}.{i}", held(numbers)
+            yield f"layer{k}.{entry['type']}.{i}", float_tensor(numbers)
 
 
 FORMAT = Format(name="RTNeural", spec="RTNeural/model_loader.h", sniff=sniff, read=read)

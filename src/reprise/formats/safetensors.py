@@ -66,17 +66,7 @@ def read(path: Path, *, cell: Mapping[str, Any] | None = None) -> StoredModel:
     if STACK in metadata:
         return _own(path, state, metadata)
     beside = _sidecars.find(path.parent)
-    stored = StoredModel(
-        path=path,
-        format=FORMAT.name,
-        evidence=sniff(path) or "it is named so",
-        graph=None,
-        weights=state,
-        vocabulary=beside.vocabulary,
-        vocabulary_source=beside.source,
-        files=(path,),
-        notes=beside.notes,
-    )
+    stored = beside.model(path, FORMAT, weights=state)
     return with_model(stored, state, cell=cell)
 
 
@@ -116,7 +106,7 @@ def _content(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ours = {key: json.loads(text) for key, text in facts.items() if key.startswith("reprise.")}
         return {name: _tensor(path, name, header[name]) for name in names}, ours
     except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DamagedFile(f"{path}: is not a whole safetensors file ({error}). Copy it again.") from error
+        raise DamagedFile(f"{path}: is not a complete safetensors file ({error}). Copy it again.") from error
 
 
 def _tensor(path: Path, name: str, entry: Mapping[str, Any]) -> Tensor:

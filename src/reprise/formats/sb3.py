@@ -16,7 +16,7 @@ from typing import Any
 from reprise.errors import DamagedFile
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._torch.aten.values import RefusedError
-from reprise.formats._torch.modules import Chain, Matrix, State, UndecidedError, recurrent_of
+from reprise.formats._torch.modules import Matrix, ModuleChain, State, UndecidedModulesError, recurrent_of
 from reprise.formats._torch.onnx import model_of
 from reprise.tensors import Tensor
 from reprise.wire import archive, torch
@@ -56,7 +56,7 @@ def read(path: Path) -> StoredModel:
     model, obstacle = None, ""
     try:
         model = model_of(_actor(state, _data(path, members)))
-    except (UndecidedError, RefusedError) as why:
+    except (UndecidedModulesError, RefusedError) as why:
         obstacle = f"the policy of the file gives no recurrent actor: {why}."
     return StoredModel(
         path=path,
@@ -80,18 +80,20 @@ def _data(path: Path, members: Mapping[str, archive.Member]) -> Mapping[str, Any
     try:
         data = json.loads(bytes(members[_DATA](_LARGEST_DATA)))
     except (ValueError, RecursionError) as error:
-        raise DamagedFile(f"{path}: its member {_DATA} is no JSON ({error}). Copy the file again.") from error
+        raise DamagedFile(f"{path}: its member {_DATA} is not JSON ({error}). Copy the file again.") from error
     return data if isinstance(data, dict) else {}
 
 
-def _actor(state: State, data: Mapping[str, Any]) -> Chain:
+def _actor(state: State, data: Mapping[str, Any]) -> ModuleChain:
     """The actor as modules one after the other.
 
     Raises:
         UndecidedError: It has none, or parts of which the names do not tell what they compute.
     """
     if "lstm_actor.weight_ih_l0" not in state:
-        raise UndecidedError("it has no lstm_actor; a policy without one computes each action from one observation")
+        raise UndecidedModulesError(
+            "it has no lstm_actor; a policy without one computes each action from one observation"
+        )
     actor = recurrent_of("lstm_actor", state)
     numbers = sorted(int(m[1]) for name in state if (m := _LAYER.fullmatch(name)))
     names = [f"mlp_extractor.policy_net.{n}" for n in numbers]
@@ -99,19 +101,23 @@ def _actor(state: State, data: Mapping[str, Any]) -> Chain:
     used = {f"lstm_actor.{n}" for n in actor.weights} | {f"{m.name}.{end}" for m in dense for end in ("weight", "bias")}
     left = [name for name in state if name not in used and not _OTHERS.fullmatch(name)]
     if left:
-        raise UndecidedError(f"it has parts that are not read, such as a features extractor: {', '.join(left[:6])}")
+        raise UndecidedModulesError(
+            f"it has parts that are not read, such as a features extractor: {', '.join(left[:6])}"
+        )
     sizes = [actor.outputs, *(m.weight.shape[0] for m in dense)]
     for size, matrix in zip(sizes, dense, strict=False):
         if matrix.weight.shape[1] != size:
-            raise UndecidedError(f"{matrix.name} reads {matrix.weight.shape[1]} numbers, and {size} come before it")
+            raise UndecidedModulesError(
+                f"{matrix.name} reads {matrix.weight.shape[1]} numbers, and {size} come before it"
+            )
     activation = _activation(data) if names else ""
-    return Chain(None, (actor,), (dense[-1],), (), tuple((m, activation) for m in dense[:-1]))
+    return ModuleChain(None, (actor,), (dense[-1],), (), tuple((m, activation) for m in dense[:-1]))
 
 
 def _dense(state: State, name: str) -> Matrix:
     weight, bias = state.get(f"{name}.weight"), state.get(f"{name}.bias")
     if weight is None or len(weight.shape) != 2 or bias is None or bias.shape != weight.shape[:1]:
-        raise UndecidedError(f"{name} is no layer of weights [outputs, inputs] with a bias")
+        raise UndecidedModulesError(f"{name} is not a layer of weights [outputs, inputs] with a bias")
     return Matrix(name, weight, bias)
 
 
@@ -121,7 +127,7 @@ def _activation(data: Mapping[str, Any]) -> str:
     words = str(arguments.get("activation_fn", "Tanh")) if isinstance(arguments, dict) else "Tanh"
     name = words.strip("<>'\" ").rpartition(".")[2]
     if name not in _ACTIVATIONS:
-        raise UndecidedError(f"its activation is {words}, which is not read")
+        raise UndecidedModulesError(f"its activation is {words}, which is not read")
     return _ACTIVATIONS[name]
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from reprise.errors import DamagedFile, UnknownFormat
 from reprise.files import read_whole
 from reprise.formats._base import Format, StoredModel
-from reprise.formats._in_a_row import cell_layer, held, in_a_row, layout
+from reprise.formats._in_a_row import cell_layer, float_tensor, in_a_row, layout
 from reprise.layers.kinds import Dense
 from reprise.tensors import Array, in_memory
 
@@ -48,7 +48,7 @@ def read(path: Path) -> StoredModel:
         if is_alone:
             _check(arrays)
     except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise DamagedFile(f"{path}: is no whole model of sketch-rnn ({error}). Copy it again.") from error
+        raise DamagedFile(f"{path}: is not a complete model of sketch-rnn ({error}). Copy it again.") from error
     if not is_alone:
         raise UnknownFormat(
             f"{path}: has {len(arrays)} arrays, so it also encodes drawings; only a decoder alone, of "
@@ -95,7 +95,7 @@ def _check(arrays: list[Array]) -> None:
 
 
 def _dense(kernel: Array, bias: Array) -> Dense:
-    return Dense(held(kernel), held(bias))
+    return Dense(float_tensor(kernel), float_tensor(bias))
 
 
 FORMAT = Format(

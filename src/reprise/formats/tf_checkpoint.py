@@ -47,7 +47,7 @@ def read(path: Path, *, graph: str | PathLike[str] | None = None, checkpoint: st
         content = replace(content, metadata={**content.metadata, "validation": measured})
     if place.choice:
         content = replace(content, metadata={**content.metadata, "choice": place.choice})
-    found = _sidecars.Found(content.vocabulary, str(file))
+    found = _sidecars.Sidecar(content.vocabulary, str(file))
     if found.vocabulary is None:
         found = _sidecars.find(place.prefix.parent)
     more: dict[str, Any] = {}

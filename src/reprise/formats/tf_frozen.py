@@ -94,7 +94,9 @@ def _binary(data: memoryview, constants: dict[int, Tensor], path: Path) -> Any:
     try:
         small, cuts = _carve(data)
     except Cut as error:
-        raise DamagedFile(f"{path}: is not a whole GraphDef ({error}). It is cut or changed; copy it again.") from error
+        raise DamagedFile(
+            f"{path}: is not a complete GraphDef ({error}). It is cut or changed; copy it again."
+        ) from error
     definition = messages.parse("GraphDef", small, path)
     for i, (start, end) in cuts.items():
         node = definition.node[i]

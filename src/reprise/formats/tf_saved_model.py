@@ -115,10 +115,10 @@ def _chosen(metas: Collection[Any], tags: Collection[str] | None, file: Path) ->
     )
 
 
-def _vocabulary(content: metagraph.Content, file: Path) -> _sidecars.Found:
+def _vocabulary(content: metagraph.MetaGraphContent, file: Path) -> _sidecars.Sidecar:
     """The vocabulary inside the MetaGraph, among the assets, or beside the model."""
     if content.vocabulary is not None:
-        return _sidecars.Found(content.vocabulary, str(file))
+        return _sidecars.Sidecar(content.vocabulary, str(file))
     folders = (file.parent / "assets", file.parent / "assets.extra", file.parent)
     looked = [_sidecars.find(folder) for folder in folders]
     return next((found for found in looked if found.vocabulary), looked[0])

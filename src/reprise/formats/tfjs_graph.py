@@ -39,17 +39,8 @@ def read(path: Path) -> StoredModel:
         {name: _function(function, found.weights) for name, function in graph.functions.items()},
     )
     beside = _sidecars.find(file.parent)
-    return StoredModel(
-        path=path,
-        format=FORMAT.name,
-        evidence=sniff(path) or "it is named so",
-        graph=graph,
-        weights=found.weights,
-        signatures=_signatures(found.whole, file),
-        vocabulary=beside.vocabulary,
-        vocabulary_source=beside.source,
-        files=found.files,
-        notes=beside.notes,
+    return beside.model(
+        path, FORMAT, graph=graph, weights=found.weights, signatures=_signatures(found.whole, file), files=found.files
     )
 
 

@@ -40,18 +40,14 @@ def read(path: Path, *, custom: Mapping[str, Any] | None = None) -> StoredModel:
     config = models.configuration(json.dumps(description), str(file), _ITS_KERAS if own else version)
     bind = _by_layer(file, found.weights) if converted else _in_all(file, found.weights)
     beside = _sidecars.find(file.parent)
-    made = translate(config.content, config.version, bind, models.said(custom))
-    return StoredModel(
-        path=path,
-        format=FORMAT.name,
-        evidence=sniff(path) or "it is named so",
-        graph=None,
+    made = translate(config.content, config.version, bind, models.custom_layers(custom))
+    return beside.model(
+        path,
+        FORMAT,
+        notes=made.notes,
         layers=made,
         weights=found.weights,
-        vocabulary=beside.vocabulary,
-        vocabulary_source=beside.source,
         files=found.files,
-        notes=(*made.notes, *beside.notes),
         metadata={"keras_version": version} if isinstance(version, str) else {},
     )
 
@@ -81,14 +77,14 @@ def _by_layer(file: Path, weights: Mapping[str, Tensor]) -> Callable[[Spec, Sequ
                 f"{file}: lists {len(left)} weights that no layer is named for, and {rest} are missing by the "
                 f"configuration ({', '.join(name for name, _ in left[:4]) or 'none'}); they belong to another model"
             )
-        rows = {key: named.get(key) or _taken(left, spec.inner[key].size) for key in wanted}
+        rows = {key: named.get(key) or _pop_first(left, spec.inner[key].size) for key in wanted}
         inner = {key: _row(f"layer {wanted[key]!r}", spec.inner[key], row) for key, row in rows.items()}
         return LayerWeights(str(file), {}, inner)
 
     return bind
 
 
-def _taken(left: list[tuple[str, Tensor]], count: int) -> list[tuple[str, Tensor]]:
+def _pop_first(left: list[tuple[str, Tensor]], count: int) -> list[tuple[str, Tensor]]:
     row, left[:] = left[:count], left[count:]
     return row
 

@@ -17,7 +17,10 @@ from reprise.formats._torch import rnn
 from reprise.wire import torch7
 
 #: What a table of each program holds, and the reader of it: what it decides of the model, and its vocabulary.
-_PROGRAMS: Mapping[str, Callable[[Any], Mapping[str, Any]]] = {"protos": _char_rnn.parts, "model": rnn.parts}
+_PROGRAMS: Mapping[str, Callable[[Any], Mapping[str, Any]]] = {
+    "protos": _char_rnn.graph_of_checkpoint,
+    "model": rnn.layers_of_checkpoint,
+}
 
 
 def sniff(path: Path) -> str | None:
@@ -37,7 +40,7 @@ def read(path: Path) -> StoredModel:
     reader = next((reader for key, reader in _PROGRAMS.items() if key in held), None)
     if reader is None:
         raise UnknownFormat(
-            f"{path}: is a file of Lua Torch without a model of char-rnn or torch-rnn in it; such alone are read."
+            f"{path}: is a Lua Torch file without a model of char-rnn or torch-rnn in it; only those are read."
         )
     stored = StoredModel(
         path=path,

@@ -8,7 +8,7 @@ from reprise.errors import DamagedFile, UnknownFormat
 from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._torch.aten.values import RefusedError
-from reprise.formats._torch.export_graph import translated
+from reprise.formats._torch.export_graph import translate
 from reprise.wire import torch_export
 
 
@@ -21,28 +21,16 @@ def read(path: Path) -> StoredModel:
     """The model of the program; tensors that it changes in its modules are states."""
     program = torch_export.read(path)
     try:
-        model, memory, notes = translated(program)
+        model, memory, notes = translate(program)
     except RefusedError as why:
         raise UnknownFormat(
             f"{path}: its program {why} (in {why.place or 'its inputs and outputs'}). Export the model as ONNX, or "
             "save its state dict."
         ) from None
     except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise DamagedFile(f"{path}: its graph is none ({error!r}). Copy the file again.") from error
+        raise DamagedFile(f"{path}: its graph is not valid ({error!r}). Copy the file again.") from error
     beside = _sidecars.find(path.parent)
-    return StoredModel(
-        path=path,
-        format=FORMAT.name,
-        evidence=sniff(path) or "it is named so",
-        graph=None,
-        vocabulary=beside.vocabulary,
-        vocabulary_source=beside.source,
-        files=(path,),
-        notes=(*notes, *beside.notes),
-        metadata=dict(program.metadata),
-        foreign=model,
-        memory=memory,
-    )
+    return beside.model(path, FORMAT, notes=notes, metadata=dict(program.metadata), foreign=model, memory=memory)
 
 
 FORMAT = Format(

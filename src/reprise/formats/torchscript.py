@@ -9,7 +9,7 @@ from reprise.errors import DamagedFile, UnknownFormat
 from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._torch.aten.values import RefusedError
-from reprise.formats._torch.script.model import translated
+from reprise.formats._torch.script.model import translate
 from reprise.formats._torch.script.source import parsed
 from reprise.wire import torch
 from reprise.wire.pickle import Record
@@ -33,26 +33,14 @@ def read(path: Path) -> StoredModel:
             f"(it has: {', '.join(methods) or 'none'})."
         )
     try:
-        model, memory, notes = translated(source, archive.root, archive.constants)
+        model, memory, notes = translate(source, archive.root, archive.constants)
     except RefusedError as why:
         raise UnknownFormat(
             f"{path}: its program {why} (in {why.place or archive.root.name}). Export the model as ONNX, or save its "
             "state dict."
         ) from None
     beside = _sidecars.find(path.parent)
-    return StoredModel(
-        path=path,
-        format=FORMAT.name,
-        evidence=sniff(path) or "it is named so",
-        graph=None,
-        vocabulary=beside.vocabulary,
-        vocabulary_source=beside.source,
-        files=(path,),
-        notes=(*notes, *beside.notes),
-        metadata=_metadata(archive.root),
-        foreign=model,
-        memory=memory,
-    )
+    return beside.model(path, FORMAT, notes=notes, metadata=_metadata(archive.root), foreign=model, memory=memory)
 
 
 def _metadata(root: Record) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import numpy as np
 from reprise.errors import DamagedFile
 from reprise.files import read_whole
 from reprise.formats._base import Format, StoredModel
-from reprise.formats._in_a_row import cell_layer, held, in_a_row, layout
+from reprise.formats._in_a_row import cell_layer, float_tensor, in_a_row, layout
 from reprise.layers.kinds import Dense
 from reprise.tensors import Array, in_memory
 
@@ -52,7 +52,7 @@ def read(path: Path) -> StoredModel:
         ) from error
     units = head.shape[0]
     cell = cell_layer(layout("TensorFlow 1 LSTMCell"), kernel[:-units], kernel[-units:], bias, cell_state_first=True)
-    layers = [("rnn", cell), ("output", Dense(held(head), held(head_bias)))]
+    layers = [("rnn", cell), ("output", Dense(float_tensor(head), float_tensor(head_bias)))]
     return StoredModel(
         path=path,
         format=FORMAT.name,

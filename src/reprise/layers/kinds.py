@@ -16,7 +16,7 @@ from reprise.tensors import Shape, Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class ActivationFunction:
     """An activation: its name and the numbers that it is given, such as the slopes of a hard sigmoid.
 
     The names and their numbers are those of `reprise.layers.writing.functions.FUNCTIONS`.
@@ -26,7 +26,7 @@ class Function:
     numbers: tuple[float, ...] = ()
 
 
-LINEAR = Function("linear")
+LINEAR = ActivationFunction("linear")
 
 
 class Layer:
@@ -47,7 +47,7 @@ class Input(Layer):
 class Activation(Layer):
     """An activation as a layer of its own; one that looks at more than one number does so along `axis`."""
 
-    function: Function
+    function: ActivationFunction
     axis: int = -1
 
 
@@ -80,12 +80,12 @@ class Dense(Layer):
 
     kernel: Tensor
     bias: Tensor | None = None
-    function: Function = LINEAR
+    function: ActivationFunction = LINEAR
     transposed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class GateWeights:
     """Weights of one or several gates of a cell, side by side in the order that the letters of `order` say.
 
     Attributes:
@@ -120,8 +120,8 @@ class RecurrentCell:
     """
 
     kind: cells.Cell
-    blocks: tuple[Block, ...]
-    functions: tuple[Function, ...]
+    blocks: tuple[GateWeights, ...]
+    functions: tuple[ActivationFunction, ...]
     peepholes: Mapping[str, Tensor] = field(default_factory=dict)
     projection: Tensor | None = None
     forget_bias: float = 0.0
@@ -147,7 +147,7 @@ class ConvolutionalCell:
     kernel: Tensor
     recurrent: Tensor
     bias: Tensor | None
-    functions: tuple[Function, ...]
+    functions: tuple[ActivationFunction, ...]
     strides: tuple[int, ...]
     padding: Padding
     dilation: tuple[int, ...]
@@ -205,7 +205,7 @@ class Convolution(Layer):
     groups: int = 1
     depthwise: bool = False
     channels_first: bool = False
-    function: Function = LINEAR
+    function: ActivationFunction = LINEAR
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -80,7 +80,7 @@ def lifted_in(stored: StoredModel) -> tuple[Callable[[Settings], Lifted], Callab
     try:
         lifted = _lifted(stored)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(stored, f"what it says of itself cannot be ({error})") from error
+        raise _damaged(stored, f"its description of itself is not valid ({error})") from error
     return lambda settings: _with(stored, lifted, settings), lambda: _first_states(stored, lifted.interface)
 
 

@@ -197,7 +197,7 @@ def _array_rows(site: Site, index: int) -> str:
     """The tensor of an array's rows."""
     name = site.input(index)
     if name == _NO_TENSOR:
-        raise site.refusal("reads an array that nothing has filled before")
+        raise site.refusal("reads an array that was never filled")
     return name
 
 

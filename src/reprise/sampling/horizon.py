@@ -194,7 +194,7 @@ def read_validation(path: Path) -> Array:
     try:
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False), np.float64)
     except (OSError, ValueError, TypeError, EOFError) as error:
-        raise DamagedFile(f"{path}: not a whole array of numbers ({error}). Copy it again.") from error
+        raise DamagedFile(f"{path}: not a complete array of numbers ({error}). Copy it again.") from error
 
 
 def _after_rows(model: SteppableModel[Any], rows: Array, state: Any) -> tuple[Array, Any]:

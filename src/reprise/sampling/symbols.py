@@ -272,7 +272,7 @@ def _output(interface: InterfaceLike) -> PortLike:
                 )
     raise CallError(
         f"outputs: expected one with the role logits or probabilities, found {names_and_roles(interface.outputs)}; "
-        "it is no model of symbols, use step() or run()"
+        "it is not a model of symbols, use step() or run()"
     )
 
 

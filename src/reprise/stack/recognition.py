@@ -87,7 +87,7 @@ class _Recognition:
             raise _MissError(f"input {face.inputs[0].name!r} has axes beside time, batch and features")
         for port in face.outputs:
             if port.rows is None and (port.time_axis is None) != (face.inputs[0].time_axis is None):
-                raise _MissError(f"output {port.name!r} is not one of each step")
+                raise _MissError(f"output {port.name!r} does not have a value for each step")
             if port.dtype != "float32" or (port.rows is None and axes_of(port, features=True) is None):
                 raise _MissError(f"output {port.name!r} is {port.dtype} of {len(port.shape)} axes")
         for state in face.states:
@@ -134,7 +134,7 @@ class _Recognition:
             return self._entered(port)
         node = self._makers.get(value)
         if node is None:
-            raise _MissError(f"{value!r}, of which an output is made, does not depend on the input")
+            raise _MissError(f"{value!r}, which an output is computed from, does not depend on the input")
         if node.op_type in GATES:
             return self._recurrent(node, value)
         if node.op_type in ("Gather", "OneHot"):
@@ -160,7 +160,7 @@ class _Recognition:
                 raise _unknown(before)
             ids = before.input[2 if before.op_type == "Where" else 0]
         if ids != self._face.inputs[0].name:
-            raise _MissError(f"operator {node.op_type!r} ({node.output[0]!r}) looks up what is not the input")
+            raise _MissError(f"operator {node.op_type!r} ({node.output[0]!r}) looks up something other than the input")
         if node.op_type == "OneHot":
             return StackOneHot(int(self._constant(node, 1).reshape(-1)[0]))
         table = self._constant(node, 0)
@@ -307,7 +307,7 @@ class _Recognition:
         try:
             return Engine(graph, weights, 1, self._lifted.opsets).run(feeds, [_PLACES])[_PLACES]
         except LiftError as error:
-            raise _MissError(f"{value!r}, of which a layer starts, is not computed alone ({error})") from error
+            raise _MissError(f"{value!r}, which a layer starts from, is not computed by itself ({error})") from error
 
 
 def _leading_to(lifted: Lifted, value: str) -> tuple[onnx.Message, Mapping[str, Array]]:

@@ -47,7 +47,7 @@ def step_engine(stack: Stack, interface: Interface, threads: int) -> StepEngine 
         if of_ids and isinstance(layer, StackActivation) and layer.source == 0:
             return NotAStack(f"{layer} reads {stack.layers[0]}")
     if 0 in stack.outputs.values():
-        return NotAStack("an output is what enters")
+        return NotAStack("an output is the input itself")
     return StepEngine(stack, interface, threads)
 
 

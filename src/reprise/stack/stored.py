@@ -74,7 +74,7 @@ def lifted_stack_in(stored: StoredModel) -> tuple[Callable[[Settings], Lifted], 
         rows = {s.name: np.asarray(held[s.name], np.float32) for s in face.states if s.initial == "file"}
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DamagedFile(
-            f"{stored.path}: what it says of itself cannot be ({error}). Export the model again."
+            f"{stored.path}: its description of itself is not valid ({error}). Export the model again."
         ) from error
     return lambda settings: _with(stored, made, settings), lambda: first_states_graph(rows)
 

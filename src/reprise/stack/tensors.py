@@ -93,13 +93,13 @@ def from_tensors(data: Any, arrays: Mapping[str, Array]) -> Stack:
 
 def _source(at: Any, before: list[StackLayer]) -> int:
     if not isinstance(at, int) or not 0 <= at < len(before):
-        raise ValueError(f"no layer has the number {at!r} before it is read")
+        raise ValueError(f"layer {at!r} is read before it exists")
     return at
 
 
 def _layer(facts: Mapping[str, Any], own: Mapping[str, Array | None], before: list[StackLayer]) -> StackLayer:
     if (facts["type"] in ("embedding", "one-hot", "features")) != (not before):
-        raise ValueError(f"a layer of type {facts['type']} has the wrong place")
+        raise ValueError(f"a layer of type {facts['type']} is in the wrong position")
     if facts["type"] in ("one-hot", "features"):
         width = int(facts["width"])
         return StackOneHot(width) if facts["type"] == "one-hot" else StackFeatures(width)

@@ -111,7 +111,9 @@ def _exported(graph: Any, variables: Sequence[Variable], place: Path) -> Any:
     others = graph.get_collection(v1.GraphKeys.SAVEABLE_OBJECTS)
     if others:
         names = ", ".join(str(getattr(one, "name", one)) for one in others[:5])
-        raise SaveError(f"{place}: the graph asks to save what are no variables ({names}); only Saver can do that")
+        raise SaveError(
+            f"{place}: the graph asks to save tensors that are not variables ({names}); only Saver can do that"
+        )
     # A graph that was imported as a bare GraphDef lists none of its variables, and a Saver goes by the list.
     unlisted = [_definition(v) for v in variables if not v.declared]
     try:

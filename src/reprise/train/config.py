@@ -69,7 +69,7 @@ class TrainConfig:
         init_from: A run folder or checkpoint prefix whose weights, and nothing else, are the first weights.
 
     Raises:
-        CallError: A value is out of range, or means nothing with the level; the message names the flag.
+        CallError: A value is out of range, or has no effect with the level; the message names the flag.
     """
 
     data: tuple[str, ...]
@@ -118,11 +118,11 @@ class TrainConfig:
         for name, (other, meant) in _MEANT_FOR.items():
             value = getattr(self, other)
             if getattr(self, name) is not None and value not in meant:
-                raise CallError(f"{flag(name)} means nothing with {flag(other)} {value}, only with {', '.join(meant)}")
+                raise CallError(f"{flag(name)} has no effect with {flag(other)} {value}, only with {', '.join(meant)}")
         if self.patience is not None and not self.val_frac:
-            raise CallError("--patience means nothing without validation: give a --val-frac above 0")
+            raise CallError("--patience has no effect without validation: give a --val-frac above 0")
         if self.forget_bias is not None and self.init_from is not None:
-            raise CallError("--forget-bias means nothing with --init-from, whose weights have their biases")
+            raise CallError("--forget-bias has no effect with --init-from, whose weights have their biases")
 
     @property
     def loss_unit(self) -> str:

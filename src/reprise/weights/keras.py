@@ -17,19 +17,19 @@ from reprise import cells
 from reprise.errors import AmbiguousInterface, CallError
 from reprise.graph import Value
 from reprise.layers import Call, Layers
-from reprise.layers.kinds import Block, Dense, Embedding, Function, Input, Recurrent, RecurrentCell
+from reprise.layers.kinds import ActivationFunction, Dense, Embedding, GateWeights, Input, Recurrent, RecurrentCell
 from reprise.tensors import Tensor
 
 _KINDS = {4: "lstm", 3: "gru", 1: "rnn"}
 _NAMES = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN"}
 #: Layers without weights that do nothing when a model is used, by the names that Keras gives them.
 _HARMLESS = re.compile(r"(input|input_layer|keras_tensor|(spatial_)?dropout(1d|2d)?|gaussian_(noise|dropout))(_\d+)?")
-_FUNCTIONS = {name: Function(name) for name in ("tanh", "sigmoid", "relu", "softsign", "linear")}
+_FUNCTIONS = {name: ActivationFunction(name) for name in ("tanh", "sigmoid", "relu", "softsign", "linear")}
 _SLOPES = {"hard_sigmoid": 0.2, "hard_sigmoid_3": 1 / 6}
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class KerasFacts:
     """What a file says besides its weights.
 
     Attributes:
@@ -85,7 +85,7 @@ def is_of_keras(weights: Mapping[str, Tensor]) -> bool:
     return any("recurrent_kernel" in group.tensors for group in groups(weights))
 
 
-def layers(weights: Mapping[str, Tensor], facts: Facts, cell: Mapping[str, Any] | None) -> Layers:
+def layers(weights: Mapping[str, Tensor], facts: KerasFacts, cell: Mapping[str, Any] | None) -> Layers:
     """The model that these weights are: a table or none, cells one on the other, dense layers that read the last cell.
 
     Raises:
@@ -97,8 +97,8 @@ def layers(weights: Mapping[str, Tensor], facts: Facts, cell: Mapping[str, Any] 
     if unknown:
         shown = ", ".join(f"{role} {list(t.shape)}" for role, t in unknown[0].tensors.items())
         raise AmbiguousInterface(
-            f"weights alone: {unknown[0].name!r} ({shown}) is no embedding, recurrent or dense layer; what it does is "
-            "in the configuration: name the file that holds it (--layers)"
+            f"weights alone: {unknown[0].name!r} ({shown}) is not an embedding, recurrent or dense layer; what it does "
+            "is in the configuration: name the file that holds it (--layers)"
         )
     chain = _chain(held, facts)
     gates = _gates(chain, facts, cell)
@@ -126,7 +126,7 @@ def _layer_clause(group: _Group) -> str:
     return f"{_NAMES.get(group.kind, group.kind)} {read} → {given} ({group.name})"
 
 
-def _chain(held: Sequence[_Group], facts: Facts) -> list[_Group]:
+def _chain(held: Sequence[_Group], facts: KerasFacts) -> list[_Group]:
     """The layers in an order in which each reads what the one before gives.
 
     Raises:
@@ -176,12 +176,12 @@ def _fits(chain: Sequence[_Group], *, whole: bool = True) -> bool:
 class _Functions:
     """The activations of all cells, and in words."""
 
-    gate: Function
-    inner: Function
+    gate: ActivationFunction
+    inner: ActivationFunction
     told: str
 
 
-def _gates(chain: Sequence[_Group], facts: Facts, cell: Mapping[str, Any] | None) -> _Functions:
+def _gates(chain: Sequence[_Group], facts: KerasFacts, cell: Mapping[str, Any] | None) -> _Functions:
     if cell is None:
         if not facts.sigmoid:
             raise AmbiguousInterface(
@@ -189,7 +189,9 @@ def _gates(chain: Sequence[_Group], facts: Facts, cell: Mapping[str, Any] | None
                 f"sigmoid where somebody chose it: say which (--cell {_example(chain)}, or "
                 "recurrent_activation=sigmoid), or name the file with the configuration (--layers)"
             )
-        return _Functions(Function("sigmoid"), Function("tanh"), "recurrent activation sigmoid, activation tanh")
+        return _Functions(
+            ActivationFunction("sigmoid"), ActivationFunction("tanh"), "recurrent activation sigmoid, activation tanh"
+        )
     kinds = {g.kind for g in chain if g.kind in _NAMES}
     unknown = sorted(cell.keys() - {"kind", "activation", "recurrent_activation"})
     if unknown or cell.get("kind") not in kinds or len(kinds) > 1:
@@ -203,10 +205,10 @@ def _gates(chain: Sequence[_Group], facts: Facts, cell: Mapping[str, Any] | None
     return _Functions(gate, inner, ", ".join(f"{k} {v}" for k, v in cell.items()))
 
 
-def _function(cell: Mapping[str, Any], key: str, default: str) -> Function:
+def _function(cell: Mapping[str, Any], key: str, default: str) -> ActivationFunction:
     name = cell.get(key, default or ("sigmoid" if cell.get("kind") == "rnn" else None))
     if name in _SLOPES:
-        return Function("hard_sigmoid", (_SLOPES[name], 0.5))
+        return ActivationFunction("hard_sigmoid", (_SLOPES[name], 0.5))
     if name not in _FUNCTIONS:
         known = ", ".join((*_FUNCTIONS, *_SLOPES))
         raise CallError(f"cell: {key} is {name!r}; expected one of {known} (hard_sigmoid is that of Keras 1 and 2)")
@@ -244,7 +246,7 @@ def _cell(group: _Group, gates: _Functions) -> RecurrentCell:
     order = {"lstm": "ifco", "gru": "zrc", "rnn": "c"}[group.kind]
     two = bias is not None and len(bias.shape) == 2
     biases = (_row(bias, 0), _row(bias, 1)) if two and bias is not None else (bias, None)
-    block = Block(order, held["kernel"], held["recurrent_kernel"], *biases)
+    block = GateWeights(order, held["kernel"], held["recurrent_kernel"], *biases)
     if group.kind == "lstm":
         return RecurrentCell(cells.LSTM, (block,), (gates.gate, gates.inner, gates.inner))
     if group.kind == "rnn":

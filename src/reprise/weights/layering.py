@@ -9,10 +9,10 @@ from reprise.graph import Value
 from reprise.layers import Call, Layers
 from reprise.layers.kinds import (
     Activation,
-    Block,
+    ActivationFunction,
     Dense,
     Embedding,
-    Function,
+    GateWeights,
     Input,
     Layer,
     Recurrent,
@@ -24,7 +24,7 @@ from reprise.weights.candidates import CandidateCell
 from reprise.weights.reading import WeightsReading
 from reprise.weights.unstored import Unstored
 
-_SIGMOID = Function("sigmoid")
+_SIGMOID = ActivationFunction("sigmoid")
 _LSTM = next(one for one in cells.LAYOUTS if one.framework == "TensorFlow 1 LSTMCell")
 #: What TensorFlow's cells call a gate's peephole.
 _PEEPHOLES = {"w_i_diag": "i", "w_f_diag": "f", "w_o_diag": "o"}
@@ -64,7 +64,7 @@ def layers(reading: WeightsReading, cell: Unstored, weights: Mapping[str, Tensor
         made_by = add(_scope(head.kernel), Dense(weights[head.kernel], bias), at)
         outputs.append(made_by)
         if scores:
-            outputs.append(add(f"{made_by.node}/probabilities", Activation(Function("softmax")), made_by))
+            outputs.append(add(f"{made_by.node}/probabilities", Activation(ActivationFunction("softmax")), made_by))
     return Layers(tuple(calls), tuple(outputs or [at]))
 
 
@@ -72,14 +72,16 @@ def _scope(name: str) -> str:
     return name.rpartition("/")[0] or name
 
 
-def _divided(joined: Tensor, outputs: int, order: str, bias: Tensor) -> Block:
+def _divided(joined: Tensor, outputs: int, order: str, bias: Tensor) -> GateWeights:
     """A kernel whose rows are those of the inputs, then those of the last outputs."""
     rows = joined.shape[0]
-    return Block(order, slice_tensor(joined, 0, rows - outputs, 0), slice_tensor(joined, rows - outputs, rows, 0), bias)
+    return GateWeights(
+        order, slice_tensor(joined, 0, rows - outputs, 0), slice_tensor(joined, rows - outputs, rows, 0), bias
+    )
 
 
 def _lstm(one: CandidateCell, cell: Unstored, held: Mapping[str, Tensor]) -> RecurrentCell:
-    function = Function(cell.activation) if cell.activation != "identity" else Function("linear")
+    function = ActivationFunction(cell.activation) if cell.activation != "identity" else ActivationFunction("linear")
     return RecurrentCell(
         cells.LSTM,
         (_divided(held["kernel"], one.outputs, _LSTM.order, held["bias"]),),
@@ -92,7 +94,7 @@ def _lstm(one: CandidateCell, cell: Unstored, held: Mapping[str, Tensor]) -> Rec
 
 
 def _gru(one: CandidateCell, cell: Unstored, held: Mapping[str, Tensor]) -> RecurrentCell:
-    function = Function(cell.activation) if cell.activation != "identity" else Function("linear")
+    function = ActivationFunction(cell.activation) if cell.activation != "identity" else ActivationFunction("linear")
     blocks = (
         _divided(held["gates"], one.outputs, "rz", held["gates_bias"]),
         _divided(held["candidate"], one.outputs, "c", held["candidate_bias"]),
@@ -101,7 +103,7 @@ def _gru(one: CandidateCell, cell: Unstored, held: Mapping[str, Tensor]) -> Recu
 
 
 def _rnn(one: CandidateCell, cell: Unstored, held: Mapping[str, Tensor]) -> RecurrentCell:
-    function = Function(cell.activation) if cell.activation != "identity" else Function("linear")
+    function = ActivationFunction(cell.activation) if cell.activation != "identity" else ActivationFunction("linear")
     return RecurrentCell(cells.RNN, (_divided(held["kernel"], one.outputs, "c", held["bias"]),), (function,))
 
 

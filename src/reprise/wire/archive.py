@@ -58,7 +58,9 @@ def open_members(path: Path) -> Mapping[str, Member]:
     except OSError as error:
         raise MissingFile(f"{path}: cannot be read ({error.strerror}).") from error
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise DamagedFile(f"{path}: is no whole zip archive ({error}). It is cut or changed; copy it again.") from error
+        raise DamagedFile(
+            f"{path}: is not a complete zip archive ({error}). It is cut or changed; copy it again."
+        ) from error
     if len(infos) > _MOST_MEMBERS or len({i.filename for i in infos}) != len(infos):
         raise DamagedFile(f"{path}: has {len(infos)} members, or one twice. Save the model again.")
     return {info.filename: _member(path, info, size) for info in infos}

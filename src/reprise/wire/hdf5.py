@@ -149,7 +149,7 @@ class _Reading:
         for name in found:
             self._objects += 1
             if depth >= _DEEPEST or self._objects > _MOST_OBJECTS:
-                raise ValueError(f"more than {_DEEPEST} groups in each other, or {_MOST_OBJECTS} objects")
+                raise ValueError(f"groups nested more than {_DEEPEST} deep, or more than {_MOST_OBJECTS} objects")
             item = found.get_lazy_view(name)
             if hasattr(item, "get_lazy_view"):
                 groups[name] = self.group(item, depth + 1)

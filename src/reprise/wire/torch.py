@@ -114,7 +114,7 @@ def read(path: Path) -> Archive:
     """The content of a file; the numbers of tensors are read when they are asked for.
 
     Raises:
-        DamagedFile: It is not a whole file of PyTorch, or holds a tensor of a kind that is not read.
+        DamagedFile: It is not a complete file of PyTorch, or holds a tensor of a kind that is not read.
     """
     return _read(str(path), lambda: _mapped(path), path.name)
 
@@ -138,7 +138,7 @@ def _read(path: str, content: Callable[[], memoryview], name: str) -> Archive:
         return _read_zip(data, name) if bytes(data[:4]) == b"PK\x03\x04" else _read_legacy(data, name)
     except (*_FAULTS, Cut, ValueError, KeyError, TypeError, IndexError, struct.error, OSError) as error:
         raise DamagedFile(
-            f"{path}: is not a whole PyTorch file ({error}). It is cut or changed; copy it again."
+            f"{path}: is not a complete PyTorch file ({error}). It is cut or changed; copy it again."
         ) from error
 
 
@@ -264,7 +264,7 @@ def _with_tensors(root: Any, numbers: Numbers, file: str) -> Any:
 def _replaced(value: Any, change: Callable[[Record], Any], depth: int = 0) -> Any:
     """`value` with what `change` makes of its records, those kept for which it gives None."""
     if depth > _DEEPEST:
-        raise ValueError(f"objects lie more than {_DEEPEST} deep in each other")
+        raise ValueError(f"objects are nested more than {_DEEPEST} deep")
     if isinstance(value, dict):
         return {k: _replaced(v, change, depth + 1) for k, v in value.items()}
     if isinstance(value, (list, tuple)) and not isinstance(value, Class):

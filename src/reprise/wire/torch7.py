@@ -81,7 +81,7 @@ def read(path: Path) -> Any:
 
     Raises:
         MissingFile: It cannot be read.
-        DamagedFile: It is not a whole file of Lua Torch.
+        DamagedFile: It is not a complete file of Lua Torch.
     """
     try:
         with path.open("rb") as file:
@@ -93,7 +93,7 @@ def read(path: Path) -> Any:
     try:
         return _Reader(data, path.name).whole()
     except (Cut, struct.error, UnicodeDecodeError, ValueError, TypeError) as error:
-        raise DamagedFile(f"{path}: is not a whole file of Lua Torch ({error}). Copy it again.") from error
+        raise DamagedFile(f"{path}: is not a complete file of Lua Torch ({error}). Copy it again.") from error
 
 
 class _Filled(Protocol):

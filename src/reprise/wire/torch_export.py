@@ -124,7 +124,7 @@ def _json(path: Path, members: Mapping[str, Member], name: str) -> Any:
     try:
         return json.loads(bytes(members[name](None)))
     except (ValueError, RecursionError) as error:
-        raise DamagedFile(f"{path}: its member {name} is no JSON ({error}). Copy the file again.") from error
+        raise DamagedFile(f"{path}: its member {name} is not JSON ({error}). Copy the file again.") from error
 
 
 def _tensors(path: Path, members: Mapping[str, Member], folder: str, config: str) -> dict[str, Tensor]:
@@ -136,7 +136,7 @@ def _tensors(path: Path, members: Mapping[str, Member], folder: str, config: str
         held = {n: e for n, e in table["config"].items() if e.get("tensor_meta") is not None}
         return {name: _tensor(path, members, folder + entry["path_name"], entry) for name, entry in held.items()}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DamagedFile(f"{path}: its member {folder}{config} is no table of tensors ({error!r}).") from error
+        raise DamagedFile(f"{path}: its member {folder}{config} is not a table of tensors ({error!r}).") from error
 
 
 def _tensor(path: Path, members: Mapping[str, Member], member: str, entry: Mapping[str, Any]) -> Tensor:

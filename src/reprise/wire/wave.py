@@ -75,7 +75,7 @@ def open_wave(path: Path) -> Wave:
     """The head of a file.
 
     Raises:
-        Cut: It is no whole WAV file, or its samples are stored in a way that is not read.
+        Cut: It is not a complete WAV file, or its samples are stored in a way that is not read.
         OSError: It cannot be read.
     """
     with path.open("rb") as file:

@@ -70,7 +70,7 @@ def test_a_closed_standard_input_is_refused(monkeypatch, spool):
 
 
 def test_a_folder_without_files_is_refused(spool):
-    with pytest.raises(MissingFile, match="holds no file to read"):
+    with pytest.raises(MissingFile, match="contains no file to read"):
         find_documents(spool, spool)
 
 

@@ -180,7 +180,7 @@ def test_a_value_that_is_not_finite_is_named_with_its_place(saved):
 
 def test_an_array_of_objects_runs_no_code_and_is_refused(tmp_path):
     np.save(tmp_path / "it.npy", np.array([print], object), allow_pickle=True)
-    with pytest.raises(DamagedFile, match=r"it\.npy: not a whole \.npy file"):
+    with pytest.raises(DamagedFile, match=r"it\.npy: not a complete \.npy file"):
         read_numeric(tmp_path / "it.npy")
 
 

@@ -40,7 +40,7 @@ def _compute(node: onnx.Message, found: dict[str, tf.Tensor]) -> None:
     rule = _RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
     site = TensorFlowSite(node, found, lambda graph, given: build_values(graph, {**found, **given}))
     if rule is None:
-        raise site.refusal("is an operator without a counterpart")
+        raise site.refusal("has no counterpart in TensorFlow")
     try:
         made = rule(site)
     except (ValueError, TypeError, tf.errors.OpError) as error:

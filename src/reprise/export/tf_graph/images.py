@@ -50,7 +50,7 @@ def _pooling(kind: str) -> Rule:
             or site.attribute("ceil_mode", 0)
             or any(n != 1 for n in site.attribute("dilations") or [])
         ):
-            raise site.refusal("gives places, or has windows that reach out of the picture or leave numbers out")
+            raise site.refusal("gives indices, or has windows that reach beyond the image or leave numbers out")
         strides = site.attribute("strides", [1] * axes)
         moved = tf.transpose(x, [0, *range(2, axes + 2), 1])
         found = tf.nn.pool(moved, site.attribute("kernel_shape"), kind, strides, _PADDINGS[padding])

@@ -17,7 +17,7 @@ def check_exportable(model: RecurrentModel) -> None:
     if model.lifted.open:
         raise SaveError(f"setting {model.lifted.open[0]!r} has no value for inference; restore the model with one.")
     if any(s.initial == "inputs" for s in model.interface.states):
-        raise SaveError("a first state that is computed from the inputs has no place in these signatures yet.")
+        raise SaveError("a first state that is computed from the inputs cannot be expressed by these signatures.")
 
 
 def variable_weights(model: RecurrentModel) -> dict[str, Array]:

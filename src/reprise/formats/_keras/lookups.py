@@ -13,7 +13,7 @@ _MOST_PARTS = 100_000
 _UNKNOWN = "[UNK]"
 
 
-def vocabulary(description: Any, assets: Collection[str] = ()) -> tuple[Vocabulary | None, tuple[str, ...]]:
+def lookup_vocabulary(description: Any, assets: Collection[str] = ()) -> tuple[Vocabulary | None, tuple[str, ...]]:
     """The symbols by which all such layers of a model look up, where they are the same; and what is to be said.
 
     Args:
@@ -33,11 +33,11 @@ def vocabulary(description: Any, assets: Collection[str] = ()) -> tuple[Vocabula
         except VocabularyError as error:
             notes.append(f"layer {config.get('name')!r}: {error}")
             continue
-        notes.append(_told(kind, config))
+        notes.append(_note_of(kind, config))
     return (found.pop() if len(found) == 1 else None), tuple(dict.fromkeys(notes))
 
 
-def _told(kind: str, config: Mapping[str, Any]) -> str:
+def _note_of(kind: str, config: Mapping[str, Any]) -> str:
     told = f"the model reads ids in the place of texts; the layer {config.get('name')!r} ({kind}) has their symbols"
     ways = [f"{name} {config[name]}" for name in ("standardize", "output_sequence_length") if config.get(name)]
     return f"{told}, and makes texts ready before: {', '.join(ways)}" if ways else told

@@ -15,7 +15,7 @@ from reprise.layers import Layers
 from reprise.layers.keras import LayerWeights, Spec, Tree, Version, in_a_tree, translate, weights_in_order
 from reprise.tensors import Tensor
 from reprise.vocabulary import Vocabulary
-from reprise.weights.keras import Facts
+from reprise.weights.keras import KerasFacts
 from reprise.wire import hdf5
 
 _MOST_TEXT = 2**26
@@ -76,7 +76,7 @@ def read_text(path: Path) -> bytes:
         raise MissingFile(f"{path}: cannot be read ({error.strerror}).") from error
 
 
-def said(custom: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def custom_layers(custom: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """What a caller says of layers, with the content of the JSON files that are named.
 
     Raises:
@@ -102,7 +102,7 @@ def layers(found: Configuration, group: hdf5.Group, source: str, custom: Mapping
     def stored(spec: Spec, names: Sequence[str]) -> LayerWeights:
         return weights(group, spec, names, source)
 
-    return translate(found.content, found.version, stored, said(custom))
+    return translate(found.content, found.version, stored, custom_layers(custom))
 
 
 def weights(group: hdf5.Group, spec: Spec, names: Sequence[str], source: str) -> LayerWeights:
@@ -209,13 +209,15 @@ def _roles(ranks: list[int], path: str) -> tuple[str, ...]:
     return tuple(f"vars/{i}" for i in range(len(ranks)))
 
 
-def facts(group: hdf5.Group) -> Facts:
+def facts(group: hdf5.Group) -> KerasFacts:
     """What a file of weights says besides them."""
     root = root_of(group)
     names = listed(root).get("layer_names")
     if names is None:  # only Keras 3 and the last 2 write such files
         layers = tree(root).inner.get("layers", Tree())
-        return Facts(sigmoid=True, ordered=False, silent=tuple(n for n, one in layers.inner.items() if not _holds(one)))
+        return KerasFacts(
+            sigmoid=True, ordered=False, silent=tuple(n for n, one in layers.inner.items() if not _holds(one))
+        )
     version = Version.parse(root.attributes.get("keras_version", group.attributes.get("keras_version")))
     inputs = names[:1] if _is_table(root, names[1:2]) else ()  # nothing else stands before a table
     silent = (
@@ -223,7 +225,7 @@ def facts(group: hdf5.Group) -> Facts:
         for n in names
         if n not in inputs and not listed(root.groups.get(n, hdf5.Group({}, {}, {}))).get("weight_names")
     )
-    return Facts(sigmoid=(version.major, version.minor) >= (2, 3), ordered=True, silent=tuple(silent))
+    return KerasFacts(sigmoid=(version.major, version.minor) >= (2, 3), ordered=True, silent=tuple(silent))
 
 
 def _is_table(root: hdf5.Group, names: Sequence[str]) -> bool:
@@ -242,7 +244,7 @@ def stored(
     """What was read, with the vocabulary that is in it (`inside`) or lies beside it."""
     inside: Inside = more.pop("inside", (None, ()))
     beside = _sidecars.find(path.parent)
-    found = beside if inside[0] is None else _sidecars.Found(inside[0], str(path))
+    found = beside if inside[0] is None else _sidecars.Sidecar(inside[0], str(path))
     own = (*(made.notes if made is not None else ()), *inside[1])
     return StoredModel(
         path=path,

@@ -10,14 +10,14 @@ from reprise.errors import DamagedFile
 from reprise.formats._base import Signature
 from reprise.formats._litert.operators import variable_of, write
 from reprise.formats._litert.schema import LiteModel, LiteSignature, Subgraph
-from reprise.formats._litert.site import Site, Values, is_quantized
+from reprise.formats._litert.site import LiteSite, Values, is_quantized
 from reprise.graph import Function, Graph, Node, ShapeAttribute, Value
 from reprise.tensors import Tensor
 from reprise.wire.varint import Cut
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class LiteContent:
     """What a model holds; the fields are those of `StoredModel`."""
 
     entries: Mapping[str, Graph]
@@ -26,7 +26,7 @@ class Content:
     notes: tuple[str, ...]
 
 
-def content(model: LiteModel, path: Path) -> Content:
+def content(model: LiteModel, path: Path) -> LiteContent:
     """The signatures of a model as graphs, or its first subgraph where it has none.
 
     Raises:
@@ -37,14 +37,14 @@ def content(model: LiteModel, path: Path) -> Content:
     called = model.signatures or (LiteSignature("main", 0, {}, {}),)
     entries = {}
     for signature in called:
-        values = _written(model.subgraphs[signature.subgraph], "Placeholder", path)
+        values = _nodes_of(model.subgraphs[signature.subgraph], "Placeholder", path)
         weights.update(values.stored)
         entries[signature.key] = _graph(values, weights, functions)
     signatures = tuple(_signature(s, model.subgraphs[s.subgraph]) for s in model.signatures)
-    return Content(entries, weights, signatures, tuple(_notes(model)))
+    return LiteContent(entries, weights, signatures, tuple(_notes(model)))
 
 
-def _written(subgraph: Subgraph, argument: str, path: Path) -> Values:
+def _nodes_of(subgraph: Subgraph, argument: str, path: Path) -> Values:
     """The nodes of a subgraph, whose inputs are operators of the kind `argument`."""
     values = Values(subgraph)
     for k, number in enumerate(subgraph.inputs):
@@ -54,7 +54,7 @@ def _written(subgraph: Subgraph, argument: str, path: Path) -> Values:
         values.nodes[name] = Node(name, argument, attributes=attributes)
     for operator in subgraph.operators:
         try:
-            write(Site(operator, values))
+            write(LiteSite(operator, values))
         except (Cut, IndexError, KeyError, ValueError, TypeError) as error:
             raise DamagedFile(
                 f"{path}: operator {operator.name} of subgraph {subgraph.name!r} is not as the schema has it "
@@ -64,7 +64,7 @@ def _written(subgraph: Subgraph, argument: str, path: Path) -> Values:
 
 
 def _function(name: str, subgraph: Subgraph, path: Path) -> Function:
-    values = _written(subgraph, "_Arg", path)
+    values = _nodes_of(subgraph, "_Arg", path)
     arguments = tuple(values.names[i] for i in subgraph.inputs)
     return Function(name, arguments, tuple(values.of(i) for i in subgraph.outputs), values.nodes)
 
@@ -104,7 +104,7 @@ def _initial(model: LiteModel) -> Iterator[tuple[str, Tensor]]:
     for graph in model.subgraphs:
         handles = {}
         for operator in graph.operators:
-            site = Site(operator, Values(graph))
+            site = LiteSite(operator, Values(graph))
             if operator.name == "VAR_HANDLE":
                 handles[operator.outputs[0]] = variable_of(site) or site.name
             elif operator.name == "ASSIGN_VARIABLE" and operator.inputs[0] in handles:

@@ -14,29 +14,29 @@ from typing import Any
 
 from reprise.errors import DamagedFile
 from reprise.formats._litert.recurrent import RECURRENT
-from reprise.formats._litert.site import Site
-from reprise.formats._tensorflow.graphdef import attributes_of
+from reprise.formats._litert.site import LiteSite
+from reprise.formats._tensorflow.graphdef import node_attributes
 from reprise.graph import FunctionName, Node, Value
 from reprise.tensors import Shape, Tensor
 from reprise.wire.flatbuffer import flex_strings
 from reprise.wire.varint import Cut
 
-Rule = Callable[[Site], None]
+Rule = Callable[[LiteSite], None]
 _PADDINGS = {0: b"SAME", 1: b"VALID"}
 _FLEX = "Flex"
 
 
-def _same(op: str, site: Site) -> None:
+def _same(op: str, site: LiteSite) -> None:
     """The operator of TensorFlow that takes the same inputs; where the answer is a flag, its type is theirs."""
     made = site.dtype(output=True)
     site.give(op, site.inputs(), T=site.dtype() if made == "bool" else made)
 
 
-def _with_activation(op: str, site: Site) -> None:
+def _with_activation(op: str, site: LiteSite) -> None:
     site.give(op, site.inputs(), site.option(0), T=site.dtype())
 
 
-def _fully_connected(site: Site) -> None:
+def _fully_connected(site: LiteSite) -> None:
     """X · Wᵀ + b over the last axis, whose other axes are kept or made one."""
     x, kernel, kind = site.input(0), site.turned(1, (1, 0)), site.dtype()
     wide = site.rank(0) > 2
@@ -53,7 +53,7 @@ def _fully_connected(site: Site) -> None:
     site.give("BiasAdd" if not wide else "AddV2", (made, site.input(2)), activation, T=kind)
 
 
-def _softmax(site: Site) -> None:
+def _softmax(site: LiteSite) -> None:
     beta = site.option(0, "f", 1.0)
     x = site.input(0)
     if beta != 1:
@@ -61,7 +61,7 @@ def _softmax(site: Site) -> None:
     site.give("Softmax", (x,), T=site.dtype())
 
 
-def _reshape(site: Site) -> None:
+def _reshape(site: LiteSite) -> None:
     """Converters write a transposition that only moves axes of one element as a Reshape; it is read as what it was."""
     order = _moved_units(site.tensor(0).shape, site.output().shape)
     if order is not None:
@@ -86,34 +86,34 @@ def _moved_units(before: Shape, after: Shape) -> list[int] | None:
     return order if [before[k] for k in order] == list(after) else None
 
 
-def _squeeze(site: Site) -> None:
+def _squeeze(site: LiteSite) -> None:
     axes = () if site.node.options is None else site.node.options.integers(0)
     site.give("Squeeze", (site.input(0),), T=site.dtype(), squeeze_dims=axes)
 
 
-def _concatenation(site: Site) -> None:
+def _concatenation(site: LiteSite) -> None:
     axis = site.number("axis", site.option(0, "i"))
     parts = site.inputs()
     site.give("ConcatV2", (*parts, axis), site.option(1), N=len(parts), T=site.dtype(), Tidx="int32")
 
 
-def _split(site: Site) -> None:
+def _split(site: LiteSite) -> None:
     site.give("Split", site.inputs(), num_split=site.option(0, "i"), T=site.dtype(1))
 
 
-def _split_v(site: Site) -> None:
+def _split_v(site: LiteSite) -> None:
     site.give("SplitV", site.inputs(), num_split=site.option(0, "i"), T=site.dtype(), Tlen=site.dtype(1))
 
 
-def _pack(site: Site) -> None:
+def _pack(site: LiteSite) -> None:
     site.give("Pack", site.inputs(), N=len(site.node.inputs), axis=site.option(1, "i"), T=site.dtype())
 
 
-def _unpack(site: Site) -> None:
+def _unpack(site: LiteSite) -> None:
     site.give("Unpack", site.inputs(), num=len(site.node.outputs), axis=site.option(1, "i"), T=site.dtype())
 
 
-def _strided_slice(site: Site) -> None:
+def _strided_slice(site: LiteSite) -> None:
     masks = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
     found = {mask: site.option(k, "i") for k, mask in enumerate(masks)}
     if site.option(5, "?"):  # the ends are counted from the beginnings
@@ -123,19 +123,19 @@ def _strided_slice(site: Site) -> None:
         site.give("StridedSlice", site.inputs(), T=site.dtype(), Index=site.dtype(1), **found)
 
 
-def _gather(site: Site) -> None:
+def _gather(site: LiteSite) -> None:
     axis = site.number("axis", site.option(0, "i"))
     batch = site.option(1, "i")
     inputs = (*site.inputs(), axis)
     site.give("GatherV2", inputs, Tparams=site.dtype(), Tindices=site.dtype(1), Taxis="int32", batch_dims=batch)
 
 
-def _embedding(site: Site) -> None:
+def _embedding(site: LiteSite) -> None:
     inputs = (site.input(1), site.input(0), site.number("axis", 0))
     site.give("GatherV2", inputs, Tparams=site.dtype(1), Tindices=site.dtype(), Taxis="int32", batch_dims=0)
 
 
-def _convolution(site: Site, *, depthwise: bool) -> None:
+def _convolution(site: LiteSite, *, depthwise: bool) -> None:
     """The kernel is kept as [out, height, width, in], or [1, height, width, in · multiplier]."""
     fused, dilated = (4, 5) if depthwise else (3, 4)
     kernel = _depthwise_kernel(site) if depthwise else site.turned(1, (1, 2, 3, 0))
@@ -154,7 +154,7 @@ def _convolution(site: Site, *, depthwise: bool) -> None:
     site.give("BiasAdd", (made, site.input(2)), site.option(fused), data_format=b"NHWC")
 
 
-def _depthwise_kernel(site: Site) -> Value:
+def _depthwise_kernel(site: LiteSite) -> Value:
     content = site.content(1)
     if content is None:
         raise DamagedFile(f"{site.name}: a depthwise convolution whose kernel is computed is not read.")
@@ -165,7 +165,7 @@ def _depthwise_kernel(site: Site) -> Value:
     return site.make("kernel", "Const", dtype=content.dtype, value=tensor)
 
 
-def _pool(op: str, site: Site) -> None:
+def _pool(op: str, site: LiteSite) -> None:
     site.give(
         op,
         (site.input(0),),
@@ -177,25 +177,25 @@ def _pool(op: str, site: Site) -> None:
     )
 
 
-def _reduced(op: str, site: Site) -> None:
+def _reduced(op: str, site: LiteSite) -> None:
     site.give(op, site.inputs(), keep_dims=bool(site.option(0, "?")), T=site.dtype(), Tidx="int32")
 
 
-def _chosen(op: str, site: Site) -> None:
+def _chosen(op: str, site: LiteSite) -> None:
     site.give(op, site.inputs(), output_type=site.dtype(output=True), T=site.dtype())
 
 
-def _one_hot(site: Site) -> None:
+def _one_hot(site: LiteSite) -> None:
     site.give("OneHot", site.inputs(), axis=site.option(0, "i"), T=site.dtype(output=True), TI=site.dtype())
 
 
-def _typed(op: str, attribute: str, site: Site) -> None:
+def _typed(op: str, attribute: str, site: LiteSite) -> None:
     """An operator whose attribute names the type of its output."""
     types: dict[str, Any] = {attribute: site.dtype(output=True), "T": site.dtype()}
     site.give(op, site.inputs(), **types)
 
 
-def _converted(site: Site) -> None:
+def _converted(site: LiteSite) -> None:
     """Between numbers and what they stand for, which is the same here; between widths of numbers."""
     have, want = site.dtype(), site.dtype(output=True)
     if have == want:
@@ -204,7 +204,7 @@ def _converted(site: Site) -> None:
         site.give("Cast", (site.input(0),), SrcT=have, DstT=want)
 
 
-def _hard_swish(site: Site) -> None:
+def _hard_swish(site: LiteSite) -> None:
     x, kind = site.input(0), site.dtype()
     moved = site.make("moved", "AddV2", (x, site.scalar("three", 3.0)), T=kind)
     part = site.make(
@@ -213,70 +213,70 @@ def _hard_swish(site: Site) -> None:
     site.give("Mul", (x, part))
 
 
-def _prelu(site: Site) -> None:
+def _prelu(site: LiteSite) -> None:
     x, kind, zero = site.input(0), site.dtype(), site.scalar("zero", 0.0)
     above = site.make("above", "Maximum", (x, zero), T=kind)
     below = site.make("below", "Mul", (site.make("negative", "Minimum", (x, zero), T=kind), site.input(1)), T=kind)
     site.give("AddV2", (above, below))
 
 
-def _unit(site: Site) -> None:
+def _unit(site: LiteSite) -> None:
     site.activated(site.input(0), 2)
 
 
-def _leaky(site: Site) -> None:
+def _leaky(site: LiteSite) -> None:
     site.give("LeakyRelu", site.inputs(), alpha=site.option(0, "f"))
 
 
-def _batch_product(site: Site) -> None:
+def _batch_product(site: LiteSite) -> None:
     site.give("BatchMatMulV2", site.inputs(), adj_x=bool(site.option(0, "?")), adj_y=bool(site.option(1, "?")))
 
 
-def _mirrored(site: Site) -> None:
+def _mirrored(site: LiteSite) -> None:
     mode = {0: b"REFLECT", 1: b"SYMMETRIC"}[site.option(0)]
     site.give("MirrorPad", site.inputs(), mode=mode, T=site.dtype(), Tpaddings="int32")
 
 
-def _cumulated(site: Site) -> None:
+def _cumulated(site: LiteSite) -> None:
     flags = {"exclusive": bool(site.option(0, "?")), "reverse": bool(site.option(1, "?"))}
     site.give("Cumsum", site.inputs(), T=site.dtype(), **flags)
 
 
-def _backwards(site: Site) -> None:
+def _backwards(site: LiteSite) -> None:
     site.give("ReverseSequence", site.inputs(), seq_dim=site.option(0, "i"), batch_dim=site.option(1, "i"))
 
 
-def _while(site: Site) -> None:
+def _while(site: LiteSite) -> None:
     condition, body = (FunctionName(f"subgraph_{site.option(k, 'i')}") for k in (0, 1))
     kinds = tuple(site.values.dtype(i) for i in site.node.inputs)
     site.give("While", site.inputs(), cond=condition, body=body, output_types=kinds)
 
 
-def _if(site: Site) -> None:
+def _if(site: LiteSite) -> None:
     then, otherwise = (FunctionName(f"subgraph_{site.option(k, 'i')}") for k in (0, 1))
     kinds = tuple(site.values.dtype(i) for i in site.node.outputs)
     site.give("If", site.inputs(), then_branch=then, else_branch=otherwise, output_types=kinds)
 
 
-def _call(site: Site) -> None:
+def _call(site: LiteSite) -> None:
     kinds = tuple(site.values.dtype(i) for i in site.node.outputs)
     name = FunctionName(f"subgraph_{site.option(0, 'I')}")
     site.give("PartitionedCall", site.inputs(), f=name, output_types=kinds)
 
 
-def variable_of(site: Site) -> str:
+def variable_of(site: LiteSite) -> str:
     """The name that a handle gives to its variable."""
     options = site.node.options
     return "" if options is None else f"{options.text(0)}/{options.text(1)}".strip("/")
 
 
-def _handle(site: Site) -> None:
+def _handle(site: LiteSite) -> None:
     name = variable_of(site) or site.name
     site.values.nodes.setdefault(name, Node(name, "VarHandleOp"))
     site.bind([Value(name)])
 
 
-def _variable(op: str, site: Site) -> None:
+def _variable(op: str, site: LiteSite) -> None:
     """A variable is read and assigned in the order of the file."""
     variable = site.input(0).node
     name = site.name if op == "ReadVariableOp" else f"{variable}/assign_{len(site.nodes)}"
@@ -287,11 +287,11 @@ def _variable(op: str, site: Site) -> None:
     site.bind([Value(name)])
 
 
-def _nothing(site: Site) -> None:
+def _nothing(site: LiteSite) -> None:
     """What an operator does before the first call is read apart."""
 
 
-def _custom(site: Site) -> None:
+def _custom(site: LiteSite) -> None:
     """A Flex operator is one of TensorFlow, described by its NodeDef; another custom operator keeps its name."""
     if not site.node.name.startswith(_FLEX):
         site.give(site.node.name, site.inputs())
@@ -302,7 +302,9 @@ def _custom(site: Site) -> None:
         raise DamagedFile(f"{site.name}: its description of {site.node.name} is not whole ({error}).") from error
     site.bind([Value(site.name, k) for k in range(len(site.node.outputs))])
     site.add(
-        Node(site.name, name.decode("utf-8", "replace"), site.inputs(), (), attributes_of(definition, Path(site.name)))
+        Node(
+            site.name, name.decode("utf-8", "replace"), site.inputs(), (), node_attributes(definition, Path(site.name))
+        )
     )
 
 
@@ -369,7 +371,7 @@ RULES: Mapping[str, Rule] = {
 }  # fmt: skip
 
 
-def write(site: Site) -> None:
+def write(site: LiteSite) -> None:
     """Writes one operator."""
     if site.node.is_custom:
         _custom(site)

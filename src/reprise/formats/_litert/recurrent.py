@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reprise.errors import DamagedFile
-from reprise.formats._litert.site import ACTIVATIONS, Site
+from reprise.formats._litert.site import ACTIVATIONS, LiteSite
 from reprise.frame import Frame, Scope
 from reprise.graph import Node, Value
 
@@ -55,7 +55,7 @@ def _at(start: int, norms: int = 0) -> _Weights:
     return _Weights(parts[0], parts[1], peepholes, parts[2], (start + 15, start + 16), factors)
 
 
-def _lstm_step(site: Site, weights: _Weights, clips: tuple[float, float], activation: str) -> Step:
+def _lstm_step(site: LiteSite, weights: _Weights, clips: tuple[float, float], activation: str) -> Step:
     """One step of an LSTM (Hochreiter & Schmidhuber 1997; peepholes, projection, coupled gates, normalisation)."""
 
     def step(scope: Scope, row: Value, states: Sequence[Value]) -> tuple[Value, list[Value]]:
@@ -84,7 +84,7 @@ def _lstm_step(site: Site, weights: _Weights, clips: tuple[float, float], activa
 class _Gates:
     """What the gates of one step add up, in the loop of `scope`."""
 
-    def __init__(self, site: Site, weights: _Weights, scope: Scope, row: Value, hidden: Value) -> None:
+    def __init__(self, site: LiteSite, weights: _Weights, scope: Scope, row: Value, hidden: Value) -> None:
         self._site, self._weights, self._scope = site, weights, scope
         self._row, self._hidden = row, hidden
 
@@ -148,7 +148,7 @@ def _clipped(scope: Scope, x: Value, limit: float, name: str, cells: _Gates) -> 
     )
 
 
-def _rnn_step(site: Site, weights: tuple[int, int, int], activation: str) -> Step:
+def _rnn_step(site: LiteSite, weights: tuple[int, int, int], activation: str) -> Step:
     """One step of a plain RNN: h' = act(W x + U h + b)."""
 
     def step(scope: Scope, row: Value, states: Sequence[Value]) -> tuple[Value, list[Value]]:
@@ -162,7 +162,7 @@ def _rnn_step(site: Site, weights: tuple[int, int, int], activation: str) -> Ste
     return step
 
 
-def _activation(site: Site, field: int) -> str:
+def _activation(site: LiteSite, field: int) -> str:
     number = site.option(field)
     if number and number not in ACTIVATIONS:
         raise DamagedFile(f"{site.name}: {site.node.name} with the activation {number} is not read.")
@@ -170,7 +170,7 @@ def _activation(site: Site, field: int) -> str:
 
 
 def _over_time(
-    site: Site, name: str, step: Step, widths: Sequence[int], *, time_major: bool, backwards: bool = False
+    site: LiteSite, name: str, step: Step, widths: Sequence[int], *, time_major: bool, backwards: bool = False
 ) -> Value:
     """The outputs of every step over the input, in its layout; all states start from zeros."""
     rows = site.input(0) if time_major else site.turned(0, (1, 0, 2))
@@ -204,19 +204,19 @@ def _zeros(scope: Scope, name: str, batch: Value, width: int) -> Value:
     return scope.make(name, "Fill", (shape, zero), T=_F32, index_type="int32")
 
 
-def _rows_of(site: Site, number: int) -> int:
+def _rows_of(site: LiteSite, number: int) -> int:
     """How many rows the weights have that are an input."""
     return int(site.tensor(number).shape[0] or 0)
 
 
-def _widths(site: Site, weights: _Weights) -> list[int]:
+def _widths(site: LiteSite, weights: _Weights) -> list[int]:
     """The sizes of the hidden and the cell state."""
     units = _rows_of(site, weights.kernels[1])
     projection = weights.projection[0]
     return [_rows_of(site, projection) if site.has(projection) else units, units]
 
 
-def _sequence_lstm(site: Site) -> None:
+def _sequence_lstm(site: LiteSite) -> None:
     if site.option(5, "?"):
         raise DamagedFile(f"{site.name}: {site.node.name} with diagonal recurrent weights is not read.")
     weights = _at(1, norms=20)
@@ -226,7 +226,7 @@ def _sequence_lstm(site: Site) -> None:
     site.give("Identity", (made,))
 
 
-def _both_lstm(site: Site) -> None:
+def _both_lstm(site: LiteSite) -> None:
     if any(site.has(k) for k in range(39, 48)):
         raise DamagedFile(f"{site.name}: {site.node.name} with an auxiliary input is not read.")
     clips, time_major = (site.option(1, "f"), site.option(2, "f")), bool(site.option(4, "?", 1))
@@ -239,13 +239,13 @@ def _both_lstm(site: Site) -> None:
     _together(site, made, merged=bool(site.option(3, "?")))
 
 
-def _sequence_rnn(site: Site) -> None:
+def _sequence_rnn(site: LiteSite) -> None:
     step = _rnn_step(site, (1, 2, 3), _activation(site, 1))
     made = _over_time(site, "steps", step, [_rows_of(site, 1)], time_major=bool(site.option(0, "?")))
     site.give("Identity", (made,))
 
 
-def _both_rnn(site: Site) -> None:
+def _both_rnn(site: LiteSite) -> None:
     if any(site.has(k) for k in range(9, 12)):
         raise DamagedFile(f"{site.name}: {site.node.name} with an auxiliary input is not read.")
     made = []
@@ -256,7 +256,7 @@ def _both_rnn(site: Site) -> None:
     _together(site, made, merged=bool(site.option(2, "?")))
 
 
-def _together(site: Site, made: Sequence[Value], *, merged: bool) -> None:
+def _together(site: LiteSite, made: Sequence[Value], *, merged: bool) -> None:
     """The outputs of both directions side by side, or apart."""
     if merged:
         site.give("ConcatV2", (*made, site.number("axis", 2)), N=2, Tidx="int32")
@@ -265,7 +265,7 @@ def _together(site: Site, made: Sequence[Value], *, merged: bool) -> None:
         site.bind([site.add(Node(n, "Identity", (v,), (), {"T": _F32})) for n, v in zip(names, made, strict=True)])
 
 
-def _basic_lstm(site: Site) -> None:
+def _basic_lstm(site: LiteSite) -> None:
     """[x, h] Wᵀ + b in the order i, g, f, o; both states are inputs and outputs."""
     joined = site.make(
         "joined", "ConcatV2", (site.input(0), site.input(1), site.number("axis", 1)), N=2, T=_F32, Tidx="int32"
@@ -285,16 +285,16 @@ def _basic_lstm(site: Site) -> None:
     site.bind([site.add(Node(n, "Identity", (v,), (), {"T": _F32})) for n, v in zip(names, made, strict=False)])
 
 
-def _single(site: Site, step: Step, states: Sequence[int]) -> None:
+def _single(site: LiteSite, step: Step, states: Sequence[int]) -> None:
     """One step of an operator that keeps its states in variable tensors."""
-    before = [_kept(site, number) for number in states]
+    before = [_kept_variable(site, number) for number in states]
     given, after = step(Scope(f"{site.name}/step", site.nodes), site.input(0), [value for _, value in before])
     for (variable, _), value in zip(before, after, strict=True):
         site.add(Node(f"{variable.node}/assign", "AssignVariableOp", (variable, value), (), {"dtype": _F32}))
     site.give("Identity", (given,))
 
 
-def _kept(site: Site, number: int) -> tuple[Value, Value]:
+def _kept_variable(site: LiteSite, number: int) -> tuple[Value, Value]:
     """A variable for a tensor that keeps its content, and what that is before the step."""
     name = site.values.names[site.node.inputs[number]]
     variable = site.values.variable(name, site.tensor(number))
@@ -302,7 +302,7 @@ def _kept(site: Site, number: int) -> tuple[Value, Value]:
     return variable, read
 
 
-def _lstm(site: Site) -> None:
+def _lstm(site: LiteSite) -> None:
     if site.option(3) == _BASIC:
         _basic_lstm(site)
         return
@@ -311,11 +311,11 @@ def _lstm(site: Site) -> None:
     _single(site, _lstm_step(site, weights, clips, _activation(site, 0)), (18, 19))
 
 
-def _rnn(site: Site) -> None:
+def _rnn(site: LiteSite) -> None:
     _single(site, _rnn_step(site, (1, 2, 3), _activation(site, 0)), (4,))
 
 
-RECURRENT: Mapping[str, Callable[[Site], None]] = {
+RECURRENT: Mapping[str, Callable[[LiteSite], None]] = {
     "BIDIRECTIONAL_SEQUENCE_LSTM": _both_lstm,
     "BIDIRECTIONAL_SEQUENCE_RNN": _both_rnn,
     "LSTM": _lstm,

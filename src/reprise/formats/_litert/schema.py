@@ -108,13 +108,13 @@ def read(data: memoryview, path: Path) -> LiteModel:
     """The model in the bytes of a file; the numbers of tensors stay there.
 
     Raises:
-        DamagedFile: It is not a whole one.
+        DamagedFile: It is not a complete one.
     """
     try:
         return _Reader(data, path).model()
     except Cut as error:
         raise DamagedFile(
-            f"{path}: is not a whole LiteRT model ({error}). It is cut or changed; copy it again."
+            f"{path}: is not a complete LiteRT model ({error}). It is cut or changed; copy it again."
         ) from error
 
 

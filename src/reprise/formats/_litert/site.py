@@ -99,7 +99,7 @@ def numbers(tensor: LiteTensor, content: Tensor) -> Tensor:
     return Tensor("float32", content.shape, load, content.source)
 
 
-class Site(Scope):
+class LiteSite(Scope):
     """One operator.
 
     Attributes:

@@ -20,30 +20,30 @@ from reprise.wire import messages
 _TEXT = re.compile(rb"(\s|#[^\n]*\n)*(node|library|versions|meta_info_def|graph_def)\s*\{")
 
 
-class Found(NamedTuple):
+class GraphBeside(NamedTuple):
     """A graph with the tensors of its variables, its file, and what is to be said of the choice."""
 
-    content: metagraph.Content
+    content: metagraph.MetaGraphContent
     file: Path | None = None
     notes: tuple[str, ...] = ()
 
 
-def read(file: Path, weights: Mapping[str, Tensor]) -> Found:
+def read(file: Path, weights: Mapping[str, Tensor]) -> GraphBeside:
     """The graph in `file`, a MetaGraph or a GraphDef, binary or text.
 
     Raises:
         DamagedFile: It holds no graph.
     """
-    return Found(metagraph.content(_meta(file), weights, file), file)
+    return GraphBeside(metagraph.content(_meta(file), weights, file), file)
 
 
-def find(prefix: Path, files: Sequence[Path], weights: Mapping[str, Tensor]) -> Found:
+def find(prefix: Path, files: Sequence[Path], weights: Mapping[str, Tensor]) -> GraphBeside:
     """The only graph among `files` whose variables all are in `weights` with their shapes; or none.
 
     Raises:
         AmbiguousFormat: Several graphs that differ are.
     """
-    fitting: dict[bytes, Found] = {}
+    fitting: dict[bytes, GraphBeside] = {}
     misses: list[str] = []
     for file in files:
         try:
@@ -56,7 +56,7 @@ def find(prefix: Path, files: Sequence[Path], weights: Mapping[str, Tensor]) -> 
         if why:
             misses.append(f"{file.name} is not its graph: {why}")
         else:
-            fitting.setdefault(_digest(meta), Found(content, file))
+            fitting.setdefault(_digest(meta), GraphBeside(content, file))
     if len(fitting) > 1:
         listed = ", ".join(str(found.file.name) for found in fitting.values() if found.file)
         raise AmbiguousFormat(
@@ -67,10 +67,12 @@ def find(prefix: Path, files: Sequence[Path], weights: Mapping[str, Tensor]) -> 
         said = f"no .meta file has the checkpoint's name; the graph is that of {found.file and found.file.name}"
         return found._replace(notes=(f"{said}, whose variables all are in the checkpoint", *misses))
     shadows = averages({name: name for name in weights}, weights)
-    return Found(metagraph.Content(weights=weights, metadata={"moving_averages": shadows}), None, tuple(misses))
+    return GraphBeside(
+        metagraph.MetaGraphContent(weights=weights, metadata={"moving_averages": shadows}), None, tuple(misses)
+    )
 
 
-def _miss(content: metagraph.Content) -> str:
+def _miss(content: metagraph.MetaGraphContent) -> str:
     """Why a graph is not that of the checkpoint; empty where it is."""
     if content.graph is None or not content.variable_names:
         return "none of its variables is in the checkpoint"
@@ -96,7 +98,7 @@ def _meta(file: Path) -> Any:
         return metagraph.read(file)
     graph = (messages.parse_text if _TEXT.match(data) else messages.parse)("GraphDef", data, file)
     if not graph.node or not all(node.name and node.op for node in graph.node):
-        raise DamagedFile(f"{file}: holds no graph; expected a MetaGraph or a GraphDef.")
+        raise DamagedFile(f"{file}: contains no graph; expected a MetaGraph or a GraphDef.")
     meta = messages.message_class("MetaGraphDef")()
     meta.graph_def.CopyFrom(graph)
     return meta

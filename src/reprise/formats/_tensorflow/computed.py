@@ -22,7 +22,7 @@ Restored = Callable[[Value], Tensor | None]
 _DEPTH = 24  # a saver splits, transposes, scales and joins; a longer way is not one
 
 
-def computed(graph: Graph, value: Value, restored: Restored) -> Tensor | None:
+def computed_tensor(graph: Graph, value: Value, restored: Restored) -> Tensor | None:
     """`value` as a tensor, loaded on demand, if it is computed from restored tensors and constants alone."""
     blank = _Evaluation(graph, restored, _blank).of(value)
     if blank is None:

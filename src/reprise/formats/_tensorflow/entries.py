@@ -15,12 +15,12 @@ import numpy as np
 
 from reprise.errors import DamagedFile
 from reprise.formats._tensorflow import graphdef
-from reprise.formats._tensorflow.metagraph import Content, metadata, notes_on, signatures
+from reprise.formats._tensorflow.metagraph import MetaGraphContent, metadata, notes_on, signatures
 from reprise.formats._tensorflow.objects import Objects, SavedFunction, stored_names
-from reprise.formats._tensorflow.tables import filled, vocabulary
+from reprise.formats._tensorflow.tables import table_vocabulary, with_table_files
 from reprise.formats._tensorflow.tensor_bundle import Bundle
 from reprise.formats._tensorflow.tensors import dtype_name, shape_attribute
-from reprise.formats._tensorflow.variables import described, fits
+from reprise.formats._tensorflow.variables import declared_and_stored, fits
 from reprise.graph import GROUP, Function, FunctionName, Graph, Node, ShapeAttribute, Value
 from reprise.tensors import Tensor, in_memory
 
@@ -51,7 +51,7 @@ class _Leaf:
     group: str = ""
 
 
-def content(proto: Any, bundle: Bundle, path: Path) -> Content | None:
+def content(proto: Any, bundle: Bundle, path: Path) -> MetaGraphContent | None:
     """The functions of a MetaGraphDef with the tensors of its variables; None where it has no functions.
 
     Raises:
@@ -69,13 +69,13 @@ def content(proto: Any, bundle: Bundle, path: Path) -> Content | None:
     if not entries:
         return None
     known = [(v, bundle.tensors[v.key]) for v in found.values() if v.key in bundle.tensors]
-    strangers = [described(v.node, tensor) for v, tensor in known if not fits(v.node, tensor)]
-    return Content(
+    strangers = [declared_and_stored(v.node, tensor) for v, tensor in known if not fits(v.node, tensor)]
+    return MetaGraphContent(
         entries=entries,
         weights=bundle.tensors,
         variable_names={v.node.name: v.key for v, tensor in known if fits(v.node, tensor)},
         signatures=signatures(proto),
-        vocabulary=vocabulary(entries.values()),
+        vocabulary=table_vocabulary(entries.values()),
         metadata=metadata(proto),
         notes=notes_on(strangers),
     )
@@ -164,7 +164,7 @@ class _Entries:
             site.add(self._variables[number])
         captured = [self._captured(site, number) for number in concrete.bound_inputs]
         call = site.call(name, trace, [*given, *captured])
-        return filled(site.graph(site.results(results, call)), self._path.parent)
+        return with_table_files(site.graph(site.results(results, call)), self._path.parent)
 
     def _arguments(self, concrete: Any, own: Sequence[str], words: Sequence[str]) -> list[_Leaf]:
         """What the file says of each argument: its key, or the name of its specification, or what callers name it."""

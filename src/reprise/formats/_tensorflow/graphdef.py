@@ -8,7 +8,7 @@ from typing import Any
 
 from reprise.errors import DamagedFile, DiscoveryError
 from reprise.formats._tensorflow import functions
-from reprise.formats._tensorflow.tensors import dtype_name, shape_attribute, tensor
+from reprise.formats._tensorflow.tensors import dtype_name, lazy_tensor, shape_attribute
 from reprise.graph import FunctionName, Graph, LazyAttributes, Node, Value
 from reprise.graph_check import check_edges
 from reprise.tensors import Tensor
@@ -49,7 +49,7 @@ def _node(proto: Any, path: Path, known: dict[str, Any] | None) -> Node:
     return Node(proto.name, proto.op, tuple(inputs), tuple(controls), Attributes(proto.attr, proto.name, path, known))
 
 
-def attributes_of(definition: bytes, path: Path) -> Mapping[str, Any]:
+def node_attributes(definition: bytes, path: Path) -> Mapping[str, Any]:
     """The attributes in the bytes of a NodeDef.
 
     Raises:
@@ -122,6 +122,6 @@ _ONE: Mapping[str, Callable[[Any, str, Path], Any]] = {
     "b": _itself,
     "type": lambda value, _what, _path: dtype_name(value),
     "shape": lambda value, _what, _path: shape_attribute(value),
-    "tensor": tensor,
+    "tensor": lazy_tensor,
     "func": lambda value, _what, _path: FunctionName(value.name),
 }

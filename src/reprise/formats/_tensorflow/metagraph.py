@@ -14,7 +14,7 @@ from reprise.files import read_whole
 from reprise.formats import _sidecars
 from reprise.formats._base import Signature, StoredModel
 from reprise.formats._tensorflow import graphdef
-from reprise.formats._tensorflow.tables import filled
+from reprise.formats._tensorflow.tables import with_table_files
 from reprise.formats._tensorflow.variables import Binding, averages, bind
 from reprise.graph import Graph
 from reprise.tensors import Tensor
@@ -27,7 +27,7 @@ TEXT = re.compile(rb"(\s|#[^\n]*\n)*(meta_info_def|graph_def)")
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class MetaGraphContent:
     """What a MetaGraph and the tensors stored with it are together; the fields are those of `StoredModel`."""
 
     graph: Graph | None = None
@@ -49,7 +49,9 @@ def read(path: Path) -> Any:
     data = load(path)
     proto = (messages.parse_text if TEXT.match(data) else messages.parse)("MetaGraphDef", data, path)
     if not proto.graph_def.node:
-        raise DamagedFile(f"{path}: holds no graph; expected a MetaGraph, as a Saver writes it. Copy the file again.")
+        raise DamagedFile(
+            f"{path}: contains no graph; expected a MetaGraph, as a Saver writes it. Copy the file again."
+        )
     return proto
 
 
@@ -65,17 +67,17 @@ def load(path: Path) -> bytes:
         raise DamagedFile(f"{path}: cannot be read ({error.strerror}).") from error
 
 
-def content(proto: Any, tensors: Mapping[str, Tensor], path: Path) -> Content:
+def content(proto: Any, tensors: Mapping[str, Tensor], path: Path) -> MetaGraphContent:
     """A MetaGraphDef with the stored tensors that its variables have.
 
     Raises:
         DamagedFile: It contradicts itself.
     """
-    graph = filled(graphdef.graph(proto.graph_def, path), path.parent)
+    graph = with_table_files(graphdef.graph(proto.graph_def, path), path.parent)
     binding = bind(graph, tensors, proto.saver_def.restore_op_name)
     shadows = averages(binding.names, tensors)
     vocabulary, columns = _meaning(proto, path)
-    return Content(
+    return MetaGraphContent(
         graph=graph,
         weights={**tensors, **binding.parts},
         variable_names=binding.names,
@@ -86,7 +88,7 @@ def content(proto: Any, tensors: Mapping[str, Tensor], path: Path) -> Content:
     )
 
 
-def stored(content: Content, vocabulary: _sidecars.Found, notes: Sequence[str], **about: Any) -> StoredModel:
+def stored(content: MetaGraphContent, vocabulary: _sidecars.Sidecar, notes: Sequence[str], **about: Any) -> StoredModel:
     """A model with this content; `about` are the fields of `StoredModel` that only its files tell."""
     return StoredModel(
         graph=content.graph,

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from reprise.errors import AmbiguousFormat, ReadError
 from reprise.formats._tensorflow import beside, tensor_bundle, v1
-from reprise.formats._tensorflow.beside import Found
-from reprise.formats._tensorflow.places import Place, listed, siblings
+from reprise.formats._tensorflow.beside import GraphBeside
+from reprise.formats._tensorflow.places import CheckpointFiles, listed, siblings
 from reprise.formats._tensorflow.tensor_bundle import Bundle
 from reprise.formats._tensorflow.variables import unfilled
 from reprise.tensors import Tensor
@@ -23,7 +23,7 @@ from reprise.tensors import Tensor
 _MOST = 64
 
 
-def read(path: Path, places: Sequence[Place], graph: Path | None) -> tuple[Bundle, Found]:
+def read(path: Path, places: Sequence[CheckpointFiles], graph: Path | None) -> tuple[Bundle, GraphBeside]:
     """The tensors that `path` means and their graph; those of several checkpoints where they are parts of one model.
 
     Args:
@@ -50,7 +50,7 @@ def read(path: Path, places: Sequence[Place], graph: Path | None) -> tuple[Bundl
     return _told(_union([bundle, *_used(parts, together)]), together)
 
 
-def bundle_of(place: Place) -> Bundle:
+def bundle_of(place: CheckpointFiles) -> Bundle:
     """The tensors of one checkpoint."""
     if place.v1:
         return v1.read(place.v1)
@@ -59,7 +59,7 @@ def bundle_of(place: Place) -> Bundle:
     return tensor_bundle.NOTHING
 
 
-def _together(path: Path, places: Sequence[Place], graph: Path | None) -> tuple[Bundle, Found]:
+def _together(path: Path, places: Sequence[CheckpointFiles], graph: Path | None) -> tuple[Bundle, GraphBeside]:
     bundles = list(_readable(places))
     alone = any(_is_whole(_graph(p, graph, b.tensors)) for p, b in zip(places, bundles, strict=False))
     if len(bundles) == len(places) and not alone and not _shared(bundles):
@@ -74,7 +74,7 @@ def _together(path: Path, places: Sequence[Place], graph: Path | None) -> tuple[
     )
 
 
-def _readable(places: Sequence[Place]) -> Iterator[Bundle]:
+def _readable(places: Sequence[CheckpointFiles]) -> Iterator[Bundle]:
     """The tensors of those checkpoints that are whole."""
     for place in places[:_MOST]:
         if place.index or place.v1:
@@ -82,12 +82,12 @@ def _readable(places: Sequence[Place]) -> Iterator[Bundle]:
                 yield bundle_of(place)
 
 
-def _graph(place: Place, graph: Path | None, tensors: Mapping[str, Tensor]) -> Found:
+def _graph(place: CheckpointFiles, graph: Path | None, tensors: Mapping[str, Tensor]) -> GraphBeside:
     named = graph or place.meta
     return beside.read(named, tensors) if named else beside.find(place.prefix, place.others, tensors)
 
 
-def _is_whole(found: Found) -> bool:
+def _is_whole(found: GraphBeside) -> bool:
     """Whether the variables of a graph have all their tensors."""
     content = found.content
     return (
@@ -111,7 +111,7 @@ def _shared(bundles: Sequence[Bundle]) -> bool:
     return any(not a.tensors.keys().isdisjoint(b.tensors) for a, b in combinations(bundles, 2))
 
 
-def _used(bundles: Iterable[Bundle], found: Found) -> list[Bundle]:
+def _used(bundles: Iterable[Bundle], found: GraphBeside) -> list[Bundle]:
     """Those of which the graph has a tensor."""
     names = set(found.content.variable_names.values())
     return [bundle for bundle in bundles if not names.isdisjoint(bundle.tensors)]
@@ -125,7 +125,7 @@ def _union(bundles: Sequence[Bundle]) -> Bundle:
     )
 
 
-def _told(joint: Bundle, found: Found) -> tuple[Bundle, Found]:
+def _told(joint: Bundle, found: GraphBeside) -> tuple[Bundle, GraphBeside]:
     firsts = [file for file in joint.files if ".data-" not in file.name]
     note = f"one model in several checkpoints: {listed(f.with_name(f.name.removesuffix('.index')) for f in firsts)}"
     return joint, found._replace(notes=(*found.notes, note))

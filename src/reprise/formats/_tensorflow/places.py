@@ -28,7 +28,7 @@ BEST, LAST = "best", "last"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CheckpointFiles:
     """The files of one checkpoint.
 
     Attributes:
@@ -52,7 +52,7 @@ class Place:
     choice: str = ""
 
 
-def locate(path: Path, wanted: str = "") -> tuple[Place, ...]:
+def locate(path: Path, wanted: str = "") -> tuple[CheckpointFiles, ...]:
     """The checkpoint that `path` means, or none; several for a pattern, or a folder with some of different names.
 
     Args:
@@ -82,7 +82,7 @@ def locate(path: Path, wanted: str = "") -> tuple[Place, ...]:
     return _only(_at_prefix(path.with_name(name.removesuffix(".index"))))
 
 
-def siblings(place: Place) -> tuple[Place, ...]:
+def siblings(place: CheckpointFiles) -> tuple[CheckpointFiles, ...]:
     """The other checkpoints of the folder that are whole, the highest steps first."""
     found = []
     for prefix in reversed(_prefixes(place.prefix.parent)):
@@ -91,24 +91,24 @@ def siblings(place: Place) -> tuple[Place, ...]:
     return tuple(found)
 
 
-def _only(place: Place | None) -> tuple[Place, ...]:
+def _only(place: CheckpointFiles | None) -> tuple[CheckpointFiles, ...]:
     return () if place is None else (place,)
 
 
-def _matching(pattern: Path) -> tuple[Place, ...]:
+def _matching(pattern: Path) -> tuple[CheckpointFiles, ...]:
     """The checkpoints whose prefix, or the file that stands for it, has a name like `ckpt-*`."""
     alike = [p for p in _prefixes(pattern.parent) if any(fnmatchcase(p.name + e, pattern.name) for e in ("", ".index"))]
     return tuple(place for p in alike if (place := _at_prefix(p)))
 
 
-def _at_prefix(prefix: Path) -> Place | None:
+def _at_prefix(prefix: Path) -> CheckpointFiles | None:
     index, meta = _beside(prefix, ".index"), _beside(prefix, ".meta")
     v1 = () if is_file(index) else _v1_files(prefix)
     if is_file(index) or v1:
         graph, more = _meta_of(prefix)
         others = () if graph else _graphs(prefix.parent)
         evidence = _clause(v1[0] if v1 else index, graph)
-        return Place(prefix, None if v1 else index, v1, graph, others, evidence, more)
+        return CheckpointFiles(prefix, None if v1 else index, v1, graph, others, evidence, more)
     shards = sorted(prefix.parent.glob(f"{_literal(prefix.name)}.data-*-of-*"))
     if shards:
         raise MissingFile(
@@ -116,7 +116,9 @@ def _at_prefix(prefix: Path) -> Place | None:
             "Half a checkpoint was copied; copy the .index file too."
         )
     if is_file(meta) and not prefix.exists():
-        return Place(prefix, meta=meta, evidence=f"{meta.name} is named as a MetaGraph is", notes=(_no_weights(meta),))
+        return CheckpointFiles(
+            prefix, meta=meta, evidence=f"{meta.name} is named as a MetaGraph is", notes=(_no_weights(meta),)
+        )
     return None
 
 
@@ -187,7 +189,7 @@ def _graphs(folder: Path) -> tuple[Path, ...]:
     return tuple(sorted([*_metas(folder).values(), *others]))
 
 
-def _of_meta(meta: Path) -> Place | None:
+def _of_meta(meta: Path) -> CheckpointFiles | None:
     """The checkpoint that belongs to a `.meta` file, whose name may lack the step."""
     prefix = meta.with_suffix("")
     place = _at_prefix(prefix)
@@ -202,11 +204,11 @@ def _of_meta(meta: Path) -> Place | None:
     return found and replace(_noted(found, choice), meta=meta, others=(), evidence=_clause(chosen, meta))
 
 
-def _noted(place: Place, choice: str) -> Place:
+def _noted(place: CheckpointFiles, choice: str) -> CheckpointFiles:
     return replace(place, notes=(choice, *place.notes), choice=choice) if choice else place
 
 
-def _in_folder(folder: Path, wanted: str) -> tuple[Place, ...]:
+def _in_folder(folder: Path, wanted: str) -> tuple[CheckpointFiles, ...]:
     prefixes = _prefixes(folder)
     if prefixes:
         chosen, choice = _choose(folder, prefixes, wanted)

@@ -14,7 +14,7 @@ from reprise.errors import DamagedFile
 _FULL = -1
 
 
-def bounds(proto: Any, shape: tuple[int, ...], name: str, file: Path) -> tuple[slice, ...]:
+def slice_bounds(proto: Any, shape: tuple[int, ...], name: str, file: Path) -> tuple[slice, ...]:
     """The part of `shape` that a TensorSliceProto means; an extent without length is the whole axis.
 
     Raises:

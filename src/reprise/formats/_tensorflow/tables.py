@@ -23,7 +23,7 @@ _WHOLE, _NUMBER = -2, -1
 _UNKNOWN, _MOST_UNKNOWN = "[UNK]", 16
 
 
-def filled(graph: Graph, folder: Path) -> Graph:
+def with_table_files(graph: Graph, folder: Path) -> Graph:
     """`graph` with the content of the files in `folder`, or its `assets`, in the place of their names."""
     asking = [n for n in graph if n.op in _FROM_FILE and len(n.inputs) == 2]
     nodes = dict(graph.nodes) if asking else {}
@@ -39,7 +39,7 @@ def filled(graph: Graph, folder: Path) -> Graph:
     return replace(graph, nodes=nodes) if asking else graph
 
 
-def vocabulary(graphs: Iterable[Graph]) -> Vocabulary | None:
+def table_vocabulary(graphs: Iterable[Graph]) -> Vocabulary | None:
     """The symbols of the tables that give ids for text, where they all give the same; ids without a symbol are unknown.
 
     The layers that look symbols up keep the first ids for unknown ones.

@@ -18,7 +18,7 @@ import numpy as np
 
 from reprise.errors import DamagedFile, MissingFile
 from reprise.files import MAPPED, opened, read_whole
-from reprise.formats._tensorflow.slices import bounds, slice_key
+from reprise.formats._tensorflow.slices import slice_bounds, slice_key
 from reprise.formats._tensorflow.tensors import dtype_name, known_shape, packed_array
 from reprise.tensors import DTYPES, Array, Tensor
 from reprise.wire import messages, sstable
@@ -222,11 +222,11 @@ def _partitioned(
         part = entries.get(slice_key(key, proto))
         if part is None:
             raise DamagedFile(f"{index}: a slice of tensor {name} is not in the table. Copy the file again.")
-        parts.append((bounds(proto, shape, name, index), _stored(name, part, shards, index)))
-    return joined(name, dtype, shape, parts, index)
+        parts.append((slice_bounds(proto, shape, name, index), _stored(name, part, shards, index)))
+    return join_slices(name, dtype, shape, parts, index)
 
 
-def joined(
+def join_slices(
     name: str, dtype: str, shape: tuple[int, ...], parts: list[tuple[tuple[slice, ...], Tensor]], file: Path
 ) -> Tensor:
     """A tensor made of slices that must cover it."""

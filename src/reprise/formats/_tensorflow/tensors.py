@@ -93,7 +93,7 @@ def known_shape(proto: Any, what: str, path: Path) -> tuple[int, ...]:
     return shape
 
 
-def tensor(proto: Any, what: str, path: Path) -> Tensor:
+def lazy_tensor(proto: Any, what: str, path: Path) -> Tensor:
     """A TensorProto as a lazy tensor; `what` names it in messages.
 
     Raises:

@@ -45,7 +45,7 @@ def sniff(path: Path, *, graph: bool) -> str | None:
     return f"{file_of(path).name} has a topology of {'a graph' if graph else 'layers'} for TensorFlow.js"
 
 
-class Content(NamedTuple):
+class TfjsContent(NamedTuple):
     """What a `model.json` says: its topology, its weights by name in their order, and all of it."""
 
     topology: Mapping[str, Any]
@@ -54,7 +54,7 @@ class Content(NamedTuple):
     files: tuple[Path, ...]
 
 
-def content(path: Path) -> Content:
+def content(path: Path) -> TfjsContent:
     """The content of a `model.json` and of the files that it names.
 
     Raises:
@@ -67,7 +67,7 @@ def content(path: Path) -> Content:
     except OSError as error:
         raise MissingFile(f"{file}: cannot be read ({error.strerror}).") from error
     except (ValueError, RecursionError) as error:
-        raise DamagedFile(f"{file}: is not whole JSON ({error}). Copy it again.") from error
+        raise DamagedFile(f"{file}: is not complete JSON ({error}). Copy it again.") from error
     topology = found.get("modelTopology") if isinstance(found, dict) else None
     if not isinstance(topology, dict):
         raise DamagedFile(f"{file}: has no modelTopology; weights alone say nothing of the model. Copy it again.")
@@ -83,7 +83,7 @@ def content(path: Path) -> Content:
             if name in weights:
                 raise DamagedFile(f"{file}: lists the weight {name!r} twice. Copy it again.")
             weights[name] = tensor
-    return Content(topology, weights, found, (file, *files))
+    return TfjsContent(topology, weights, found, (file, *files))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from typing import Any
 from reprise.bounds import check
 from reprise.errors import DamagedFile, MissingFile
 from reprise.files import read_whole
-from reprise.formats._tensorflow.slices import bounds, slice_key
-from reprise.formats._tensorflow.tensor_bundle import Bundle, joined
-from reprise.formats._tensorflow.tensors import dtype_name, known_shape, tensor
+from reprise.formats._tensorflow.slices import slice_bounds, slice_key
+from reprise.formats._tensorflow.tensor_bundle import Bundle, join_slices
+from reprise.formats._tensorflow.tensors import dtype_name, known_shape, lazy_tensor
 from reprise.tensors import Array, Tensor
 from reprise.wire import messages, sstable
 
@@ -55,13 +55,13 @@ def _tensor(listed: list[Any], slices: Mapping[bytes, tuple[bytes, Path]], file:
     shape = known_shape(listed[0].shape, f"tensor {name}", file)
     parts = []
     for proto in (proto for one in listed for proto in one.slice):
-        where = bounds(proto, shape, name, file)
+        where = slice_bounds(proto, shape, name, file)
         size = tuple(s.stop - s.start for s in where)
         stored = slices.get(slice_key(name.encode(), proto))
         if stored is None:
             raise DamagedFile(f"{file}: a slice of tensor {name} is not in the table. Copy the file again.")
         parts.append((where, _slice(name, kind, size, *stored)))
-    return joined(name, dtype_name(kind), shape, parts, file)
+    return join_slices(name, dtype_name(kind), shape, parts, file)
 
 
 def _slice(name: str, dtype: int, shape: tuple[int, ...], value: bytes, file: Path) -> Tensor:
@@ -75,4 +75,4 @@ def _values(name: str, dtype: int, shape: tuple[int, ...], value: bytes, file: P
     del data.tensor_shape.dim[:]
     for size in shape:
         data.tensor_shape.dim.add(size=size)
-    return tensor(data, f"tensor {name}", file).load()
+    return lazy_tensor(data, f"tensor {name}", file).load()

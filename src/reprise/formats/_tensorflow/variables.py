@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from reprise.errors import DamagedFile
-from reprise.formats._tensorflow.computed import computed
+from reprise.formats._tensorflow.computed import computed_tensor
 from reprise.graph import VARIABLES, Graph, Node, ShapeAttribute, Value
 from reprise.tensors import Tensor
 
@@ -26,7 +26,7 @@ _RESTORES = frozenset({"RestoreV2", "Restore", "RestoreSlice"})
 
 
 class _Restored(NamedTuple):
-    """What an assignment gives to a variable: its name, and the tensor where that is not a whole stored one."""
+    """What an assignment gives to a variable: its name, and the tensor where that is not a complete stored one."""
 
     variable: str
     name: str
@@ -65,7 +65,9 @@ def bind(graph: Graph, weights: Mapping[str, Tensor], restore_op: str = "") -> B
     names = {variable: one.name for variable, one in found.items()}
     names.update((variable, name) for variable, name in own.items() if name)
     tensors = {variable: parts.get(name) or weights[name] for variable, name in names.items()}
-    strangers = {v: described(graph[v], tensor) for v, tensor in tensors.items() if not fits(graph[v], tensor)}
+    strangers = {
+        v: declared_and_stored(graph[v], tensor) for v, tensor in tensors.items() if not fits(graph[v], tensor)
+    }
     fitting = {variable: name for variable, name in names.items() if variable not in strangers}
     return Binding(fitting, parts, tuple(strangers.values()))
 
@@ -82,7 +84,7 @@ def fits(variable: Node, tensor: Tensor) -> bool:
     )
 
 
-def described(variable: Node, tensor: Tensor) -> str:
+def declared_and_stored(variable: Node, tensor: Tensor) -> str:
     """What a variable declares, and what is stored, for messages."""
     dims = variable.attributes["shape"].dims if "shape" in variable.attributes else None
     declared = f"{variable.attributes.get('dtype')} {'of any shape' if dims is None else list(dims)}"
@@ -138,7 +140,7 @@ def _restored(graph: Graph, weights: Mapping[str, Tensor]) -> Iterator[_Restored
             continue
         named = _stored_name(graph, value)
         if named is None:
-            tensor = computed(graph, value, lambda v: _tensor(graph, v, weights))
+            tensor = computed_tensor(graph, value, lambda v: _tensor(graph, v, weights))
             if tensor is not None:
                 yield _Restored(variable.node, f"{variable.node} [{tensor.source}]", tensor, node.name)
         elif named[0] in weights:

@@ -14,7 +14,7 @@ from typing import Any
 
 from reprise.errors import DamagedFile
 from reprise.tensors import Tensor
-from reprise.weights.keras import Facts
+from reprise.weights.keras import KerasFacts
 from reprise.wire import messages
 
 _LAYER = re.compile(r"layer-(\d{1,6})")
@@ -25,14 +25,14 @@ _CELL = re.compile(r"/(lstm|gru|simple_rnn)_cell(_\d+)?/")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ObjectWeights:
     """Weights by name, in the order of the layers, and what the objects say besides them."""
 
     weights: Mapping[str, Tensor]
-    facts: Facts
+    facts: KerasFacts
 
 
-def of_objects(objects: Tensor, tensors: Mapping[str, Tensor], index: Path) -> Found:
+def of_objects(objects: Tensor, tensors: Mapping[str, Tensor], index: Path) -> ObjectWeights:
     """The weights of the model that a checkpoint holds; what its optimizer keeps is left out.
 
     Raises:
@@ -41,12 +41,12 @@ def of_objects(objects: Tensor, tensors: Mapping[str, Tensor], index: Path) -> F
     graph = _Objects(messages.parse("TrackableObjectGraph", objects.load().item(), index).nodes, tensors, index)
     layers = graph.layers()
     if layers is None:
-        return Found(graph.named([0]), Facts(sigmoid=False, ordered=False, silent=(None,)))
+        return ObjectWeights(graph.named([0]), KerasFacts(sigmoid=False, ordered=False, silent=(None,)))
     held = {number: graph.named([number]) for number in layers}
     silent = [None for place, number in enumerate(layers) if not held[number] and place]
     weights = {name: tensor for one in held.values() for name, tensor in one.items()}
     sigmoid = any(_CELL.search(f"/{name}") for name in weights)  # since TensorFlow 2.2; before, a hard one may be meant
-    return Found(weights, Facts(sigmoid=sigmoid, ordered=True, silent=tuple(silent)))
+    return ObjectWeights(weights, KerasFacts(sigmoid=sigmoid, ordered=True, silent=tuple(silent)))
 
 
 class _Objects:

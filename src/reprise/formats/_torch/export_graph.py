@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from reprise.formats._base import Memory
-from reprise.formats._torch.aten.calls import called, signature, stored
+from reprise.formats._torch.aten.calls import call_operator, file_tensor, signature
 from reprise.formats._torch.aten.message import Change, memory_of, message, tensors_of
-from reprise.formats._torch.aten.values import Builder, Dim, RefusedError, Size, Value
+from reprise.formats._torch.aten.values import AtenTensor, Builder, RefusedError, RuntimeSize, Size
 from reprise.wire import onnx
 from reprise.wire.torch_export import ELEMENT_TYPES, ExportedProgram
 
@@ -41,7 +41,7 @@ _BY_NAME = 2
 Model = tuple[onnx.Message, tuple[Memory, ...], tuple[str, ...]]
 
 
-def translated(program: ExportedProgram) -> Model:
+def translate(program: ExportedProgram) -> Model:
     """The model of a program, the states that its modules keep, and what is worth telling.
 
     Raises:
@@ -85,9 +85,9 @@ class _Reader:
         self.builder = Builder()
         self.place = ""
         self.values: dict[str, Any] = {}
-        self.inputs: dict[str, Value] = {}
-        self.held: dict[str, tuple[Value, Value]] = {}
-        self._sizes: dict[str, Dim] = {}
+        self.inputs: dict[str, AtenTensor] = {}
+        self.held: dict[str, tuple[AtenTensor, AtenTensor]] = {}
+        self._sizes: dict[str, RuntimeSize] = {}
         for spec in self.module["signature"]["input_specs"]:
             ((kind, content),) = spec.items()
             self._take(kind, content)
@@ -102,8 +102,8 @@ class _Reader:
             if path not in self.tensors:
                 raise RefusedError(f"names {path}, which the file does not hold")
             if path not in self.held:
-                value = stored(self.builder, self.tensors[path], path)
-                self.held[path] = value, Value(value.name, value.dtype, value.sizes, stored=value.stored)
+                value = file_tensor(self.builder, self.tensors[path], path)
+                self.held[path] = value, AtenTensor(value.name, value.dtype, value.sizes, stored=value.stored)
             self.values[name] = self.held[path][0]
         elif kind == "user_input":
             self._take_argument(content["arg"])
@@ -115,23 +115,23 @@ class _Reader:
         if kind == "as_tensor":
             name = held["name"]
             self.inputs[name] = self._input(name)
-            self.values[name] = Value(name, self.inputs[name].dtype, self.inputs[name].sizes)
+            self.values[name] = AtenTensor(name, self.inputs[name].dtype, self.inputs[name].sizes)
         elif kind in _KINDS_OF_SIZES and "as_name" in held:
             raise RefusedError(f"takes {held['as_name']} as a number; inputs are tensors")
 
-    def _input(self, name: str) -> Value:
+    def _input(self, name: str) -> AtenTensor:
         meta = self.graph["tensor_values"][name]
         dtype = ELEMENT_TYPES.get(meta["dtype"], "")
         dtype = "float32" if dtype in ("float16", "bfloat16", "float64") else dtype
         if dtype not in ("float32", "int64", "int32", "bool", "uint8"):
             raise RefusedError(f"takes {name} of an element type that is not computed with")
-        return Value(name, dtype, tuple(self._size(n, name, k) for k, n in enumerate(meta["sizes"])))
+        return AtenTensor(name, dtype, tuple(self._size(n, name, k) for k, n in enumerate(meta["sizes"])))
 
     def _size(self, held: Mapping[str, Any], name: str, axis: int) -> Size:
         """A size of an input: a number, or one that all inputs share which have the same word for it."""
         if "as_int" in held:
             return int(held["as_int"])
-        return self._sizes.setdefault(str(held["as_expr"]["expr_str"]), Dim((name, axis), enters=True))
+        return self._sizes.setdefault(str(held["as_expr"]["expr_str"]), RuntimeSize((name, axis), enters=True))
 
     # Nodes
 
@@ -141,7 +141,7 @@ class _Reader:
         if name in _CHECKS:
             return
         positional, named = self._arguments(name, node["inputs"])
-        self._keep(node["outputs"], called(self.builder, name, positional, named))
+        self._keep(node["outputs"], call_operator(self.builder, name, positional, named))
 
     def _arguments(self, name: str, arguments: Sequence[Mapping[str, Any]]) -> tuple[list[Any], dict[str, Any]]:
         order = signature(name)
@@ -206,7 +206,7 @@ class _Reader:
         paths = ", ".join(m.taken for m in memory)
         return model, memory, (f"a call changes what the module holds: {paths}; held by the caller",) if paths else ()
 
-    def _change(self, path: str, now: Value) -> Change:
+    def _change(self, path: str, now: AtenTensor) -> Change:
         first = self.held[path][1]
         if any(t.source == self.tensors[path].source for n, t in self.tensors.items() if n != path):
             raise RefusedError(f"changes {path!r}, which shares its numbers with another tensor")
@@ -251,7 +251,7 @@ def _filled(form: Any, following: Callable[[], Any], depth: int) -> Any:
     if form["type"] is None:
         return following()
     if not depth:
-        raise ValueError("its results lie too deep in each other")
+        raise ValueError("its results are nested too deep")
     parts = [_filled(part, following, depth - 1) for part in form["children_spec"]]
     if form["type"] == "builtins.dict":
         return dict(zip(json.loads(form["context"]), parts, strict=True))

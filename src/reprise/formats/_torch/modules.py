@@ -23,12 +23,12 @@ _MOST_MODULES = 5
 State = Mapping[str, Tensor]
 
 
-class UndecidedError(Exception):
+class UndecidedModulesError(Exception):
     """Why a state dict gives no model, and what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Recurrent:
+class RecurrentModule:
     """A recurrent module.
 
     Attributes:
@@ -71,7 +71,7 @@ class Matrix:
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
+class ModuleChain:
     """A model as modules one after the other.
 
     Attributes:
@@ -84,13 +84,13 @@ class Chain:
     """
 
     embedding: Matrix | None
-    recurrent: tuple[Recurrent, ...]
+    recurrent: tuple[RecurrentModule, ...]
     heads: tuple[Matrix, ...]
     notes: tuple[str, ...]
     between: tuple[tuple[Matrix, str], ...] = ()
 
 
-def chain_of(state: State, attributes: Mapping[str, Mapping[str, object]], activation: str = "") -> Chain:
+def chain_of(state: State, attributes: Mapping[str, Mapping[str, object]], activation: str = "") -> ModuleChain:
     """The one way to put the modules of a state dict together.
 
     Args:
@@ -103,7 +103,7 @@ def chain_of(state: State, attributes: Mapping[str, Mapping[str, object]], activ
     """
     found = [recurrent_of(name, state, attributes.get(name, {}), activation) for name in _recurrent_names(state)]
     if not found:
-        raise UndecidedError("no weights of an LSTM, GRU or RNN (weight_ih, weight_hh) are among its tensors")
+        raise UndecidedModulesError("no weights of an LSTM, GRU or RNN (weight_ih, weight_hh) are among its tensors")
     used = {_full(r.name, n, is_cell=r.is_cell) for r in found for n in r.weights}
     matrices, left = _matrices({name: t for name, t in state.items() if name not in used})
     ordered = _in_order(found)
@@ -111,12 +111,12 @@ def chain_of(state: State, attributes: Mapping[str, Mapping[str, object]], activ
     placed = {m.name for m in (*heads, *([embedding] if embedding else []))}
     left += [m.name for m in matrices if m.name not in placed]
     if left:
-        raise UndecidedError(
-            f"{_described(ordered)}; without a certain place beside it: {_listed(left)}. The file "
+        raise UndecidedModulesError(
+            f"{_described(ordered)}; these cannot be placed with certainty beside it: {_listed(left)}. The file "
             "has weights alone, not the order in which they are used. Where the model's code is at hand, save what it "
             "computes: torch.jit.script(model).save(file), or torch.export.save"
         )
-    return Chain(embedding, ordered, heads, _notes(ordered, heads))
+    return ModuleChain(embedding, ordered, heads, _notes(ordered, heads))
 
 
 # Recurrent modules
@@ -133,7 +133,7 @@ def is_recurrent(state: Iterable[str]) -> bool:
 
 def recurrent_of(
     name: str, state: State, attributes: Mapping[str, object] = MappingProxyType({}), activation: str = ""
-) -> Recurrent:
+) -> RecurrentModule:
     """A recurrent module by the names of its weights.
 
     Args:
@@ -151,14 +151,18 @@ def recurrent_of(
     projected = weights.get("weight_hr_l0")
     units = (recurrent if projected is None else projected).shape[-1] if recurrent is not None else 0
     if not units or len(first) != 2 or first[0] % units:
-        raise UndecidedError(f"the weights of {name or 'the recurrent module'} have sizes that no LSTM, GRU or RNN has")
+        raise UndecidedModulesError(
+            f"the weights of {name or 'the recurrent module'} have sizes that no LSTM, GRU or RNN has"
+        )
     projection, gates = 0 if projected is None else projected.shape[0], first[0] // units
     if gates not in _KINDS or (projection and gates != 4):
-        raise UndecidedError(f"{name or 'the recurrent module'} has {gates} gates, which no LSTM, GRU or RNN has")
+        raise UndecidedModulesError(
+            f"{name or 'the recurrent module'} has {gates} gates, which no LSTM, GRU or RNN has"
+        )
     layers = len({n for n in weights if re.fullmatch(r"weight_ih_l\d+", n)})
     directions = 2 if "weight_ih_l0_reverse" in weights else 1
     relu = gates == 1 and _nonlinearity(name, attributes, activation) == "relu"
-    made = Recurrent(name, _KINDS[gates], first[1], units, layers, directions, is_cell, relu, weights, projection)
+    made = RecurrentModule(name, _KINDS[gates], first[1], units, layers, directions, is_cell, relu, weights, projection)
     _check_sizes(made, gates)
     return made
 
@@ -182,13 +186,13 @@ def _nonlinearity(name: str, attributes: Mapping[str, object], activation: str) 
     for known in ("relu", "tanh"):
         if mode.endswith(known):
             return known
-    raise UndecidedError(
+    raise UndecidedModulesError(
         f"{name or 'its module'} is a plain RNN, and its weights do not tell whether with tanh or relu. Say it: "
         'cell={"activation": "tanh"} (--cell activation=tanh)'
     )
 
 
-def _check_sizes(module: Recurrent, gates: int) -> None:
+def _check_sizes(module: RecurrentModule, gates: int) -> None:
     """Every layer must have the sizes that the first one tells."""
     for layer in range(module.layers):
         inputs = module.inputs if layer == 0 else module.outputs
@@ -206,7 +210,7 @@ def _check_sizes(module: Recurrent, gates: int) -> None:
                 if found is None and name.startswith("bias"):
                     continue
                 if found is None or found.shape != wanted:
-                    raise UndecidedError(
+                    raise UndecidedModulesError(
                         f"{name} of {module.name or module.kind}: expected shape {list(wanted)}, found "
                         f"{'none' if found is None else list(found.shape)}"
                     )
@@ -226,10 +230,10 @@ def _matrices(state: State) -> tuple[list[Matrix], list[str]]:
     return found, [name for name in state if name not in used]
 
 
-def _in_order(found: Sequence[Recurrent]) -> tuple[Recurrent, ...]:
+def _in_order(found: Sequence[RecurrentModule]) -> tuple[RecurrentModule, ...]:
     """Modules so that each reads what the one before it gives; members of one list in the order of their numbers."""
     if len(found) > _MOST_MODULES and not _is_list(found):
-        raise UndecidedError(
+        raise UndecidedModulesError(
             f"it has {len(found)} recurrent modules ({_listed([r.name for r in found])}), in what order?"
         )
     if _is_list(found):
@@ -238,24 +242,24 @@ def _in_order(found: Sequence[Recurrent]) -> tuple[Recurrent, ...]:
     else:
         orders = [order for order in permutations(found) if _fits(order)]
     if len(orders) != 1:
-        raise UndecidedError(
+        raise UndecidedModulesError(
             f"its recurrent modules ({_listed([r.name or r.kind for r in found])}) can be put one after the other in "
             f"{len(orders)} ways by their sizes"
         )
     return orders[0]
 
 
-def _is_list(found: Sequence[Recurrent]) -> bool:
+def _is_list(found: Sequence[RecurrentModule]) -> bool:
     """Whether modules are members of one list (`nn.ModuleList`), which is numbered in its order."""
     names = [r.name.rpartition(".") for r in found]
     return len(found) > 1 and len({n[0] for n in names}) == 1 and all(n[2].isdecimal() for n in names)
 
 
-def _fits(order: Sequence[Recurrent]) -> bool:
+def _fits(order: Sequence[RecurrentModule]) -> bool:
     return all(a.outputs == b.inputs for a, b in pairwise(order))
 
 
-def _around(order: Sequence[Recurrent], matrices: Sequence[Matrix]) -> tuple[Matrix | None, tuple[Matrix, ...]]:
+def _around(order: Sequence[RecurrentModule], matrices: Sequence[Matrix]) -> tuple[Matrix | None, tuple[Matrix, ...]]:
     """The table before the recurrent modules, and the heads behind them.
 
     Raises:
@@ -266,16 +270,16 @@ def _around(order: Sequence[Recurrent], matrices: Sequence[Matrix]) -> tuple[Mat
     if len(tables) == 2 and not heads and tables[0].weight.source == tables[1].weight.source:
         tables, heads = tables[:1], tables[1:]  # tied: one tensor under two names
     if len(tables) > 1:
-        raise UndecidedError(
+        raise UndecidedModulesError(
             f"{_listed([m.name for m in tables])} may each be the table of its ids or a head without bias"
         )
     sizes = {m.weight.shape[0] for m in heads}
     if len(heads) > 1 and order[-1].outputs in sizes:
-        raise UndecidedError(f"{_listed([m.name for m in heads])} may read the recurrent module or each other")
+        raise UndecidedModulesError(f"{_listed([m.name for m in heads])} may read the recurrent module or each other")
     return (tables[0] if tables else None), tuple(heads)
 
 
-def _notes(order: Sequence[Recurrent], heads: Sequence[Matrix]) -> tuple[str, ...]:
+def _notes(order: Sequence[RecurrentModule], heads: Sequence[Matrix]) -> tuple[str, ...]:
     names = [r.name or r.kind for r in order] + [m.name for m in heads]
     return (
         _described(order),
@@ -284,7 +288,7 @@ def _notes(order: Sequence[Recurrent], heads: Sequence[Matrix]) -> tuple[str, ..
     )
 
 
-def _described(modules: Sequence[Recurrent]) -> str:
+def _described(modules: Sequence[RecurrentModule]) -> str:
     """What recurrent modules are: kind, layers and sizes."""
     parts = []
     for m in modules:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from reprise.formats._torch.aten import recurrent
-from reprise.formats._torch.aten.calls import called, stored
+from reprise.formats._torch.aten.calls import call_operator, file_tensor
 from reprise.formats._torch.aten.message import message
-from reprise.formats._torch.aten.values import Builder, Dim, Size, Value
-from reprise.formats._torch.modules import Chain, Matrix, Recurrent
+from reprise.formats._torch.aten.values import AtenTensor, Builder, RuntimeSize, Size
+from reprise.formats._torch.modules import Matrix, ModuleChain, RecurrentModule
 from reprise.tensors import Array, Tensor
 from reprise.wire import onnx
 
@@ -37,20 +37,20 @@ class _Model:
     graph: Builder
     rows: Size
     first: Mapping[str, Array]
-    inputs: dict[str, Value] = field(default_factory=dict)
-    states: dict[str, Value] = field(default_factory=dict)
+    inputs: dict[str, AtenTensor] = field(default_factory=dict)
+    states: dict[str, AtenTensor] = field(default_factory=dict)
 
-    def taken(self, name: str, dtype: str, sizes: Sequence[Size]) -> Value:
+    def taken(self, name: str, dtype: str, sizes: Sequence[Size]) -> AtenTensor:
         """An input."""
-        self.inputs[name] = Value(name, dtype, tuple(sizes))
+        self.inputs[name] = AtenTensor(name, dtype, tuple(sizes))
         return self.inputs[name]
 
     def call(self, operator: str, *arguments: Any) -> Any:
         """The result of an operator of ATen."""
-        return called(self.graph, operator, list(arguments), {})
+        return call_operator(self.graph, operator, list(arguments), {})
 
 
-def model_of(chain: Chain, *, skip: int = 0, first: Mapping[str, Array] | None = None) -> onnx.Message:
+def model_of(chain: ModuleChain, *, skip: int = 0, first: Mapping[str, Array] | None = None) -> onnx.Message:
     """The ONNX model of a chain; half and double precision become float32, in which it is computed.
 
     Args:
@@ -62,7 +62,7 @@ def model_of(chain: Chain, *, skip: int = 0, first: Mapping[str, Array] | None =
         RefusedError: A tensor is of a type that is not computed with.
     """
     name = "x" if chain.embedding is None else "ids"
-    rows, length = (Dim((name, axis), enters=True) for axis in (0, 1))
+    rows, length = (RuntimeSize((name, axis), enters=True) for axis in (0, 1))
     model = _Model(Builder(), rows, first or {})
     steps = _entrance(model, chain, name, length)
     for module in chain.recurrent:
@@ -76,29 +76,29 @@ def model_of(chain: Chain, *, skip: int = 0, first: Mapping[str, Array] | None =
     return message(model.graph, model.inputs, (), [*outputs.items(), *model.states.items()])
 
 
-def _entrance(model: _Model, chain: Chain, name: str, length: Size) -> Value:
+def _entrance(model: _Model, chain: ModuleChain, name: str, length: Size) -> AtenTensor:
     """The inputs of the first recurrent module, [N, T, D]."""
     if chain.embedding is None:
         return model.taken(name, _FLOAT, (model.rows, length, chain.recurrent[0].inputs))
-    table = stored(model.graph, chain.embedding.weight, f"{chain.embedding.name}.weight")
-    embedded: Value = model.call("embedding", table, model.taken(name, "int64", (model.rows, length)))
+    table = file_tensor(model.graph, chain.embedding.weight, f"{chain.embedding.name}.weight")
+    embedded: AtenTensor = model.call("embedding", table, model.taken(name, "int64", (model.rows, length)))
     return embedded
 
 
-def _head(model: _Model, head: Matrix, hidden: Value) -> Value:
-    weight = stored(model.graph, head.weight, f"{head.name}.weight")
-    bias = None if head.bias is None else stored(model.graph, head.bias, f"{head.name}.bias")
-    result: Value = model.call("linear", hidden, weight, bias)
+def _head(model: _Model, head: Matrix, hidden: AtenTensor) -> AtenTensor:
+    weight = file_tensor(model.graph, head.weight, f"{head.name}.weight")
+    bias = None if head.bias is None else file_tensor(model.graph, head.bias, f"{head.name}.bias")
+    result: AtenTensor = model.call("linear", hidden, weight, bias)
     return result
 
 
-def _recurrent(model: _Model, module: Recurrent, steps: Value) -> Value:
+def _recurrent(model: _Model, module: RecurrentModule, steps: AtenTensor) -> AtenTensor:
     """The outputs [N, T, H · directions] of a module, whose states become inputs and outputs."""
     name = module.name or module.kind.lower()
     kinds = ("h", "c") if module.kind == "LSTM" else ("h",)
     units = {"h": module.projection or module.units, "c": module.units}
     first = [_state(model, module, f"{name}.{kind}", units[kind]) for kind in kinds]
-    params = [stored(model.graph, tensor, f"{name}.{key}") for key, tensor in _params(module)]
+    params = [file_tensor(model.graph, tensor, f"{name}.{key}") for key, tensor in _params(module)]
     operator = f"rnn_{'relu' if module.relu else 'tanh'}" if module.kind == "RNN" else module.kind.lower()
     states = first if module.kind == "LSTM" else first[0]
     both_ways = module.directions == 2
@@ -107,23 +107,23 @@ def _recurrent(model: _Model, module: Recurrent, steps: Value) -> Value:
     for kind, value in zip(kinds, last, strict=True):
         if f"{name}.{kind}" not in model.first:
             model.states[f"{name}.{kind}.after"] = model.call("squeeze", value, 0) if module.is_cell else value
-    result: Value = output
+    result: AtenTensor = output
     return result
 
 
-def _state(model: _Model, module: Recurrent, name: str, units: int) -> Value:
+def _state(model: _Model, module: RecurrentModule, name: str, units: int) -> AtenTensor:
     """The input for a state, or its first values where the file holds them, as [layers · directions, N, H]."""
     layers = module.layers * module.directions
     if name in model.first:
         held = np.asarray(model.first[name], np.float32)
-        return Value(model.graph.tensor(f"{name} first", lambda: held), _FLOAT, (layers, model.rows, units))
+        return AtenTensor(model.graph.tensor(f"{name} first", lambda: held), _FLOAT, (layers, model.rows, units))
     if not module.is_cell:
         return model.taken(name, _FLOAT, (layers, model.rows, units))
-    step: Value = model.call("unsqueeze", model.taken(name, _FLOAT, (model.rows, units)), 0)
+    step: AtenTensor = model.call("unsqueeze", model.taken(name, _FLOAT, (model.rows, units)), 0)
     return step
 
 
-def _params(module: Recurrent) -> Iterator[tuple[str, Tensor]]:
+def _params(module: RecurrentModule) -> Iterator[tuple[str, Tensor]]:
     """The weights in the order in which ATen takes them; biases that the file lacks are zeros."""
     kinds = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", *(("weight_hr",) if module.projection else ()))
     for layer in range(module.layers):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from reprise.formats._in_a_row import cell_layer, held, in_a_row, layout
+from reprise.formats._in_a_row import cell_layer, float_tensor, in_a_row, layout
 from reprise.layers import Layers
 from reprise.layers.kinds import Dense, Embedding, Layer
 from reprise.tensors import Tensor
@@ -19,7 +19,7 @@ from reprise.wire.torch7 import Object
 _PASSED = frozenset({"nn.View", "nn.Reshape", "nn.Identity", "nn.Copy", "nn.Contiguous"})
 
 
-def parts(root: Mapping[str, Any]) -> dict[str, Any]:
+def layers_of_checkpoint(root: Mapping[str, Any]) -> dict[str, Any]:
     """The layers, weights and vocabulary, as `StoredModel` has them.
 
     Raises:
@@ -65,10 +65,10 @@ def _layer(module: Object) -> Layer:
         raise ValueError("an nn.Dropout of the first version, which is a factor when a model is used")
     weight = fields["weight"].load()
     if module.name == "nn.LookupTable":
-        return Embedding(held(weight), first=1)
+        return Embedding(float_tensor(weight), first=1)
     bias = fields["bias"].load()
     if module.name == "nn.Linear":
-        return Dense(held(weight.T), held(bias))
+        return Dense(float_tensor(weight.T), float_tensor(bias))
     stored_as = {"nn.LSTM": "torch-rnn LSTM", "nn.VanillaRNN": "torch-rnn VanillaRNN"}.get(module.name)
     if stored_as is None:
         raise ValueError(f"{module.name} is none of them")

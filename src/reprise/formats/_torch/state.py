@@ -8,7 +8,7 @@ from typing import Any
 
 from reprise.formats._base import StoredModel
 from reprise.formats._torch.aten.values import RefusedError
-from reprise.formats._torch.modules import State, UndecidedError, chain_of
+from reprise.formats._torch.modules import State, UndecidedModulesError, chain_of
 from reprise.formats._torch.onnx import model_of
 
 
@@ -34,7 +34,7 @@ def with_model(
     try:
         chain = chain_of(state, attributes or {}, str((cell or {}).get("activation", "")))
         model = model_of(chain, skip=skip)
-    except (UndecidedError, RefusedError) as why:
+    except (UndecidedModulesError, RefusedError) as why:
         where = f"the state dict {name!r} of the file" if name else "the state dict of the file"
         return replace(stored, obstacle=f"{where} does not tell how the model computes: {why}.")
     notes = stored.notes if skip else (*chain.notes, *stored.notes)

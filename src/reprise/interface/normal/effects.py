@@ -58,7 +58,7 @@ def _dtype_of(variable: Node) -> dict[str, str]:
         DiscoveryError: It is no variable.
     """
     if variable.op not in VARIABLES:
-        raise DiscoveryError(f"node {variable.name!r} ({variable.op}) is assigned, and is no variable of the file")
+        raise DiscoveryError(f"node {variable.name!r} ({variable.op}) is assigned, but is not a variable of the file")
     return {"dtype": variable.attributes.get("dtype", "float32")}
 
 

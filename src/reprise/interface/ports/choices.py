@@ -120,7 +120,9 @@ def with_chosen_settings(found: tuple[Setting, ...], choices: Choices) -> tuple[
     known = {s.name for s in found}
     for name in choices.settings:
         if name not in known:
-            raise CallError(f"settings: {name!r} is none of the model's; it has {', '.join(sorted(known)) or 'none'}")
+            raise CallError(
+                f"settings: {name!r} is not a setting of the model; it has {', '.join(sorted(known)) or 'none'}"
+            )
     return tuple(
         replace(s, value=setting_value(s, choices.settings[s.name]), why="chosen by the caller")
         if s.name in choices.settings

@@ -140,7 +140,7 @@ class Kinds:
         return only_rearranges(self._structure, value, self._reached.seeds)
 
     def only_lost(self, value: Value) -> bool:
-        """Whether losses alone read `value`: an output in the layout that a loss wants is no output of its own."""
+        """Whether losses alone read `value`: an output in the layout that a loss wants is not an output of its own."""
         readers = self._structure.consumers[value.node]
         return bool(self._losses.intersection(readers)) and not self._live.intersection(readers)
 

@@ -138,7 +138,7 @@ class Interface:
                 tuple(str(e) for e in data["evidence"]),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise DamagedFile(f"interface: not the data of one ({error})") from error
+            raise DamagedFile(f"interface: the data do not describe one ({error})") from error
 
     def __str__(self) -> str:
         return "\n".join([*_columns(self._rows()), self._steps()])

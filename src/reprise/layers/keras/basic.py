@@ -13,7 +13,7 @@ from reprise.layers import kinds
 from reprise.layers.keras.calls import NOTHING, KerasCall, Symbol
 from reprise.layers.keras.options import Options
 from reprise.layers.keras.weights import Spec
-from reprise.layers.kinds import Function
+from reprise.layers.kinds import ActivationFunction
 from reprise.tensors import Array, Tensor, in_memory
 
 Symbols = tuple[Symbol, ...]
@@ -66,27 +66,27 @@ def _activation(call: KerasCall) -> Symbols:
 def _softmax(call: KerasCall) -> Symbols:
     if call.x.mask is not None:
         raise call.options.unknown("a softmax with a mask")
-    return call.plain(kinds.Activation(Function("softmax"), call.options.whole("axis", -1)))
+    return call.plain(kinds.Activation(ActivationFunction("softmax"), call.options.whole("axis", -1)))
 
 
 def _relu(call: KerasCall) -> Symbols:
     options = call.options
     most = float("inf") if options.get("max_value") is None else options.number("max_value")
     numbers = (most, options.number("negative_slope", 0.0), options.number("threshold", 0.0))
-    return call.plain(kinds.Activation(Function("relu", numbers)))
+    return call.plain(kinds.Activation(ActivationFunction("relu", numbers)))
 
 
 def _leaky(call: KerasCall) -> Symbols:
     slope = call.options.number("negative_slope", call.options.number("alpha", 0.3))
-    return call.plain(kinds.Activation(Function("relu", (float("inf"), slope, 0.0))))
+    return call.plain(kinds.Activation(ActivationFunction("relu", (float("inf"), slope, 0.0))))
 
 
 def _elu(call: KerasCall) -> Symbols:
-    return call.plain(kinds.Activation(Function("elu", (call.options.number("alpha", 1.0),))))
+    return call.plain(kinds.Activation(ActivationFunction("elu", (call.options.number("alpha", 1.0),))))
 
 
 def _thresholded(call: KerasCall) -> Symbols:
-    return call.plain(kinds.Activation(Function("threshold", (call.options.number("theta", 1.0), 0.0))))
+    return call.plain(kinds.Activation(ActivationFunction("threshold", (call.options.number("theta", 1.0), 0.0))))
 
 
 def _prelu(call: KerasCall) -> Symbols:

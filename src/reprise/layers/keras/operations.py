@@ -17,7 +17,7 @@ from reprise.layers import kinds
 from reprise.layers.keras.basic import Symbols
 from reprise.layers.keras.calls import KerasCall, Symbol
 from reprise.layers.keras.options import Options
-from reprise.layers.kinds import Function, Layer
+from reprise.layers.kinds import ActivationFunction, Layer
 from reprise.tensors import DTYPES, Tensor, in_memory
 
 _MISSING = object()
@@ -116,7 +116,7 @@ def _with_number(kind: str, number: float, *, first: bool) -> Layer | None:
     """X + n, n + x, x − n, n − x, x · n, n · x and x / n as one scale and one offset; the greater and the lesser."""
     if kind in ("maximum", "minimum"):
         bounds = (number, float("inf")) if kind == "maximum" else (float("-inf"), number)
-        return kinds.Activation(Function("clip", bounds))
+        return kinds.Activation(ActivationFunction("clip", bounds))
     scales: dict[str, tuple[float, float]] = {"add": (1.0, number), "multiply": (number, 0.0)}
     scales["subtract"] = (-1.0, number) if first else (1.0, -number)
     if not first and number:
@@ -141,7 +141,7 @@ def _function(name: str) -> Callable[[_Operation], Symbols]:
     return operation
 
 
-def _with_options(call: _Operation, name: str) -> Function:
+def _with_options(call: _Operation, name: str) -> ActivationFunction:
     """A function with the numbers that the operation is given.
 
     Raises:
@@ -150,15 +150,17 @@ def _with_options(call: _Operation, name: str) -> Function:
     named = {k: v for k, v in call.named.items() if v is not None and k not in ("x", "features", "a", "axis", "name")}
     options = Options(call.target.options.where, named, call.target.options.version)
     if name == "gelu":
-        return Function("gelu_tanh" if options.flag("approximate", default=options.version.major >= 3) else "gelu")
+        return ActivationFunction(
+            "gelu_tanh" if options.flag("approximate", default=options.version.major >= 3) else "gelu"
+        )
     if name == "leaky_relu":
         slope = options.number("negative_slope", options.number("alpha", 0.2))
-        return Function("relu", (float("inf"), slope, 0.0))
+        return ActivationFunction("relu", (float("inf"), slope, 0.0))
     if name in ("elu", "celu"):
-        return Function(name, (options.number("alpha", 1.0),))
+        return ActivationFunction(name, (options.number("alpha", 1.0),))
     if named:
         raise call.unknown(f"with {', '.join(named)}")
-    return Function("relu", (6.0,)) if name == "relu6" else Function(name)
+    return ActivationFunction("relu", (6.0,)) if name == "relu6" else ActivationFunction(name)
 
 
 def _softmax(call: _Operation) -> Symbols:
@@ -166,11 +168,11 @@ def _softmax(call: _Operation) -> Symbols:
     axis = call.at(1, "axis", -1)
     if not isinstance(x, Symbol) or (axis is not None and not isinstance(axis, int)):
         raise call.unknown(f"along {axis!r:.60}")
-    return call.put(kinds.Activation(Function(call.kind), -1 if axis is None else axis), x)
+    return call.put(kinds.Activation(ActivationFunction(call.kind), -1 if axis is None else axis), x)
 
 
 def _hard_sigmoid(call: _Operation) -> Symbols:
-    return call.put(kinds.Activation(Function("hard_sigmoid", (1 / 6, 0.5))), call.value(0, "x"))
+    return call.put(kinds.Activation(ActivationFunction("hard_sigmoid", (1 / 6, 0.5))), call.value(0, "x"))
 
 
 def _clip(call: _Operation) -> Symbols:
@@ -178,7 +180,7 @@ def _clip(call: _Operation) -> Symbols:
         call.options(i, n, call.named.get(other)).number(n)
         for i, n, other in ((1, "x_min", "clip_value_min"), (2, "x_max", "clip_value_max"))
     )
-    return call.put(kinds.Activation(Function("clip", (low, high))), call.value(0, "x"))
+    return call.put(kinds.Activation(ActivationFunction("clip", (low, high))), call.value(0, "x"))
 
 
 def _power(call: _Operation) -> Symbols:
@@ -186,7 +188,7 @@ def _power(call: _Operation) -> Symbols:
     functions = {2: "square", 0.5: "sqrt", -0.5: "rsqrt"}
     if isinstance(found, Symbol) or found not in functions:
         raise call.unknown(f"to {found!r:.60}")
-    return call.put(kinds.Activation(Function(functions[found])), call.value(0, "x1"))
+    return call.put(kinds.Activation(ActivationFunction(functions[found])), call.value(0, "x1"))
 
 
 def _not_equal(call: _Operation) -> Symbols:

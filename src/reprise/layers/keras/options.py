@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reprise.errors import DamagedFile, LiftError
-from reprise.layers.kinds import LINEAR, Function, Padding
+from reprise.layers.kinds import LINEAR, ActivationFunction, Padding
 
 #: Options of Keras 1 under the names that they have had since.
 _RENAMED = {
@@ -163,7 +163,7 @@ class Options:
             return "same" if found == "same" else "causal"
         raise self.refuse("padding", "valid, same or causal")
 
-    def function(self, name: str, default: str = "linear") -> Function:
+    def function(self, name: str, default: str = "linear") -> ActivationFunction:
         """An activation."""
         return function(self, self.get(name, default))
 
@@ -187,7 +187,7 @@ _PLAIN = frozenset(
 _SYNONYMS = {"swish": "silu", "hard_swish": "hard_silu", "logsoftmax": "log_softmax", "leakyrelu": "leaky_relu"}
 
 
-def function(options: Options, named: Any) -> Function:
+def function(options: Options, named: Any) -> ActivationFunction:
     """The activation that a configuration names, or holds with its numbers.
 
     Raises:
@@ -200,16 +200,16 @@ def function(options: Options, named: Any) -> Function:
         config = inner if isinstance(inner, Mapping) else {}
         name = inner if isinstance(inner, str) and named.get("class_name") == "function" else named.get("class_name")
     if not isinstance(name, str):
-        raise options.unknown(f"an activation that is no name: {_shortened(named)}")
+        raise options.unknown(f"an activation that is not a name: {_shortened(named)}")
     key = _SYNONYMS.get(_snake(name), _snake(name))
     if key in _PLAIN:
-        return LINEAR if key == "linear" else Function(key)
+        return LINEAR if key == "linear" else ActivationFunction(key)
     if key == "hard_sigmoid":
-        return Function(key, (_slope(options), 0.5))
+        return ActivationFunction(key, (_slope(options), 0.5))
     made = _with_numbers(Options(options.where, config, options.version), key)
     if made is None:
         raise options.unknown(
-            f"the activation {name!r} is none of Keras'; say what it is (custom={{{name!r}: 'tanh'}} in Python)"
+            f"the activation {name!r} is not one of Keras; say what it is (custom={{{name!r}: 'tanh'}} in Python)"
         )
     return made
 
@@ -228,21 +228,25 @@ def _slope(options: Options) -> float:
     return 1 / 6 if options.version.major >= 3 else 0.2
 
 
-def _with_numbers(options: Options, key: str) -> Function | None:
+def _with_numbers(options: Options, key: str) -> ActivationFunction | None:
     """The activations that take numbers, with the defaults of Keras' functions."""
     if key == "relu":
         most = options.get("max_value")
         numbers = (float("inf") if most is None else options.number("max_value"),)
-        return Function("relu", (*numbers, options.number("negative_slope", 0.0), options.number("threshold", 0.0)))
+        return ActivationFunction(
+            "relu", (*numbers, options.number("negative_slope", 0.0), options.number("threshold", 0.0))
+        )
     if key in ("relu6", "gelu", "hard_silu"):
         tanh = key == "gelu" and options.flag("approximate")
-        return Function("relu", (6.0,)) if key == "relu6" else Function("gelu_tanh" if tanh else key)
+        return (
+            ActivationFunction("relu", (6.0,)) if key == "relu6" else ActivationFunction("gelu_tanh" if tanh else key)
+        )
     if key == "leaky_relu":  # the layer had 0.3 before Keras 3 too, the function 0.2
-        return Function("relu", (float("inf"), options.number("negative_slope", 0.2), 0.0))
+        return ActivationFunction("relu", (float("inf"), options.number("negative_slope", 0.2), 0.0))
     if key in ("elu", "celu"):
-        return Function(key, (options.number("alpha", 1.0),))
+        return ActivationFunction(key, (options.number("alpha", 1.0),))
     if key in ("soft_shrink", "hard_shrink"):
-        return Function(key, (options.number("threshold", 0.5),))
+        return ActivationFunction(key, (options.number("threshold", 0.5),))
     return None
 
 

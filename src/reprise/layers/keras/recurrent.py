@@ -17,10 +17,10 @@ from reprise.layers.keras.masks import GIVEN, flat
 from reprise.layers.keras.options import Options
 from reprise.layers.keras.weights import LayerWeights, Spec
 from reprise.layers.kinds import (
-    Block,
+    ActivationFunction,
     Concatenate,
     ConvolutionalCell,
-    Function,
+    GateWeights,
     Join,
     Recurrent,
     RecurrentCell,
@@ -129,7 +129,7 @@ def _any_cell(kind: str, options: Options, weights: LayerWeights) -> Iterator[_M
     elif kind in _CELLS:
         yield _cell(options, _CELLS[kind], weights)
     else:
-        raise options.unknown("a cell of one's own: its code is not in the file, and is never run")
+        raise options.unknown("a custom cell: its code is not in the file, and is never run")
 
 
 def _cell(options: Options, kind: str, weights: LayerWeights) -> _Made:
@@ -154,10 +154,10 @@ def _default_gate(options: Options) -> str:
     return "sigmoid" if options.version.major >= 3 else "hard_sigmoid"
 
 
-def _blocks(options: Options, kind: str, weights: LayerWeights, order: str) -> tuple[Block, ...]:
+def _blocks(options: Options, kind: str, weights: LayerWeights, order: str) -> tuple[GateWeights, ...]:
     if "kernel_c" in weights.own:
         return tuple(
-            Block(g, weights[f"kernel_{g}"], weights[f"recurrent_kernel_{g}"], weights[f"bias_{g}"])
+            GateWeights(g, weights[f"kernel_{g}"], weights[f"recurrent_kernel_{g}"], weights[f"bias_{g}"])
             for g in _KERAS_1[kind]
         )
     kernel, recurrent, bias = weights["kernel"], weights["recurrent_kernel"], weights.get("bias")
@@ -169,9 +169,9 @@ def _blocks(options: Options, kind: str, weights: LayerWeights, order: str) -> t
             weights, f"kernels of {list(kernel.shape)} and {list(recurrent.shape)} are none of {units} units"
         )
     if bias is None or bias.shape == (wide,):
-        return (Block(order, kernel, recurrent, bias),)
+        return (GateWeights(order, kernel, recurrent, bias),)
     if bias.shape == (2, wide):
-        return (Block(order, kernel, recurrent, _row(bias, 0), _row(bias, 1)),)
+        return (GateWeights(order, kernel, recurrent, _row(bias, 0), _row(bias, 1)),)
     if bias.shape == (2 * wide,):  # as the layer of CuDNN keeps them, which is loaded into the plain layer and back
         return _of_cudnn(f"CuDNN{kind}", weights).blocks
     raise _strange(weights, f"a bias of {list(bias.shape)} for {units} units")
@@ -194,14 +194,14 @@ def _of_cudnn(kind: str, weights: LayerWeights) -> RecurrentCell:
         raise _strange(weights, f"kernels of {list(kernel.shape)} and {list(recurrent.shape)}")
     if bias.shape != (2 * count * units,):
         raise _strange(weights, f"a bias of {list(bias.shape)} for {units} units of CuDNN")
-    whole = Block(
+    whole = GateWeights(
         order,
         _turned(kernel, count),
         _turned(recurrent, count),
         Tensor(bias.dtype, (count * units,), lambda: bias.load()[: count * units], bias.source),
         Tensor(bias.dtype, (count * units,), lambda: bias.load()[count * units :], bias.source),
     )
-    sigmoid, tanh = Function("sigmoid"), Function("tanh")
+    sigmoid, tanh = ActivationFunction("sigmoid"), ActivationFunction("tanh")
     if kind == "CuDNNLSTM":
         return RecurrentCell(cells.LSTM, (whole,), (sigmoid, tanh, tanh))
     return RecurrentCell(cells.GRU_RESET_AFTER, (whole,), (sigmoid, tanh))

@@ -64,7 +64,7 @@ def translate(
     """
     top = description_of(config, "the configuration")
     if not is_model(top.config):
-        raise DamagedFile(f"{top.kind} {top.name!r}: is no model whose layers are in the file")
+        raise DamagedFile(f"{top.kind} {top.name!r}: is not a model whose layers are in the file")
     translator = _Translator(version, custom)
     whole = model(top.kind, top.name, top.config)
     weights = stored(translator.spec(whole, 0), [layer.name for layer in whole.layers])
@@ -139,7 +139,7 @@ class _Translator:
     def _said(self, layer: LayerDescription, said: Any) -> LayerDescription:
         kind, more = (said, {}) if isinstance(said, str) else (said.get("class_name"), said.get("config") or {})
         if not isinstance(kind, str) or not (kind in _TABLE or kind in _WRAPPERS or is_model(more)):
-            raise LiftError(f"custom: {said!r:.80} is no layer that Reprise knows; it is for {layer.name!r}")
+            raise LiftError(f"custom: {said!r:.80} is not a layer that Reprise knows; it was given for {layer.name!r}")
         self.notes.append(f"said by the caller: layer {layer.name!r}, of the class {layer.kind}, is {kind}")
         if is_model(more):
             return LayerDescription(kind, layer.name, more)
@@ -162,7 +162,7 @@ class _Translator:
     def spec(self, whole: KerasModel, depth: int) -> Spec:
         """The weights of a model: those of its layers."""
         if depth > _DEEPEST:
-            raise DamagedFile(f"model {whole.name!r}: more than {_DEEPEST} models lie in each other")
+            raise DamagedFile(f"model {whole.name!r}: models are nested more than {_DEEPEST} deep")
         layers = [self._known(layer) for layer in whole.layers]
         keys = _keys(whole)
         return Spec(inner={key: self._spec_of(layer, depth) for key, layer in zip(keys, layers, strict=True)})
@@ -236,7 +236,7 @@ class _Translator:
             or weights.of("forward_layer").of("cell").get("kernel")
         )
         if kernel is None or len(kernel.shape) != 2:
-            raise DamagedFile(f"{options.where}: nothing states the sizes of what it reads")
+            raise DamagedFile(f"{options.where}: the file does not say which sizes its input has")
         return (None, kernel.shape[0]) if first.kind == "Dense" else (None, None, kernel.shape[0])
 
     def _sequential(self, scope: _Scope, given: Symbols) -> Symbols:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from reprise import cells
 from reprise.graph import Value
-from reprise.layers.kinds import Block, RecurrentCell
+from reprise.layers.kinds import GateWeights, RecurrentCell
 from reprise.layers.writing.functions import apply
 from reprise.layers.writing.ops import Inside, Outside
 from reprise.tensors import Tensor
@@ -20,7 +20,7 @@ STATES: Mapping[str, tuple[str, ...]] = {"LSTM": ("h", "c"), "GRU": ("h",), "RNN
 class EnteredBlock:
     """A block whose weights are in the graph, as the body of the loop sees them."""
 
-    block: Block
+    block: GateWeights
     kernel: Value
     recurrent: Value
     bias: Value | None
@@ -58,7 +58,7 @@ class CellStep:
         whole = self.ops.op("AddV2", whole, self._product(held.block, h, held.recurrent, held.recurrent_bias))
         return whole if held.bias is None else self.ops.op("BiasAdd", whole, held.bias)
 
-    def _product(self, block: Block, x: Value, matrix: Value, bias: Value | None) -> Value:
+    def _product(self, block: GateWeights, x: Value, matrix: Value, bias: Value | None) -> Value:
         product = self.ops.op("MatMul", x, matrix, transpose_a=False, transpose_b=block.transposed)
         return product if bias is None else self.ops.op("BiasAdd", product, bias)
 
@@ -94,7 +94,7 @@ def cell_step(cell: RecurrentCell, outside: Outside, inside: Inside, prefix: str
     return CellStep(cell, inside, tuple(kept), peepholes, optional("projection", cell.projection))
 
 
-def _separated(cell: RecurrentCell) -> Iterator[Block]:
+def _separated(cell: RecurrentCell) -> Iterator[GateWeights]:
     """The blocks of a cell; the candidate of a GRU that resets first, which has a product of its own, stands alone."""
     for block in cell.blocks:
         if cell.kind is cells.GRU and len(block.order) > 1 and "c" in block.order:
@@ -110,7 +110,7 @@ def _adjoin(order: str, gates: str) -> bool:
     return gates in order
 
 
-def gates_of(block: Block, gates: str) -> Block:
+def gates_of(block: GateWeights, gates: str) -> GateWeights:
     """Some gates of a block that lie side by side; nothing is loaded."""
     axis = 0 if block.transposed else 1
     units = block.kernel.shape[axis] // len(block.order)

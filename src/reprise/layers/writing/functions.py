@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from math import pi, sqrt
 
 from reprise.graph import Value
-from reprise.layers.kinds import Function
+from reprise.layers.kinds import ActivationFunction
 from reprise.layers.writing.ops import Ops
 
 _Writer = Callable[..., Value]
 
 
-def apply(ops: Ops, function: Function, x: Value) -> Value:
+def apply(ops: Ops, function: ActivationFunction, x: Value) -> Value:
     """An activation of x, along its last axis where it looks at more than one number."""
     return FUNCTIONS[function.name](ops, x, *function.numbers)
 

@@ -135,7 +135,9 @@ class _Loop:
         """Zeros [N, …]."""
         ops = self._ops
         if None in shape:
-            raise DamagedFile(f"layer {ops.scope.name!r}: its states have a size that nothing states: {list(shape)}")
+            raise DamagedFile(
+                f"layer {ops.scope.name!r}: the file does not say which size its states have: {list(shape)}"
+            )
         sizes = [self._batch, *(ops.whole(n) for n in shape if n is not None)]
         return ops.op("Fill", ops.op("Pack", *sizes, N=len(sizes), T="int32"), ops.number(0.0), index_type="int32")
 

@@ -170,7 +170,7 @@ def _read(name: str, column: str, cells: Sequence[str]) -> tuple[str, list[datet
     found = _readings(cells)
     if not found:
         wrong = next(cell for cell in cells if not _readings([cell]))
-        raise CallError(f"{name}, column {column!r}: {wrong!r} is no date, as those above it are.")
+        raise CallError(f"{name}, column {column!r}: {wrong!r} is not a date, unlike the values above it.")
     far = next(
         (cell for cell, m in zip(cells, next(iter(found.values())), strict=True) if not m.year < _LAST_YEAR), None
     )

@@ -60,7 +60,7 @@ def find_documents(
     if not found:
         names = ", ".join(map(str, listed)) or "no source"
         raise MissingFile(
-            f"corpus: {names} holds no file to read. Name a file, a folder with files, or - for standard input."
+            f"corpus: {names} contains no file to read. Name a file, a folder with files, or - for standard input."
         )
     return found
 

@@ -134,7 +134,7 @@ def _npy_series(document: Document) -> Array:
     try:
         values: Array = np.lib.format.open_memmap(document.path, mode="r")
     except NPY_ERRORS as error:
-        raise DamagedFile(f"{document.name}: not a whole .npy file of numbers ({error})") from error
+        raise DamagedFile(f"{document.name}: not a complete .npy file of numbers ({error})") from error
     if values.dtype.kind not in "fiu" or values.ndim not in (1, 2, 3) or not values.size:
         raise CallError(
             f"{document.name}: an array of {values.dtype} {list(values.shape)}; expected real numbers of shape "

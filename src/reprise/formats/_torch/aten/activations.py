@@ -12,54 +12,54 @@ from typing import Any
 
 from reprise.formats._torch.aten import layout
 from reprise.formats._torch.aten.arithmetic import add, cast, clamp, compare, div, mul, where
-from reprise.formats._torch.aten.values import Builder, RefusedError, Value, known, same
+from reprise.formats._torch.aten.values import AtenTensor, Builder, RefusedError, known_number, same_size
 
 
-def _activation(op: str, b: Builder, self: Value, **numbers: float) -> Value:
+def _activation(op: str, b: Builder, self: AtenTensor, **numbers: float) -> AtenTensor:
     if self.dtype != "float32":
         raise RefusedError(f"an activation of whole numbers ({self.dtype})")
     return b.node(op, [self], self.dtype, self.sizes, **numbers)
 
 
-def elu(b: Builder, self: Value, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Value:
+def elu(b: Builder, self: AtenTensor, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> AtenTensor:
     if float(input_scale) != 1:
         raise RefusedError("elu with a scale of its input")
     result = _activation("Elu", b, self, alpha=float(alpha))
     return result if float(scale) == 1 else mul(b, result, float(scale))
 
 
-def leaky_relu(b: Builder, self: Value, negative_slope: float = 0.01) -> Value:
+def leaky_relu(b: Builder, self: AtenTensor, negative_slope: float = 0.01) -> AtenTensor:
     return _activation("LeakyRelu", b, self, alpha=float(negative_slope))
 
 
-def selu(b: Builder, self: Value) -> Value:
+def selu(b: Builder, self: AtenTensor) -> AtenTensor:
     return _activation("Selu", b, self)
 
 
-def hardsigmoid(b: Builder, self: Value) -> Value:
+def hardsigmoid(b: Builder, self: AtenTensor) -> AtenTensor:
     return _activation("HardSigmoid", b, self, alpha=1 / 6, beta=0.5)
 
 
-def glu(b: Builder, self: Value, dim: int = -1) -> Value:
+def glu(b: Builder, self: AtenTensor, dim: int = -1) -> AtenTensor:
     kept, gate = layout.chunk(b, self, 2, dim)
-    result: Value = mul(b, kept, _activation("Sigmoid", b, gate))
+    result: AtenTensor = mul(b, kept, _activation("Sigmoid", b, gate))
     return result
 
 
-def hardtanh(b: Builder, self: Value, min_val: float = -1, max_val: float = 1) -> Value:
+def hardtanh(b: Builder, self: AtenTensor, min_val: float = -1, max_val: float = 1) -> AtenTensor:
     return clamp(b, self, min_val, max_val)
 
 
-def relu6(b: Builder, self: Value) -> Value:
+def relu6(b: Builder, self: AtenTensor) -> AtenTensor:
     return clamp(b, self, 0.0, 6.0)
 
 
-def silu(b: Builder, self: Value) -> Value:
-    made: Value = mul(b, self, _activation("Sigmoid", b, self))
+def silu(b: Builder, self: AtenTensor) -> AtenTensor:
+    made: AtenTensor = mul(b, self, _activation("Sigmoid", b, self))
     return made
 
 
-def softplus(b: Builder, self: Value, beta: Any = 1, threshold: Any = 20) -> Value:
+def softplus(b: Builder, self: AtenTensor, beta: Any = 1, threshold: Any = 20) -> AtenTensor:
     """log(1 + exp(beta·x)) / beta; x itself where beta·x is more than the threshold."""
     scaled = self if beta == 1 else mul(b, self, float(beta))
     result = _activation("Softplus", b, scaled)
@@ -69,35 +69,35 @@ def softplus(b: Builder, self: Value, beta: Any = 1, threshold: Any = 20) -> Val
     return where(b, compare("Greater", b, scaled, float(threshold)), self, result)
 
 
-def mish(b: Builder, self: Value) -> Value:
-    result: Value = mul(b, self, _activation("Tanh", b, _activation("Softplus", b, self)))
+def mish(b: Builder, self: AtenTensor) -> AtenTensor:
+    result: AtenTensor = mul(b, self, _activation("Tanh", b, _activation("Softplus", b, self)))
     return result
 
 
-def log_sigmoid(b: Builder, self: Value) -> Value:
+def log_sigmoid(b: Builder, self: AtenTensor) -> AtenTensor:
     """−log(1 + exp(−x)), as stable as softplus is."""
-    result: Value = mul(b, _activation("Softplus", b, mul(b, self, -1.0)), -1.0)
+    result: AtenTensor = mul(b, _activation("Softplus", b, mul(b, self, -1.0)), -1.0)
     return result
 
 
-def celu(b: Builder, self: Value, alpha: float = 1.0) -> Value:
+def celu(b: Builder, self: AtenTensor, alpha: float = 1.0) -> AtenTensor:
     return _activation("Celu", b, self, alpha=float(alpha))
 
 
-def prelu(b: Builder, self: Value, weight: Value) -> Value:
+def prelu(b: Builder, self: AtenTensor, weight: AtenTensor) -> AtenTensor:
     """A slope for each channel, the second axis, or one for all."""
     slope = weight
-    if known(weight.sizes[0]) != 1 and self.rank > 1:
-        same(self.sizes[1], weight.sizes[0], "prelu")
+    if known_number(weight.sizes[0]) != 1 and self.rank > 1:
+        same_size(self.sizes[1], weight.sizes[0], "prelu")
         slope = layout.reshape(b, weight, [-1, *([1] * (self.rank - 2))])
     return b.node("PRelu", [self, slope], self.dtype, self.sizes)
 
 
-def softsign(b: Builder, self: Value) -> Value:
+def softsign(b: Builder, self: AtenTensor) -> AtenTensor:
     return _activation("Softsign", b, self)
 
 
-def gelu(b: Builder, self: Value, approximate: str = "none") -> Value:
+def gelu(b: Builder, self: AtenTensor, approximate: str = "none") -> AtenTensor:
     if approximate == "none":
         inner = _activation("Erf", b, mul(b, self, math.sqrt(0.5)))
     elif approximate == "tanh":
@@ -105,15 +105,15 @@ def gelu(b: Builder, self: Value, approximate: str = "none") -> Value:
         inner = _activation("Tanh", b, mul(b, cubic, math.sqrt(2 / math.pi)))
     else:
         raise RefusedError(f"gelu approximated by {approximate!r}")
-    made: Value = mul(b, mul(b, self, 0.5), add(b, inner, 1.0))
+    made: AtenTensor = mul(b, mul(b, self, 0.5), add(b, inner, 1.0))
     return made
 
 
-def softmax(op: str, b: Builder, self: Value, dim: int, dtype: int | None = None) -> Value:
+def softmax(op: str, b: Builder, self: AtenTensor, dim: int, dtype: int | None = None) -> AtenTensor:
     return b.node(op, [cast(b, self, "float32")], "float32", self.sizes, axis=self.axis(dim))
 
 
-def dropout(b: Builder, input: Value, p: float, train: bool) -> Value:
+def dropout(b: Builder, input: AtenTensor, p: float, train: bool) -> AtenTensor:
     if train and p:
         raise RefusedError("dropout that draws at random; save the model in evaluation mode")
     return input

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from reprise.formats._torch.aten import layout
-from reprise.formats._torch.aten.values import Builder, Dim, RefusedError, Value, broadcast
+from reprise.formats._torch.aten.values import AtenTensor, Builder, RefusedError, RuntimeSize, broadcast
 
 #: Types from which a result takes the first that an operand has.
 _PROMOTED = ("float32", "int64", "int32", "uint8", "bool")
@@ -48,11 +48,11 @@ _BITWISE = ("And", "Or", "Xor")
 _COMPARED = {"eq": "Equal", "lt": "Less", "gt": "Greater", "le": "LessOrEqual", "ge": "GreaterOrEqual"}
 
 
-def tensor_of(b: Builder, value: Any, dtype: str) -> Value:
+def tensor_of(b: Builder, value: Any, dtype: str) -> AtenTensor:
     """An operand as a tensor; a number takes the type of the tensor that it meets."""
-    if isinstance(value, Value):
+    if isinstance(value, AtenTensor):
         return value
-    if isinstance(value, Dim):
+    if isinstance(value, RuntimeSize):
         return b.scalar(value)
     if isinstance(value, (bool, int, float)):
         wide = "float32" if isinstance(value, float) and dtype != "float32" else dtype
@@ -60,30 +60,30 @@ def tensor_of(b: Builder, value: Any, dtype: str) -> Value:
     raise RefusedError(f"an operand that is {type(value).__name__}")
 
 
-def cast(b: Builder, value: Value, dtype: str) -> Value:
+def cast(b: Builder, value: AtenTensor, dtype: str) -> AtenTensor:
     if value.dtype == dtype:
         return value
     return b.node("Cast", [value], dtype, value.sizes, to=layout.element(dtype))
 
 
-def together(b: Builder, *operands: Any) -> list[Value]:
+def together(b: Builder, *operands: Any) -> list[AtenTensor]:
     """Operands as tensors of one type."""
     plain = "int64" if _is_size(*operands) else "float32"
-    dtype = next((v.dtype for v in operands if isinstance(v, Value)), plain)
+    dtype = next((v.dtype for v in operands if isinstance(v, AtenTensor)), plain)
     tensors = [tensor_of(b, v, dtype) for v in operands]
     wanted = next((d for d in _PROMOTED if any(t.dtype == d for t in tensors)), dtype)
     _note_odd(b, tensors)
     return [cast(b, t, wanted) for t in tensors]
 
 
-def _note_odd(b: Builder, tensors: Sequence[Value]) -> None:
+def _note_odd(b: Builder, tensors: Sequence[AtenTensor]) -> None:
     """Counts computed tensors that are spread along a further axis: the inputs have likely other ranks."""
     widest = max(t.rank for t in tensors)
     b.odd += sum(0 < t.rank < widest and t.root.stored is None and t.root.name not in b.tensors for t in tensors)
 
 
 def _is_size(*values: Any) -> bool:
-    return all(isinstance(v, (int, Dim)) and not isinstance(v, bool) for v in values)
+    return all(isinstance(v, (int, RuntimeSize)) and not isinstance(v, bool) for v in values)
 
 
 def binary(op: str, b: Builder, self: Any, other: Any) -> Any:
@@ -92,11 +92,11 @@ def binary(op: str, b: Builder, self: Any, other: Any) -> Any:
     op = _OF_TRUTH[op] if left.dtype == "bool" and op in _OF_TRUTH else op
     made = b.node(op, [left, right], left.dtype, broadcast(left.sizes, right.sizes))
     if _is_size(self, other):  # of sizes alone: a size
-        return Dim((b.emit("Unsqueeze", [made.name, b.ints([0])])[0], None))
+        return RuntimeSize((b.emit("Unsqueeze", [made.name, b.ints([0])])[0], None))
     return made
 
 
-def unary(op: str, b: Builder, self: Value) -> Value:
+def unary(op: str, b: Builder, self: AtenTensor) -> AtenTensor:
     whole = self.dtype != "float32" and op not in ("Neg", "Abs", "Relu", "Sign")
     return b.node(op, [cast(b, self, "float32") if whole else self], "float32" if whole else self.dtype, self.sizes)
 
@@ -130,7 +130,7 @@ def div(b: Builder, self: Any, other: Any, rounding_mode: str | None = None) -> 
 def floordiv(b: Builder, self: Any, other: Any) -> Any:
     """Rounded down: what the remainder leaves is divided, so that 1.0 // 0.1 is 9 here too."""
     whole = binary("Div", b, binary("Sub", b, self, remainder(b, self, other)), other)
-    return unary("Round", b, whole) if isinstance(whole, Value) and whole.dtype == "float32" else whole
+    return unary("Round", b, whole) if isinstance(whole, AtenTensor) and whole.dtype == "float32" else whole
 
 
 def remainder(b: Builder, self: Any, other: Any) -> Any:
@@ -144,13 +144,13 @@ def remainder(b: Builder, self: Any, other: Any) -> Any:
     return where(b, compare("Less", b, mul(b, rest, right), 0.0), add(b, rest, right), rest)
 
 
-def fmod(b: Builder, self: Value, other: Any) -> Value:
+def fmod(b: Builder, self: AtenTensor, other: Any) -> AtenTensor:
     left, right = together(b, self, other)
     return b.node("Mod", [left, right], left.dtype, broadcast(left.sizes, right.sizes), fmod=1)
 
 
-def trunc(b: Builder, self: Value) -> Value:
-    result: Value = mul(b, unary("Sign", b, self), unary("Floor", b, unary("Abs", b, self)))
+def trunc(b: Builder, self: AtenTensor) -> AtenTensor:
+    result: AtenTensor = mul(b, unary("Sign", b, self), unary("Floor", b, unary("Abs", b, self)))
     return result
 
 
@@ -158,96 +158,96 @@ def pow_(b: Builder, self: Any, exponent: Any) -> Any:
     return binary("Pow", b, self, exponent)
 
 
-def addcdiv(b: Builder, self: Value, tensor1: Value, tensor2: Value, value: Any = 1) -> Value:
-    made: Value = add(b, self, div(b, tensor1, tensor2), value)
+def addcdiv(b: Builder, self: AtenTensor, tensor1: AtenTensor, tensor2: AtenTensor, value: Any = 1) -> AtenTensor:
+    made: AtenTensor = add(b, self, div(b, tensor1, tensor2), value)
     return made
 
 
-def compare(op: str, b: Builder, self: Any, other: Any) -> Value:
+def compare(op: str, b: Builder, self: Any, other: Any) -> AtenTensor:
     left, right = together(b, self, other)
     return b.node(op, [left, right], "bool", broadcast(left.sizes, right.sizes))
 
 
-def ne(b: Builder, self: Any, other: Any) -> Value:
+def ne(b: Builder, self: Any, other: Any) -> AtenTensor:
     return logical_not(b, compare("Equal", b, self, other))
 
 
-def logical_not(b: Builder, self: Value) -> Value:
+def logical_not(b: Builder, self: AtenTensor) -> AtenTensor:
     return b.node("Not", [cast(b, self, "bool")], "bool", self.sizes)
 
 
-def bitwise_not(b: Builder, self: Value) -> Value:
+def bitwise_not(b: Builder, self: AtenTensor) -> AtenTensor:
     if self.dtype != "bool":
         raise RefusedError(f"the bits of whole numbers ({self.dtype})")
     return logical_not(b, self)
 
 
-def bitwise(op: str, b: Builder, self: Value, other: Value) -> Value:
+def bitwise(op: str, b: Builder, self: AtenTensor, other: AtenTensor) -> AtenTensor:
     if self.dtype != "bool" or other.dtype != "bool":
         raise RefusedError(f"the bits of whole numbers ({self.dtype}, {other.dtype})")
     return logical(op, b, self, other)
 
 
-def logical(op: str, b: Builder, self: Value, other: Value) -> Value:
+def logical(op: str, b: Builder, self: AtenTensor, other: AtenTensor) -> AtenTensor:
     left, right = (cast(b, v, "bool") for v in (self, other))
     return b.node(op, [left, right], "bool", broadcast(left.sizes, right.sizes))
 
 
-def where(b: Builder, condition: Value, self: Any, other: Any) -> Value:
+def where(b: Builder, condition: AtenTensor, self: Any, other: Any) -> AtenTensor:
     left, right = together(b, self, other)
     chosen = broadcast(condition.sizes, left.sizes, right.sizes)
     return b.node("Where", [cast(b, condition, "bool"), left, right], left.dtype, chosen)
 
 
-def masked_fill(b: Builder, self: Value, mask: Value, value: Any) -> Value:
+def masked_fill(b: Builder, self: AtenTensor, mask: AtenTensor, value: Any) -> AtenTensor:
     return where(b, mask, value, self)
 
 
-def lerp(b: Builder, self: Value, end: Value, weight: Any) -> Value:
-    moved: Value = add(b, self, mul(b, weight, sub(b, end, self)))
+def lerp(b: Builder, self: AtenTensor, end: AtenTensor, weight: Any) -> AtenTensor:
+    moved: AtenTensor = add(b, self, mul(b, weight, sub(b, end, self)))
     return moved
 
 
-def addcmul(b: Builder, self: Value, tensor1: Value, tensor2: Value, value: Any = 1) -> Value:
-    made: Value = add(b, self, mul(b, tensor1, tensor2), value)
+def addcmul(b: Builder, self: AtenTensor, tensor1: AtenTensor, tensor2: AtenTensor, value: Any = 1) -> AtenTensor:
+    made: AtenTensor = add(b, self, mul(b, tensor1, tensor2), value)
     return made
 
 
-def clamp(b: Builder, self: Value, min: Any = None, max: Any = None) -> Value:
-    if isinstance(min, Value) or isinstance(max, Value):
-        above: Value = self if min is None else binary("Max", b, self, min)
+def clamp(b: Builder, self: AtenTensor, min: Any = None, max: Any = None) -> AtenTensor:
+    if isinstance(min, AtenTensor) or isinstance(max, AtenTensor):
+        above: AtenTensor = self if min is None else binary("Max", b, self, min)
         return above if max is None else binary("Min", b, above, max)
     taken = cast(b, self, "float32") if isinstance(min, float) or isinstance(max, float) else self
     bounds = ["" if v is None else b.constant(v, taken.dtype).name for v in (min, max)]
     return b.node("Clip", [taken, *bounds], taken.dtype, self.sizes)
 
 
-def clamp_min(b: Builder, self: Value, min: Any) -> Value:
+def clamp_min(b: Builder, self: AtenTensor, min: Any) -> AtenTensor:
     return clamp(b, self, min)
 
 
-def clamp_max(b: Builder, self: Value, max: Any) -> Value:
+def clamp_max(b: Builder, self: AtenTensor, max: Any) -> AtenTensor:
     return clamp(b, self, None, max)
 
 
-def log1p(b: Builder, self: Value) -> Value:
+def log1p(b: Builder, self: AtenTensor) -> AtenTensor:
     return unary("Log", b, add(b, self, 1.0))
 
 
-def expm1(b: Builder, self: Value) -> Value:
+def expm1(b: Builder, self: AtenTensor) -> AtenTensor:
     return sub(b, unary("Exp", b, self), 1.0)  # type: ignore[no-any-return]
 
 
-def logarithm(base: float, b: Builder, self: Value) -> Value:
+def logarithm(base: float, b: Builder, self: AtenTensor) -> AtenTensor:
     return mul(b, unary("Log", b, self), 1 / math.log(base))  # type: ignore[no-any-return]
 
 
-def rsqrt(b: Builder, self: Value) -> Value:
+def rsqrt(b: Builder, self: AtenTensor) -> AtenTensor:
     return unary("Reciprocal", b, unary("Sqrt", b, self))
 
 
-def square(b: Builder, self: Value) -> Value:
-    result: Value = mul(b, self, self)
+def square(b: Builder, self: AtenTensor) -> AtenTensor:
+    result: AtenTensor = mul(b, self, self)
     return result
 
 

@@ -14,14 +14,14 @@ from typing import Any
 from reprise.formats._torch.aten import folding, layout
 from reprise.formats._torch.aten.arithmetic import cast
 from reprise.formats._torch.aten.operators import OPERATORS
-from reprise.formats._torch.aten.values import Builder, RefusedError, Value, known
+from reprise.formats._torch.aten.values import AtenTensor, Builder, RefusedError, known_number
 from reprise.tensors import Array, Tensor
 
 #: The number that ATen gives an element type.
 _ATEN_TYPES = {"float32": 6, "int64": 4, "int32": 3, "uint8": 0, "bool": 11}
 
 
-def called(b: Builder, name: str, arguments: list[Any], named: Mapping[str, Any]) -> Any:
+def call_operator(b: Builder, name: str, arguments: list[Any], named: Mapping[str, Any]) -> Any:
     """What an operator gives of its arguments.
 
     Args:
@@ -34,12 +34,12 @@ def called(b: Builder, name: str, arguments: list[Any], named: Mapping[str, Any]
         RefusedError: It has no translation, or none for such arguments.
     """
     try:
-        return _computed(b, name, [known(a) for a in arguments], dict(named))
+        return _computed(b, name, [known_number(a) for a in arguments], dict(named))
     except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:  # what a file says
         raise RefusedError(f"{name} of such arguments is not read ({error})") from None
 
 
-def stored(b: Builder, tensor: Tensor, name: str) -> Value:
+def file_tensor(b: Builder, tensor: Tensor, name: str) -> AtenTensor:
     """A tensor of the file; real numbers are computed in single precision."""
     dtype = "float32" if tensor.dtype in ("float16", "bfloat16", "float64") else tensor.dtype
     if dtype not in _ATEN_TYPES:
@@ -48,7 +48,7 @@ def stored(b: Builder, tensor: Tensor, name: str) -> Value:
     def load() -> Array:
         return tensor.load().astype(dtype)
 
-    return Value(b.tensor(name, load), dtype, tensor.shape, stored=tensor)
+    return AtenTensor(b.tensor(name, load), dtype, tensor.shape, stored=tensor)
 
 
 def signature(name: str) -> tuple[str, ...]:
@@ -69,11 +69,11 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature:
 
 
 def _computed(b: Builder, name: str, arguments: list[Any], named: dict[str, Any]) -> Any:
-    if name in _OF_TENSORS and arguments and isinstance(arguments[0], Value):
+    if name in _OF_TENSORS and arguments and isinstance(arguments[0], AtenTensor):
         return _OF_TENSORS[name](arguments[0])
     if name in folding.ALWAYS:
         return folding.ALWAYS[name](*arguments, **named)
-    tensors = any(isinstance(a, Value) for a in arguments)
+    tensors = any(isinstance(a, AtenTensor) for a in arguments)
     if name in folding.CONDITIONS and not tensors:
         return folding.CONDITIONS[name](*arguments)
     if name in folding.PLAIN and all(map(folding.is_plain, arguments)):
@@ -99,14 +99,14 @@ def _translated(b: Builder, name: str, arguments: list[Any], named: dict[str, An
     return (_lay_out if operator in layout.OPERATORS else _write)(b, arguments[0], result)
 
 
-def _write(b: Builder, target: Any, new: Any) -> Value:
+def _write(b: Builder, target: Any, new: Any) -> AtenTensor:
     """Changes a tensor in place, and what it is a view of."""
-    if not isinstance(target, Value):
+    if not isinstance(target, AtenTensor):
         raise RefusedError("changes in place what is no tensor")
-    written: Value = target
+    written: AtenTensor = target
     changed = written
     b.read(changed)
-    value = new if isinstance(new, Value) else b.constant(new, changed.dtype)
+    value = new if isinstance(new, AtenTensor) else b.constant(new, changed.dtype)
     b.read(value)
     now = layout.spread(b, cast(b, value, changed.dtype), changed)
     while changed.base is not None:
@@ -123,7 +123,7 @@ def _write(b: Builder, target: Any, new: Any) -> Value:
     return written
 
 
-def _lay_out(b: Builder, target: Value, shown: Value) -> Value:
+def _lay_out(b: Builder, target: AtenTensor, shown: AtenTensor) -> AtenTensor:
     """Makes a tensor a view of what it was: its axes are changed in place, its numbers are not."""
     b.read(target)
     if shown is target:
@@ -137,7 +137,7 @@ def _lay_out(b: Builder, target: Value, shown: Value) -> Value:
     return target
 
 
-def _part(changed: Value) -> None:
+def _part(changed: AtenTensor) -> None:
     """Makes a tensor that may be a copy one of its own; what it may be a copy of is not to be read any more."""
     root = changed.root
     if root.stored is not None:
@@ -146,7 +146,7 @@ def _part(changed: Value) -> None:
 
 
 #: What is known of a tensor without its numbers.
-_OF_TENSORS: Mapping[str, Callable[[Value], Any]] = {
+_OF_TENSORS: Mapping[str, Callable[[AtenTensor], Any]] = {
     "dim": lambda value: len(layout.sizes_of(value)),
     "dtype": lambda value: _ATEN_TYPES[value.dtype],
     "device": lambda value: None,

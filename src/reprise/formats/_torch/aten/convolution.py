@@ -10,40 +10,48 @@ from functools import partial
 from typing import Any
 
 from reprise.formats._torch.aten.layers import FLOAT
-from reprise.formats._torch.aten.values import Builder, Dim, RefusedError, Size, Value, known, same
+from reprise.formats._torch.aten.values import (
+    AtenTensor,
+    Builder,
+    RefusedError,
+    RuntimeSize,
+    Size,
+    known_number,
+    same_size,
+)
 
 
 def conv1d(
     b: Builder,
-    input: Value,
-    weight: Value,
-    bias: Value | None = None,
+    input: AtenTensor,
+    weight: AtenTensor,
+    bias: AtenTensor | None = None,
     stride: Any = 1,
     padding: Any = 0,
     dilation: Any = 1,
     groups: int = 1,
-) -> Value:
+) -> AtenTensor:
     return _convolution(b, 1, input, weight, bias, stride, padding, dilation, groups)
 
 
 def conv2d(
     b: Builder,
-    input: Value,
-    weight: Value,
-    bias: Value | None = None,
+    input: AtenTensor,
+    weight: AtenTensor,
+    bias: AtenTensor | None = None,
     stride: Any = 1,
     padding: Any = 0,
     dilation: Any = 1,
     groups: int = 1,
-) -> Value:
+) -> AtenTensor:
     return _convolution(b, 2, input, weight, bias, stride, padding, dilation, groups)
 
 
 def convolution(
     b: Builder,
-    input: Value,
-    weight: Value,
-    bias: Value | None,
+    input: AtenTensor,
+    weight: AtenTensor,
+    bias: AtenTensor | None,
     stride: Any,
     padding: Any,
     dilation: Any,
@@ -51,7 +59,7 @@ def convolution(
     output_padding: Any,
     groups: int,
     *options: Any,
-) -> Value:
+) -> AtenTensor:
     if transposed:
         axes = weight.rank - 2
         return _transposed(b, axes, input, weight, bias, stride, padding, output_padding, groups, dilation)
@@ -61,17 +69,17 @@ def convolution(
 def _convolution(
     b: Builder,
     axes: int,
-    input: Value,
-    weight: Value,
-    bias: Value | None,
+    input: AtenTensor,
+    weight: AtenTensor,
+    bias: AtenTensor | None,
     stride: Any,
     padding: Any,
     dilation: Any,
     groups: int,
-) -> Value:
+) -> AtenTensor:
     if input.rank != axes + 2:
         raise RefusedError(f"a convolution along {axes} axes of a tensor of {input.rank}")
-    same(input.sizes[1], int(weight.sizes[1]) * groups, "channels of a convolution")  # type: ignore[arg-type]
+    same_size(input.sizes[1], int(weight.sizes[1]) * groups, "channels of a convolution")  # type: ignore[arg-type]
     steps, holes = (_each(n, axes) for n in (stride, dilation))
     kernel = [int(n) for n in weight.sizes[2:]]  # type: ignore[arg-type]
     pads = _padding(padding, kernel, holes)
@@ -89,7 +97,7 @@ def _convolution(
         group=groups,
         kernel_shape=kernel,
     )
-    made.sizes = (*made.sizes[:2], *(Dim((made.name, 2 + k)) if n is None else n for k, n in enumerate(after)))
+    made.sizes = (*made.sizes[:2], *(RuntimeSize((made.name, 2 + k)) if n is None else n for k, n in enumerate(after)))
     return made
 
 
@@ -104,36 +112,36 @@ def _padding(padding: Any, kernel: Sequence[int], holes: Sequence[int]) -> list[
 def conv_transpose(
     axes: int,
     b: Builder,
-    input: Value,
-    weight: Value,
-    bias: Value | None = None,
+    input: AtenTensor,
+    weight: AtenTensor,
+    bias: AtenTensor | None = None,
     stride: Any = 1,
     padding: Any = 0,
     output_padding: Any = 0,
     groups: int = 1,
     dilation: Any = 1,
-) -> Value:
+) -> AtenTensor:
     return _transposed(b, axes, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
 def _transposed(
     b: Builder,
     axes: int,
-    input: Value,
-    weight: Value,
-    bias: Value | None,
+    input: AtenTensor,
+    weight: AtenTensor,
+    bias: AtenTensor | None,
     stride: Any,
     padding: Any,
     output_padding: Any,
     groups: int,
     dilation: Any,
-) -> Value:
+) -> AtenTensor:
     if input.rank != axes + 2:
         raise RefusedError(f"a transposed convolution along {axes} axes of a tensor of {input.rank}")
-    same(input.sizes[1], weight.sizes[0], "channels of a transposed convolution")
+    same_size(input.sizes[1], weight.sizes[0], "channels of a transposed convolution")
     steps, pads, more, holes = (_each(n, axes) for n in (stride, padding, output_padding, dilation))
     kernel = [int(n) for n in weight.sizes[2:]]  # type: ignore[arg-type]
-    sizes = [known(n) for n in input.sizes[2:]]
+    sizes = [known_number(n) for n in input.sizes[2:]]
     added = [more[k] - 2 * pads[k] + holes[k] * (kernel[k] - 1) + 1 for k in range(axes)]
     after = [(n - 1) * steps[k] + added[k] if isinstance(n, int) else None for k, n in enumerate(sizes)]
     made = b.node(
@@ -148,11 +156,11 @@ def _transposed(
         group=groups,
         kernel_shape=kernel,
     )
-    made.sizes = (*made.sizes[:2], *(Dim((made.name, 2 + k)) if n is None else n for k, n in enumerate(after)))
+    made.sizes = (*made.sizes[:2], *(RuntimeSize((made.name, 2 + k)) if n is None else n for k, n in enumerate(after)))
     return made
 
 
-def adaptive_average(axes: int, b: Builder, self: Value, output_size: Any) -> Value:
+def adaptive_average(axes: int, b: Builder, self: AtenTensor, output_size: Any) -> AtenTensor:
     """The mean along axes, each of which becomes one number."""
     if _each(output_size, axes) != [1] * axes:
         raise RefusedError(f"an adaptive pooling to {output_size}")
@@ -167,8 +175,8 @@ def _each(value: Any, count: int) -> list[int]:
 
 def _convolved(size: Size, kernel: int, stride: int, pad: int, hole: int) -> int | None:
     """The size that a convolution leaves of one with `pad` more, None where it is known only when the model runs."""
-    size = known(size)
-    if isinstance(size, Dim):
+    size = known_number(size)
+    if isinstance(size, RuntimeSize):
         return None
     left = (size + pad - hole * (kernel - 1) - 1) // stride + 1
     if left < 1:
@@ -180,12 +188,12 @@ def _pooled(
     op: str,
     axes: int,
     b: Builder,
-    self: Value,
+    self: AtenTensor,
     kernel_size: Any,
     stride: Any = None,
     padding: Any = 0,
     *options: Any,
-) -> Value:
+) -> AtenTensor:
     """A pooling without holes that leaves out what does not fill its kernel."""
     if self.rank != axes + 2 or any(o not in (False, True, None, 1, [1], [1] * axes) for o in options):
         raise RefusedError(f"a pooling along {axes} axes of a tensor of {self.rank} axes, with options")
@@ -200,11 +208,14 @@ def _pooled(
     counted = {"count_include_pad": int(options[1] if len(options) > 1 else True)} if op == "AveragePool" else {}
     sizes = (*self.sizes[:2], *(1 if n is None else n for n in after))
     result = b.node(op, [self], FLOAT, sizes, kernel_shape=kernel, strides=steps, pads=[*pads, *pads], **counted)
-    result.sizes = (*result.sizes[:2], *(Dim((result.name, 2 + k)) if n is None else n for k, n in enumerate(after)))
+    result.sizes = (
+        *result.sizes[:2],
+        *(RuntimeSize((result.name, 2 + k)) if n is None else n for k, n in enumerate(after)),
+    )
     return result
 
 
-def pad(b: Builder, self: Value, pad: Sequence[int], mode: str = "constant", value: Any = None) -> Value:
+def pad(b: Builder, self: AtenTensor, pad: Sequence[int], mode: str = "constant", value: Any = None) -> AtenTensor:
     """More numbers before and after, the last axis first: one number, a reflection, or those at the edge."""
     modes = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
     whole = len(pad) % 2 == 0 and len(pad) <= 2 * self.rank and all(isinstance(n, int) and n >= 0 for n in pad)
@@ -212,16 +223,16 @@ def pad(b: Builder, self: Value, pad: Sequence[int], mode: str = "constant", val
         raise RefusedError(f"a padding of the mode {mode} by {list(pad)} of a tensor of {self.rank} axes")
     before, after = ([0] * (self.rank - len(pad) // 2) + [*pad[k::2]][::-1] for k in (0, 1))
     added = [x + y for x, y in zip(before, after, strict=True)]
-    held = [known(n) for n in self.sizes]
+    held = [known_number(n) for n in self.sizes]
     number = b.constant(0 if value is None else value, self.dtype)
     sizes = [n + more if isinstance(n, int) else 1 if more else n for n, more in zip(held, added, strict=True)]
     result = b.node("Pad", [self, b.ints([*before, *after]), number], self.dtype, sizes, mode=modes[mode])
-    free = [isinstance(n, Dim) and more > 0 for n, more in zip(held, added, strict=True)]
-    result.sizes = tuple(Dim((result.name, k)) if free[k] else n for k, n in enumerate(result.sizes))
+    free = [isinstance(n, RuntimeSize) and more > 0 for n, more in zip(held, added, strict=True)]
+    result.sizes = tuple(RuntimeSize((result.name, k)) if free[k] else n for k, n in enumerate(result.sizes))
     return result
 
 
-def constant_pad(b: Builder, self: Value, pad_: Sequence[int], value: Any = 0) -> Value:
+def constant_pad(b: Builder, self: AtenTensor, pad_: Sequence[int], value: Any = 0) -> AtenTensor:
     return pad(b, self, pad_, "constant", value)
 
 

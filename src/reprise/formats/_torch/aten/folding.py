@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from reprise.formats._torch.aten.values import Dim, RefusedError, Value, known
+from reprise.formats._torch.aten.values import AtenTensor, RefusedError, RuntimeSize, known_number
 
 #: How long a list or a text may become.
 _LONGEST = 100_000
@@ -23,18 +23,18 @@ def is_plain(value: Any) -> bool:
     """Whether a value is no tensor and holds none."""
     if isinstance(value, (list, tuple)):
         return all(map(is_plain, value))
-    return not isinstance(value, (Value, Dim, Unknown))
+    return not isinstance(value, (AtenTensor, RuntimeSize, Unknown))
 
 
 def equal(one: Any, other: Any) -> bool | Unknown:
     """Whether two values are equal, as far as their sizes are known."""
-    one, other = known(one), known(other)
+    one, other = known_number(one), known_number(other)
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
         if len(one) != len(other):
             return False
         parts = [equal(a, b) for a, b in zip(one, other, strict=True)]
         return False if False in parts else UNKNOWN if UNKNOWN in parts else True
-    if isinstance(one, Dim) or isinstance(other, Dim):
+    if isinstance(one, RuntimeSize) or isinstance(other, RuntimeSize):
         return True if one is other else UNKNOWN
     return bool(one == other)
 
@@ -48,8 +48,8 @@ def ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], Any]:
     """A comparison of two sizes or numbers."""
 
     def compared(one: Any, other: Any) -> bool | Unknown:
-        one, other = known(one), known(other)
-        return UNKNOWN if isinstance(one, Dim) or isinstance(other, Dim) else compare(one, other)
+        one, other = known_number(one), known_number(other)
+        return UNKNOWN if isinstance(one, RuntimeSize) or isinstance(other, RuntimeSize) else compare(one, other)
 
     return compared
 
@@ -105,7 +105,7 @@ def set_item(values: Any, at: Any, value: Any) -> Any:
     return values
 
 
-#: Operators of what is known, whatever else is in it.
+#: Operators of what is known_number, whatever else is in it.
 ALWAYS: Mapping[str, Callable[..., Any]] = {
     "__is__": lambda one, other: one is other,
     "__isnot__": lambda one, other: one is not other,

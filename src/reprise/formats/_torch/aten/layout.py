@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reprise.formats._torch.aten.values import (
+    AtenTensor,
     Builder,
-    Dim,
     RefusedError,
+    RuntimeSize,
     Size,
-    Value,
     broadcast,
-    known,
+    known_number,
     left_over,
-    same,
+    same_size,
 )
 from reprise.wire import onnx
 
@@ -56,20 +56,20 @@ def element(dtype: str) -> int:
 
 def view(
     b: Builder,
-    base: Value,
+    base: AtenTensor,
     op: str,
     inputs: Sequence[str],
     sizes: Sequence[Size],
-    write_back: Callable[[Value], Value] | None = None,
+    write_back: Callable[[AtenTensor], AtenTensor] | None = None,
     **attributes: Any,
-) -> Value:
+) -> AtenTensor:
     """A tensor that shows numbers of another one."""
     made = b.node(op, [base, *inputs], base.dtype, sizes, **attributes)
     made.base, made.seen, made.write_back = base, base.name, write_back
     return made
 
 
-def sizes_of(value: Value) -> list[Size]:
+def sizes_of(value: AtenTensor) -> list[Size]:
     """The sizes of a tensor; those that are not known can be computed.
 
     Raises:
@@ -77,27 +77,27 @@ def sizes_of(value: Value) -> list[Size]:
     """
     if value.loose:
         raise RefusedError("asks for the axes of a tensor without all axes of size 1, which depend on its sizes")
-    return [known(n) for n in value.sizes]
+    return [known_number(n) for n in value.sizes]
 
 
 # Axes
 
 
-def squeeze(b: Builder, self: Value, dim: Any = None) -> Value:
+def squeeze(b: Builder, self: AtenTensor, dim: Any = None) -> AtenTensor:
     """Without axes of size 1. Where no axis is named, one whose size is free stays, also where it happens to be 1."""
     named = dim if isinstance(dim, list) else [] if dim is None else [dim]
     for k in named:
-        if isinstance(known(self.sizes[self.axis(k)]), Dim):
+        if isinstance(known_number(self.sizes[self.axis(k)]), RuntimeSize):
             counted(self.sizes[self.axis(k)])
     chosen = range(self.rank) if dim is None else [self.axis(k) for k in named]
-    axes = [k for k in chosen if known(self.sizes[k]) == 1]
-    loose = dim is None and any(isinstance(known(n), Dim) for n in self.sizes)
+    axes = [k for k in chosen if known_number(self.sizes[k]) == 1]
+    loose = dim is None and any(isinstance(known_number(n), RuntimeSize) for n in self.sizes)
     if not axes and not loose:
         return self
     left = [n for k, n in enumerate(self.sizes) if k not in axes]
     ints = b.ints(axes)
 
-    def back(new: Value) -> Value:
+    def back(new: AtenTensor) -> AtenTensor:
         return b.node("Unsqueeze", [new, ints], self.dtype, self.sizes)
 
     made = view(b, self, "Squeeze", [ints], left, back) if axes else view(b, self, "Identity", [], left)
@@ -105,35 +105,35 @@ def squeeze(b: Builder, self: Value, dim: Any = None) -> Value:
     return made
 
 
-def unsqueeze(b: Builder, self: Value, dim: int) -> Value:
+def unsqueeze(b: Builder, self: AtenTensor, dim: int) -> AtenTensor:
     axis = self.axis(dim, extra=1)
     ints = b.ints([axis])
 
-    def back(new: Value) -> Value:
+    def back(new: AtenTensor) -> AtenTensor:
         return b.node("Squeeze", [new, ints], self.dtype, self.sizes)
 
     return view(b, self, "Unsqueeze", [ints], (*self.sizes[:axis], 1, *self.sizes[axis:]), back)
 
 
-def permute(b: Builder, self: Value, dims: Sequence[int]) -> Value:
+def permute(b: Builder, self: AtenTensor, dims: Sequence[int]) -> AtenTensor:
     order = [self.axis(k) for k in dims]
     if sorted(order) != [*range(self.rank)]:
         raise RefusedError(f"an order of axes {list(dims)} of a tensor of {self.rank}")
 
-    def back(new: Value) -> Value:
+    def back(new: AtenTensor) -> AtenTensor:
         return b.node("Transpose", [new], self.dtype, self.sizes, perm=[order.index(k) for k in range(self.rank)])
 
     return view(b, self, "Transpose", [], [self.sizes[k] for k in order], back, perm=order)
 
 
-def transpose(b: Builder, self: Value, dim0: int, dim1: int) -> Value:
+def transpose(b: Builder, self: AtenTensor, dim0: int, dim1: int) -> AtenTensor:
     order = [*range(self.rank)]
     one, two = self.axis(dim0), self.axis(dim1)
     order[one], order[two] = two, one
     return permute(b, self, order)
 
 
-def movedim(b: Builder, self: Value, source: Any, destination: Any) -> Value:
+def movedim(b: Builder, self: AtenTensor, source: Any, destination: Any) -> AtenTensor:
     """Axes moved to other places; the others keep their order."""
     taken, places = ([self.axis(k) for k in ([n] if isinstance(n, int) else n)] for n in (source, destination))
     moved = dict(zip(places, taken, strict=True))
@@ -141,13 +141,13 @@ def movedim(b: Builder, self: Value, source: Any, destination: Any) -> Value:
     return permute(b, self, [moved[k] if k in moved else next(others) for k in range(self.rank)])
 
 
-def t(b: Builder, self: Value) -> Value:
+def t(b: Builder, self: AtenTensor) -> AtenTensor:
     """The axes in their reverse order; `t` itself is called on no more than two."""
     return self if self.rank < 2 else permute(b, self, [*range(self.rank)][::-1])
 
 
-def reshape(b: Builder, self: Value, shape: Sequence[Size]) -> Value:
-    wanted = [known(n) for n in shape]
+def reshape(b: Builder, self: AtenTensor, shape: Sequence[Size]) -> AtenTensor:
+    wanted = [known_number(n) for n in shape]
     open_at = [k for k, n in enumerate(wanted) if n == -1]
     others = [n for n in wanted if n != -1]
     rest = left_over(self.sizes, others)
@@ -155,45 +155,45 @@ def reshape(b: Builder, self: Value, shape: Sequence[Size]) -> Value:
         raise RefusedError(f"a reshape of {len(self.sizes)} axes to {_words(shape)}")
     made = view(b, self, "Reshape", [b.ints(wanted)], [1 if n == -1 else n for n in wanted])
     sizes = [rest if n == -1 else n for n in wanted]
-    made.sizes = tuple(Dim((made.name, k)) if n is None else n for k, n in enumerate(sizes))
+    made.sizes = tuple(RuntimeSize((made.name, k)) if n is None else n for k, n in enumerate(sizes))
     return made
 
 
 def _words(shape: Sequence[Size]) -> str:
-    return str(["free" if isinstance(n, Dim) else n for n in shape])
+    return str(["free" if isinstance(n, RuntimeSize) else n for n in shape])
 
 
-def flatten(b: Builder, self: Value, start_dim: int = 0, end_dim: int = -1) -> Value:
+def flatten(b: Builder, self: AtenTensor, start_dim: int = 0, end_dim: int = -1) -> AtenTensor:
     first, last = self.axis(start_dim), self.axis(end_dim)
     if first >= last:
         return self
     return reshape(b, self, [*self.sizes[:first], -1, *self.sizes[last + 1 :]])
 
 
-def unflatten(b: Builder, self: Value, dim: int, sizes: Sequence[Size]) -> Value:
+def unflatten(b: Builder, self: AtenTensor, dim: int, sizes: Sequence[Size]) -> AtenTensor:
     axis = self.axis(dim)
     return reshape(b, self, [*self.sizes[:axis], *sizes, *self.sizes[axis + 1 :]])
 
 
-def view_as(b: Builder, self: Value, other: Value) -> Value:
+def view_as(b: Builder, self: AtenTensor, other: AtenTensor) -> AtenTensor:
     return reshape(b, self, other.sizes)
 
 
-def expand(b: Builder, self: Value, size: Sequence[Size], implicit: bool = False) -> Value:
+def expand(b: Builder, self: AtenTensor, size: Sequence[Size], implicit: bool = False) -> AtenTensor:
     padded = (*([1] * (len(size) - self.rank)), *self.sizes)
     if len(padded) != len(size):
         raise RefusedError(f"an expand of {self.rank} axes to {_words(size)}")
-    wanted = [old if known(new) == -1 else known(new) for old, new in zip(padded, size, strict=True)]
-    if [known(n) for n in padded] == wanted and self.rank == len(size):
+    wanted = [old if known_number(new) == -1 else known_number(new) for old, new in zip(padded, size, strict=True)]
+    if [known_number(n) for n in padded] == wanted and self.rank == len(size):
         return self
     return view(b, self, "Expand", [b.ints(wanted)], wanted)
 
 
-def expand_as(b: Builder, self: Value, other: Value) -> Value:
+def expand_as(b: Builder, self: AtenTensor, other: AtenTensor) -> AtenTensor:
     return expand(b, self, other.sizes)
 
 
-def repeat(b: Builder, self: Value, repeats: Sequence[Size]) -> Value:
+def repeat(b: Builder, self: AtenTensor, repeats: Sequence[Size]) -> AtenTensor:
     if len(repeats) < self.rank:
         raise RefusedError("a repeat along fewer axes than there are")
     wide = self
@@ -201,12 +201,12 @@ def repeat(b: Builder, self: Value, repeats: Sequence[Size]) -> Value:
         wide = unsqueeze(b, wide, 0)
     after = [_times(n, k) for n, k in zip(wide.sizes, repeats, strict=True)]
     made = b.node("Tile", [wide, b.ints(repeats)], self.dtype, [1 if n is None else n for n in after])
-    made.sizes = tuple(Dim((made.name, k)) if n is None else n for k, n in enumerate(after))
+    made.sizes = tuple(RuntimeSize((made.name, k)) if n is None else n for k, n in enumerate(after))
     return made
 
 
 def _times(one: Size, other: Size) -> Size | None:
-    one, other = known(one), known(other)
+    one, other = known_number(one), known_number(other)
     if one == 1:
         return other
     if other == 1:
@@ -217,16 +217,16 @@ def _times(one: Size, other: Size) -> Size | None:
 # Parts
 
 
-def slice_(b: Builder, self: Value, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Value:
+def slice_(b: Builder, self: AtenTensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> AtenTensor:
     axis = self.axis(dim)
-    size = known(self.sizes[axis])
-    begin: Any = 0 if start is None else known(start)
-    stop: Any = LAST if end is None else known(end)
+    size = known_number(self.sizes[axis])
+    begin: Any = 0 if start is None else known_number(start)
+    stop: Any = LAST if end is None else known_number(end)
     if step != 1 and (begin != 0 or stop != LAST or not isinstance(step, int) or step < 1):
         raise RefusedError("a slice with steps and bounds")
     if begin == 0 and stop == LAST and step == 1:
         return self
-    if isinstance(size, Dim) and _whole(begin, stop) and 0 <= begin < stop < LAST:
+    if isinstance(size, RuntimeSize) and _whole(begin, stop) and 0 <= begin < stop < LAST:
         size.rows, size.cuts = max(size.rows, stop), size.cuts + 1
     sizes = list(self.sizes)
     left = (
@@ -238,7 +238,7 @@ def slice_(b: Builder, self: Value, dim: int = 0, start: Any = None, end: Any = 
     back = _writer(b, self, axis, begin, stop) if left is not None and step == 1 else None
     made = view(b, self, "Slice", [b.ints([begin]), b.ints([stop]), b.ints([axis]), b.ints([step])], sizes, back)
     if left is None:
-        made.sizes = tuple(Dim((made.name, axis)) if k == axis else n for k, n in enumerate(made.sizes))
+        made.sizes = tuple(RuntimeSize((made.name, axis)) if k == axis else n for k, n in enumerate(made.sizes))
     return made
 
 
@@ -246,12 +246,12 @@ def _whole(*numbers: Any) -> bool:
     return all(isinstance(n, int) for n in numbers)
 
 
-def _writer(b: Builder, base: Value, axis: int, begin: Any, stop: Any) -> Callable[[Value], Value]:
+def _writer(b: Builder, base: AtenTensor, axis: int, begin: Any, stop: Any) -> Callable[[AtenTensor], AtenTensor]:
     """What puts new numbers into a part of an axis: the parts before and behind it are joined with them."""
-    size: Any = known(base.sizes[axis])
+    size: Any = known_number(base.sizes[axis])
     first, last, _ = slice(begin, stop).indices(size)
 
-    def back(new: Value) -> Value:
+    def back(new: AtenTensor) -> AtenTensor:
         parts = [_part(b, base, axis, 0, first)] if first else []
         parts += [new, *([_part(b, base, axis, last, size)] if last < size else [])]
         return new if len(parts) == 1 else b.node("Concat", parts, base.dtype, base.sizes, axis=axis)
@@ -259,38 +259,38 @@ def _writer(b: Builder, base: Value, axis: int, begin: Any, stop: Any) -> Callab
     return back
 
 
-def _part(b: Builder, value: Value, axis: int, begin: int, end: int) -> Value:
+def _part(b: Builder, value: AtenTensor, axis: int, begin: int, end: int) -> AtenTensor:
     sizes = [end - begin if k == axis else n for k, n in enumerate(value.sizes)]
     return b.node("Slice", [value, b.ints([begin]), b.ints([end]), b.ints([axis])], value.dtype, sizes)
 
 
-def select(b: Builder, self: Value, dim: int, index: Any) -> Value:
+def select(b: Builder, self: AtenTensor, dim: int, index: Any) -> AtenTensor:
     axis = self.axis(dim)
-    at, size = known(index), known(self.sizes[axis])
+    at, size = known_number(index), known_number(self.sizes[axis])
     if not isinstance(at, int):
         raise RefusedError("a row whose number is computed")
     if isinstance(size, int) and not -size <= at < size:
         raise RefusedError(f"row {at} of {size}")
     row = self if size == 1 else slice_(b, self, axis, at, LAST if at == -1 else at + 1)
-    if known(row.sizes[axis]) != 1:  # of an axis whose size is free
+    if known_number(row.sizes[axis]) != 1:  # of an axis whose size is free
         row = view(b, row, "Identity", [], [1 if k == axis else n for k, n in enumerate(row.sizes)], lambda new: new)
     return squeeze(b, row, axis)
 
 
-def narrow(b: Builder, self: Value, dim: int, start: int, length: int) -> Value:
+def narrow(b: Builder, self: AtenTensor, dim: int, start: int, length: int) -> AtenTensor:
     end = start + length
     return slice_(b, self, dim, start, None if start < 0 and end == 0 else end)
 
 
-def unbind(b: Builder, self: Value, dim: int = 0) -> list[Value]:
+def unbind(b: Builder, self: AtenTensor, dim: int = 0) -> list[AtenTensor]:
     axis = self.axis(dim)
     return [select(b, self, axis, k) for k in range(counted(self.sizes[axis]))]
 
 
 def counted(size: Any) -> int:
     """How often a loop runs that goes over a size. A free size is set to 1: the model takes one step a call."""
-    size = known(size)
-    if isinstance(size, Dim):
+    size = known_number(size)
+    if isinstance(size, RuntimeSize):
         if not size.enters:
             raise RefusedError("a loop over a size that is none of its inputs'")
         size.same, size.once = 1, True
@@ -300,23 +300,23 @@ def counted(size: Any) -> int:
     return size
 
 
-def chunk(b: Builder, self: Value, chunks: int, dim: int = 0) -> list[Value]:
-    size = known(self.sizes[self.axis(dim)])
+def chunk(b: Builder, self: AtenTensor, chunks: int, dim: int = 0) -> list[AtenTensor]:
+    size = known_number(self.sizes[self.axis(dim)])
     if not isinstance(size, int) or chunks < 1:
         raise RefusedError("a chunk of an axis whose size is free")
     return split(b, self, -(-size // chunks), dim)
 
 
-def unsafe_chunk(b: Builder, self: Value, chunks: int, dim: int = 0) -> list[Value]:
-    return [Value(part.name, part.dtype, part.sizes) for part in chunk(b, self, chunks, dim)]
+def unsafe_chunk(b: Builder, self: AtenTensor, chunks: int, dim: int = 0) -> list[AtenTensor]:
+    return [AtenTensor(part.name, part.dtype, part.sizes) for part in chunk(b, self, chunks, dim)]
 
 
-def split(b: Builder, self: Value, split_size: Any, dim: int = 0) -> list[Value]:
+def split(b: Builder, self: AtenTensor, split_size: Any, dim: int = 0) -> list[AtenTensor]:
     axis = self.axis(dim)
-    size = known(self.sizes[axis])
+    size = known_number(self.sizes[axis])
     if isinstance(split_size, list):
         lengths = [counted(n) for n in split_size]
-        size = same(size, sum(lengths), "a split")
+        size = same_size(size, sum(lengths), "a split")
     elif isinstance(size, int) and isinstance(split_size, int) and split_size > 0 and size // split_size < _MOST_PARTS:
         lengths = [min(split_size, size - k) for k in range(0, size, split_size)]
     else:
@@ -326,8 +326,8 @@ def split(b: Builder, self: Value, split_size: Any, dim: int = 0) -> list[Value]
 
 
 def slice_scatter(
-    b: Builder, self: Value, src: Value, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
-) -> Value:
+    b: Builder, self: AtenTensor, src: AtenTensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
+) -> AtenTensor:
     """A copy of a tensor with other numbers in a part of it."""
     part = slice_(b, self, dim, start, end, step)
     if part is self:
@@ -337,9 +337,9 @@ def slice_scatter(
     return part.write_back(src)
 
 
-def select_scatter(b: Builder, self: Value, src: Value, dim: int, index: int) -> Value:
+def select_scatter(b: Builder, self: AtenTensor, src: AtenTensor, dim: int, index: int) -> AtenTensor:
     """A copy of a tensor with other numbers in one row of it."""
-    size = known(self.sizes[self.axis(dim)])
+    size = known_number(self.sizes[self.axis(dim)])
     if index < 0 and not isinstance(size, int):
         raise RefusedError("changes a row counted from the end of an axis whose size is free")
     at = index if index >= 0 else index + size  # type: ignore[operator]
@@ -349,7 +349,7 @@ def select_scatter(b: Builder, self: Value, src: Value, dim: int, index: int) ->
 # Joining
 
 
-def cat(b: Builder, tensors: Sequence[Value], dim: int = 0) -> Value:
+def cat(b: Builder, tensors: Sequence[AtenTensor], dim: int = 0) -> AtenTensor:
     if not tensors or any(v.rank != tensors[0].rank for v in tensors):
         raise RefusedError("tensors of several ranks that are joined")
     if len({v.dtype for v in tensors}) > 1:
@@ -359,30 +359,30 @@ def cat(b: Builder, tensors: Sequence[Value], dim: int = 0) -> Value:
     for value in tensors[1:]:
         for k in range(value.rank):
             if k != axis:
-                sizes[k] = same(sizes[k], value.sizes[k], "tensors that are joined")
-    along = [known(v.sizes[axis]) for v in tensors]
+                sizes[k] = same_size(sizes[k], value.sizes[k], "tensors that are joined")
+    along = [known_number(v.sizes[axis]) for v in tensors]
     total = sum(n for n in along if isinstance(n, int))
     sizes[axis] = total
     made = b.node("Concat", tensors, tensors[0].dtype, sizes, axis=axis)
-    if any(isinstance(n, Dim) for n in along):
-        whole = Dim((made.name, axis))
+    if any(isinstance(n, RuntimeSize) for n in along):
+        whole = RuntimeSize((made.name, axis))
         b.sums.append((whole, along))
         made.sizes = tuple(whole if k == axis else n for k, n in enumerate(made.sizes))
     return made
 
 
-def stack(b: Builder, tensors: Sequence[Value], dim: int = 0) -> Value:
+def stack(b: Builder, tensors: Sequence[AtenTensor], dim: int = 0) -> AtenTensor:
     return cat(b, [unsqueeze(b, v, v.axis(dim, extra=1)) for v in tensors], dim)
 
 
-def spread(b: Builder, value: Value, like: Value) -> Value:
+def spread(b: Builder, value: AtenTensor, like: AtenTensor) -> AtenTensor:
     """A tensor that is written over another one, as large as that."""
     for own, wanted in zip(value.sizes[::-1], like.sizes[::-1], strict=False):
-        if known(wanted) == 1 and isinstance(known(own), Dim):
-            same(own, 1, "a tensor that is written over another one")
-    if [known(n) for n in broadcast(value.sizes, like.sizes)] != [known(n) for n in like.sizes]:
+        if known_number(wanted) == 1 and isinstance(known_number(own), RuntimeSize):
+            same_size(own, 1, "a tensor that is written over another one")
+    if [known_number(n) for n in broadcast(value.sizes, like.sizes)] != [known_number(n) for n in like.sizes]:
         raise RefusedError("a tensor is written over a smaller one")
-    if [known(n) for n in value.sizes] == [known(n) for n in like.sizes]:
+    if [known_number(n) for n in value.sizes] == [known_number(n) for n in like.sizes]:
         return value
     return b.node("Expand", [value, b.ints(like.sizes)], value.dtype, like.sizes)
 

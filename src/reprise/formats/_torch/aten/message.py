@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from reprise.formats._base import Memory
-from reprise.formats._torch.aten.values import Builder, Dim, RefusedError, Size, Value, known, only_once, same
+from reprise.formats._torch.aten.values import (
+    AtenTensor,
+    Builder,
+    RefusedError,
+    RuntimeSize,
+    Size,
+    known_number,
+    only_once,
+    same_size,
+)
 from reprise.wire import onnx
 
 _OPSET, _IR_VERSION = 17, 8
@@ -27,11 +36,13 @@ class Change:
 
     path: str
     name: str
-    first: Value
-    now: Value
+    first: AtenTensor
+    now: AtenTensor
 
 
-def memory_of(builder: Builder, changes: Sequence[Change], outputs: Sequence[tuple[str, Value]]) -> tuple[Memory, ...]:
+def memory_of(
+    builder: Builder, changes: Sequence[Change], outputs: Sequence[tuple[str, AtenTensor]]
+) -> tuple[Memory, ...]:
     """The changed tensors of which a call reads what the one before left in them.
 
     Args:
@@ -57,14 +68,14 @@ def _kept(builder: Builder, change: Change) -> Memory:
     if now.rank != first.rank or now.dtype != first.dtype:
         raise RefusedError(f"changes the shape or type of {path!r} with a call")
     for before, after in zip(first.sizes, now.sizes, strict=True):
-        same(before, after, f"what {path!r} holds before and after a call")
+        same_size(before, after, f"what {path!r} holds before and after a call")
     given = builder.emit("Identity", [builder.read(now)])[0]  # of its own, also where it is an input, or two tensors'
     return Memory(change.name, given, builder.tensors[change.name]())
 
 
-def tensors_of(given: Any, name: str) -> Iterator[tuple[str, Value]]:
+def tensors_of(given: Any, name: str) -> Iterator[tuple[str, AtenTensor]]:
     """The tensors of a result, with names by their places."""
-    if isinstance(given, Value):
+    if isinstance(given, AtenTensor):
         yield name, given
     elif isinstance(given, dict):
         for key, value in given.items():
@@ -75,7 +86,10 @@ def tensors_of(given: Any, name: str) -> Iterator[tuple[str, Value]]:
 
 
 def message(
-    builder: Builder, inputs: Mapping[str, Value], memory: Sequence[Memory], outputs: Sequence[tuple[str, Value]]
+    builder: Builder,
+    inputs: Mapping[str, AtenTensor],
+    memory: Sequence[Memory],
+    outputs: Sequence[tuple[str, AtenTensor]],
 ) -> onnx.Message:
     """The ONNX model of a graph.
 
@@ -108,16 +122,16 @@ def message(
     return model
 
 
-def _fix_rows(builder: Builder, inputs: Mapping[str, Value]) -> None:
+def _fix_rows(builder: Builder, inputs: Mapping[str, AtenTensor]) -> None:
     """The sizes of axes that the program takes row by row and never as a whole: as many as it takes."""
     readers = Counter(name for node in builder.nodes for name in node.input)
     for name, value in inputs.items():
-        for size in map(known, value.sizes):
-            if isinstance(size, Dim) and size.rows and size.cuts == readers[name]:
+        for size in map(known_number, value.sizes):
+            if isinstance(size, RuntimeSize) and size.rows and size.cuts == readers[name]:
                 size.same = size.rows
 
 
-def _guards(builder: Builder, inputs: Mapping[str, Value]) -> list[onnx.Message]:
+def _guards(builder: Builder, inputs: Mapping[str, AtenTensor]) -> list[onnx.Message]:
     """Nodes that refuse another size than 1 of axes for which the program was read so; others read what they give."""
     nodes = []
     for name, value in inputs.items():
@@ -135,6 +149,7 @@ def _guards(builder: Builder, inputs: Mapping[str, Value]) -> list[onnx.Message]
 def _info(name: str, dtype: str, held: Sequence[Size], words: dict[int, str]) -> onnx.Message:
     """An input; sizes that were found to be equal are one word."""
     shown = [
-        words.setdefault(id(size), f"size{len(words)}") if isinstance(size, Dim) else size for size in map(known, held)
+        words.setdefault(id(size), f"size{len(words)}") if isinstance(size, RuntimeSize) else size
+        for size in map(known_number, held)
     ]
     return onnx.value_info(name, onnx.ELEMENT_TYPES[dtype], shown)

@@ -22,47 +22,47 @@ from reprise.formats._torch.aten import (
     reductions,
 )
 from reprise.formats._torch.aten.arithmetic import cast
-from reprise.formats._torch.aten.values import Builder, Size, Value
+from reprise.formats._torch.aten.values import AtenTensor, Builder, Size
 
 
-def to(b: Builder, self: Value, *how: Any, **options: Any) -> Value:
+def to(b: Builder, self: AtenTensor, *how: Any, **options: Any) -> AtenTensor:
     """`Tensor.to` of a device, a type or another tensor."""
     for said in (*how, options.get("dtype")):
-        if isinstance(said, Value):
+        if isinstance(said, AtenTensor):
             return as_type(said.dtype, b, self)
         if isinstance(said, int) and not isinstance(said, bool):
             return as_type(layout.dtype_of(said), b, self)
     return self
 
 
-def as_type(dtype: str, b: Builder, self: Value) -> Value:
+def as_type(dtype: str, b: Builder, self: AtenTensor) -> AtenTensor:
     """A copy of another type, or the tensor itself; PyTorch may also copy where single precision stands for both."""
     return unchanged_or_copied(b, self) if self.dtype == dtype else cast(b, self, dtype)
 
 
-def type_as(b: Builder, self: Value, other: Value) -> Value:
+def type_as(b: Builder, self: AtenTensor, other: AtenTensor) -> AtenTensor:
     return as_type(other.dtype, b, self)
 
 
-def one_size(b: Builder, self: Value, dim: int | None = None) -> Any:
+def one_size(b: Builder, self: AtenTensor, dim: int | None = None) -> Any:
     sizes: list[Size] = list(layout.sizes_of(self))
     return sizes if dim is None else sizes[self.axis(dim)]
 
 
-def unchanged(b: Builder, self: Value, *how: Any, **options: Any) -> Value:
+def unchanged(b: Builder, self: AtenTensor, *how: Any, **options: Any) -> AtenTensor:
     return self
 
 
-def unchanged_or_copied(b: Builder, self: Value, *how: Any, **options: Any) -> Value:
+def unchanged_or_copied(b: Builder, self: AtenTensor, *how: Any, **options: Any) -> AtenTensor:
     """The tensor itself or a copy, by how it lies in memory: its numbers are read, and a change parts the two."""
     return replace(self, name=b.read(self), base=self, seen=self.name, write_back=None, apart=True)
 
 
-def clone(b: Builder, self: Value, *how: Any, **options: Any) -> Value:
-    return Value(b.read(self), self.dtype, self.sizes, loose=self.loose)
+def clone(b: Builder, self: AtenTensor, *how: Any, **options: Any) -> AtenTensor:
+    return AtenTensor(b.read(self), self.dtype, self.sizes, loose=self.loose)
 
 
-def copy(b: Builder, self: Value, src: Value, non_blocking: bool = False) -> Value:
+def copy(b: Builder, self: AtenTensor, src: AtenTensor, non_blocking: bool = False) -> AtenTensor:
     """Numbers of one tensor in the shape and type of another."""
     return layout.spread(b, cast(b, src, self.dtype), self)
 

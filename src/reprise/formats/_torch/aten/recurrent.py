@@ -13,7 +13,7 @@ import numpy as np
 
 from reprise import cells
 from reprise.formats._torch.aten.layers import FLOAT, linear, transposed
-from reprise.formats._torch.aten.values import Builder, RefusedError, Size, Value, known, same
+from reprise.formats._torch.aten.values import AtenTensor, Builder, RefusedError, Size, known_number, same_size
 from reprise.tensors import Array
 from reprise.wire import onnx
 
@@ -23,16 +23,16 @@ _ORDERS = {"LSTM": ("ifco", "iofc"), "GRU": ("rzc", "zrc"), "RNN": ("c", "c")}
 
 def lstm(
     b: Builder,
-    input: Value,
-    hx: Sequence[Value],
-    params: Sequence[Value],
+    input: AtenTensor,
+    hx: Sequence[AtenTensor],
+    params: Sequence[AtenTensor],
     has_biases: bool,
     num_layers: int,
     dropout: float,
     train: bool,
     bidirectional: bool,
     batch_first: bool = False,
-) -> tuple[Value, Value, Value]:
+) -> tuple[AtenTensor, AtenTensor, AtenTensor]:
     layers = _Layers("LSTM", num_layers, bidirectional, has_biases, dropout if train else 0.0)
     steps, (h, c) = layers.run(b, input, hx, params, batch_first=batch_first)
     return steps, h, c
@@ -42,16 +42,16 @@ def _one_state(
     kind: str,
     activations: list[str],
     b: Builder,
-    input: Value,
-    hx: Value,
-    params: Sequence[Value],
+    input: AtenTensor,
+    hx: AtenTensor,
+    params: Sequence[AtenTensor],
     has_biases: bool,
     num_layers: int,
     dropout: float,
     train: bool,
     bidirectional: bool,
     batch_first: bool = False,
-) -> tuple[Value, Value]:
+) -> tuple[AtenTensor, AtenTensor]:
     layers = _Layers(kind, num_layers, bidirectional, has_biases, dropout if train else 0.0, activations)
     steps, (h,) = layers.run(b, input, [hx], params, batch_first=batch_first)
     return steps, h
@@ -74,8 +74,14 @@ class _Layers:
         self.biased, self.activations = biased, list(activations) * self.ways
 
     def run(
-        self, b: Builder, input: Value, states: Sequence[Value], params: Sequence[Value], *, batch_first: bool
-    ) -> tuple[Value, list[Value]]:
+        self,
+        b: Builder,
+        input: AtenTensor,
+        states: Sequence[AtenTensor],
+        params: Sequence[AtenTensor],
+        *,
+        batch_first: bool,
+    ) -> tuple[AtenTensor, list[AtenTensor]]:
         """Outputs laid out as the input, and the last states [layers · directions, N, H]."""
         each = 4 if self.biased else 2
         projected = self.kind == "LSTM" and len(params) == (each + 1) * self.count * self.ways
@@ -87,7 +93,7 @@ class _Layers:
         b.odd += _is_single_row(input, 0 if batch_first else 1) or any(_is_single_row(s, 1) for s in states)
         self._check_states(states, input.sizes[0 if batch_first else 1], params, projected=projected)
         steps = _turned(b, input) if batch_first else input
-        last: list[list[Value]] = [[] for _ in states]
+        last: list[list[AtenTensor]] = [[] for _ in states]
         for layer in range(self.count):
             own = params[layer * each * self.ways : (layer + 1) * each * self.ways]
             starts = [_rows(b, s, layer * self.ways, self.ways, self.count) for s in states]
@@ -97,19 +103,21 @@ class _Layers:
                 found.append(end)
         return (_turned(b, steps) if batch_first else steps), [_joined(b, found) for found in last]
 
-    def _check_states(self, states: Sequence[Value], rows: Size, params: Sequence[Value], *, projected: bool) -> None:
+    def _check_states(
+        self, states: Sequence[AtenTensor], rows: Size, params: Sequence[AtenTensor], *, projected: bool
+    ) -> None:
         units = [params[1].sizes[1]] * len(states)  # of h; with a projection c has more
         if projected:
             units[1] = params[4 if self.biased else 2].sizes[1]
         for state, size in zip(states, units, strict=True):
             for found, wanted in zip(state.sizes, (self.count * self.ways, rows, size), strict=True):
-                same(found, wanted, f"states of {self.kind}")
+                same_size(found, wanted, f"states of {self.kind}")
 
     def _layer(
-        self, b: Builder, steps: Value, starts: Sequence[Value], params: Sequence[Value]
-    ) -> tuple[Value, list[Value]]:
+        self, b: Builder, steps: AtenTensor, starts: Sequence[AtenTensor], params: Sequence[AtenTensor]
+    ) -> tuple[AtenTensor, list[AtenTensor]]:
         units = int(params[1].sizes[1])  # type: ignore[arg-type]
-        same(steps.sizes[2], params[0].sizes[1], f"{self.kind}: features and weights")
+        same_size(steps.sizes[2], params[0].sizes[1], f"{self.kind}: features and weights")
         options: dict[str, Any] = {"direction": "bidirectional"} if self.ways == 2 else {}
         options |= {"activations": self.activations} if self.activations else {}
         options |= {"linear_before_reset": 1} if self.kind == "GRU" else {}
@@ -122,17 +130,17 @@ class _Layers:
             **options,
         )
         time, rows = steps.sizes[:2]
-        every = Value(names[0], FLOAT, (time, self.ways, rows, units))
+        every = AtenTensor(names[0], FLOAT, (time, self.ways, rows, units))
         by_row = b.node("Transpose", [every], FLOAT, (time, rows, self.ways, units), perm=[0, 2, 1, 3])
         joined = b.node("Reshape", [by_row, b.ints([0, 0, -1])], FLOAT, (time, rows, self.ways * units))
-        return joined, [Value(name, FLOAT, (self.ways, rows, units)) for name in names[1:]]
+        return joined, [AtenTensor(name, FLOAT, (self.ways, rows, units)) for name in names[1:]]
 
     def _projected(
-        self, b: Builder, steps: Value, starts: Sequence[Value], params: Sequence[Value]
-    ) -> tuple[Value, list[Value]]:
+        self, b: Builder, steps: AtenTensor, starts: Sequence[AtenTensor], params: Sequence[AtenTensor]
+    ) -> tuple[AtenTensor, list[AtenTensor]]:
         """As `_layer`, where the output of each step is multiplied with W_hr; a Scan, since ONNX's LSTM has none."""
         each = len(params) // self.ways
-        ends: list[list[Value]] = [[], []]
+        ends: list[list[AtenTensor]] = [[], []]
         outputs = []
         for way in range(self.ways):
             first = [_rows(b, s, way, 1, self.ways) for s in starts]
@@ -145,7 +153,7 @@ class _Layers:
         sizes = (*outputs[0].sizes[:2], 2 * int(outputs[0].sizes[2]))  # type: ignore[arg-type]
         return b.node("Concat", outputs, FLOAT, sizes, axis=2), [_joined(b, found) for found in ends]
 
-    def _weights(self, b: Builder, params: Sequence[Value], units: int) -> list[str]:
+    def _weights(self, b: Builder, params: Sequence[AtenTensor], units: int) -> list[str]:
         """The names of W, R and B as ONNX has them, with an axis of directions."""
         each = len(params) // self.ways
         have, want = _ORDERS[self.kind]
@@ -171,8 +179,8 @@ class _Layers:
 
 
 def _scanned(
-    b: Builder, steps: Value, starts: Sequence[Value], params: Sequence[Value], *, backwards: bool
-) -> tuple[Value, list[Value]]:
+    b: Builder, steps: AtenTensor, starts: Sequence[AtenTensor], params: Sequence[AtenTensor], *, backwards: bool
+) -> tuple[AtenTensor, list[AtenTensor]]:
     """One direction of an LSTM with a projection: outputs [T, N, P], and the last states [1, N, P] and [1, N, H]."""
     inputs, recurrent, *biases, projection = params
     size, units = (int(n) for n in projection.sizes)  # type: ignore[arg-type]
@@ -192,9 +200,9 @@ def _scanned(
         scan_output_directions=[int(backwards)],
     )
     time, rows = steps.sizes[:2]
-    last = [Value(name, FLOAT, (rows, n)) for name, n in zip(names, (size, units), strict=False)]
+    last = [AtenTensor(name, FLOAT, (rows, n)) for name, n in zip(names, (size, units), strict=False)]
     ends = [b.node("Unsqueeze", [v, zero], FLOAT, (1, *v.sizes)) for v in last]
-    return Value(names[2], FLOAT, (time, rows, size)), ends
+    return AtenTensor(names[2], FLOAT, (time, rows, size)), ends
 
 
 def _projected_step(b: Builder, recurrent: str, projection: str) -> onnx.Message:
@@ -225,34 +233,34 @@ def _projected_step(b: Builder, recurrent: str, projection: str) -> onnx.Message
     return onnx.graph(nodes, own, taken, given, [])
 
 
-def _is_single_row(value: Value, axis: int) -> bool:
+def _is_single_row(value: AtenTensor, axis: int) -> bool:
     """Whether the axis of the batch was added to a tensor, as PyTorch's modules do for a single row.
 
     That is the rarer reading of a program which takes both.
     """
     base = value.base
-    if base is None or base.rank != value.rank - 1 or known(value.sizes[axis]) != 1:
+    if base is None or base.rank != value.rank - 1 or known_number(value.sizes[axis]) != 1:
         return False
     others = [*value.sizes[:axis], *value.sizes[axis + 1 :]]
-    return all(known(a) is known(b) for a, b in zip(others, base.sizes, strict=True))
+    return all(known_number(a) is known_number(b) for a, b in zip(others, base.sizes, strict=True))
 
 
-def _turned(b: Builder, value: Value) -> Value:
+def _turned(b: Builder, value: AtenTensor) -> AtenTensor:
     """Batch-major steps as time-major ones, and the other way round."""
     return b.node("Transpose", [value], value.dtype, (value.sizes[1], value.sizes[0], *value.sizes[2:]), perm=[1, 0, 2])
 
 
-def _rows(b: Builder, state: Value, begin: int, count: int, layers: int) -> Value:
+def _rows(b: Builder, state: AtenTensor, begin: int, count: int, layers: int) -> AtenTensor:
     if layers == 1:
         return state
     bounds = [b.ints([begin]), b.ints([begin + count]), b.ints([0])]
     return b.node("Slice", [state, *bounds], FLOAT, (count, *state.sizes[1:]))
 
 
-def _joined(b: Builder, parts: Sequence[Value]) -> Value:
+def _joined(b: Builder, parts: Sequence[AtenTensor]) -> AtenTensor:
     if len(parts) == 1:
         return parts[0]
-    count = sum(n for p in parts if isinstance(n := known(p.sizes[0]), int))
+    count = sum(n for p in parts if isinstance(n := known_number(p.sizes[0]), int))
     return b.node("Concat", parts, FLOAT, (count, *parts[0].sizes[1:]), axis=0)
 
 
@@ -260,33 +268,59 @@ def _joined(b: Builder, parts: Sequence[Value]) -> Value:
 
 
 def lstm_cell(
-    b: Builder, input: Value, hx: Sequence[Value], w_ih: Value, w_hh: Value, b_ih: Any = None, b_hh: Any = None
-) -> tuple[Value, Value]:
+    b: Builder,
+    input: AtenTensor,
+    hx: Sequence[AtenTensor],
+    w_ih: AtenTensor,
+    w_hh: AtenTensor,
+    b_ih: Any = None,
+    b_hh: Any = None,
+) -> tuple[AtenTensor, AtenTensor]:
     h, c = _cell(b, _Layers("LSTM", 1, False, b_ih is not None, 0.0), input, hx, (w_ih, w_hh, b_ih, b_hh))
     return h, c
 
 
 def gru_cell(
-    b: Builder, input: Value, hx: Value, w_ih: Value, w_hh: Value, b_ih: Any = None, b_hh: Any = None
-) -> Value:
+    b: Builder,
+    input: AtenTensor,
+    hx: AtenTensor,
+    w_ih: AtenTensor,
+    w_hh: AtenTensor,
+    b_ih: Any = None,
+    b_hh: Any = None,
+) -> AtenTensor:
     return _cell(b, _Layers("GRU", 1, False, b_ih is not None, 0.0), input, [hx], (w_ih, w_hh, b_ih, b_hh))[0]
 
 
 def rnn_tanh_cell(
-    b: Builder, input: Value, hx: Value, w_ih: Value, w_hh: Value, b_ih: Any = None, b_hh: Any = None
-) -> Value:
+    b: Builder,
+    input: AtenTensor,
+    hx: AtenTensor,
+    w_ih: AtenTensor,
+    w_hh: AtenTensor,
+    b_ih: Any = None,
+    b_hh: Any = None,
+) -> AtenTensor:
     layers = _Layers("RNN", 1, False, b_ih is not None, 0.0, ["Tanh"])
     return _cell(b, layers, input, [hx], (w_ih, w_hh, b_ih, b_hh))[0]
 
 
 def rnn_relu_cell(
-    b: Builder, input: Value, hx: Value, w_ih: Value, w_hh: Value, b_ih: Any = None, b_hh: Any = None
-) -> Value:
+    b: Builder,
+    input: AtenTensor,
+    hx: AtenTensor,
+    w_ih: AtenTensor,
+    w_hh: AtenTensor,
+    b_ih: Any = None,
+    b_hh: Any = None,
+) -> AtenTensor:
     layers = _Layers("RNN", 1, False, b_ih is not None, 0.0, ["Relu"])
     return _cell(b, layers, input, [hx], (w_ih, w_hh, b_ih, b_hh))[0]
 
 
-def _cell(b: Builder, layers: _Layers, input: Value, states: Sequence[Value], params: Sequence[Any]) -> list[Value]:
+def _cell(
+    b: Builder, layers: _Layers, input: AtenTensor, states: Sequence[AtenTensor], params: Sequence[Any]
+) -> list[AtenTensor]:
     if input.rank != 2 or any(s.rank != 2 for s in states):
         raise RefusedError(f"a cell of a tensor of {input.rank} axes and states of {[s.rank for s in states]}")
     b.odd += any(_is_single_row(v, 0) for v in (input, *states))

@@ -12,26 +12,26 @@ from typing import Any
 
 from reprise.formats._torch.aten import layout
 from reprise.formats._torch.aten.arithmetic import binary, cast, clamp, div, mul, square, sub, unary
-from reprise.formats._torch.aten.values import Builder, RefusedError, Value, known, product
+from reprise.formats._torch.aten.values import AtenTensor, Builder, RefusedError, known_number, product
 
 #: A correction that a call does not have, where None stands for the usual one.
 _UNSAID = object()
 
 
-def sum_(b: Builder, self: Value, dim: Any = None, keepdim: bool = False, dtype: int | None = None) -> Value:
+def sum_(b: Builder, self: AtenTensor, dim: Any = None, keepdim: bool = False, dtype: int | None = None) -> AtenTensor:
     kind = layout.dtype_of(dtype, "float32" if self.dtype == "float32" else "int64")
     return _reduced("ReduceSum", b, cast(b, self, kind), dim, keepdim)
 
 
-def mean(b: Builder, self: Value, dim: Any = None, keepdim: bool = False, dtype: int | None = None) -> Value:
+def mean(b: Builder, self: AtenTensor, dim: Any = None, keepdim: bool = False, dtype: int | None = None) -> AtenTensor:
     return _reduced("ReduceMean", b, cast(b, self, layout.dtype_of(dtype, self.dtype)), dim, keepdim)
 
 
-def reduced(op: str, b: Builder, self: Value, dim: Any = None, keepdim: bool = False) -> Value:
+def reduced(op: str, b: Builder, self: AtenTensor, dim: Any = None, keepdim: bool = False) -> AtenTensor:
     return _reduced(op, b, self, dim, keepdim)
 
 
-def _reduced(op: str, b: Builder, self: Value, dim: Any, keepdim: bool) -> Value:
+def _reduced(op: str, b: Builder, self: AtenTensor, dim: Any, keepdim: bool) -> AtenTensor:
     axes = [*range(self.rank)] if dim is None or dim == [] else [self.axis(k) for k in _listed(dim)]
     sizes = [1 if k in axes else n for k, n in enumerate(self.sizes) if keepdim or k not in axes]
     if op == "ReduceSum":
@@ -44,13 +44,18 @@ def _listed(dim: Any) -> list[int]:
 
 
 def variance(
-    b: Builder, self: Value, dim: Any = None, unbiased: bool = True, keepdim: bool = False, correction: Any = _UNSAID
-) -> Value:
+    b: Builder,
+    self: AtenTensor,
+    dim: Any = None,
+    unbiased: bool = True,
+    keepdim: bool = False,
+    correction: Any = _UNSAID,
+) -> AtenTensor:
     """The mean square of the differences from the mean; the sum is divided by the count without `correction`."""
     dim, unbiased = (None, dim) if isinstance(dim, bool) else (dim, unbiased)
     less = int(unbiased) if correction is _UNSAID else 1 if correction is None else correction
     axes = [*range(self.rank)] if dim is None or dim == [] else [self.axis(k) for k in _listed(dim)]
-    counts = [known(self.sizes[k]) for k in axes]
+    counts = [known_number(self.sizes[k]) for k in axes]
     if less and not all(isinstance(n, int) for n in counts):
         raise RefusedError("a variance along an axis whose size is free")
     around = mean(b, square(b, sub(b, self, mean(b, self, axes, keepdim=True))), axes, keepdim)
@@ -58,11 +63,13 @@ def variance(
     return mul(b, around, count / (count - less)) if less else around
 
 
-def deviation(b: Builder, self: Value, *how: Any, **named: Any) -> Value:
+def deviation(b: Builder, self: AtenTensor, *how: Any, **named: Any) -> AtenTensor:
     return unary("Sqrt", b, variance(b, self, *how, **named))
 
 
-def norm(b: Builder, self: Value, p: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Value:
+def norm(
+    b: Builder, self: AtenTensor, p: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None
+) -> AtenTensor:
     """The length of vectors along axes."""
     taken = cast(b, self, "float32")
     if p == math.inf:
@@ -74,35 +81,35 @@ def norm(b: Builder, self: Value, p: Any = 2, dim: Any = None, keepdim: bool = F
 
 
 def vector_norm(
-    b: Builder, self: Value, ord: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None
-) -> Value:
+    b: Builder, self: AtenTensor, ord: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None
+) -> AtenTensor:
     return norm(b, self, ord, dim, keepdim)
 
 
-def cosine_similarity(b: Builder, x1: Value, x2: Value, dim: int = 1, eps: float = 1e-8) -> Value:
+def cosine_similarity(b: Builder, x1: AtenTensor, x2: AtenTensor, dim: int = 1, eps: float = 1e-8) -> AtenTensor:
     one, other = (div(b, x, clamp(b, norm(b, x, 2, dim, True), eps)) for x in (x1, x2))
     return sum_(b, mul(b, one, other), dim)
 
 
-def cumsum(b: Builder, self: Value, dim: int, dtype: int | None = None) -> Value:
+def cumsum(b: Builder, self: AtenTensor, dim: int, dtype: int | None = None) -> AtenTensor:
     kind = layout.dtype_of(dtype, "float32" if self.dtype == "float32" else "int64")
     return b.node("CumSum", [cast(b, self, kind), b.ints([self.axis(dim)])], kind, self.sizes)
 
 
 def topk(
-    b: Builder, self: Value, k: Any, dim: int = -1, largest: bool = True, sorted: bool = True
-) -> tuple[Value, Value]:
+    b: Builder, self: AtenTensor, k: Any, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> tuple[AtenTensor, AtenTensor]:
     """The largest numbers along an axis, and their places."""
     axis = self.axis(dim)
-    sizes = tuple(known(k) if at == axis else n for at, n in enumerate(self.sizes))
+    sizes = tuple(known_number(k) if at == axis else n for at, n in enumerate(self.sizes))
     inputs = [b.read(self), b.ints([k])]
     values, places = b.emit("TopK", inputs, 2, axis=axis, largest=int(largest), sorted=int(sorted))
-    return Value(values, self.dtype, sizes), Value(places, "int64", sizes)
+    return AtenTensor(values, self.dtype, sizes), AtenTensor(places, "int64", sizes)
 
 
 def extreme(op: str, b: Builder, self: Any, other: Any = None, keepdim: bool = False) -> Any:
     """`max` and `min`: of two tensors, of all numbers, or along an axis with the places."""
-    if isinstance(other, Value):
+    if isinstance(other, AtenTensor):
         return binary(op, b, self, other)
     if other is None:
         return _reduced(f"Reduce{op}", b, self, None, False)
@@ -110,7 +117,7 @@ def extreme(op: str, b: Builder, self: Any, other: Any = None, keepdim: bool = F
     return _reduced(f"Reduce{op}", b, self, other, keepdim), places
 
 
-def argument(op: str, b: Builder, self: Value, dim: int | None = None, keepdim: bool = False) -> Value:
+def argument(op: str, b: Builder, self: AtenTensor, dim: int | None = None, keepdim: bool = False) -> AtenTensor:
     if dim is None:
         raise RefusedError("the place of the largest of all numbers")
     axis = self.axis(dim)

@@ -41,7 +41,7 @@ class NoIndexError(RefusedError):
 
 
 @dataclass(eq=False)
-class Dim:
+class RuntimeSize:
     """A size that is known when the model runs.
 
     Attributes:
@@ -53,26 +53,26 @@ class Dim:
     """
 
     source: tuple[str, int | None]
-    same: int | Dim | None = None
+    same: int | RuntimeSize | None = None
     enters: bool = False
     once: bool = False
     rows: int = 0
     cuts: int = 0
 
 
-Size = int | Dim
+Size = int | RuntimeSize
 
 
-def known(size: Size) -> Size:
+def known_number(size: Size) -> Size:
     """The number that a size was found to be, or the one size that stands for all that are equal."""
-    while isinstance(size, Dim) and size.same is not None:
+    while isinstance(size, RuntimeSize) and size.same is not None:
         size = size.same
     return size
 
 
 def only_once(size: Size) -> bool:
     """Whether the program was read for a size of 1 where another one could be given."""
-    while isinstance(size, Dim) and size.same is not None:
+    while isinstance(size, RuntimeSize) and size.same is not None:
         if size.once:
             return True
         size = size.same
@@ -80,8 +80,8 @@ def only_once(size: Size) -> bool:
 
 
 @dataclass(eq=False)
-class Value:
-    """A tensor. Two names of one tensor are one `Value`, so that a change in place is seen through both.
+class AtenTensor:
+    """A tensor. Two names of one tensor are one `AtenTensor`, so that a change in place is seen through both.
 
     Attributes:
         name: In the graph; another one after a change in place.
@@ -100,9 +100,9 @@ class Value:
     dtype: str
     sizes: tuple[Size, ...]
     stored: Tensor | None = None
-    base: Value | None = None
+    base: AtenTensor | None = None
     seen: str = ""
-    write_back: Callable[[Value], Value] | None = None
+    write_back: Callable[[AtenTensor], AtenTensor] | None = None
     loose: bool = False
     apart: bool = False
     lost: bool = False
@@ -112,7 +112,7 @@ class Value:
         return len(self.sizes)
 
     @property
-    def root(self) -> Value:
+    def root(self) -> AtenTensor:
         """The tensor that it is a view of in the end; itself where it is none."""
         value = self
         while value.base is not None:
@@ -150,7 +150,7 @@ class Builder:
         self.count += 1
         return f"{word.lower()} {self.count}"
 
-    def read(self, value: Value) -> str:
+    def read(self, value: AtenTensor) -> str:
         """The name of a tensor for a node that reads it.
 
         Raises:
@@ -169,10 +169,10 @@ class Builder:
         """Finds the sizes that the sums leave; each may decide another."""
         for _ in self.sums:
             for whole, parts in self.sums:
-                total, free = known(whole), [d for n in parts if isinstance(d := known(n), Dim)]
+                total, free = known_number(whole), [d for n in parts if isinstance(d := known_number(n), RuntimeSize)]
                 if isinstance(total, int) and len(free) == 1:
-                    rest = total - sum(n for n in map(known, parts) if isinstance(n, int))
-                    same(free[0], rest, "tensors that are joined")
+                    rest = total - sum(n for n in map(known_number, parts) if isinstance(n, int))
+                    same_size(free[0], rest, "tensors that are joined")
 
     def emit(self, op: str, inputs: Sequence[str], outputs: int = 1, **attributes: Any) -> list[str]:
         if len(self.nodes) >= MOST_NODES:
@@ -182,27 +182,27 @@ class Builder:
         return names
 
     def node(
-        self, op: str, inputs: Sequence[Value | str], dtype: str, sizes: Sequence[Size], **attributes: Any
-    ) -> Value:
+        self, op: str, inputs: Sequence[AtenTensor | str], dtype: str, sizes: Sequence[Size], **attributes: Any
+    ) -> AtenTensor:
         """The result of a node of one output."""
-        names = [self.read(i) if isinstance(i, Value) else i for i in inputs]
+        names = [self.read(i) if isinstance(i, AtenTensor) else i for i in inputs]
         if product(sizes) > MOST_NUMBERS:
             raise RefusedError(f"makes a tensor of {product(sizes)} numbers; no model needs that")
-        loose = any(isinstance(i, Value) and i.loose for i in inputs)
+        loose = any(isinstance(i, AtenTensor) and i.loose for i in inputs)
         if loose and not (op in _PER_NUMBER and all(_is_single(i) for i in inputs)):
             raise RefusedError(f"computes {op} of a tensor without all axes of size 1, whose axes depend on its sizes")
         (made,) = self.emit(op, names, **attributes)
-        return Value(made, dtype, tuple(map(known, sizes)), loose=loose)
+        return AtenTensor(made, dtype, tuple(map(known_number, sizes)), loose=loose)
 
-    def constant(self, array: Any, dtype: str) -> Value:
+    def constant(self, array: Any, dtype: str) -> AtenTensor:
         held = np.asarray(array, dtype)
-        return Value(self.tensor(self.fresh("constant"), lambda: held), dtype, held.shape)
+        return AtenTensor(self.tensor(self.fresh("constant"), lambda: held), dtype, held.shape)
 
     def tensor(self, name: str, load: Callable[[], Array]) -> str:
         self.tensors[name] = load
         return name
 
-    def load(self, value: Value) -> Array:
+    def load(self, value: AtenTensor) -> Array:
         """The numbers of an attribute that go into the graph in another form.
 
         Raises:
@@ -215,7 +215,7 @@ class Builder:
 
     def ints(self, sizes: Sequence[Size]) -> str:
         """The name of a list of sizes, one tensor of one axis."""
-        held = [known(n) for n in sizes]
+        held = [known_number(n) for n in sizes]
         if all(isinstance(n, int) for n in held):
             numbers = np.asarray(held, np.int64)
             return self.tensor(f"ints {tuple(held)}", lambda: numbers)
@@ -233,7 +233,7 @@ class Builder:
         size.source = found, None
         return found
 
-    def scalar(self, size: Size) -> Value:
+    def scalar(self, size: Size) -> AtenTensor:
         """A size as a tensor without axes."""
         return self.node("Squeeze", [self.ints([size]), self.ints([0])], "int64", ())
 
@@ -242,24 +242,24 @@ class Builder:
 _PER_NUMBER = frozenset("Add Sub Mul Div Neg Tanh Sigmoid Relu Exp Abs Elu Clip Cast Identity".split())
 
 
-def _is_single(value: Value | str) -> bool:
+def _is_single(value: AtenTensor | str) -> bool:
     """Whether an operand spreads along no axis: the loose tensor itself, or one of one number."""
-    return isinstance(value, str) or value.loose or (value.rank < 2 and all(known(n) == 1 for n in value.sizes))
+    return isinstance(value, str) or value.loose or (value.rank < 2 and all(known_number(n) == 1 for n in value.sizes))
 
 
-def same(one: Size, other: Size, what: str) -> Size:
+def same_size(one: Size, other: Size, what: str) -> Size:
     """The size that both are.
 
     Raises:
         RefusedError: They are two different numbers.
     """
-    one, other = known(one), known(other)
+    one, other = known_number(one), known_number(other)
     if one is other:
         return one
-    if isinstance(one, Dim):
+    if isinstance(one, RuntimeSize):
         one.same = other
         return other
-    if isinstance(other, Dim):
+    if isinstance(other, RuntimeSize):
         other.same = one
         return one
     if one != other:
@@ -274,7 +274,7 @@ def broadcast(*shapes: Sequence[Size]) -> tuple[Size, ...]:
         RefusedError: The shapes do not fit each other.
     """
     rank = max(map(len, shapes))
-    padded = [(*([1] * (rank - len(s))), *map(known, s)) for s in shapes]
+    padded = [(*([1] * (rank - len(s))), *map(known_number, s)) for s in shapes]
     return tuple(_widest(sizes) for sizes in zip(*padded, strict=True))
 
 
@@ -284,15 +284,15 @@ def _widest(sizes: Sequence[Size]) -> Size:
         if found == 1:
             found = size
         elif size != 1:
-            found = same(found, size, "numbers of two tensors are taken together")
+            found = same_size(found, size, "numbers of two tensors are taken together")
     return found
 
 
 def left_over(whole: Sequence[Size], parts: Sequence[Size]) -> Size | None:
     """The size that the `parts` leave of the product of `whole`; None where it is not one number or size."""
-    have, used = Counter(map(known, whole)), Counter(map(known, parts))
-    dims = [d for d in (have - used).elements() if isinstance(d, Dim)]
-    missing = [d for d in (used - have).elements() if isinstance(d, Dim)]
+    have, used = Counter(map(known_number, whole)), Counter(map(known_number, parts))
+    dims = [d for d in (have - used).elements() if isinstance(d, RuntimeSize)]
+    missing = [d for d in (used - have).elements() if isinstance(d, RuntimeSize)]
     number = product(whole)
     rest = product(parts)
     if missing or not rest or number % rest:
@@ -304,6 +304,6 @@ def left_over(whole: Sequence[Size], parts: Sequence[Size]) -> Size | None:
 def product(sizes: Sequence[Size]) -> int:
     """The product of the sizes that are known."""
     result = 1
-    for size in map(known, sizes):
+    for size in map(known_number, sizes):
         result *= size if isinstance(size, int) else 1
     return result

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from reprise.formats._torch.aten import layout
-from reprise.formats._torch.aten.calls import called, stored
+from reprise.formats._torch.aten.calls import call_operator, file_tensor
 from reprise.formats._torch.aten.folding import UNKNOWN
-from reprise.formats._torch.aten.values import Builder, Dim, RefusedError, Size, Value, known
-from reprise.formats._torch.script.source import Source
+from reprise.formats._torch.aten.values import AtenTensor, Builder, RefusedError, RuntimeSize, Size, known_number
+from reprise.formats._torch.script.source import ProgramSource
 from reprise.tensors import Tensor
 from reprise.wire.pickle import Record
 
@@ -50,7 +50,7 @@ class _Return(Exception):  # no error: how a function is left
 
 
 @dataclass
-class Slot:
+class ModuleSlot:
     """A tensor that a module holds.
 
     Attributes:
@@ -69,11 +69,11 @@ class Slot:
 class Interpreter:
     """One reading of a program: with inputs of some ranks and types."""
 
-    def __init__(self, source: Source, root: Record, constants: Any) -> None:
+    def __init__(self, source: ProgramSource, root: Record, constants: Any) -> None:
         self.source, self.root = source, root
         self.constants = list(constants) if isinstance(constants, (list, tuple)) else []
         self.builder = Builder()
-        self.slots: dict[tuple[int, str], Slot] = {}
+        self.slots: dict[tuple[int, str], ModuleSlot] = {}
         self._paths = {id(root): ""}
         self._depth = self.statements = 0
         self.was_training = False
@@ -91,7 +91,7 @@ class Interpreter:
             error.place = self._place
             raise
         except RecursionError:
-            raise RefusedError("its expressions lie too deep in each other") from None
+            raise RefusedError("its expressions are nested too deep") from None
 
     # Functions and statements
 
@@ -166,7 +166,7 @@ class Interpreter:
         self._block(body if self._decided(condition) else other, names, function)
 
     def _decided(self, condition: Any) -> bool:
-        condition = known(condition)
+        condition = known_number(condition)
         if not isinstance(condition, (bool, int, float)):
             raise RefusedError("takes a branch that depends on numbers or sizes of its inputs")
         return bool(condition)
@@ -174,9 +174,9 @@ class Interpreter:
     def _iterated(self, values: Any) -> Any:
         if isinstance(values, (range, list, tuple)):
             return values
-        if isinstance(values, Value):
+        if isinstance(values, AtenTensor):
             return layout.unbind(self.builder, values)
-        raise RefusedError(f"goes over a {type(values).__name__}")
+        raise RefusedError(f"iterates over a {type(values).__name__}")
 
     def _assign(self, target: ast.expr, value: Any, names: Names) -> None:
         match target:
@@ -184,7 +184,7 @@ class Interpreter:
                 names[name] = value
             case ast.Tuple(elts=parts) | ast.List(elts=parts):
                 if not isinstance(value, (tuple, list)) or len(value) != len(parts):
-                    raise RefusedError(f"takes {len(parts)} values from what is not so many")
+                    raise RefusedError(f"takes {len(parts)} values from a sequence of another length")
                 for part, one in zip(parts, value, strict=True):
                     self._assign(part, one, names)
             case ast.Attribute(value=owner, attr=name):
@@ -211,7 +211,7 @@ class Interpreter:
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return self._operator("neg", [self._value(operand, names)], {})
             case ast.Subscript(value=owner, slice=at):
-                return self._item(self._value(owner, names), known(self._value(at, names)))
+                return self._item(self._value(owner, names), known_number(self._value(at, names)))
             case ast.Call(func=called, args=arguments, keywords=keywords):
                 return self._called(called, arguments, keywords, names)
             case _:
@@ -220,7 +220,7 @@ class Interpreter:
     def _key(self, node: ast.expr | None, names: Names) -> str:
         key = None if node is None else self._value(node, names)
         if not isinstance(key, str):
-            raise RefusedError("has a dictionary whose keys are no text")
+            raise RefusedError("has a dictionary whose keys are not text")
         return key
 
     def _item(self, owner: Any, at: Any) -> Any:
@@ -259,16 +259,16 @@ class Interpreter:
         raise RefusedError(f"calls {name}, which is not known")
 
     def _range(self, values: list[Any]) -> range:
-        numbers: list[Any] = [layout.counted(v) if isinstance(v, Dim) else known(v) for v in values]
+        numbers: list[Any] = [layout.counted(v) if isinstance(v, RuntimeSize) else known_number(v) for v in values]
         if len(numbers) > 3 or not all(isinstance(n, int) for n in numbers):
-            raise RefusedError("counts to a number that is none when the program is read")
+            raise RefusedError("counts up to a number that is not known when the program is read")
         return range(*numbers)
 
     def _converted(self, name: str, value: Any) -> Any:
-        value = known(value)
-        if isinstance(value, Dim):
+        value = known_number(value)
+        if isinstance(value, RuntimeSize):
             return value
-        if isinstance(value, (int, float, str)) and not isinstance(value, Value):
+        if isinstance(value, (int, float, str)) and not isinstance(value, AtenTensor):
             return {"int": int, "float": float, "bool": bool, "str": str}[name](value)
         raise RefusedError(f"takes a number out of a tensor ({name})")
 
@@ -290,7 +290,7 @@ class Interpreter:
     def _operator(self, name: str, arguments: list[Any], named: dict[str, Any]) -> Any:
         if name == "RaiseException":
             raise RaisedError("it raises an exception on tensors of such shapes")
-        return called(self.builder, name, arguments, named)
+        return call_operator(self.builder, name, arguments, named)
 
     # Attributes
 
@@ -315,7 +315,7 @@ class Interpreter:
         held = self.constants[int(number)]
         return self._held(held, name) if isinstance(held, (Tensor, Record)) else held
 
-    def _slot(self, owner: Record, name: str) -> Slot:
+    def _slot(self, owner: Record, name: str) -> ModuleSlot:
         key = id(owner), name
         if key not in self.slots:
             base = self._paths.get(id(owner), owner.name)
@@ -325,13 +325,15 @@ class Interpreter:
             if name not in state and fixed not in self.source.constants:
                 raise RefusedError(f"asks module {base or 'itself'} for {name!r}, which it does not hold")
             value = self._held(state[name], path) if name in state else self.source.constants[fixed]
-            self.slots[key] = Slot(path, _copied(value), value.name if isinstance(value, Value) else "", value)
+            self.slots[key] = ModuleSlot(
+                path, _copied(value), value.name if isinstance(value, AtenTensor) else "", value
+            )
         return self.slots[key]
 
     def _held(self, value: Any, path: str) -> Any:
         """What the file holds, as the program sees it."""
         if isinstance(value, Tensor):
-            return stored(self.builder, value, path)
+            return file_tensor(self.builder, value, path)
         if isinstance(value, Record) and value.name.startswith("torch.jit._pickle.") and value.arguments:
             return self._held(value.arguments[0], path)
         if isinstance(value, Record):
@@ -367,4 +369,4 @@ def _raises(statements: list[ast.stmt]) -> bool:
 
 def sizes(count: int, name: str) -> tuple[Size, ...]:
     """Free sizes of an input of so many axes."""
-    return tuple(Dim((name, k), enters=True) for k in range(count))
+    return tuple(RuntimeSize((name, k), enters=True) for k in range(count))

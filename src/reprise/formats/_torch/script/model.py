@@ -14,9 +14,9 @@ from typing import Any
 
 from reprise.formats._base import Memory
 from reprise.formats._torch.aten.message import Change, memory_of, message, tensors_of
-from reprise.formats._torch.aten.values import NoIndexError, RefusedError, Value
-from reprise.formats._torch.script.interpreter import Interpreter, Slot, sizes
-from reprise.formats._torch.script.source import Source
+from reprise.formats._torch.aten.values import AtenTensor, NoIndexError, RefusedError
+from reprise.formats._torch.script.interpreter import Interpreter, ModuleSlot, sizes
+from reprise.formats._torch.script.source import ProgramSource
 from reprise.wire import onnx
 from reprise.wire.pickle import Record
 
@@ -34,16 +34,16 @@ class _Leaf:
 
 
 @dataclass
-class _Read:
+class _Run:
     """One reading: the interpreter after it, the inputs, and what `forward` gave."""
 
     run: Interpreter
-    inputs: Mapping[str, Value]
+    inputs: Mapping[str, AtenTensor]
     given: Any
 
 
-def translated(
-    source: Source, root: Record, constants: Any
+def translate(
+    source: ProgramSource, root: Record, constants: Any
 ) -> tuple[onnx.Message, tuple[Memory, ...], tuple[str, ...]]:
     """The model of `forward`, the states that its modules keep, and what is worth telling.
 
@@ -68,9 +68,9 @@ def translated(
 # Readings
 
 
-def _best(source: Source, root: Record, constants: Any) -> _Read:
+def _best(source: ProgramSource, root: Record, constants: Any) -> _Run:
     """The first reading whose sizes meet as usual, else the first that is none the less possible."""
-    found: list[_Read] = []
+    found: list[_Run] = []
     furthest, why = -1, RefusedError("has no inputs")
     spent = 0
     ids: set[str] = set()
@@ -91,7 +91,7 @@ def _best(source: Source, root: Record, constants: Any) -> _Read:
     return min(found, key=lambda r: r.run.builder.odd)
 
 
-def _readings(source: Source, root: Record) -> Iterator[tuple[Mapping[str, int], bool]]:
+def _readings(source: ProgramSource, root: Record) -> Iterator[tuple[Mapping[str, int], bool]]:
     """Ranks of the inputs, first with what may be left out and then without."""
     function = source.functions[f"{root.name}.forward"]
     for with_options in (True, False):
@@ -101,16 +101,16 @@ def _readings(source: Source, root: Record) -> Iterator[tuple[Mapping[str, int],
 
 
 def _tried(
-    source: Source, root: Record, constants: Any, ranks: Mapping[str, int], ids: set[str], *, with_options: bool
-) -> tuple[Interpreter, _Read | None, RefusedError | None]:
+    source: ProgramSource, root: Record, constants: Any, ranks: Mapping[str, int], ids: set[str], *, with_options: bool
+) -> tuple[Interpreter, _Run | None, RefusedError | None]:
     """A reading, or why there is none; `ids` are inputs that were found to hold ids, and more may be found."""
     function = source.functions[f"{root.name}.forward"]
     while True:
         run = Interpreter(source, root, constants)
-        inputs = {n: Value(n, _ID if n in ids else _FLOAT, sizes(rank, n)) for n, rank in ranks.items()}
+        inputs = {n: AtenTensor(n, _ID if n in ids else _FLOAT, sizes(rank, n)) for n, rank in ranks.items()}
         arguments = {n: _filled(a, inputs) for n, a in _arguments(function, with_options=with_options).items()}
         try:
-            return run, _Read(run, inputs, run.forward(arguments)), None
+            return run, _Run(run, inputs, run.forward(arguments)), None
         except NoIndexError as error:
             if error.name in ids or error.name not in inputs:
                 return run, None, error
@@ -168,7 +168,7 @@ def _leaves(tree: Any) -> Iterator[_Leaf]:
         yield from _leaves(part)
 
 
-def _filled(tree: Any, inputs: Mapping[str, Value]) -> Any:
+def _filled(tree: Any, inputs: Mapping[str, AtenTensor]) -> Any:
     if isinstance(tree, _Leaf):
         return inputs[tree.name]
     return tuple(_filled(part, inputs) for part in tree) if isinstance(tree, tuple) else tree
@@ -177,7 +177,7 @@ def _filled(tree: Any, inputs: Mapping[str, Value]) -> Any:
 # States that modules keep
 
 
-def _changes(slots: Sequence[Slot]) -> list[Change]:
+def _changes(slots: Sequence[ModuleSlot]) -> list[Change]:
     """The tensors of modules that a call changes.
 
     Raises:
@@ -186,15 +186,15 @@ def _changes(slots: Sequence[Slot]) -> list[Change]:
     found = []
     for slot in slots:
         first, now = slot.first, slot.now
-        if isinstance(first, Value) and isinstance(now, Value) and first.stored is not None:
+        if isinstance(first, AtenTensor) and isinstance(now, AtenTensor) and first.stored is not None:
             if now.name != slot.name:
                 found.append(Change(slot.path, slot.name, first, now))
-        elif now is not first and (isinstance(now, Value) or first != now):
+        elif now is not first and (isinstance(now, AtenTensor) or first != now):
             raise RefusedError(f"changes {slot.path!r} of its module, which is not a tensor before and after a call")
     return found
 
 
-def _parts(slot: Slot) -> Iterator[Slot]:
+def _parts(slot: ModuleSlot) -> Iterator[ModuleSlot]:
     """What a module holds in a list, a tuple or a dictionary, each by itself."""
     first, now = _by_key(slot.first), _by_key(slot.now)
     if first is None or now is None or first.keys() != now.keys():
@@ -202,7 +202,7 @@ def _parts(slot: Slot) -> Iterator[Slot]:
         return
     for key in first:
         path = f"{slot.path}.{key}"
-        yield from _parts(Slot(path, first[key], path, now[key]))
+        yield from _parts(ModuleSlot(path, first[key], path, now[key]))
 
 
 def _by_key(value: Any) -> dict[Any, Any] | None:
@@ -211,9 +211,9 @@ def _by_key(value: Any) -> dict[Any, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _check_alone(slots: Sequence[Slot], changed: set[str]) -> None:
+def _check_alone(slots: Sequence[ModuleSlot], changed: set[str]) -> None:
     """A tensor that is changed must not be another one's, which would change with it."""
-    firsts = [(s.name, s.first) for s in slots if isinstance(s.first, Value)]
+    firsts = [(s.name, s.first) for s in slots if isinstance(s.first, AtenTensor)]
     names = [(name, first.stored.source) for name, first in firsts if first.stored is not None]
     for name, storage in names:
         if name in changed and any(other != name and storage == where for other, where in names):

@@ -17,7 +17,7 @@ _MOST, _DEEPEST = 4_000_000, 100
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ProgramSource:
     """A program.
 
     Attributes:
@@ -35,7 +35,7 @@ class Source:
         return [name.rpartition(".")[2] for name in self.functions if name.rpartition(".")[0] == cls]
 
 
-def parsed(file: str, code: Mapping[str, str]) -> Source:
+def parsed(file: str, code: Mapping[str, str]) -> ProgramSource:
     """The program of an archive.
 
     Raises:
@@ -43,7 +43,7 @@ def parsed(file: str, code: Mapping[str, str]) -> Source:
     """
     if sum(map(len, code.values())) > _MOST:
         raise DamagedFile(f"{file}: its program has more than {_MOST} bytes; no model's has.")
-    found = Source({}, {}, {})
+    found = ProgramSource({}, {}, {})
     functions, constants, fields = dict(found.functions), dict(found.constants), dict(found.fields)
     for path, text in code.items():
         module = path.removeprefix("code/").removesuffix(".py").replace("/", ".")
@@ -56,13 +56,13 @@ def parsed(file: str, code: Mapping[str, str]) -> Source:
                 constants |= _constants(own, node)
                 if any(isinstance(b, ast.Name) and b.id == "NamedTuple" for b in node.bases):
                     fields[own] = tuple(_names(node))
-    return Source(functions, constants, fields)
+    return ProgramSource(functions, constants, fields)
 
 
 def _tree(where: str, text: str) -> ast.Module:
     if _nesting(text) > _DEEPEST:
         raise DamagedFile(
-            f"{where} is not the source of a TorchScript program: brackets lie more than {_DEEPEST} deep."
+            f"{where} is not the source of a TorchScript program: brackets are nested more than {_DEEPEST} deep."
         )
     try:
         return ast.parse(text)

@@ -44,7 +44,7 @@ def read(view: View, nexts: Mapping[str, str], others: Sequence[FramePlan]) -> l
     taken = {name for p in others for images in p.steps.images for name in images.values()}
     if not plans or not inside.isdisjoint(taken):
         said = ", ".join(f"{a} → {b}" for a, b in nexts.items())
-        raise CallError(f"states: {said} is no step of a recurrence: others of the graph's steps lie between them")
+        raise CallError(f"states: {said} is not one step of a recurrence: other steps of the graph lie between them")
     return plans
 
 
@@ -80,7 +80,7 @@ def _check(view: View, initial: Value, value: Value) -> None:
     if initial.node not in above:
         raise CallError(f"{pair}: the second is not computed from the first")
     if any(view.structure.context(Value(n)) for n in above & descendants(view.structure, [initial.node])):
-        raise CallError(f"{pair}: a loop or a branch lies between the two, so they are no ends of one step")
+        raise CallError(f"{pair}: a loop or a branch lies between the two, so they are not the two ends of one step")
 
 
 def _format_shape(view: View, value: Value) -> str:
