@@ -27,6 +27,9 @@ from reprise.tensors import Tensor
 from reprise.vocabulary import Vocabulary
 from reprise.weights import describe_weights, keras, layers_of_weights, ways
 
+_Lift = Callable[[Settings], Lifted]
+_FirstStates = Callable[[], onnx_file.FirstStates]
+
 
 @np.errstate(all="ignore")  # the numbers of a file may be any, and what is worked out of them in advance is no news
 def restore(
@@ -109,19 +112,7 @@ def restore(
     if symbols is not None:
         symbols = symbols.extended(symbols_before, symbols_after)
     choices = Choices.of(inputs, outputs, states, scope, settings, signature)
-    if stored.foreign is not None:
-        own = onnx_file.is_own(stored)
-        useless = cell is not None and not formats.takes_cell(stored.format)
-        _refuse(stored, chosen=(own and choices != Choices()) or useless or averages)
-        lifted, first_states = onnx_file.lifted_in(stored) if own else foreign.model_parts(stored, choices)
-    elif stack.is_stack(stored):
-        _refuse(stored, chosen=choices != Choices() or cell is not None or averages)
-        lifted, first_states = stack.lifted_stack_in(stored)
-    elif stored.obstacle:
-        raise DiscoveryError(f"{stored.path}: {stored.obstacle}")
-    else:
-        stored, source, found = discovered(stored, choices, cell, symbols, averages=averages)
-        lifted, first_states = _lifted(source, found)
+    stored, lifted, first_states = _parts(stored, choices, cell, symbols, averages=averages)
     lifted = _from_zeros(lifted) if zero_state else lifted
     model = RecurrentModel(stored, lifted, first_states, symbols, threads, time_limit, engine)
     engines.check_chosen(engine, model)
@@ -131,6 +122,24 @@ def restore(
             f"engine: {engine} computes in {FULL} alone, and precision is {precision}; leave one of them out"
         )
     return model.with_precision(precision, largest_drift)
+
+
+def _parts(
+    stored: StoredModel, choices: Choices, cell: Mapping[str, Any] | None, symbols: Vocabulary | None, *, averages: bool
+) -> tuple[StoredModel, _Lift, _FirstStates]:
+    """The model that was read, how it is lifted and its first states: it is ready, or layers, or a graph."""
+    if stored.foreign is not None:
+        own = onnx_file.is_own(stored)
+        useless = cell is not None and not formats.takes_cell(stored.format)
+        _refuse(stored, chosen=(own and choices != Choices()) or useless or averages)
+        return stored, *(onnx_file.lifted_in(stored) if own else foreign.model_parts(stored, choices))
+    if stack.is_stack(stored):
+        _refuse(stored, chosen=choices != Choices() or cell is not None or averages)
+        return stored, *stack.lifted_stack_in(stored)
+    if stored.obstacle:
+        raise DiscoveryError(f"{stored.path}: {stored.obstacle}")
+    stored, source, found = discovered(stored, choices, cell, symbols, averages=averages)
+    return stored, *_lifted(source, found)
 
 
 def _spelled(model: RecurrentModel, corpus: str | PathLike[str], *, given: bool) -> RecurrentModel:
@@ -144,9 +153,7 @@ def _spelled(model: RecurrentModel, corpus: str | PathLike[str], *, given: bool)
     return spelled
 
 
-def _lifted(
-    source: WrittenGraph, found: Discovery
-) -> tuple[Callable[[Settings], Lifted], Callable[[], onnx_file.FirstStates]]:
+def _lifted(source: WrittenGraph, found: Discovery) -> tuple[_Lift, _FirstStates]:
     """What a `RecurrentModel` is made of: its `lift` and its `first_states`."""
 
     def variable(node: Node) -> Tensor | None:
@@ -155,7 +162,7 @@ def _lifted(
     return lambda values: lift.lift(found, variable, values), lambda: lift.first_states(found, variable)
 
 
-def _from_zeros(lifted: Callable[[Settings], Lifted]) -> Callable[[Settings], Lifted]:
+def _from_zeros(lifted: _Lift) -> _Lift:
     """The same models, whose states start from zeros where the file holds values."""
 
     def from_zeros(values: Settings) -> Lifted:

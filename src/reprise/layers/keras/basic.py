@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from reprise.graph import Value
-from reprise.layers import kinds
+from reprise.layers import arranging, kinds
 from reprise.layers.keras.calls import NOTHING, KerasCall, Symbol
 from reprise.layers.keras.options import Options
 from reprise.layers.keras.weights import Spec
@@ -252,22 +252,22 @@ def _global_pooling(call: KerasCall) -> Symbols:
 
 
 def _flatten(call: KerasCall) -> Symbols:
-    return call.plain(kinds.Flatten(channels_first=call.options.channels_first()), mask=False)
+    return call.plain(arranging.Flatten(channels_first=call.options.channels_first()), mask=False)
 
 
 def _reshape(call: KerasCall) -> Symbols:
-    return call.plain(kinds.Reshape(call.options.wholes("target_shape", ())), mask=False)
+    return call.plain(arranging.Reshape(call.options.wholes("target_shape", ())), mask=False)
 
 
 def _permute(call: KerasCall) -> Symbols:
     axes = call.options.wholes("dims", ())
     if sorted(axes) != list(range(1, len(axes) + 1)):
         raise call.options.refuse("dims", "an order of the axes from 1")
-    return call.plain(kinds.Permute((0, *axes)), mask=False)
+    return call.plain(arranging.Permute((0, *axes)), mask=False)
 
 
 def _repeat(call: KerasCall) -> Symbols:
-    return call.plain(kinds.Repeat(call.options.whole("n")), mask=False)
+    return call.plain(arranging.Repeat(call.options.whole("n")), mask=False)
 
 
 def _amounts(call: KerasCall, name: str) -> tuple[tuple[int, int], ...]:
@@ -289,11 +289,11 @@ def _is_list(found: Any) -> bool:
 
 
 def _padding(call: KerasCall) -> Symbols:
-    return call.plain(kinds.Pad(_amounts(call, "padding")), mask=False)
+    return call.plain(arranging.Pad(_amounts(call, "padding")), mask=False)
 
 
 def _cropping(call: KerasCall) -> Symbols:
-    return call.plain(kinds.Crop(_amounts(call, "cropping")), mask=False)
+    return call.plain(arranging.Crop(_amounts(call, "cropping")), mask=False)
 
 
 def _upsampling(call: KerasCall) -> Symbols:
@@ -301,7 +301,7 @@ def _upsampling(call: KerasCall) -> Symbols:
     if options.get("interpolation", "nearest") != "nearest":
         raise options.unknown(f"an interpolation of the kind {options.get('interpolation')}")
     times = options.wholes("size", options.get("length", 2), axes)
-    layer = kinds.Upsample((1, *times) if options.channels_first() else (*times, 1))
+    layer = arranging.Upsample((1, *times) if options.channels_first() else (*times, 1))
     return call.plain(layer, mask=False)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from reprise.errors import LiftError
 from reprise.graph import Value
-from reprise.layers import kinds
+from reprise.layers import arranging, kinds
 from reprise.layers.keras.basic import Symbols
 from reprise.layers.keras.calls import KerasCall, Symbol
 from reprise.layers.keras.options import Options
@@ -210,7 +210,7 @@ def _reduction(kind: str) -> Callable[[_Operation], Symbols]:
         if not axes or call.named.get("initial") is not None:
             raise call.unknown("over all axes, or with a first value")
         x = call.value(0, "x") if call.given or "x" in call.named else call.value(0, "input_tensor")
-        return call.put(kinds.Reduction(kind, axes, keep), x)
+        return call.put(arranging.Reduction(kind, axes, keep), x)
 
     return operation
 
@@ -233,7 +233,7 @@ def _concatenate(call: _Operation) -> Symbols:
 
 def _stack(call: _Operation) -> Symbols:
     values, axis = _joined(call)
-    wider = [call.put(kinds.Expand(axis), s, end=f"/{i}")[0] for i, s in enumerate(values)]
+    wider = [call.put(arranging.Expand(axis), s, end=f"/{i}")[0] for i, s in enumerate(values)]
     return call.put(kinds.Concatenate(axis), *wider)
 
 
@@ -242,7 +242,7 @@ def _split(call: _Operation) -> Symbols:
     axis = call.whole(2, "axis", 0)
     if parts < 1:
         raise call.unknown(f"into {parts} parts")
-    made = call.target.put(kinds.Split(parts, axis), inputs=[call.value(0, "x")])
+    made = call.target.put(arranging.Split(parts, axis), inputs=[call.value(0, "x")])
     return tuple(Symbol(Value(made.node, i)) for i in range(parts))
 
 
@@ -252,7 +252,7 @@ def _matmul(call: _Operation) -> Symbols:
     if any(value not in (None, False) for name, value in call.named.items() if name not in known):
         raise call.unknown("with other options than to transpose")
     turned = (bool(call.named.get("transpose_a")), bool(call.named.get("transpose_b")))
-    return call.put(kinds.Product(turned), *(call.value(i, name) for i, name in enumerate(names)))
+    return call.put(arranging.Product(turned), *(call.value(i, name) for i, name in enumerate(names)))
 
 
 def _item(call: _Operation) -> Symbols:
@@ -263,9 +263,9 @@ def _item(call: _Operation) -> Symbols:
     if index.count(...) > 1:
         raise call.unknown("with two ellipses")
     x = call.value(0, "x" if "x" in call.named else "tensor")
-    at = call.put(kinds.Take(index), x, end="/parts" if None in parts else "")
+    at = call.put(arranging.Take(index), x, end="/parts" if None in parts else "")
     for axis in _new_axes(parts):
-        at = call.put(kinds.Expand(axis), *at, end=f"/{axis}")
+        at = call.put(arranging.Expand(axis), *at, end=f"/{axis}")
     return at
 
 
@@ -296,21 +296,21 @@ def _axes(call: _Operation) -> Symbols:
     """Operations that move axes or rows, with the whole numbers that they are given."""
     x = call.value(0, next((n for n in ("input", "tensor", "a") if n in call.named), "x"))
     if call.kind == "expand_dims":
-        return call.put(kinds.Expand(call.whole(1, "axis")), x)
+        return call.put(arranging.Expand(call.whole(1, "axis")), x)
     if call.kind == "squeeze":
-        return call.put(kinds.Squeeze(call.wholes(1, "axis")), x)
+        return call.put(arranging.Squeeze(call.wholes(1, "axis")), x)
     if call.kind == "transpose":
-        return call.put(kinds.Permute(call.wholes(1, "axes", call.named.get("perm"))), x)
+        return call.put(arranging.Permute(call.wholes(1, "axes", call.named.get("perm"))), x)
     if call.kind == "reshape":
-        return call.put(kinds.Reshape(call.wholes(1, "newshape", call.named.get("shape")), batch_too=True), x)
-    return call.put(kinds.Reverse(call.whole(1, "axis")), x)
+        return call.put(arranging.Reshape(call.wholes(1, "newshape", call.named.get("shape")), batch_too=True), x)
+    return call.put(arranging.Reverse(call.whole(1, "axis")), x)
 
 
 def _cast(call: _Operation) -> Symbols:
     dtype = call.at(1, "dtype")
     if dtype not in DTYPES or dtype == "string":
         raise call.unknown(f"to {dtype!r:.60}")
-    return call.put(kinds.Cast(str(dtype)), call.value(0, "x"))
+    return call.put(arranging.Cast(str(dtype)), call.value(0, "x"))
 
 
 def _like(number: float) -> Callable[[_Operation], Symbols]:
@@ -318,7 +318,7 @@ def _like(number: float) -> Callable[[_Operation], Symbols]:
         dtype = call.at(1, "dtype", None) or ""
         if dtype and (dtype not in DTYPES or dtype == "string"):
             raise call.unknown(f"of the type {dtype!r:.60}")
-        return call.put(kinds.Like(number, str(dtype)), call.value(0, "input" if "input" in call.named else "x"))
+        return call.put(arranging.Like(number, str(dtype)), call.value(0, "input" if "input" in call.named else "x"))
 
     return operation
 

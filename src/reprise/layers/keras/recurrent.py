@@ -11,6 +11,7 @@ import numpy as np
 from reprise import cells
 from reprise.errors import DamagedFile
 from reprise.graph import Value
+from reprise.layers.arranging import Reverse
 from reprise.layers.keras.calls import KerasCall, Symbol
 from reprise.layers.keras.graphs import snake
 from reprise.layers.keras.masks import GIVEN, flat
@@ -24,7 +25,6 @@ from reprise.layers.kinds import (
     Join,
     Recurrent,
     RecurrentCell,
-    Reverse,
 )
 from reprise.tensors import Array, Tensor
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from reprise.errors import DamagedFile
 from reprise.frame import Scope
 from reprise.graph import Graph, Node, Value
-from reprise.layers import kinds
+from reprise.layers import arranging, kinds
 from reprise.layers.kinds import Layer
 from reprise.layers.model import Call, Layers
 from reprise.layers.writing import attention, basic, convolutional, normalisation, shaping
@@ -25,8 +25,8 @@ _WRITERS: Mapping[type, Callable[..., tuple[TypedValue, ...]]] = {
     kinds.Activation: basic.activation,
     kinds.ParametricRelu: basic.parametric_relu,
     kinds.Affine: basic.affine,
-    kinds.Cast: basic.cast,
-    kinds.Like: basic.like,
+    arranging.Cast: basic.cast,
+    arranging.Like: basic.like,
     kinds.Mask: basic.mask,
     kinds.Masked: basic.masked,
     kinds.Both: basic.combine_masks,

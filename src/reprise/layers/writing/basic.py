@@ -3,20 +3,8 @@
 from __future__ import annotations
 
 from reprise.graph import Node, ShapeAttribute
-from reprise.layers.kinds import (
-    Activation,
-    Affine,
-    Both,
-    Cast,
-    Dense,
-    Embedding,
-    Input,
-    Like,
-    Mask,
-    Masked,
-    OneHot,
-    ParametricRelu,
-)
+from reprise.layers.arranging import Cast, Like
+from reprise.layers.kinds import Activation, Affine, Both, Dense, Embedding, Input, Mask, Masked, OneHot, ParametricRelu
 from reprise.layers.writing.call import LayerSite
 from reprise.layers.writing.functions import apply
 from reprise.layers.writing.ops import TypedValue

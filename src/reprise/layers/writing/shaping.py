@@ -7,14 +7,10 @@ from math import prod
 
 from reprise.bounds import check
 from reprise.graph import Value
-from reprise.layers.kinds import (
-    Concatenate,
+from reprise.layers.arranging import (
     Crop,
-    Dot,
     Expand,
     Flatten,
-    Join,
-    MergeSteps,
     Pad,
     Permute,
     Product,
@@ -23,11 +19,11 @@ from reprise.layers.kinds import (
     Reshape,
     Reverse,
     Split,
-    SplitSteps,
     Squeeze,
     Take,
     Upsample,
 )
+from reprise.layers.kinds import Concatenate, Dot, Join, MergeSteps, SplitSteps
 from reprise.layers.writing.call import LayerSite
 from reprise.layers.writing.ops import Outside, TypedValue
 from reprise.tensors import Shape
