@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -42,6 +43,12 @@ def test_adding_an_operator(monkeypatch):
     written = dict(vars(translating))
     exec(test, written)
     written["test_erfc"]()
+
+
+def test_the_format_of_the_page_passes_the_linter():
+    program = [sys.executable, "-m", "ruff", "check", "--stdin-filename", "src/reprise/formats/toy.py", "-"]
+    done = subprocess.run(program, input=blocks("Adding a format")[0], cwd=PAGE.parent, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_adding_a_format(monkeypatch, tmp_path):
