@@ -158,6 +158,7 @@ def _listed(op: str) -> list[str]:
 
 
 def _length(node: Node, attribute: str) -> int | None:
+    """The number that an attribute holds, or the length of its list; None where it holds neither."""
     found = node.attributes.get(attribute)
     if isinstance(found, tuple):
         return len(found)

@@ -199,8 +199,8 @@ def overlap_add(results: Iterable[Array], along: SoundPath) -> Iterator[Array]:
             continue
         if part.shape[1] != along.frame:
             raise CallError(
-                f"output {along.target.name!r}: gives {part.shape[1]} numbers for {along.frame} samples, and so no "
-                "sound; name a file for them that ends in .csv or .npz"
+                f"output {along.target.name!r}: gives {part.shape[1]} numbers for {along.frame} samples, so it is "
+                "not sound; name a file for them that ends in .csv or .npz"
             )
         for frame in part:
             whole = np.concatenate([tail, np.zeros(along.hop, np.float32)]) + frame

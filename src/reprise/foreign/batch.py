@@ -166,7 +166,7 @@ def _rows_are_independent(trial: Trial, guess: Batch) -> bool:
 
 
 def _rows_stay_apart(trial: Trial, guess: Batch) -> bool:
-    """Whether another first row, or last, changes in each result that part alone, of as many as there are rows."""
+    """Whether each row of the inputs reaches its own row of every result alone, tried with the first and the last."""
     feeds, others = (trial.feeds(guess.shapes, guess.size, seed) for seed in (0, 1))
     before = trial.probe.run(feeds)
     for row in (0, guess.rows - 1):

@@ -99,17 +99,12 @@ def _distinct_outputs(program: Program) -> list[str]:
 
 
 def _partners(program: Program, entry: Entry, values: Mapping[str, Array]) -> list[str]:
-    if DTYPES[entry.dtype].kind != "f":
+    """The outputs that may be the next value of an input: of its type and shape, and computed from it."""
+    own = values[entry.name]
+    if DTYPES[entry.dtype].kind != "f" or not own.shape:
         return []
-    shape = values[entry.name].shape
-    return [
-        o
-        for o in _distinct_outputs(program)
-        if values[o].dtype == values[entry.name].dtype
-        and values[o].shape == shape
-        and shape
-        and entry.name in program.ancestors([o])
-    ]
+    alike = [o for o in _distinct_outputs(program) if (values[o].dtype, values[o].shape) == (own.dtype, own.shape)]
+    return [o for o in alike if entry.name in program.ancestors([o])]
 
 
 def _take_carried(program: Program, candidates: _Candidates) -> None:

@@ -78,13 +78,10 @@ def _known_block_sizes(site: Site) -> list[int]:
     return [_BLOCK_SIZE(site.node)] * 2
 
 
-def _borders(site: Site, count: int) -> tuple[str, str]:
-    """What stands before and after each of these axes: the two columns of the last input, int64."""
-    both = site.int64(len(site.node.inputs) - 1)
-    before, after = (
-        site.one("Squeeze", site.one("Slice", both, *(site.block.ints(n) for n in (k, k + 1, 1))), site.block.ints(1))
-        for k in (0, 1)
-    )
+def _borders(site: Site) -> tuple[str, str]:
+    """How much is padded or cropped before and after each axis: the two columns of the last input, int64."""
+    pairs = site.int64(len(site.node.inputs) - 1)
+    before, after = (site.one("Gather", pairs, site.constant(k, "int64"), axis=1) for k in (0, 1))
     return before, after
 
 
@@ -92,7 +89,7 @@ def _space_to_batch_onnx(site: Site) -> str:
     """[N, H, W, C] and blocks of h·w elements → [h·w·N, H/h, W/w, C], padded before."""
     blocks, rank = _known_block_sizes(site), site.rank(0)
     count = len(blocks)
-    before, after = _borders(site, count)
+    before, after = _borders(site)
     none, rest = site.block.ints(0), site.block.ints(*[0] * (rank - 1 - count))
     pads = site.one("Concat", none, before, rest, none, after, rest, axis=0)
     x = site.one("Pad", site.input(0), pads)
@@ -119,7 +116,7 @@ def _batch_to_space_onnx(site: Site) -> str:
     whole = site.one("Transpose", site.one("Reshape", x, apart), perm=[*order, *range(2 * count + 1, rank + count)])
     sizes = site.one("Mul", outer, site.block.ints(*blocks))
     whole = site.one("Reshape", whole, site.one("Concat", site.block.ints(-1), sizes, inner, axis=0))
-    before, after = _borders(site, count)
+    before, after = _borders(site)
     return site.one("Slice", whole, before, site.one("Sub", sizes, after), site.block.ints(*range(1, count + 1)))
 
 

@@ -45,6 +45,7 @@ def _arg_reduce_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fac
 
 
 def _top_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
+    """TopK(x, k) and TopKV2: the k greatest values along the last axis, and their indices."""
     shape = inputs[0].shape
     count = inputs[1].content if len(inputs) > 1 else np.asarray(_K(node))
     if not shape:

@@ -37,11 +37,11 @@ def _stitch_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
 
 
 def _sized_shape(index: int) -> ShapeRule:
-    """The sizes are an input."""
+    """The rule of operators whose result has the sizes that input `index` holds."""
 
     def rule(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
         sizes = inputs[index].content
-        if sizes is not None and sizes.dtype != object:  # so many indices, whatever the number of rows
+        if sizes is not None and sizes.dtype != object:  # the file fixes how many indices there are
             facts.sizes.fix_ones(*(inputs[0].shape or ()))
         return [Fact(None if sizes is None else tuple(dim(n) for n in sizes.ravel()))]
 

@@ -224,6 +224,7 @@ def _scopes(pairs: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _scope_change(old: str, new: str) -> tuple[str, str]:
+    """The scopes by which two names differ that end alike: `a/lstm/w` and `b/lstm/w` by `a/` and `b/`."""
     a, b = old.split("/"), new.split("/")
     while a and b and a[-1] == b[-1]:
         a.pop()

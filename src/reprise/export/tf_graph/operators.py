@@ -225,6 +225,7 @@ def _gather_nd(site: TensorFlowSite) -> tf.Tensor:
 
 
 def _one_hot(site: TensorFlowSite) -> tf.Tensor:
+    """ONNX counts ids below zero from the end, where TensorFlow gives zeros: they are moved, or a guard is undone."""
     known, values = site.constant(1), site[2]
     depth = tf.cast(tf.reshape(site[1], []), tf.int32) if known is None else int(known.item())
     bare = _without_guard(site[0], None if known is None else depth)

@@ -159,6 +159,7 @@ class _Reader:
         return positional, named
 
     def _value(self, argument: Mapping[str, Any]) -> Any:
+        """An argument of a call: a tensor or size of the program, a number or text, or a list of them."""
         ((kind, held),) = argument.items()
         if kind in _SEVERAL:
             return [self._value({_SEVERAL[kind]: part}) for part in held]

@@ -27,6 +27,7 @@ def is_setting(structure: Structure, value: Value) -> bool:
 
 
 def _rank(node: Node, structure: Structure) -> int | None:
+    """The number of axes of a placeholder; 0 where the graph uses it as one number and states no shape."""
     dims = node.declared()
     if dims is None and node.op == "PlaceholderWithDefault":
         default = _default(structure, node)

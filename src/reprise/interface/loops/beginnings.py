@@ -14,7 +14,7 @@ import numpy as np
 
 from reprise.frame import REPLACED
 from reprise.graph import Graph, Node, Value
-from reprise.interface.analysis.alike import comparable_attributes
+from reprise.interface.analysis.alike import same_operation
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.influence import Influence, ancestors, reachable
 from reprise.interface.analysis.sources import sources
@@ -122,12 +122,7 @@ class _Body:
 
     def _alike(self, inner: str, outer: str) -> bool:
         one, two = self._graph[inner], self._graph[outer]
-        same = (
-            one.op == two.op
-            and len(one.inputs) == len(two.inputs)
-            and comparable_attributes(one) == comparable_attributes(two)
-        )
-        return same and outer in self._outside.get(two.op, ())
+        return same_operation(one, two) and outer in self._outside.get(two.op, ())
 
     def begins(self, likeness: _Likeness) -> bool:
         """Whether the same weights make products outside too, of states that are constants there."""
@@ -192,11 +187,7 @@ def _joining(structure: Structure, value: Value) -> Iterator[Node]:
 
 
 def _joins_alike(structure: Structure, one: Node, two: Node, pairs: Mapping[Value, Value]) -> bool:
-    if (
-        one.op != two.op
-        or len(one.inputs) != len(two.inputs)
-        or comparable_attributes(one) != comparable_attributes(two)
-    ):
+    if not same_operation(one, two):
         return False
     inputs = [(structure.source(a), structure.source(b)) for a, b in zip(one.inputs, two.inputs, strict=True)]
     return all(pairs.get(a) == b or _equal(structure, a, b) for a, b in inputs)

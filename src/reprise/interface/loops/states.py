@@ -61,7 +61,10 @@ def _single_letter(structure: Structure, carried: Carried) -> str:
 
 
 def _pairs(structure: Structure, recurrence: Recurrence) -> dict[Carried, Carried]:
-    """Of every LSTM layer h → c; what is made from the same c further on (the attention of a decoder) is no h of it."""
+    """Of every LSTM layer h → c: for each c the nearest state that is a gate times its next value.
+
+    What is made from the same c further on, such as the attention of a decoder, is not its h.
+    """
     produced = {v: c for c in recurrence.states for v in through_copies(structure, c.leaving)}
     nearest: dict[Carried, tuple[int, Carried]] = {}
     for h in recurrence.states:

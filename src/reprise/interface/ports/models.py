@@ -44,7 +44,7 @@ def choose(structure: Structure, found: Sequence[Recurrence], choices: Choices) 
     """
     if choices.outputs:
         return _named(structure, found, choices.outputs), (f"outputs chosen: {', '.join(choices.outputs)}",)
-    declared = _made(structure, found, choices.declared)
+    declared = _made_by_recurrences(structure, found, choices.declared)
     if drawing(structure, found, choices):
         return _named(structure, found, declared), (f"outputs that the file declares: {', '.join(declared)}",)
     given = tuple(named_value(structure, name, "inputs") for name in choices.inputs)
@@ -56,7 +56,7 @@ def choose(structure: Structure, found: Sequence[Recurrence], choices: Choices) 
     models = _within(structure, _models(structure, loops, predicted), choices.scope)
     model, why = _best(structure, models if choices.scope else _joined(structure, models))
     shown = {structure.source(v) for v in model.outputs}
-    results = _made(structure, found, map(str, structure.graph.results))
+    results = _made_by_recurrences(structure, found, map(str, structure.graph.results))
     more = [name for name in dict.fromkeys((*declared, *results)) if structure.source(Value.parse(name)) not in shown]
     if more and not choices.scope:
         model = _named(structure, found, [*map(str, model.outputs), *more])
@@ -66,14 +66,14 @@ def choose(structure: Structure, found: Sequence[Recurrence], choices: Choices) 
 
 def drawing(structure: Structure, found: Sequence[Recurrence], choices: Choices) -> tuple[Recurrence, ...]:
     """The loops that draw symbols which are wanted as they are: chosen as outputs, or declared as such by the file."""
-    names = choices.outputs or _made(structure, found, choices.declared)
+    names = choices.outputs or _made_by_recurrences(structure, found, choices.declared)
     values = [v for n in names if (v := Value.parse(n)).node in structure.graph]
     ids = [v for v in values if dtype(structure, v).startswith("int")]
     draws = [r for r in _behind(structure, ids, found) if r.fed_back or ranking_node(structure, r)]
     return tuple(draws)
 
 
-def _made(structure: Structure, found: Sequence[Recurrence], declared: Iterable[str]) -> tuple[str, ...]:
+def _made_by_recurrences(structure: Structure, found: Sequence[Recurrence], declared: Iterable[str]) -> tuple[str, ...]:
     """The outputs that a file declares, as far as a recurrence makes them; states are none."""
     finals = {c.final for r in found for c in r.states}
     values = [v for name in declared if (v := Value.parse(name)).node in structure.graph]

@@ -93,6 +93,7 @@ def _files_of(folder: Path, without: Path | None) -> list[Path]:
 
 
 def _spooled(name: str, path: Path | None, spool: Path) -> Document:
+    """A copy in the folder `spool` of what can be read only once, such as standard input (no `path`) or a pipe."""
     copy = spool / f"{len(list(spool.iterdir()))}"
     with copy.open("xb") as target:
         if path is None:

@@ -70,6 +70,7 @@ def _is_data(structure: Structure, taken: reading.TakenRow) -> bool:
 def _rewritten_loop(
     structure: Structure, facts: Facts, loop: Loop, counting: Counting, limits: list[LoopCount], gate: Node
 ) -> RewrittenLoop:
+    """The loop with a frame around its body that runs as often as the smallest of its `limits`, computed before it."""
     before = Scope(f"{loop.name}/straight/trips")
     first, *rest = [counting.emit(n, before, str(k)) for k, n in enumerate(limits)]
     for k, other in enumerate(rest):

@@ -144,7 +144,7 @@ def _is_only_measured(view: View, group: Mapping[StateSource, Value]) -> bool:
 
 
 def _repeats(view: View, group: Mapping[StateSource, Value], chains: Sequence[Chain]) -> bool:
-    """Whether what the states are part of reads weights of theirs again: steps that are not alike, not one step."""
+    """Whether weights of the step are read again in what it is part of: it is one of several steps that are unlike."""
     after = descendants(view.structure, [v.node for v in group.values()]) - set(view.trained)
     model = ancestors(view.structure, [Value(name) for name in after])
     kinds = [c.kind for c in chains if c.anchors[0] in model]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from reprise.graph import Value
-from reprise.interface.analysis.alike import comparable_attributes
+from reprise.interface.analysis.alike import same_operation
 from reprise.interface.normal.unrolled.chains import Chain, weight_of
 from reprise.interface.normal.unrolled.collected import Collected, StepOutput
 from reprise.interface.normal.unrolled.replacements import FramePlan, frame_name
@@ -103,11 +103,7 @@ class _Copy:
 
     def _agrees(self, name: str, other: str, trial: dict[str, str]) -> bool:
         one, two = self._nodes[name], self._nodes[other]
-        if (
-            one.op != two.op
-            or len(one.inputs) != len(two.inputs)
-            or comparable_attributes(one) != comparable_attributes(two)
-        ):
+        if not same_operation(one, two):
             return False
         trial[name] = other
         return all(
