@@ -178,6 +178,15 @@ def opened(path: Path) -> BinaryIO:
     return open(descriptor, "rb")
 
 
+def first_bytes(path: Path, count: int) -> bytes:
+    """The first bytes of a file, by which formats tell it; none where it cannot be read."""
+    try:
+        with opened(path) as file:
+            return file.read(count)
+    except OSError:
+        return b""
+
+
 def read_whole(path: Path, most: int = LARGEST) -> bytes:
     """The bytes of a file of at most `most` bytes.
 

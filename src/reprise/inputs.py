@@ -230,6 +230,19 @@ def state_shape(port: StatePort, batch: int, like: Sequence[int] = ()) -> tuple[
     return tuple(n if n is not None and axis != port.batch_axis else rows[axis] for axis, n in enumerate(port.shape))
 
 
+def check_state(port: StatePort, array: Array, batch: int) -> None:
+    """Holds that the value of a state has the shape and the type of its port.
+
+    Raises:
+        StateError: It has another.
+    """
+    shape = state_shape(port, batch, array.shape)
+    if tuple(array.shape) != shape:
+        raise StateError(f"state {port.name!r}: expected shape {shape} for {batch} rows, found {array.shape}")
+    if not np.can_cast(array.dtype, DTYPES[port.dtype], "same_kind") and array.dtype.kind not in "fV":
+        raise StateError(f"state {port.name!r}: expected numbers of {port.dtype}, found {array.dtype}")
+
+
 def own_start(port: StatePort, held: Array, batch: int) -> Array:
     """The values of the file for `batch` rows: its own, or its one row for all where they are the same.
 

@@ -15,7 +15,18 @@ import numpy as np
 from reprise import engines, precision, sampling
 from reprise.errors import CallError, StateError, VocabularyError
 from reprise.formats import StoredModel
-from reprise.inputs import Calls, Inputs, Settings, any_shape, as_type, own_start, raised, state_shape, with_open
+from reprise.inputs import (
+    Calls,
+    Inputs,
+    Settings,
+    any_shape,
+    as_type,
+    check_state,
+    own_start,
+    raised,
+    state_shape,
+    with_open,
+)
 from reprise.interface import Interface
 from reprise.lift import STATE_FIRST, STATE_IN, STATE_OUT, Lifted, Opsets, subgraph
 from reprise.lift.quantised import quantised
@@ -384,14 +395,7 @@ class RecurrentModel:
         # A state that this model made has its shapes; all of them have the same rows.
         ports = self.interface.states[: 1 if state.owner == self._own_fingerprint else None]
         for port in ports:
-            shape = state_shape(port, batch, state[port.name].shape)
-            if tuple(state[port.name].shape) != shape:
-                raise StateError(
-                    f"state {port.name!r}: expected shape {shape} for {batch} rows, found {state[port.name].shape}"
-                )
-            kind = state[port.name].dtype
-            if not np.can_cast(kind, DTYPES[port.dtype], "same_kind") and kind.kind not in "fV":
-                raise StateError(f"state {port.name!r}: expected numbers of {port.dtype}, found {kind}")
+            check_state(port, state[port.name], batch)
         return state
 
     def sample(

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from reprise.errors import DamagedFile
+from reprise.files import first_bytes
 from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._torch.state import with_model
@@ -30,11 +31,7 @@ _LARGEST = 2**28
 
 def sniff(path: Path) -> str | None:
     """Evidence of a state dict as JSON: an object that begins with numbers under names of recurrent modules."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-    except OSError:
-        return None
+    head = first_bytes(path, _HEAD)
     if not head.lstrip().startswith(b"{") or not (_RECURRENT.search(head) or _NESTED.match(head)):
         return None
     return "it is JSON with numbers under names of a PyTorch state dict"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reprise.errors import UnknownFormat
+from reprise.files import first_bytes
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._keras import lookups, models
 from reprise.wire import hdf5
@@ -15,11 +16,7 @@ from reprise.wire import hdf5
 
 def sniff(path: Path) -> str | None:
     """Evidence of HDF5: its signature."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(len(hdf5.SIGNATURE))
-    except OSError:
-        return None
+    head = first_bytes(path, len(hdf5.SIGNATURE))
     return "it begins as an HDF5 file" if head == hdf5.SIGNATURE else None
 
 

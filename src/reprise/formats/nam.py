@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from reprise.errors import DamagedFile, UnknownFormat
+from reprise.files import first_bytes
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._torch.modules import Matrix, ModuleChain, RecurrentModule
 from reprise.formats._torch.onnx import model_of
@@ -27,11 +28,7 @@ _LARGEST = 2**26
 
 def sniff(path: Path) -> str | None:
     """Evidence of a model of Neural Amp Modeler: JSON that names an architecture and, at its end, a sample rate."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-    except OSError:
-        return None
+    head = first_bytes(path, _HEAD)
     named = b'"architecture"' in head and b'"weights"' in head and b'"config"' in head
     return "it is JSON with an architecture, its config and weights" if named and head.lstrip()[:1] == b"{" else None
 

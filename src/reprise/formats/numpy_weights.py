@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from reprise.errors import DamagedFile
-from reprise.files import read_whole
+from reprise.files import first_bytes, read_whole
 from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._numpy_cells import UndecidedCellError, layers_of
@@ -36,11 +36,7 @@ _DEEPEST, _MOST = 4, 4096
 
 def sniff(path: Path) -> str | None:
     """Evidence of weights of NumPy: an archive that begins with an array, or a pickle that begins with one."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-    except OSError:
-        return None
+    head = first_bytes(path, _HEAD)
     if head[:4] == _ZIP:
         name = head[30 : 30 + int.from_bytes(head[26:28], "little")]
         return "it is an archive of NumPy arrays" if name.endswith(b".npy") else None

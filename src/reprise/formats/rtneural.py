@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from reprise.errors import DamagedFile, LiftError
+from reprise.files import first_bytes
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._in_a_row import cell_layer, float_tensor, in_a_row, layout
 from reprise.layers import Layers
@@ -29,11 +30,7 @@ _ACTIVATIONS = {"tanh", "relu", "sigmoid", "softmax", "elu"}
 
 def sniff(path: Path) -> str | None:
     """Evidence of a model of RTNeural: JSON that begins with the shape of its input, or its layers."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD)
-    except OSError:
-        return None
+    head = first_bytes(path, _HEAD)
     return "it is JSON with layers and their weights" if _BEGINS.match(head) and b'"type"' in head else None
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from reprise.errors import DamagedFile, UnknownFormat
-from reprise.files import read_whole
+from reprise.files import first_bytes, read_whole
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._in_a_row import cell_layer, float_tensor, in_a_row, layout
 from reprise.layers.kinds import Dense
@@ -32,11 +32,7 @@ _STEP = 10 / 32767
 
 def sniff(path: Path) -> str | None:
     """Evidence of such a model: JSON that begins with facts of a drawing, among them its scale."""
-    try:
-        with path.open("rb") as file:
-            return "it is JSON that begins with the scale of drawings" if _BEGINS.match(file.read(_HEAD)) else None
-    except OSError:
-        return None
+    return "it is JSON that begins with the scale of drawings" if _BEGINS.match(first_bytes(path, _HEAD)) else None
 
 
 def read(path: Path) -> StoredModel:

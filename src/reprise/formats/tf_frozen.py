@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reprise.errors import DamagedFile, MissingFile
-from reprise.files import opened, view
+from reprise.files import first_bytes, view
 from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._tensorflow import graphdef
@@ -29,11 +29,7 @@ _NODE, _NAME, _OP = 1, 1, 2
 
 def sniff(path: Path) -> str | None:
     """Evidence of a GraphDef: it begins with a node, which begins with its name and its operator."""
-    try:
-        with opened(path) as file:
-            head = file.read(_HEAD)
-    except OSError:
-        return None
+    head = first_bytes(path, _HEAD)
     if _TEXT.match(head):
         return "it begins as a GraphDef in text form"
     try:

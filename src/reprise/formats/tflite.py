@@ -6,6 +6,7 @@ import mmap
 from pathlib import Path
 
 from reprise.errors import MissingFile
+from reprise.files import first_bytes
 from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._litert import schema
@@ -16,11 +17,7 @@ _MAGIC = (b"TFL3", b"TFL2", b"TFL1")
 
 def sniff(path: Path) -> str | None:
     """Evidence of a LiteRT model: the identifier of its schema."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(8)
-    except OSError:
-        return None
+    head = first_bytes(path, 8)
     return f"it has the identifier {head[4:].decode()} of LiteRT" if head[4:] in _MAGIC else None
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from reprise.errors import DamagedFile, UnknownFormat
+from reprise.files import first_bytes
 from reprise.formats import _char_rnn
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._torch import rnn
@@ -25,11 +26,7 @@ _PROGRAMS: Mapping[str, Callable[[Any], Mapping[str, Any]]] = {
 
 def sniff(path: Path) -> str | None:
     """Evidence of a file of Lua Torch: it begins as a table or an object in binary form, and names a module."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(4096)
-    except OSError:
-        return None
+    head = first_bytes(path, 4096)
     return "it begins as Lua Torch's binary files do" if torch7.begins(head) and b"V 1" in head else None
 
 

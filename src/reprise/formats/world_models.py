@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from reprise.errors import DamagedFile
-from reprise.files import read_whole
+from reprise.files import first_bytes, read_whole
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._in_a_row import cell_layer, float_tensor, in_a_row, layout
 from reprise.layers.kinds import Dense
@@ -30,15 +30,8 @@ _SCALE = 10_000.0
 
 def sniff(path: Path) -> str | None:
     """Evidence of such weights: JSON that begins as a list of arrays of whole numbers."""
-    try:
-        with path.open("rb") as file:
-            return (
-                "it is JSON that begins as a list of arrays of whole numbers"
-                if _BEGINS.match(file.read(_HEAD))
-                else None
-            )
-    except OSError:
-        return None
+    begins = _BEGINS.match(first_bytes(path, _HEAD))
+    return "it is JSON that begins as a list of arrays of whole numbers" if begins else None
 
 
 def read(path: Path) -> StoredModel:

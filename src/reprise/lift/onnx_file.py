@@ -65,18 +65,27 @@ def is_own(stored: StoredModel) -> bool:
     return file.INTERFACE in stored.metadata
 
 
+def check_layout(stored: StoredModel, entry: str, layout: Any) -> None:
+    """Holds that a file which Reprise wrote says in `entry` that it has this `layout`.
+
+    Raises:
+        UnknownFormat: A newer or older program wrote it.
+    """
+    found = stored.metadata.get(entry)
+    if found != layout:
+        raise UnknownFormat(
+            f"{stored.path}: written in layout {found!r}; this program reads {layout}. Use a newer Reprise, or export "
+            "the model again."
+        )
+
+
 def lifted_in(stored: StoredModel) -> tuple[Callable[[Settings], Lifted], Callable[[], FirstStates]]:
     """What a `RecurrentModel` is made of: its `lift` and its `first_states`.
 
     Raises:
         ReadError: What it says of itself cannot be.
     """
-    known = stored.metadata
-    if known.get(file.VERSION) != file.LAYOUT:
-        raise UnknownFormat(
-            f"{stored.path}: written in layout {known.get(file.VERSION)!r}; this program reads {file.LAYOUT}. "
-            "Use a newer Reprise, or export the model again."
-        )
+    check_layout(stored, file.VERSION, file.LAYOUT)
     try:
         lifted = _lifted(stored)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

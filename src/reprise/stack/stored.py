@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from reprise.errors import CallError, DamagedFile, UnknownFormat
+from reprise.errors import CallError, DamagedFile
 from reprise.formats import StoredModel
 from reprise.formats import safetensors as file
 from reprise.interface import Interface
 from reprise.lift import Lifted
+from reprise.lift.onnx_file import check_layout
 from reprise.stack.description import Stack
 from reprise.stack.tensors import from_tensors, to_json
 from reprise.stack.writing import lift_stack
@@ -61,11 +62,7 @@ def lifted_stack_in(stored: StoredModel) -> tuple[Callable[[Settings], Lifted], 
         ReadError: What it says of itself cannot be.
     """
     known = stored.metadata
-    if known.get(file.VERSION) != file.LAYOUT:
-        raise UnknownFormat(
-            f"{stored.path}: written in layout {known.get(file.VERSION)!r}; this program reads {file.LAYOUT}. "
-            "Use a newer Reprise, or export the model again."
-        )
+    check_layout(stored, file.VERSION, file.LAYOUT)
     try:
         arrays = {name: tensor.load() for name, tensor in stored.weights.items()}
         face = Interface.from_json(known[file.INTERFACE])

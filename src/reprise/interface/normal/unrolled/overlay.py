@@ -8,20 +8,15 @@ All further steps must then agree, or nothing is concluded.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from reprise.graph import Value
-from reprise.interface.analysis.alike import comparable_attributes
-from reprise.interface.analysis.influence import DISCRETE, ancestors, reachable
-from reprise.interface.normal.unrolled.chains import Chain, weight_of
+from reprise.interface.analysis.influence import DISCRETE
+from reprise.interface.normal.unrolled.chains import Chain
+from reprise.interface.normal.unrolled.first_steps import FirstSteps
 from reprise.interface.normal.unrolled.steps import (
     COMPUTED,
-    IMPURE,
-    RANDOM,
     SAME,
     CarriedState,
     Computed,
@@ -31,36 +26,7 @@ from reprise.interface.normal.unrolled.steps import (
     UnrolledSteps,
     View,
 )
-from reprise.interface.normal.unrolled.time_slices import (
-    TimeSlice,
-    content_of,
-    holds_batches,
-    may_be_steps,
-    time_slice_of,
-)
-from reprise.operators import Tag, named
-
-# Nodes between a row of the input and the cell; the walk is recursive.
-MAX_DEPTH = 100
-
-_JOINS = named(Tag.JOIN) | {"Pack"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Match:
-    """What a pair of values of two steps is.
-
-    Attributes:
-        role: As an input.
-        states: The carried values below it.
-        fresh: Whether it changes from step to step for another reason: rows, counts, random numbers.
-        forced: Whether a carried value was cut between nodes of the same operator, which may be too deep.
-    """
-
-    role: Role
-    states: frozenset[CarriedState] = frozenset()
-    fresh: bool = False
-    forced: bool = False
+from reprise.interface.normal.unrolled.time_slices import TimeSlice, content_of, may_be_steps
 
 
 def correspond(view: View, cluster: tuple[Chain, ...], *, wide: bool = True) -> UnrolledSteps | None:
@@ -68,16 +34,17 @@ def correspond(view: View, cluster: tuple[Chain, ...], *, wide: bool = True) -> 
 
     With `wide`, what the first step makes of the first states alone may be a part of it.
     """
-    overlay = _Overlay(view, cluster)
-    while (steps := _laid_over(overlay, view, cluster)) is None and wide and overlay.widen():
+    pair = FirstSteps(view, cluster)
+    while (steps := _laid_over(pair, view, cluster)) is None and wide and pair.widen():
         pass
     return steps
 
 
-def _laid_over(overlay: _Overlay, view: View, cluster: tuple[Chain, ...]) -> UnrolledSteps | None:
-    if not overlay.derive():
+def _laid_over(pair: FirstSteps, view: View, cluster: tuple[Chain, ...]) -> UnrolledSteps | None:
+    if not pair.derive():
         return None
-    images: list[dict[str, str]] = [{n: n for n in overlay.images}]
+    overlay = _Overlay(pair)
+    images: list[dict[str, str]] = [{n: n for n in pair.images}]
     for step in range(1, len(cluster[0].anchors)):
         found = overlay.follow(step, images[-1], [c.anchors[step] for c in cluster])
         kept = tuple(c for c in cluster if c.anchors[0] in found)
@@ -91,210 +58,11 @@ def _laid_over(overlay: _Overlay, view: View, cluster: tuple[Chain, ...]) -> Unr
 
 
 class _Overlay:
-    """Lays the steps of one cluster over its first step."""
+    """Lays the further steps of one cluster over its first step, whose inputs are known."""
 
-    def __init__(self, view: View, cluster: tuple[Chain, ...]) -> None:
-        self.view, self.nodes = view, view.graph.nodes
-        self._all = sum(c.mask for c in cluster)
-        self._first = sum(c.bits[0] for c in cluster)
-        self._kinds = {c.anchors[0]: c.kind for c in cluster}
-        self.seeds = list(self._kinds)
-        self._second = {c.anchors[0]: c.anchors[1] for c in cluster}
-        self._attributes: dict[str, dict[str, Any]] = {}
-        self._next: dict[Value, Value] = {}
-        self._ahead: frozenset[str] = frozenset()
-        self._begin()
-
-    def _begin(self) -> None:
-        self.images: dict[str, str] = {}
-        self.roles: dict[tuple[str, int], Role] = {}
-        self.members: dict[SequenceRow, list[Value]] = {}
-        self._known: dict[tuple[Value, Value], _Match | None] = {}
-        self._apart: dict[Value, Value] = {}
-        self.region = tuple(self._region())
-
-    def early(self, value: Value) -> bool:
-        """Whether a value is made before the recurrence, as far as it is concerned."""
-        return not self.view.masks.get(value.node, 0) & self._all and value.node not in self._ahead
-
-    def widen(self) -> bool:
-        """Takes into the first step what it makes of the first states alone, for the second to read; whether it can.
-
-        Where the next value of a state is made of the last value of another, no weight of the first step is behind it.
-        """
-        states = {r.initial: r.next for r in self.roles.values() if isinstance(r, CarriedState)} | self._apart
-        ahead = set[str]()
-        for name in sorted(ancestors(self.view.structure, self._apart.values()), key=self.view.position.__getitem__):
-            if any(v in states or v.node in ahead for v in self.nodes[name].inputs):
-                ahead.add(name)
-        if ahead <= self._ahead:
-            return False
-        self._ahead |= ahead
-        self._next = {first: following for first, following in states.items() if first.node not in ahead}
-        self._begin()
-        return True
-
-    def _region(self) -> list[str]:
-        """Nodes that depend on the first step and no later one, inputs first."""
-        later, consumers = self._all & ~self._first, self.view.structure.consumers
-        found = reachable(self.seeds, lambda name: (r for r in consumers[name] if not self.view.masks[r] & later))
-        return sorted({*found, *self._ahead}, key=self.view.position.__getitem__)
-
-    def derive(self) -> bool:
-        """Finds what every input of the first step is, by its counterpart in the second."""
-        taken: set[str] = set()  # equal nodes of one step go to equal nodes of the other, each to its own
-        for name in self.region:
-            for candidate in self._candidates(name, self.images, self._second, {}):
-                matches = None if candidate in taken else self._inputs(name, candidate)
-                if matches is not None:
-                    taken.add(candidate)
-                    self._record(name, candidate, matches)
-                    break
-            else:
-                if name in self._second:
-                    return False
-        self._forget_trials()
-        return True
-
-    def _forget_trials(self) -> None:
-        """Leaves only pairs that the step itself is made of."""
-        kept: set[str] = set()
-        pending = [name for name in self.region if name in self.images]
-        while pending:
-            name = pending.pop()
-            if name not in kept:
-                kept.add(name)
-                inputs = self.nodes[name].inputs
-                pending += [v.node for i, v in enumerate(inputs) if self.roles[name, i] == COMPUTED]
-        # What prepares the second step depends on the first alone, but is no part of it.
-        second = {self.images[name] for name in kept}
-        self.images = {name: self.images[name] for name in kept - second}
-
-    def _candidates(
-        self, name: str, images: Mapping[str, str], seeds: Mapping[str, str], before: Mapping[str, str]
-    ) -> Iterator[str]:
-        if name in seeds:
-            yield seeds[name]
-            return
-        for slot, value in enumerate(self.nodes[name].inputs):
-            carried = self._next.get(value)
-            if not self.early(value) or carried is not None:
-                image = images.get(value.node) if carried is None else before.get(carried.node, carried.node)
-                index = value.index if carried is None else carried.index
-                read = [] if image is None else self.view.readers.get(Value(image, index), [])
-                yield from (reader for reader, at in read if at == slot)
-                return
-
-    def _alike(self, name: str, other: str) -> bool:
-        one, two = self.nodes[name], self.nodes[other]
-        if one.op != two.op or len(one.inputs) != len(two.inputs):
-            return False
-        if name not in self._attributes:
-            self._attributes[name] = comparable_attributes(one)
-        return self._attributes[name] == comparable_attributes(two)
-
-    def _inputs(self, name: str, other: str, depth: int = 0) -> list[_Match] | None:
-        if depth > MAX_DEPTH or not self._alike(name, other):
-            return None
-        matches = []
-        for u, v in zip(self.nodes[name].inputs, self.nodes[other].inputs, strict=True):
-            match = self._match(u, v, depth)
-            if match is None:
-                return None
-            matches.append(match)
-        return matches
-
-    def _record(self, name: str, other: str, matches: list[_Match]) -> None:
-        self.images[name] = other
-        self.roles.update({(name, slot): m.role for slot, m in enumerate(matches)})
-
-    def _match(self, u: Value, v: Value, depth: int) -> _Match | None:
-        if (u, v) not in self._known:
-            self._known[u, v] = None
-            self._known[u, v] = self._matched(u, v, depth)
-        return self._known[u, v]
-
-    def _matched(self, u: Value, v: Value, depth: int) -> _Match | None:
-        if not self.early(u):
-            return _Match(COMPUTED) if u.index == v.index and self.images.get(u.node) == v.node else None
-        if u == v:
-            return _Match(SAME)
-        return self._both_early(u, v, depth) if self.early(v) else self._carried(u, v, depth)
-
-    def _both_early(self, u: Value, v: Value, depth: int) -> _Match | None:
-        a, b = content_of(self.view.graph, u), content_of(self.view.graph, v)
-        if a is not None and b is not None:
-            if a.dtype == b.dtype and np.array_equal(a, b):
-                return _Match(SAME)
-            counts = a.shape == b.shape == () and a.dtype == b.dtype and a.dtype.kind == "i"
-            return _Match(StepCount(int(a), int(b) - int(a), a.dtype.name), fresh=True) if counts else None
-        row = self._row(u, v)
-        match = _Match(row, fresh=True) if row is not None else self._below(u, v, depth)
-        if match is None and not self._alike(u.node, v.node):
-            self._apart.setdefault(u, v)
-        return match
-
-    def _row(self, u: Value, v: Value) -> SequenceRow | None:
-        one, two = self._time_slice(u), self._time_slice(v)
-        if one is not None and two is not None:
-            step = two.index - one.index
-            if replace(two, index=one.index) == one and abs(step) == 1:
-                return SequenceRow(u, one.source, one.axis, one.kept, one.index, step, one.of)
-        placeholders = not u.index and not v.index and may_be_steps(self.nodes[u.node], self.nodes[v.node])
-        return SequenceRow(u, None) if placeholders else None
-
-    def _time_slice(self, value: Value) -> TimeSlice | None:
-        stacked = self.view.stacked.get(value)
-        if stacked is not None:
-            return stacked
-        time_slice = time_slice_of(self.view.graph, value)
-        return (
-            None if time_slice is None or weight_of(self.view.graph, time_slice.source) else self._measured(time_slice)
-        )
-
-    def _measured(self, time_slice: TimeSlice) -> TimeSlice | None:
-        """The slice with the number of rows that the file states; None where it may be more than one row."""
-        shape = self.view.facts.shape(time_slice.source)
-        if shape is None:
-            return time_slice if time_slice.axis == 0 and not time_slice.kept else None
-        if time_slice.axis >= len(shape):
-            return None
-        rows = shape[time_slice.axis].scale if shape[time_slice.axis].known else None
-        if time_slice.of is None:
-            return replace(time_slice, of=rows)
-        return (
-            None
-            if time_slice.kept and rows != time_slice.of and not holds_batches(shape, time_slice.axis, time_slice.of)
-            else time_slice
-        )
-
-    def _below(self, u: Value, v: Value, depth: int) -> _Match | None:
-        """Whether two nodes before the cell do the same to corresponding values."""
-        node = self.nodes[u.node]
-        if u.index != v.index or not node.inputs or node.op.startswith(IMPURE) or v.node in self._second.values():
-            return None
-        if v.node in self.seeds or self.images.get(u.node, v.node) != v.node:
-            return None
-        matches = self._inputs(u.node, v.node, depth + 1)
-        if matches is None:
-            return None
-        states = frozenset(s for m in matches for s in m.states)
-        fresh = node.op in RANDOM or any(m.fresh for m in matches)
-        if not states and not fresh:
-            return _Match(SAME)
-        self._record(u.node, v.node, matches)
-        return _Match(COMPUTED, states, fresh, any(m.forced for m in matches))
-
-    def _carried(self, u: Value, v: Value, depth: int) -> _Match | None:
-        """A carried value, cut as deep as the packing and slicing of one value goes and no deeper."""
-        below = self._below(u, v, depth)
-        joins = self.nodes[u.node].op in _JOINS
-        if below is not None and (joins or (not below.forced and (below.fresh or len(below.states) == 1))):
-            return below
-        if self.view.masks[v.node] & self._all & ~self._first:
-            return None
-        state = CarriedState(u, v)
-        return _Match(state, frozenset((state,)), forced=self.nodes[u.node].op == self.nodes[v.node].op)
+    def __init__(self, pair: FirstSteps) -> None:
+        self._pair, self._view, self._nodes = pair, pair.view, pair.nodes
+        self._members: dict[SequenceRow, list[Value]] = {}
 
     def follow(
         self, step: int, before: Mapping[str, str], anchors: list[str], without: Collection[str] = ()
@@ -303,13 +71,13 @@ class _Overlay:
 
         `before` are the counterparts in the step before, `anchors` those of the seeds in this one.
         """
-        seeds = dict(zip(self.seeds, anchors, strict=True))
+        seeds = dict(zip(self._pair.seeds, anchors, strict=True))
         images: dict[str, str] = {}
         taken: set[str] = set()
-        for name in self.region:
+        for name in self._pair.region:
             if name not in before or name in without:
                 continue
-            for candidate in self._candidates(name, images, seeds, before):
+            for candidate in self._pair.candidates(name, images, seeds, before):
                 trial = dict[str, str]()
                 if candidate not in taken and self._agrees(name, candidate, step, before, images, trial):
                     images.update(trial)
@@ -330,11 +98,11 @@ class _Overlay:
 
         `before` are the counterparts in the step before, `images` those that are known of this one.
         """
-        if not self._alike(name, other):
+        if not self._pair.alike(name, other):
             return False
         trial[name] = other
-        for slot, (u, v) in enumerate(zip(self.nodes[name].inputs, self.nodes[other].inputs, strict=True)):
-            role = self.roles[name, slot]
+        for slot, (u, v) in enumerate(zip(self._nodes[name].inputs, self._nodes[other].inputs, strict=True)):
+            role = self._pair.roles[name, slot]
             if not isinstance(role, Computed):
                 if not self._plays(role, u, v, step, before):
                     return False
@@ -343,7 +111,7 @@ class _Overlay:
             if u.index != v.index or (image is not None and image != v.node):
                 return False
             unseen = image is None
-            if unseen and not (self.early(u) and self._agrees(u.node, v.node, step, before, images, trial)):
+            if unseen and not (self._pair.early(u) and self._agrees(u.node, v.node, step, before, images, trial)):
                 return False
         return True
 
@@ -353,20 +121,24 @@ class _Overlay:
             case CarriedState():
                 return Value(before.get(role.next.node, ""), role.next.index) == v
             case StepCount():
-                content = content_of(self.view.graph, v)
+                content = content_of(self._view.graph, v)
                 return content is not None and content.shape == () and int(content) == role.first + step * role.delta
             case SequenceRow(source=None):
                 return self._joins(role, v, step)
             case SequenceRow():
                 at = role.start + step * role.delta
-                return self._time_slice(v) == TimeSlice(role.source or u, role.axis, at, role.kept, role.of)
-        same = self._match(u, v, 0)
+                return self._pair.time_slice(v) == TimeSlice(role.source or u, role.axis, at, role.kept, role.of)
+        same = self._pair.match(u, v, 0)
         return same is not None and same.role == SAME
 
     def _joins(self, role: SequenceRow, v: Value, step: int) -> bool:
         """Whether `v` is the placeholder of this step; the first reader of a step decides."""
-        members = self.members.setdefault(role, [role.first])
-        if len(members) == step and v not in members and may_be_steps(self.nodes[role.first.node], self.nodes[v.node]):
+        members = self._members.setdefault(role, [role.first])
+        if (
+            len(members) == step
+            and v not in members
+            and may_be_steps(self._nodes[role.first.node], self._nodes[v.node])
+        ):
             members.append(v)
         return len(members) == step + 1 and members[step] == v
 
@@ -384,19 +156,19 @@ class _Overlay:
         """
         whole = self._closed(alive | late)
         every = tuple({n: i[n] for n in i if n in whole} for i in images)
-        roles = {key: role for key, role in self.roles.items() if key[0] in whole}
-        order = tuple(n for n in self.region if n in alive & whole)
-        members = {row: tuple(values) for row, values in self.members.items()}
-        steps = UnrolledSteps(roles, every, order, tuple(self.seeds), members, self._kinds)
+        roles = {key: role for key, role in self._pair.roles.items() if key[0] in whole}
+        order = tuple(n for n in self._pair.region if n in alive & whole)
+        members = {row: tuple(values) for row, values in self._members.items()}
+        steps = UnrolledSteps(roles, every, order, tuple(self._pair.seeds), members, self._pair.kinds)
         try:
-            names, states = steps.needed(self.view.graph, [Value(a) for a in self.seeds])
+            names, states = steps.needed(self._view.graph, [Value(a) for a in self._pair.seeds])
             if not states:  # no weights are multiplied with a state
                 carried = (role.next.node for role in roles.values() if isinstance(role, CarriedState))
-                steps = replace(steps, anchors=tuple(dict.fromkeys((*self.seeds, *carried))))
-                names, states = steps.needed(self.view.graph, [Value(a) for a in steps.anchors])
+                steps = replace(steps, anchors=tuple(dict.fromkeys((*self._pair.seeds, *carried))))
+                names, states = steps.needed(self._view.graph, [Value(a) for a in steps.anchors])
         except KeyError:  # something that the anchors rest on has no counterpart in some step
             return None
-        if any(_ends_before(row, len(images)) for row in steps.rows(self.view.graph, names)):
+        if any(_ends_before(row, len(images)) for row in steps.rows(self._view.graph, names)):
             return None
         return steps if states and self._changes(names) else None
 
@@ -410,7 +182,7 @@ class _Overlay:
 
     def _parts(self, name: str) -> set[str]:
         """What makes the inputs of a node, in this step or in the one before."""
-        inputs = [(self.roles[name, i], v) for i, v in enumerate(self.nodes[name].inputs)]
+        inputs = [(self._pair.roles[name, i], v) for i, v in enumerate(self._nodes[name].inputs)]
         made = {v.node for role, v in inputs if isinstance(role, Computed)}
         return made | {role.next.node for role, _ in inputs if isinstance(role, CarriedState)}
 
@@ -418,9 +190,9 @@ class _Overlay:
         """Nodes that all steps have, and in the one before the last only such as the last does not have read them."""
         missing = {image for name, image in images[-2].items() if name not in images[-1]}
         found: set[str] = set()
-        for name in reversed(self.region):
-            image = images[-2].get(name, "") if name not in self.seeds else ""
-            readers = self.view.structure.consumers[image] if image else ()
+        for name in reversed(self._pair.region):
+            image = images[-2].get(name, "") if name not in self._pair.seeds else ""
+            readers = self._view.structure.consumers[image] if image else ()
             if readers and missing.issuperset(readers):
                 missing.add(image)
                 found |= {name} & images[-1].keys()
@@ -428,29 +200,29 @@ class _Overlay:
 
     def _is_replaced(self, last: Mapping[str, str], alive: set[str], late: set[str]) -> bool:
         """Whether the last step makes something else of what the nodes `late` of the others read, its states aside."""
-        states = {role.next for role in self.roles.values() if isinstance(role, CarriedState)}
-        made = {v for n in late for i, v in enumerate(self.nodes[n].inputs) if self.roles[n, i] == COMPUTED}
+        states = {role.next for role in self._pair.roles.values() if isinstance(role, CarriedState)}
+        made = {v for n in late for i, v in enumerate(self._nodes[n].inputs) if self._pair.roles[n, i] == COMPUTED}
         kept = [Value(last[v.node], v.index) for v in made - states if v.node in alive]
-        return any(reader not in last.values() for v in kept for reader, _ in self.view.readers.get(v, ()))
+        return any(reader not in last.values() for v in kept for reader, _ in self._view.readers.get(v, ()))
 
     def _drawn(self, late: set[str]) -> set[str]:
         """Those of the nodes that the last step has not which only draw the input of the next step."""
         handed = {n for n in late if not self._moves([n])}
         drawn = set[str]()
-        for name in sorted(handed, key=self.view.position.__getitem__):
-            made = [v.node for i, v in enumerate(self.nodes[name].inputs) if self.roles[name, i] == COMPUTED]
-            if self.nodes[name].op in DISCRETE or (made and drawn.issuperset(made)):
+        for name in sorted(handed, key=self._view.position.__getitem__):
+            made = [v.node for i, v in enumerate(self._nodes[name].inputs) if self._pair.roles[name, i] == COMPUTED]
+            if self._nodes[name].op in DISCRETE or (made and drawn.issuperset(made)):
                 drawn.add(name)
-        carried = {role.next.node for role in self.roles.values() if isinstance(role, CarriedState)}
+        carried = {role.next.node for role in self._pair.roles.values() if isinstance(role, CarriedState)}
         return handed - (carried - drawn)
 
     def _changes(self, names: set[str]) -> bool:
         """Whether anything but the state changes from step to step; else it may be one layer applied many times."""
-        return self._moves(names) or any(self.nodes[n].op in DISCRETE for n in names)
+        return self._moves(names) or any(self._nodes[n].op in DISCRETE for n in names)
 
     def _moves(self, names: Collection[str]) -> bool:
         """Whether any of these nodes reads rows or counts steps."""
-        roles = (self.roles[n, i] for n in names for i in range(len(self.nodes[n].inputs)))
+        roles = (self._pair.roles[n, i] for n in names for i in range(len(self._nodes[n].inputs)))
         return any(isinstance(r, (SequenceRow, StepCount)) for r in roles)
 
 
