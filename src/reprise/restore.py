@@ -241,7 +241,7 @@ def _source(
         layers = _assembled(stored, {**stored.weights, **tensors}, cell, len(symbols) if symbols else 0)
         stored = replace(stored, notes=(*stored.notes, *layers.notes))
         for note in layers.notes if cell is None else ():
-            warnings.warn(f"{stored.path}: {note}", stacklevel=5)
+            warnings.warn(f"{stored.path}: {note}", stacklevel=6)
     made = write_graph(layers)
     check(made.graph)
     return stored, made
