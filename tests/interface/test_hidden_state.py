@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import reprise
-from tests.graphs import D, H, N, T, V, dense, interface_of, rolled, saved
+from tests.graphs import D, H, N, T, V, dense, gru, interface_of, rolled, saved
 from tests.tensorflow.building import tf, v1, variable
 
 
@@ -118,3 +118,23 @@ def test_a_loop_that_begins_with_the_second_row_cannot_be_stepped():
     interface = timed(lambda t, h, after: after, first=1)
     assert not interface.steppable
     assert "makes more or fewer steps than x:0 has" in interface.why_not
+
+
+def test_what_is_put_aside_for_the_gradient_alone_is_no_state():
+    """The rows that `tf.scan` gives enter the next step too, where a stack for the gradient may read them."""
+
+    def graph():
+        rows = v1.placeholder(tf.float32, [None, N, D], "x")
+        count, read = tf.shape(rows)[0], tf.TensorArray(tf.float32, tf.shape(rows)[0]).unstack(rows)
+        stack = tf.raw_ops.EmptyTensorList(element_shape=[N, H], max_num_elements=-1, element_dtype=tf.float32)
+
+        def body(t, made, stack, given, h):
+            stack = tf.raw_ops.TensorListPushBack(input_handle=stack, tensor=given)
+            (h,) = gru(read.read(t), h)
+            return t + 1, made.write(t, h), stack, 0.5 * h, h
+
+        first = (0, tf.TensorArray(tf.float32, count), stack, tf.zeros([N, H]), tf.zeros([N, H]))
+        _, made, *_ = v1.while_loop(lambda t, *_: t < count, body, first)
+        tf.tensordot(made.stack(), variable("output", H, V), 1, name="y")
+
+    assert len(interface_of(graph).states) == 1

@@ -1,9 +1,12 @@
 """A graph that holds one step of its model, built for sampling, recommending or acting, and nothing more."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 import reprise
+from reprise.errors import AmbiguousInterface
 from tests.graphs import D, H, N, T, V, gru, interface_of, lstm, rolled, saved
 from tests.tensorflow.building import saved_by_tensorflow, session, tf, v1, variable
 
@@ -143,3 +146,77 @@ def test_each_part_of_a_head_is_an_output_of_the_step(tmp_path, apart):
     outputs, _ = model.step(fed[0], model.initial_state(N).replace({"layer0.h": fed[1]}))
     for port, expected in zip(model.interface.outputs, truth, strict=True):
         np.testing.assert_allclose(outputs[port.name], expected, rtol=1e-4, atol=1e-5)
+
+
+def elman(x, h):
+    return tf.tanh(tf.matmul(tf.concat([x, h], 1), variable("elman", x.shape[-1] + H, H)))
+
+
+def recalling(x, h, before):
+    """Attends to its two last outputs before anything is multiplied with weights."""
+    share = tf.nn.softmax(tf.stack([tf.reduce_sum(h * before, 1), tf.reduce_sum(before, 1)], 1))
+    return elman(x, share[:, :1] * h + share[:, 1:] * before)
+
+
+def zeros_for(x):
+    return tf.zeros([tf.shape(x)[0], H])
+
+
+def stacked(*layers):
+    """A step of layers above each other, of which each is given its zeros."""
+    x = v1.placeholder(tf.float32, [N, D], "x")
+    for k, layer in enumerate(layers):
+        with v1.variable_scope(f"layer{k}"):
+            x = layer(x, partial(zeros_for, x))
+    tf.matmul(x, variable("output", H, V), name="y")
+
+
+def fed_gru(x, zeros):
+    return gru(x, v1.placeholder(tf.float32, [N, H], "h"))[0]
+
+
+def learned_lstm(x, zeros):
+    return lstm(x, *(variable(name, 1, H) + zeros() for name in "ch"))[1]
+
+
+def test_what_was_learned_to_begin_with_is_the_first_state_of_a_layer_between_others():
+    found = interface_of(lambda: stacked(fed_gru, learned_lstm, fed_gru))
+    assert [(s.name, s.initial) for s in found.states] == [
+        ("layer0.h", "zeros"),
+        ("layer1.c", "file"),
+        ("layer1.h", "file"),
+        ("layer2.h", "zeros"),
+    ]
+
+
+@pytest.mark.parametrize("lower", [True, False])
+@pytest.mark.parametrize(
+    "cell", [lambda x, z: elman(x, variable("h", 1, H) + z()), lambda x, z: recalling(x, z(), z())]
+)
+def test_a_layer_whose_state_is_not_certain_is_never_left_out_of_a_model(cell, lower):
+    """Its zeros would be constants: it would begin anew at every step."""
+    layers = (cell, fed_gru) if lower else (fed_gru, cell)
+    with pytest.raises(AmbiguousInterface, match=r"may be a state whose next value is .*states=\{"):
+        interface_of(lambda: stacked(*layers))
+
+
+def test_a_variable_that_a_step_sets_is_its_state_though_gradients_read_it_too():
+    def trained():
+        x, wanted = v1.placeholder(tf.float32, [N, D], "x"), v1.placeholder(tf.float32, [N, V], "wanted")
+        held = v1.get_variable("held", initializer=tf.zeros([N, H]), trainable=False)
+        (after,) = gru(x, held)
+        with tf.control_dependencies([v1.assign(held, after)]):
+            y = tf.matmul(after, variable("output", H, V), name="y")
+        v1.train.AdamOptimizer().minimize(tf.reduce_mean(tf.square(y - wanted)))
+
+    (state,) = interface_of(trained).states
+    assert (state.source_out, state.initial) == ("gru/add_2:0", "file")
+
+
+def test_a_step_of_what_is_no_row_of_a_sequence_gives_what_the_file_does_without_an_axis_of_time():
+    def graph():
+        x, h = (v1.placeholder(tf.float32, [None, size], name) for name, size in (("x", D), ("h", H)))
+        tf.matmul(gru(tf.tanh(x), h)[0], variable("output", H, V), name="y")
+
+    (port,) = interface_of(graph).outputs
+    assert (port.shape, port.time_axis, port.batch_axis) == ((None, V), None, 0)

@@ -115,8 +115,15 @@ def handed_to_next_step(
     # Flags aside: whether all rows have ended decides if a decoder reads its next input, not which it is.
     entering = [c.entering for c in loop.carried if c.entering not in now and dtype(structure, c.entering) != "bool"]
     made_of = Influence(structure, [*rows, *entering], within=loop.name)
-    used = {v for c in loop.carried for v in made_of.of(c.leaving) if v != c.entering}
+    computing = [c for c in loop.carried if not _is_put_aside(structure, c)]
+    used = {v for c in computing for v in made_of.of(c.leaving) if v != c.entering}
     return [c for c in candidates if c.entering in used and made_of.mask(c.leaving) and not _is_fed_back(structure, c)]
+
+
+def _is_put_aside(structure: Structure, carried: Carried) -> bool:
+    """Whether a variable is a stack on which a value of each step is put for the gradient."""
+    made = structure.graph.nodes.get(structure.source(carried.leaving).node)
+    return made is not None and made.op == "TensorListPushBack"
 
 
 def is_counter(structure: Structure, carried: Carried) -> bool:

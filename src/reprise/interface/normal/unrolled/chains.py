@@ -8,13 +8,14 @@ are one recurrence.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
 
 from reprise.graph import VARIABLES, Graph, Node, Value
 from reprise.interface.analysis.alike import comparable_attributes
+from reprise.interface.normal.unrolled.held_states import is_blank, set_by_a_step
 from reprise.interface.normal.unrolled.time_slices import content_of
 from reprise.operators import Tag, named
 from reprise.operators.types import FLOATS
@@ -23,6 +24,7 @@ from reprise.structure import InLoop, Structure
 _READERS = named(Tag.PRODUCT, Tag.ADDITION).union(
     "SparseMatMul Einsum Conv2D LSTMBlockCell GRUBlockCell BiasAdd Mul".split()
 )
+_SUMS = named(Tag.ADDITION)
 #: The slots of the kernels, peepholes and biases of cells that are one operator.
 _BLOCKS = {"LSTMBlockCell": range(3, 8), "GRUBlockCell": range(2, 6)}
 _PEEPHOLES = range(4, 7)
@@ -116,18 +118,21 @@ def find(structure: Structure) -> Chains:
 
 
 def _kinds(structure: Structure) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    states = {variable.node for variable in set_by_a_step(structure)}
     for name in structure.order:
         node = structure.graph.nodes[name]
         if node.op not in _READERS or any(isinstance(c, InLoop) for c in structure.context(Value(name))):
             continue
-        weights = tuple(_weights(structure.graph, node))
+        if node.op in _SUMS and any(is_blank(structure, structure.graph.nodes[v.node]) for v in node.inputs):
+            continue  # where a state was learned to begin
+        weights = tuple(_weights(structure.graph, node, states))
         if weights and len(weights) < len(node.inputs):
             yield name, (node.op, weights, repr(sorted(comparable_attributes(node).items())))
 
 
-def _weights(graph: Graph, node: Node) -> Iterator[tuple[int, str]]:
-    """The weights that a node reads, by slot; zeros that a state starts from and what a block cell ignores are none."""
-    found = [(i, w) for i in _slots(node) if (w := weight_of(graph, node.inputs[i])) is not None]
+def _weights(graph: Graph, node: Node, states: Collection[str]) -> Iterator[tuple[int, str]]:
+    """The weights that a node reads, by slot; no states in variables, no zeros, not what a block cell ignores."""
+    found = [(i, w) for i in _slots(node) if (w := weight_of(graph, node.inputs[i])) is not None and w not in states]
     if len(found) == len(node.inputs):
         found = [(i, w) for i, w in found if w in graph.nodes and not _is_zero(graph.nodes[w])]
     yield from found

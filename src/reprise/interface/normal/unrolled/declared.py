@@ -17,8 +17,8 @@ from reprise.interface.normal.assignments import ASSIGN
 from reprise.interface.normal.unrolled import pairings
 from reprise.interface.normal.unrolled.cells import KnownCell
 from reprise.interface.normal.unrolled.collected import Collected, StepOutput
+from reprise.interface.normal.unrolled.flow import PARTS
 from reprise.interface.normal.unrolled.replacements import FramePlan, frame_name
-from reprise.interface.normal.unrolled.sources import PARTS
 from reprise.interface.normal.unrolled.step_copies import row_of
 from reprise.interface.normal.unrolled.steps import COMPUTED, SAME, CarriedState, Role, SequenceRow, UnrolledSteps, View
 from reprise.operators.types import FLOATS, dtype

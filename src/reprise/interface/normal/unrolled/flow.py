@@ -15,6 +15,8 @@ from reprise.operators.types import dtype
 PRODUCTS = frozenset(
     "MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Conv2D Conv3D DepthwiseConv2dNative Einsum".split()
 )
+#: What takes a value apart, or passes it on in another shape.
+PARTS = frozenset("Identity Split SplitV Slice StridedSlice Unpack Squeeze Reshape GatherV2 Gather".split())
 _COPIES = frozenset("Identity Concat ConcatV2 Pack Reshape ExpandDims Squeeze".split())
 _ASIDE = ("Assign", "Save", "HistogramSummary", "ScalarSummary", "Print", "Assert")
 
@@ -105,7 +107,12 @@ class Flow:
 
     def is_slice(self, source: StateSource) -> bool:
         """Whether a source is a part of what is fed."""
-        return not self.view.graph.nodes[source.initial.node].op.startswith("Placeholder")
+        node = self.view.graph.nodes[source.initial.node]
+        if node.op.startswith("Placeholder"):
+            return False
+        while node.op in PARTS:
+            node = self.view.graph.nodes[node.inputs[node.op == "Split"].node]
+        return node.op.startswith("Placeholder")
 
     def is_part(self, source: StateSource, other: StateSource) -> bool:
         """Whether one of two sources is the placeholder that the other is sliced out of."""
@@ -119,6 +126,23 @@ class Flow:
     def rests_on(self, name: str, source: StateSource) -> bool:
         """Whether a node is computed from a source."""
         return bool(self._masks.get(name, 0) >> self.sources.index(source) & 1)
+
+    def meet(self, some: Iterable[StateSource], others: Iterable[StateSource]) -> bool:
+        """Whether rows are computed from some sources and others together, as in one model; a sum of losses is none."""
+        ours, theirs = (reduce(or_, (1 << self.sources.index(s) for s in group), 0) for group in (some, others))
+        both = (name for name, mask in self._masks.items() if mask & ours and mask & theirs)
+        return any(len(self.view.facts.shape(Value(name)) or ()) > 1 for name in both)
+
+    def is_only_compared(self, source: StateSource) -> bool:
+        """Whether a source is never multiplied with weights, and goes into a loss and its gradient alone: targets."""
+        below = [name for name in self._masks if self.rests_on(name, source)]
+        products = any(self.is_product(self.view.graph.nodes[name]) for name in below)
+        return not products and all(self._is_of_loss(name) for name in below if not self._readers(name))
+
+    def _is_of_loss(self, name: str) -> bool:
+        """Whether a node is one number, or a gradient reads it."""
+        readers = self.view.structure.consumers[name]
+        return self.view.facts.shape(Value(name)) == () or any(n in self.view.trained for n in readers)
 
     def rests_on_any(self, name: str) -> bool:
         """Whether a node is computed from any of the sources."""

@@ -14,12 +14,16 @@ from reprise.interface.analysis.influence import SHAPE_ONLY, ancestors, descenda
 from reprise.interface.normal.unrolled.cells import find_cells
 from reprise.interface.normal.unrolled.chains import Chain
 from reprise.interface.normal.unrolled.collected import outputs_of
-from reprise.interface.normal.unrolled.flow import Flow, StateSource
+from reprise.interface.normal.unrolled.flow import PARTS, PRODUCTS, Flow, StateSource
 from reprise.interface.normal.unrolled.one_step import OneStep
 from reprise.interface.normal.unrolled.pairing import Pairing, Rivals
 from reprise.interface.normal.unrolled.replacements import FramePlan, frame_name
 from reprise.interface.normal.unrolled.sources import assigned_sources, cell_sources, fed_sources, zero_sources
 from reprise.interface.normal.unrolled.steps import SAME, CarriedState, UnrolledSteps, View
+from reprise.interface.normal.unrolled.updates import SUMS
+
+#: How a step computes with a state, products with weights aside.
+_COMPUTING = SUMS | PARTS | {"Concat", "ConcatV2", "Pack", "Mul", "Sub"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +48,12 @@ def read(view: View, single: Iterable[Chain], known: set[str], *, no_others: boo
     chains = tuple(single)
     repeated = ~sum(c.mask for c in chains)
     flow, pairing = _pair_states(view, repeated, known, no_others=no_others)
+    open_ones = [*pairing.rivals, *(Rivals((s,), ()) for s in pairing.undecided() if _may_be_state(view, s))]
     nexts = {} if _is_a_layer(flow, pairing.nexts) else pairing.nexts
     plans: list[FramePlan] = []
     rivals = [] if nexts else pairing.rivals
     for group in _connected(view, nexts):
-        doubts = [r for r in pairing.rivals if _concerns(flow, group, r)]
+        doubts = [r for r in open_ones if flow.meet(group, r.sources)]
         rivals += [r for r in doubts if r not in rivals]
         if not doubts and not _repeats(view, group, chains) and not _is_only_measured(view, group):
             plans += plan_of(view, group, tuple(f"{state_clause(s, v)}: {pairing.why[s]}" for s, v in group.items()))
@@ -70,7 +75,9 @@ def _pair_states(view: View, repeated: int, known: set[str], *, no_others: bool)
     taken = {s.initial for s in (*fused, *kept)}
     shared = [s.initial for s in hints]
     blank = {s.initial: s for s in _not_read_by(zero_sources(view), known) if shared.count(s.initial) < 2}
-    others = {s: v for s, v in hints.items() if s.initial not in {*taken, *placeholders, *blank}}
+    set_already = frozenset[tuple[str, int]]().union(*(s.slots for s in kept))
+    read_apart = {s: v for s, v in hints.items() if s.slots.isdisjoint(set_already)}
+    others = {s: v for s, v in read_apart.items() if s.initial not in {*taken, *placeholders, *blank}}
     read = {**placeholders, **blank}
     sources = [*fused, *kept, *others, *(s for v, s in read.items() if v not in taken)]
     flow = Flow(view, [s for s in sources if not view.masks.get(s.initial.node)], repeated)
@@ -95,13 +102,15 @@ def _refusal(rivals: Rivals, nexts: Mapping[StateSource, Value]) -> str:
     states = " or ".join(str(s.initial) for s in rivals.sources)
     after = " or ".join(map(str, rivals.nexts))
     known = {str(s.initial): str(v) for s, v in nexts.items() if s not in rivals.sources}
-    known[str(rivals.sources[0].initial)] = str(rivals.nexts[0])
+    known[str(rivals.sources[0].initial)] = str(rivals.nexts[0]) if rivals.nexts else "next:0"
     python = ", ".join(f'"{a}": "{b}"' for a, b in known.items())
     options = " ".join(f"--state-tensor {a}={b}" for a, b in known.items())
-    return (
-        f"{states} may be a state whose next value is {after}: all of these have its type and size. Say where every "
-        f"state enters and what its next value is, such as states={{{python}}} ({options})"
+    doubt = (
+        f"{states} may be a state whose next value is {after}: all of these have its type and size"
+        if rivals.nexts
+        else f"{states} may be a state, and what its next value is does not follow from the graph"
     )
+    return f"{doubt}. Say where every state enters and what its next value is, such as states={{{python}}} ({options})"
 
 
 def _connected(view: View, nexts: Mapping[StateSource, Value]) -> list[dict[StateSource, Value]]:
@@ -126,10 +135,10 @@ def _meets(source: StateSource, value: Value, names: Collection[str]) -> bool:
     return value.node in names or any(name in names for name, _ in source.slots)
 
 
-def _concerns(flow: Flow, group: Mapping[StateSource, Value], rivals: Rivals) -> bool:
-    """Whether what cannot be decided is a part of a model."""
-    into = any(flow.rests_on(value.node, s) for value in group.values() for s in rivals.sources)
-    return into or any(flow.rests_on(value.node, s) for value in rivals.nexts for s in group)
+def _may_be_state(view: View, source: StateSource) -> bool:
+    """Whether a step joins a source with others, or computes with it, as with a state."""
+    nodes = view.graph.nodes
+    return any(nodes[n].op in _COMPUTING or (nodes[n].op in PRODUCTS and slot == 0) for n, slot in source.slots)
 
 
 def _is_only_measured(view: View, group: Mapping[StateSource, Value]) -> bool:

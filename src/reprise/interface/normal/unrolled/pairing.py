@@ -8,7 +8,7 @@ follows lies outside of it. Else nothing is taken, and an error names the rivals
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import dropwhile, pairwise, takewhile
 
@@ -79,9 +79,10 @@ class Pairing:
         self.rivals: list[Rivals] = []
         self._flow, self._nodes = flow, flow.view.graph.nodes
         self._hidden: dict[Value, StateSource] = {}
-        self._inputs: set[StateSource] = set()
+        self._inputs = {s for s in flow.sources if flow.is_only_compared(s)}
         for source in self._undecided():
             self._by_equation(source)
+        self._part_those_of_one_value(known)
         for hidden, cell in sorted(self._hidden.items(), key=lambda pair: flow.view.position[pair[0].node]):
             self._exposed(hidden, cell)
         for source in (s for s in self._undecided() if s in hints):
@@ -95,6 +96,15 @@ class Pairing:
         decided = {*self.nexts, *self._inputs, *(s for r in self.rivals for s in r.sources)}
         open_ones = [s for s in self._flow.sources if s not in decided]
         return [s for s in open_ones if not any(self._flow.is_part(s, other) for other in self.nexts)]
+
+    def undecided(self) -> list[StateSource]:
+        """The sources that nothing feeds, of which no next value was found."""
+        nodes = self._nodes
+        return [
+            s
+            for s in self._undecided()
+            if not nodes[s.initial.node].op.startswith("Placeholder") and not self._flow.is_slice(s)
+        ]
 
     def _take(self, source: StateSource, options: Sequence[Value], why: str, *, ends: bool = False) -> None:
         """Takes the only option, or the one that something tells from the others; `ends`: they end the cell."""
@@ -140,6 +150,18 @@ class Pairing:
         hidden = updates.lstm_output(self._flow, self.nexts[source]) if source in self.nexts else None
         if hidden is not None:
             self._hidden[hidden] = source
+
+    def _part_those_of_one_value(self, known: Collection[StateSource]) -> None:
+        """Refuses what keeps a part of several sources, as attention to the last states does."""
+        claims: dict[Value, list[StateSource]] = {}
+        for source, value in self.nexts.items():
+            if source not in known:
+                claims.setdefault(value, []).append(source)
+        for value, sources in claims.items():
+            if len(sources) > 1:
+                self.rivals.append(Rivals(tuple(sources), (value,)))
+                for source in sources:
+                    del self.nexts[source], self.why[source]
 
     def _settled(self, source: StateSource, total: Value) -> list[Value]:
         """What may be the next state, where a cell keeps a part of it in a sum: the sum, or what is made of that."""

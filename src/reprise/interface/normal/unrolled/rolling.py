@@ -197,6 +197,10 @@ class _Writer(Scope):
         if output.value == ports[0]:
             self._rename(output.node)
         self._redirect(output.value)
+        if self._is_one_call():
+            stacked = self.part(
+                f"only/{_of_port(output.value)}", stacked, [0], [1], shrink_axis_mask=1, T=attributes["T"]
+            )
         if ports == [Value(output.node)]:
             self.add(Node(output.node, "Identity", (stacked,), (), attributes))
             return
@@ -206,6 +210,12 @@ class _Writer(Scope):
             every = (Value(output.node, k) for k in range(count))
             inputs = tuple(Value(_of_port(v)) if v in ports else self._old(v) for v in every)
             self.add(Node(output.node, RESULTS, inputs))
+
+    def _is_one_call(self) -> bool:
+        """Whether the only step reads nothing that could be given for several: it is no part of a sequence."""
+        roots = [*map(Value, self.plan.steps.anchors), *(o.value for o in self.plan.outputs)]
+        rows = self.plan.steps.rows(self.view.graph, self.plan.steps.needed(self.view.graph, roots)[0])
+        return self.plan.count == 1 and all(row.source is not None and row.axis < 0 for row in rows)
 
     def _redirect(self, value: Value) -> None:
         """Nodes of the file that read one step go on reading that step."""

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from reprise.graph import VARIABLES, Node, Value
+from reprise.graph import Value
 from reprise.interface.analysis.influence import ancestors
 from reprise.interface.normal.unrolled.cells import KnownCell
-from reprise.interface.normal.unrolled.flow import StateSource
+from reprise.interface.normal.unrolled.chains import weight_of
+from reprise.interface.normal.unrolled.flow import PARTS, StateSource
+from reprise.interface.normal.unrolled.held_states import ASSIGNMENTS, is_blank, set_by_a_step
 from reprise.interface.normal.unrolled.step_copies import row_of
 from reprise.interface.normal.unrolled.steps import View
+from reprise.interface.normal.unrolled.updates import SUMS
 from reprise.operators.types import FLOATS, dtype
 
-#: What takes a value apart, or passes it on in another shape.
-PARTS = frozenset("Identity Split SplitV Slice StridedSlice Unpack Squeeze Reshape GatherV2 Gather".split())
-_ASSIGNMENTS = ("Assign", "AssignVariableOp")
-#: Zeros of a batch of states are looked at up to this many.
-_LARGEST = 1 << 20
+#: Operators that give every row of a batch the same numbers.
+_REPEATING = ("Tile", "BroadcastTo")
 #: What is done with a value and no step computes.
 _ABOUT = frozenset(
-    (*_ASSIGNMENTS, "ReadVariableOp", "IsVariableInitialized", "VarIsInitializedOp", "PlaceholderWithDefault")
+    (*ASSIGNMENTS, "ReadVariableOp", "IsVariableInitialized", "VarIsInitializedOp", "PlaceholderWithDefault")
 )
 
 
@@ -39,17 +39,23 @@ def fed_sources(view: View) -> list[StateSource]:
 
 
 def zero_sources(view: View) -> list[StateSource]:
-    """Zeros of more than one axis that something computes with, as steps that are to be carried on by hand begin."""
-    found = (_source(view, Value(node.name)) for node in view.graph if _is_zero(view, node))
+    """Zeros of more than one axis that something computes with, as steps that are to be carried on by hand begin.
+
+    Numbers that are learned, the same for every row, stand for zero_sources.
+    """
+    found = [_source(view, _first(view, Value(node.name))) for node in view.graph if is_blank(view.structure, node)]
+    repeated = (Value(node.name) for node in view.graph if node.op in _REPEATING)
+    found += [_source(view, v) for v in repeated if weight_of(view.graph, view.graph.producer(v).inputs[0]) is not None]
     return [s for s in found if s.slots and len(view.facts.shape(s.initial) or ()) > 1]
 
 
-def _is_zero(view: View, node: Node) -> bool:
-    if node.op == "Fill":
-        return view.structure.number(node.inputs[1]) == 0
-    tensor = node.constant if node.op == "Const" else None
-    small = tensor is not None and len(tensor.shape) > 1 and tensor.dtype in FLOATS and 1 < tensor.size <= _LARGEST
-    return tensor is not None and small and not tensor.load().any()
+def _first(view: View, value: Value) -> Value:
+    """The first state that zeros are made into: weights added to them alone are where it was learned to begin."""
+    reading = [view.graph.nodes[name] for name, _ in _source(view, value).slots]
+    if len(reading) != 1 or reading[0].op not in SUMS:
+        return value
+    added = [v for v in reading[0].inputs if v != value]
+    return Value(reading[0].name) if all(weight_of(view.graph, v) is not None for v in added) else value
 
 
 def _source(view: View, value: Value) -> StateSource:
@@ -101,25 +107,20 @@ def cell_sources(view: View, cells: list[KnownCell]) -> dict[StateSource, Value]
 def assigned_sources(view: View) -> dict[StateSource, Value]:
     """Variables that a step sets to what it computes from them and from its input."""
     found: dict[StateSource, Value] = {}
-    for node in view.graph:
-        if node.op not in _ASSIGNMENTS or len(node.inputs) < 2:
-            continue
-        held, value = view.structure.origin(node.inputs[0]), view.structure.source(node.inputs[1])
-        kept = view.graph.nodes.get(held.node)
+    for variable, value in set_by_a_step(view.structure).items():
         shape = view.facts.shape(value)
-        if kept is None or kept.op not in VARIABLES or not shape or len(shape) < 2 or not view.masks.get(value.node):
-            continue
-        above = ancestors(view.structure, [value])
-        if any(view.graph.nodes[n].op.startswith("Placeholder") for n in above):
-            found |= {s: value for s in _reads(view, held) if any(n in above for n, _ in s.slots)}
+        if shape and len(shape) > 1 and view.masks.get(value.node):
+            above = ancestors(view.structure, [value])
+            reads = [s for s in _reads(view, variable) if any(n in above for n, _ in s.slots)]
+            if reads:
+                found[StateSource(reads[0].initial, frozenset().union(*(s.slots for s in reads)))] = value
     return found
 
 
 def _reads(view: View, variable: Value) -> Iterator[StateSource]:
     """What is computed with a variable, wherever it is read."""
-    values = [variable] if view.graph.nodes[variable.node].op != "VarHandleOp" else []
-    passing = (n for n, _ in view.readers.get(variable, ()) if view.graph.nodes[n].op in ("Identity", "ReadVariableOp"))
-    for value in (*values, *map(Value, passing)):
-        source = _source(view, value)
-        if source.slots:
-            yield source
+    passing = [n for n, _ in view.readers.get(variable, ()) if view.graph.nodes[n].op in ("Identity", "ReadVariableOp")]
+    for value in (variable, *map(Value, passing)):
+        slots = frozenset(p for p in _source(view, value).slots if p[0] not in passing)
+        if slots:
+            yield StateSource(value, slots)
