@@ -129,7 +129,7 @@ class State(Mapping[str, Array]):
                 for state, dtype in zip(about["order"], about["dtypes"], strict=True)
             }
             loaded = cls(values, str(about["fingerprint"]), [state for state in values if state in about["pending"]])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise StateError(f"{name}: the state file contradicts itself ({error!r}); save the state again") from error
         endless = [n for n, a in loaded.items() if finite and a.dtype.kind in "fcV" and not np.isfinite(a).all()]
         if endless:
@@ -168,7 +168,15 @@ def _read(data: bytes, path: str) -> tuple[dict[str, Any], dict[str, Array]]:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
         about = json.loads(header["__metadata__"][_ENTRY])
         version, crc = about["version"], about.pop("crc32c", None)
-    except (safetensors.SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except (
+        safetensors.SafetensorError,
+        KeyError,
+        ValueError,
+        OverflowError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise StateError(f"{path}: not a state file ({error}); expected one that `State.save` wrote") from error
     if version != LAYOUT:
         raise StateError(

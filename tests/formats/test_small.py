@@ -132,6 +132,14 @@ def test_a_file_that_the_manifest_names_must_lie_in_the_folder(tmp_path):
         reprise.restore(tmp_path)
 
 
+def test_an_endless_size_in_the_manifest_is_damage(tmp_path):
+    ml5(tmp_path)
+    text = (tmp_path / "manifest.json").read_text()
+    (tmp_path / "manifest.json").write_text(text.replace('"shape": [', '"shape": [Infinity, ', 1))
+    with pytest.raises(DamagedFile, match="names no files with shapes"):
+        reprise.restore(tmp_path, format="ml5")
+
+
 def test_a_file_of_another_length_is_damage(tmp_path):
     ml5(tmp_path)
     (tmp_path / "embedding").write_bytes(b"1234")

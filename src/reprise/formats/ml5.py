@@ -68,7 +68,7 @@ def _manifest(folder: Path) -> dict[str, Mapping[str, Any]]:
     try:
         entries = json.loads(file.read_bytes()).items()
         return {str(n): {"file": str(e["filename"]), "shape": [int(k) for k in e["shape"]]} for n, e in entries}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedFile(f"{file}: names no files with shapes ({error}).") from error
 
 

@@ -105,7 +105,15 @@ def _content(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         ours = {key: json.loads(text) for key, text in facts.items() if key.startswith("reprise.")}
         return {name: _tensor(path, name, header[name]) for name in names}, ours
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (
+        safetensors.SafetensorError,
+        OSError,
+        ValueError,
+        OverflowError,
+        KeyError,
+        TypeError,
+        RecursionError,
+    ) as error:
         raise DamagedFile(f"{path}: is not a complete safetensors file ({error}). Copy it again.") from error
 
 

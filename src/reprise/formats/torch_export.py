@@ -27,7 +27,7 @@ def read(path: Path) -> StoredModel:
             f"{path}: its program {why} (in {why.place or 'its inputs and outputs'}). Export the model as ONNX, or "
             "save its state dict."
         ) from None
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError, RecursionError) as error:
         raise DamagedFile(f"{path}: its graph is not valid ({error!r}). Copy the file again.") from error
     beside = _sidecars.find(path.parent)
     return beside.model(path, FORMAT, notes=notes, metadata=dict(program.metadata), foreign=model, memory=memory)

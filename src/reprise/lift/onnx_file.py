@@ -88,7 +88,7 @@ def lifted_in(stored: StoredModel) -> tuple[Callable[[Settings], Lifted], Callab
     check_layout(stored, file.VERSION, file.LAYOUT)
     try:
         lifted = _lifted(stored)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise _damaged(stored, f"its description of itself is not valid ({error})") from error
     return lambda settings: _with(stored, lifted, settings), lambda: _first_states(stored, lifted.interface)
 
@@ -149,7 +149,7 @@ def _first_states(stored: StoredModel, interface: Interface) -> FirstStates:
     held = stored.metadata.get(file.FIRST_STATES, {})
     try:
         rows = {p.name: _computed(held[p.name], p.dtype) for p in interface.states if p.initial == "file"}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise _damaged(stored, f"its first states cannot be read ({error})") from error
     nodes = [onnx.node("Identity", [STATE_IN + name], [name]) for name in rows]
     outputs = [onnx.value_info(name, onnx.element_type(row), row.shape) for name, row in rows.items()]

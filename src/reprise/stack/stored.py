@@ -69,7 +69,7 @@ def lifted_stack_in(stored: StoredModel) -> tuple[Callable[[Settings], Lifted], 
         made = lift_stack(from_tensors(known[file.STACK], arrays), face)
         held = known[file.FIRST_STATES]
         rows = {s.name: np.asarray(held[s.name], np.float32) for s in face.states if s.initial == "file"}
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
         raise DamagedFile(
             f"{stored.path}: its description of itself is not valid ({error}). Export the model again."
         ) from error

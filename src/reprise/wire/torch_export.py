@@ -135,7 +135,7 @@ def _tensors(path: Path, members: Mapping[str, Member], folder: str, config: str
     try:
         held = {n: e for n, e in table["config"].items() if e.get("tensor_meta") is not None}
         return {name: _tensor(path, members, folder + entry["path_name"], entry) for name, entry in held.items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise DamagedFile(f"{path}: its member {folder}{config} is not a table of tensors ({error!r}).") from error
 
 

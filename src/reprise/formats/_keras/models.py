@@ -141,7 +141,7 @@ def listed(group: hdf5.Group) -> Mapping[str, tuple[str, ...]]:
             parts.append(group.attributes[f"{name}{number}"])
             number += 1
         if parts:
-            found[name] = tuple(text for part in parts if isinstance(part, tuple) for text in part)
+            found[name] = tuple(str(text) for part in parts if isinstance(part, tuple) for text in part)
     return found
 
 

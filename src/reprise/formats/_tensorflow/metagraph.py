@@ -139,7 +139,7 @@ def _meaning(proto: Any, path: Path) -> tuple[Vocabulary | None, tuple[str, ...]
         said = json.loads(proto.collection_def[_COLLECTION].bytes_list.value[0])
         vocabulary = Vocabulary.from_json(said["vocabulary"]) if "vocabulary" in said else None
         return vocabulary, tuple(map(str, said.get("config", {}).get("column_names", ())))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, VocabularyError) as error:
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError, VocabularyError) as error:
         raise DamagedFile(f"{path}: the vocabulary inside cannot be read ({error}). Copy the file again.") from error
 
 

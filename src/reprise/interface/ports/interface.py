@@ -137,7 +137,7 @@ class Interface:
                 str(data["why_not"]),
                 tuple(str(e) for e in data["evidence"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DamagedFile(f"interface: the data do not describe one ({error})") from error
 
     def __str__(self) -> str:
