@@ -225,7 +225,8 @@ def state_shape(port: StatePort, batch: int, like: Sequence[int] = ()) -> tuple[
             raise StateError(f"state {port.name!r}: the file bakes in {baked} rows, and {batch} were asked for")
     elif port.shape and port.shape[0] is not None and len(port.shape) > 1 and port.shape[0] != batch:
         raise StateError(f"state {port.name!r}: the file bakes in {port.shape[0]} rows, and {batch} were asked for")
-    free = like if port.batch_axis is not None and len(like) == len(port.shape) else [batch] * len(port.shape)
+    decided = port.batch_axis is not None or port.initial == "inputs"
+    free = like if decided and len(like) == len(port.shape) else [batch] * len(port.shape)
     rows = [batch if axis == port.batch_axis else size for axis, size in enumerate(free)]
     return tuple(n if n is not None and axis != port.batch_axis else rows[axis] for axis, n in enumerate(port.shape))
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import reprise
-from reprise.errors import DiscoveryError
+from reprise.errors import AmbiguousInterface, DiscoveryError
 from reprise.graph import Graph, Node, Value
 from reprise.interface.normal.effects import without_effects
 
@@ -83,6 +83,12 @@ def given_as_it_is(model, x):
     return h
 
 
+def beside_an_input_alike(model, x):
+    h = model.cell(x[:, :D], x / 2 + model.h)
+    model.h.assign(h)
+    return h - x
+
+
 def saved(function, folder, shape=(N, D)):
     model = Model(function, shape)
     tf.saved_model.save(model, str(folder))
@@ -138,6 +144,33 @@ def with_another_beside(model, x):
         h = tf.tanh(2 * model.cell(x[:, t], h))
         states = states.write(t, h)
     return over_a_sequence(model, x), states.stack()
+
+
+def test_an_input_like_an_output_is_no_state_beside_those_in_variables(tmp_path):
+    model, restored = saved(beside_an_input_alike, tmp_path, (N, H))
+    assert [s.name for s in restored.interface.states] == ["layer0.h"]
+    state = restored.initial_state(N)
+    for x in np.random.default_rng(6).normal(size=(4, N, H)).astype(np.float32):
+        outputs, state = restored.step(x, state)
+        np.testing.assert_allclose(outputs["output_0"], model.function(x), atol=1e-5)
+
+
+def test_states_of_which_any_may_be_the_input_are_asked_for(tmp_path):
+    class Step(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.u = tf.Variable(np.eye(H, dtype=np.float32))
+
+        @tf.function(input_signature=[tf.TensorSpec([N, H], tf.float32, n) for n in ("x", "a", "b", "c", "h")])
+        def __call__(self, x, a, b, c, h):
+            i, f, g, o = tf.split(tf.concat([x, h], 1) @ tf.tile(self.u, [2, 4]), 4, 1)
+            c = tf.sigmoid(f) * c + tf.sigmoid(i) * tf.tanh(g)
+            h = tf.sigmoid(o) * tf.tanh(c)
+            return h + b, c, h, a + tf.sin(h), tf.tanh(a) - b
+
+    tf.saved_model.save(Step(), str(tmp_path))
+    with pytest.raises(AmbiguousInterface, match=r"which arguments of a step are its states.*a:0 with"):
+        reprise.restore(tmp_path)
 
 
 def test_results_that_rest_on_different_loops_are_outputs_of_one_model(tmp_path):

@@ -161,6 +161,10 @@ def shapes() -> Mapping[str, Callable]:
             k.GRU(H, return_sequences=True),
             shape=(None, 4, 6, 2),
         ),
+        "words of sentences": lambda: sequence(k.TimeDistributed(k.LSTM(H)), k.Dense(3), shape=(None, 5, 2)),
+        "sentences of words": lambda: sequence(
+            k.TimeDistributed(k.Bidirectional(k.GRU(H))), k.LSTM(4, return_sequences=True), shape=(None, 5, 2)
+        ),
         "masked mean": lambda: tokens(k.LSTM(H, return_sequences=True), k.GlobalAveragePooling1D(), mask_zero=True),
     }
     return found

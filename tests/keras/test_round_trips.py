@@ -24,6 +24,8 @@ ALWAYS = {
     "both of cells": "h5",
     "convolutional lstm": "keras",
     "time distributed, windows": "keras",
+    "words of sentences": "keras",
+    "sentences of words": "h5",
     "layer batch": "h5",
     "given states": "keras",
     "shared": "json",

@@ -169,10 +169,14 @@ def _start(structure: Structure, carried: Carried) -> Initial:
 
 
 def _sized(axes: Axes, carried: Carried, start: Initial) -> Initial:
-    """Numbers come from the inputs where one of these decides how many: a weight for each word of the source."""
-    if start == "inputs" or states.fed_through(axes.structure, carried) or axes.batch_axis(carried.entering) is None:
+    """Numbers come from the inputs where one of these decides how many.
+
+    A weight for each word of the source; a row for each sentence of each text, where sentences are read word by word.
+    """
+    if start == "inputs" or states.fed_through(axes.structure, carried):
         return start
-    return "inputs" if axes.sizes(carried.entering).count(None) > 1 else start
+    of_rows = axes.batch_axis(carried.entering) is not None
+    return "inputs" if axes.sizes(carried.entering).count(None) > of_rows else start
 
 
 def _numeric_ancestors(structure: Structure, value: Value) -> set[str]:

@@ -97,12 +97,15 @@ def _paired_states(view: View, known: Sequence[CarriedState], packed: Collection
     Where an input and an output would do for a state too, the states of cells are cut out of the arguments `packed`.
     """
     arguments = [Value(n.name) for n in view.graph if _is_argument(view, Value(n.name))]
-    fitting = _fitting(view, [a for a in arguments if a not in {s.initial for s in known}], known)
+    settled = {s.initial for s in known} & {*arguments}
+    fitting = _fitting(view, [a for a in arguments if a not in settled], known)
     pairs = pairings.largest(fitting)
-    if len(pairs) + len(known) in (len(arguments), len(view.graph.results)):
+    if len(pairs) + len(settled) in (len(arguments), len(view.graph.results)):
+        if len(pairs) > 1 and not packed & fitting.keys():  # all but one of them are states, and any may be the one
+            raise _ambiguous(fitting, known)
         fitting = {a: results for a, results in fitting.items() if a in packed}
         pairs = pairings.largest(fitting)
-    if not pairs or len(pairs) + len(known) in (len(arguments), len(view.graph.results)):
+    if not pairs or len(pairs) + len(settled) in (len(arguments), len(view.graph.results)):
         return []
     if pairings.is_ambiguous(fitting, pairs):
         pairs = _in_order(view, fitting, known)
@@ -112,7 +115,8 @@ def _paired_states(view: View, known: Sequence[CarriedState], packed: Collection
 def _fitting(view: View, arguments: Sequence[Value], known: Sequence[CarriedState]) -> dict[Value, list[Value]]:
     """For each argument the results of its type and shape that are computed from it."""
     floats = [a for a in arguments if _is_float(view, a)]
-    results = [r for r in view.graph.results if r not in {s.next for s in known} and _is_float(view, r)]
+    taken = {_named_result(view, s.next) for s in known}
+    results = [r for r in view.graph.results if r not in taken and _is_float(view, r)]
     reached = Influence(view.structure, floats)
     return {a: [r for r in results if reached.mask(r) & reached.mask(a) and _same_shape(view, a, r)] for a in floats}
 
