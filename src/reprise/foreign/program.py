@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -112,19 +112,14 @@ class Program:
 
     def ancestors(self, names: Iterable[str], through: Collection[str] | None = None) -> set[str]:
         """All values that `names` are computed from, themselves among them; `through` limits the operators passed."""
-        found, pending = set[str](), list(names)
-        while pending:
-            name = pending.pop()
-            if name in found:
-                continue
-            found.add(name)
-            node = self.makers.get(name)
-            if node is not None and (through is None or node.op_type in through):
-                pending += self.reads[name]
-        return found
+        return self._above(names, lambda op: through is None or op in through)
 
     def data_ancestors(self, names: Iterable[str]) -> set[str]:
         """As `ancestors`, where a value is not counted of which only the size is asked."""
+        return self._above(names, lambda op: op not in SIZES)
+
+    def _above(self, names: Iterable[str], passes: Callable[[str], bool]) -> set[str]:
+        """`names` and what they are computed from by operators that `passes` takes."""
         found, pending = set[str](), list(names)
         while pending:
             name = pending.pop()
@@ -132,7 +127,7 @@ class Program:
                 continue
             found.add(name)
             node = self.makers.get(name)
-            if node is not None and node.op_type not in SIZES:
+            if node is not None and passes(node.op_type):
                 pending += self.reads[name]
         return found
 

@@ -7,7 +7,6 @@ of GuitarML and RTNeural, CoreAudioML's networks.py.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from reprise.formats import _sidecars
 from reprise.formats._base import Format, StoredModel
 from reprise.formats._torch.state import with_model
 from reprise.tensors import Array, Tensor
+from reprise.wire import json_object
 
 #: How much of a file is looked at for a recurrent weight by PyTorch's name.
 _HEAD = 4096
@@ -44,7 +44,7 @@ def read(path: Path, *, cell: Mapping[str, Any] | None = None) -> StoredModel:
         path: The file.
         cell: What weights do not hold: `{"activation": "relu"}` of a plain RNN.
     """
-    content = _content(path)
+    content = json_object.read(path, _LARGEST)
     nested = content.get("state_dict")
     held: Mapping[str, Any] = nested if isinstance(nested, dict) else content
     state = {name: _tensor(path, name, rows) for name, rows in held.items() if isinstance(rows, list)}
@@ -71,18 +71,6 @@ def _skipped(path: Path, about: Any, state: Mapping[str, Tensor]) -> int:
             f"the input has, {sorted(inputs)}"
         )
     return int(said)
-
-
-def _content(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise DamagedFile(f"{path}: has {path.stat().st_size} bytes; weights as JSON are read up to {_LARGEST}.")
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise DamagedFile(f"{path}: is not complete JSON ({error}). Copy it again.") from error
-    if not isinstance(content, dict):
-        raise DamagedFile(f"{path}: expected an object with weights by name, found a {type(content).__name__}.")
-    return content
 
 
 def _tensor(path: Path, name: str, rows: list[Any]) -> Tensor:

@@ -8,7 +8,6 @@ with. Source: NeuralAmpModelerCore, NAM/lstm.cpp and NAM/container.cpp.
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from reprise.formats._base import Format, StoredModel
 from reprise.formats._torch.modules import Matrix, ModuleChain, RecurrentModule
 from reprise.formats._torch.onnx import model_of
 from reprise.tensors import Array, Tensor
+from reprise.wire import json_object
 
 _HEAD = 65536
 _LARGEST = 2**26
@@ -36,7 +36,7 @@ def sniff(path: Path) -> str | None:
 def read(path: Path) -> StoredModel:
     """The LSTM in a file; it begins from the state that the file holds."""
     try:
-        content, notes = _whole(_content(path))
+        content, notes = _whole(json_object.read(path, _LARGEST))
         if content.get("architecture") != "LSTM":
             raise UnknownFormat(
                 f"{path}: is a Neural Amp Modeler file of the architecture {content.get('architecture')!r}, which is "
@@ -68,18 +68,6 @@ def _whole(content: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]:
     models = content["config"]["submodels"]
     whole = {"sample_rate": content.get("sample_rate"), **models[-1]["model"]}
     return whole, (f"of {len(models)} models of several sizes the whole one, the last, is taken",)
-
-
-def _content(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise DamagedFile(f"{path}: has {path.stat().st_size} bytes; such a file has at most {_LARGEST}.")
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise DamagedFile(f"{path}: is not complete JSON ({error}). Copy it again.") from error
-    if not isinstance(content, dict):
-        raise DamagedFile(f"{path}: expected an object, found a {type(content).__name__}.")
-    return content
 
 
 def _chain(path: Path, config: dict[str, Any], flat: Array) -> tuple[ModuleChain, dict[str, Array]]:

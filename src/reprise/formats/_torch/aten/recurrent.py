@@ -21,29 +21,12 @@ from reprise.wire import onnx
 _ORDERS = {"LSTM": ("ifco", "iofc"), "GRU": ("rzc", "zrc"), "RNN": ("c", "c")}
 
 
-def lstm(
-    b: Builder,
-    input: AtenTensor,
-    hx: Sequence[AtenTensor],
-    params: Sequence[AtenTensor],
-    has_biases: bool,
-    num_layers: int,
-    dropout: float,
-    train: bool,
-    bidirectional: bool,
-    batch_first: bool = False,
-) -> tuple[AtenTensor, AtenTensor, AtenTensor]:
-    layers = _Layers("LSTM", num_layers, bidirectional, has_biases, dropout if train else 0.0)
-    steps, (h, c) = layers.run(b, input, hx, params, batch_first=batch_first)
-    return steps, h, c
-
-
-def _one_state(
+def _recurrent(
     kind: str,
     activations: list[str],
     b: Builder,
     input: AtenTensor,
-    hx: AtenTensor,
+    hx: AtenTensor | Sequence[AtenTensor],
     params: Sequence[AtenTensor],
     has_biases: bool,
     num_layers: int,
@@ -51,15 +34,18 @@ def _one_state(
     train: bool,
     bidirectional: bool,
     batch_first: bool = False,
-) -> tuple[AtenTensor, AtenTensor]:
+) -> tuple[AtenTensor, ...]:
+    """The outputs and the last states, of which an LSTM has two."""
     layers = _Layers(kind, num_layers, bidirectional, has_biases, dropout if train else 0.0, activations)
-    steps, (h,) = layers.run(b, input, [hx], params, batch_first=batch_first)
-    return steps, h
+    states = [hx] if isinstance(hx, AtenTensor) else hx
+    steps, last = layers.run(b, input, states, params, batch_first=batch_first)
+    return steps, *last
 
 
-gru = partial(_one_state, "GRU", [])
-rnn_tanh = partial(_one_state, "RNN", ["Tanh"])
-rnn_relu = partial(_one_state, "RNN", ["Relu"])
+lstm = partial(_recurrent, "LSTM", [])
+gru = partial(_recurrent, "GRU", [])
+rnn_tanh = partial(_recurrent, "RNN", ["Tanh"])
+rnn_relu = partial(_recurrent, "RNN", ["Relu"])
 
 
 class _Layers:
@@ -280,7 +266,9 @@ def lstm_cell(
     return h, c
 
 
-def gru_cell(
+def _one_state_cell(
+    kind: str,
+    activations: list[str],
     b: Builder,
     input: AtenTensor,
     hx: AtenTensor,
@@ -289,33 +277,13 @@ def gru_cell(
     b_ih: Any = None,
     b_hh: Any = None,
 ) -> AtenTensor:
-    return _cell(b, _Layers("GRU", 1, False, b_ih is not None, 0.0), input, [hx], (w_ih, w_hh, b_ih, b_hh))[0]
-
-
-def rnn_tanh_cell(
-    b: Builder,
-    input: AtenTensor,
-    hx: AtenTensor,
-    w_ih: AtenTensor,
-    w_hh: AtenTensor,
-    b_ih: Any = None,
-    b_hh: Any = None,
-) -> AtenTensor:
-    layers = _Layers("RNN", 1, False, b_ih is not None, 0.0, ["Tanh"])
+    layers = _Layers(kind, 1, False, b_ih is not None, 0.0, activations)
     return _cell(b, layers, input, [hx], (w_ih, w_hh, b_ih, b_hh))[0]
 
 
-def rnn_relu_cell(
-    b: Builder,
-    input: AtenTensor,
-    hx: AtenTensor,
-    w_ih: AtenTensor,
-    w_hh: AtenTensor,
-    b_ih: Any = None,
-    b_hh: Any = None,
-) -> AtenTensor:
-    layers = _Layers("RNN", 1, False, b_ih is not None, 0.0, ["Relu"])
-    return _cell(b, layers, input, [hx], (w_ih, w_hh, b_ih, b_hh))[0]
+gru_cell = partial(_one_state_cell, "GRU", [])
+rnn_tanh_cell = partial(_one_state_cell, "RNN", ["Tanh"])
+rnn_relu_cell = partial(_one_state_cell, "RNN", ["Relu"])
 
 
 def _cell(
