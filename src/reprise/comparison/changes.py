@@ -26,7 +26,7 @@ GATE_NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class WeightsChange:
     """Weights that differ.
 
     Attributes:
@@ -57,7 +57,7 @@ class Changes:
         settings: What settings differ, a line each.
     """
 
-    weights: tuple[Change, ...]
+    weights: tuple[WeightsChange, ...]
     compared: int
     layers: tuple[str, ...]
     interface: tuple[str, ...]
@@ -170,17 +170,17 @@ def _by_name(a: Mapping[str, Array], b: Mapping[str, Array]) -> Iterator[tuple[s
 _NONE = np.zeros(0, np.float32)
 
 
-def _change(layer: str, weights: str, a: Array, b: Array) -> Change | None:
+def _change(layer: str, weights: str, a: Array, b: Array) -> WeightsChange | None:
     if a.shape != b.shape:
         words = " and ".join("none" if x is _NONE else "×".join(map(str, x.shape)) for x in (a, b))
-        return Change(layer, weights, np.inf, np.inf, words)
+        return WeightsChange(layer, weights, np.inf, np.inf, words)
     if np.array_equal(a, b, equal_nan=True):
         return None
     wide = a.astype(np.float64)
     apart = np.abs(wide - b)
     own = float(np.sqrt(np.mean(wide**2)))
     relative = float(np.sqrt(np.mean(apart**2))) / own if own else np.inf
-    return Change(layer, weights, float(apart.max()), relative, "×".join(map(str, a.shape)))
+    return WeightsChange(layer, weights, float(apart.max()), relative, "×".join(map(str, a.shape)))
 
 
 def _layers(a: RecurrentModel, b: RecurrentModel, stacks: list[Stack | stack.NotAStack]) -> Iterator[str]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from reprise.foreign.program import Entry
 from reprise.foreign.recurrent_nodes import slots
-from reprise.foreign.trial import GUESSES, TOLERANCE, Axes, Shapes, Trial, distance, grown_axis, resized
+from reprise.foreign.trial import GUESSES, TOLERANCE, Axes, Shapes, Trial, distance, doubled_axis, resized
 from reprise.tensors import Array
 
 #: Sizes that are tried for a free axis that is not the batch: steps, bands of a spectrum, samples of a frame.
@@ -204,7 +204,7 @@ def _holds_row(both: Array, alone: Array, row: int) -> bool:
     """Whether a result of two rows holds that of one row; rows may be flattened with steps, batch-major."""
     if both.shape == alone.shape:
         return distance(both, alone) <= TOLERANCE
-    axis = grown_axis(alone.shape, both.shape, 2)
+    axis = doubled_axis(alone.shape, both.shape)
     if axis is None:
         return False
     length = alone.shape[axis]

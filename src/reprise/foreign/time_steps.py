@@ -13,7 +13,7 @@ import numpy as np
 
 from reprise.foreign.batch import Batch
 from reprise.foreign.program import Entry
-from reprise.foreign.trial import GUESSES, TOLERANCE, Axes, Trial, distance, grown_axis, resized
+from reprise.foreign.trial import GUESSES, TOLERANCE, Axes, Trial, distance, doubled_axis, resized
 from reprise.tensors import Array
 
 #: How many steps are compared.
@@ -57,7 +57,7 @@ def visible_time_axes(trial: Trial, batch: Batch) -> Time | None:
         short, long = (trial.probe.run(trial.feeds(resized(shapes, axes, n), n)) for n in (STEPS, 2 * STEPS))
         if short is not None and long is not None:
             names = [o.name for o in trial.probe.program.outputs]
-            return Time(axes, {n: grown_axis(short[n].shape, long[n].shape, 2) for n in names})
+            return Time(axes, {n: doubled_axis(short[n].shape, long[n].shape) for n in names})
     return None
 
 

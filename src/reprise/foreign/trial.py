@@ -66,12 +66,12 @@ def resized(shapes: Shapes, axes: Axes, size: int) -> dict[str, tuple[int, ...]]
     }
 
 
-def grown_axis(before: tuple[int, ...], after: tuple[int, ...], times: int) -> int | None:
-    """The one axis along which a result is `times` as long, None where there is none or not only one."""
+def doubled_axis(before: tuple[int, ...], after: tuple[int, ...]) -> int | None:
+    """The one axis along which a result is twice as long, None where there is none or not only one."""
     if len(before) != len(after):
         return None
     grown = [k for k, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
-    return grown[0] if len(grown) == 1 and after[grown[0]] == times * before[grown[0]] else None
+    return grown[0] if len(grown) == 1 and after[grown[0]] == 2 * before[grown[0]] else None
 
 
 def distance(a: Array, b: Array) -> float:

@@ -130,9 +130,9 @@ def draw_plot(history: TrainingHistory, path: Path) -> None:
         fresh.replace(path)
 
 
-def _smoothed(values: Array, points_shown: int = 100) -> list[float]:
+def _smoothed(values: Array) -> list[float]:
     """The means of about a hundred equal stretches."""
-    width = max(1, len(values) // points_shown)
+    width = max(1, len(values) // 100)
     return [float(np.mean(values[at : at + width])) for at in range(0, len(values), width)]
 
 

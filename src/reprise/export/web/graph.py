@@ -19,7 +19,7 @@ from reprise import verify
 from reprise.errors import MissingDependency, SaveError
 from reprise.export import onnx
 from reprise.export.layers import plain
-from reprise.export.web.page import LARGEST, Node, copied, scores_of, vocabulary_of, write_facts, write_page
+from reprise.export.web.page import LARGEST, NodeProcess, copied, scores_of, vocabulary_of, write_facts, write_page
 from reprise.inputs import Calls
 from reprise.interface import Interface, Port, StatePort
 from reprise.lift import STATE_IN, STATE_OUT
@@ -154,13 +154,13 @@ def read(folder: Path, model: RecurrentModel) -> Page:
     Raises:
         MissingDependency: Node is not installed.
     """
-    return Page(Node("graph_runner.js", folder), model)
+    return Page(NodeProcess("graph_runner.js", folder), model)
 
 
 class Page:
     """A graph in Node, with the interface and the vocabulary of `like`."""
 
-    def __init__(self, node: Node, like: RecurrentModel) -> None:
+    def __init__(self, node: NodeProcess, like: RecurrentModel) -> None:
         self._node, self._like = node, like
         self.vocabulary = like.vocabulary
         self.interface: Interface = plain(like.interface)

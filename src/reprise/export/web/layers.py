@@ -18,7 +18,7 @@ from reprise.errors import SaveError
 from reprise.export.adapting import Adapted, States
 from reprise.export.layers import seen
 from reprise.export.onnx import first_state_rows
-from reprise.export.web.page import LARGEST, Node, scores_of, vocabulary_of, write_facts, write_page
+from reprise.export.web.page import LARGEST, NodeProcess, scores_of, vocabulary_of, write_facts, write_page
 from reprise.model import RecurrentModel
 from reprise.stack import GATES, Stack, StackFeatures, StackLayer, StackRecurrent, to_json, to_tensors
 from reprise.stack.ports import as_rows
@@ -96,14 +96,14 @@ def read(folder: Path, model: RecurrentModel) -> Adapted:
         MissingDependency: Node is not installed.
     """
     layers = seen(model)
-    program = _Program(Node("layers_runner.js", folder), layers)
+    program = _Program(NodeProcess("layers_runner.js", folder), layers)
     return Adapted(program, layers, model, program.first)
 
 
 class _Program:
     """The layers of a page, for many rows and steps."""
 
-    def __init__(self, node: Node, layers: Stack) -> None:
+    def __init__(self, node: NodeProcess, layers: Stack) -> None:
         self._node, self._layers = node, layers
 
     def __call__(self, entered: Array, states: States) -> tuple[dict[str, Array], States]:

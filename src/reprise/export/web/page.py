@@ -65,7 +65,7 @@ def _own(name: str) -> Any:
     return resources.files(__package__).joinpath(name)
 
 
-class Node:
+class NodeProcess:
     """A script of this package that answers lines, until it is forgotten.
 
     Raises:

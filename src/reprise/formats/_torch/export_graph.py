@@ -11,7 +11,7 @@ from typing import Any
 
 from reprise.formats._base import Memory
 from reprise.formats._torch.aten.calls import call_operator, file_tensor, signature
-from reprise.formats._torch.aten.message import Change, memory_of, message, tensors_of
+from reprise.formats._torch.aten.message import TensorChange, memory_of, message, tensors_of
 from reprise.formats._torch.aten.values import AtenTensor, Builder, RefusedError, RuntimeSize, Size
 from reprise.wire import onnx
 from reprise.wire.torch_export import ELEMENT_TYPES, ExportedProgram
@@ -207,11 +207,11 @@ class _Reader:
         paths = ", ".join(m.taken for m in memory)
         return model, memory, (f"a call changes what the module holds: {paths}; held by the caller",) if paths else ()
 
-    def _change(self, path: str, now: AtenTensor) -> Change:
+    def _change(self, path: str, now: AtenTensor) -> TensorChange:
         first = self.held[path][1]
         if any(t.source == self.tensors[path].source for n, t in self.tensors.items() if n != path):
             raise RefusedError(f"changes {path!r}, which shares its numbers with another tensor")
-        return Change(path, first.name, first, now)
+        return TensorChange(path, first.name, first, now)
 
 
 def _operator(target: str) -> str:

@@ -93,7 +93,7 @@ class Kinds:
         readers = ((v, r) for name in self.candidates for v, r in self._readers(name).items())
         compared = Influence(self._structure, [v for v, r in readers if self.is_joined(v, r)])
         live = ancestors(self._structure, ends)
-        late = self._ends(live, ends, lambda value, readers: self._is_lossy(readers))
+        late = self._ends(live, ends, lambda _, readers: self._is_lossy(readers))
         return [v for v in late if not compared.mask(v) and Facts(self._structure).shape(v) != ()]
 
     def _ends(

@@ -135,16 +135,16 @@ class Options:
             raise self.refuse(name, "a text")
         return found
 
-    def check_units(self, found: int, name: str = "units") -> None:
+    def check_units(self, found: int) -> None:
         """Holds that weights are of as many units as the configuration says, where it does.
 
         Raises:
             DamagedFile: They are not.
         """
-        if name in self and self.whole(name) != found:
+        if "units" in self and self.whole("units") != found:
             raise DamagedFile(
-                f"{self.where}: expected the weights of {self.get(name)} units, found those of {found}; they belong to "
-                "another model, or are in another order"
+                f"{self.where}: expected the weights of {self.get('units')} units, found those of {found}; they belong "
+                "to another model, or are in another order"
             )
 
     def channels_first(self) -> bool:

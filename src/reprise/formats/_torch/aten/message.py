@@ -24,7 +24,7 @@ _OPSET, _IR_VERSION = 17, 8
 
 
 @dataclass(frozen=True, eq=False)
-class Change:
+class TensorChange:
     """A tensor of the file that a call changes.
 
     Attributes:
@@ -41,7 +41,7 @@ class Change:
 
 
 def memory_of(
-    builder: Builder, changes: Sequence[Change], outputs: Sequence[tuple[str, AtenTensor]]
+    builder: Builder, changes: Sequence[TensorChange], outputs: Sequence[tuple[str, AtenTensor]]
 ) -> tuple[Memory, ...]:
     """The changed tensors of which a call reads what the one before left in them.
 
@@ -54,14 +54,14 @@ def memory_of(
         RefusedError: One is no state of one shape.
     """
     read = builder.loaded.union((value.name for _, value in outputs), *(node.input for node in builder.nodes))
-    found: list[Change] = []
+    found: list[TensorChange] = []
     while more := [c for c in changes if c.name in read and c not in found]:
         found += more
         read |= {c.now.name for c in more}  # what one leaves in another is read by the next call
     return tuple(_kept(builder, c) for c in changes if c in found)
 
 
-def _kept(builder: Builder, change: Change) -> Memory:
+def _kept(builder: Builder, change: TensorChange) -> Memory:
     path, first, now = change.path, change.first, change.now
     if change.name in builder.loaded:
         raise RefusedError(f"changes {path!r}, which is also a weight of a layer")

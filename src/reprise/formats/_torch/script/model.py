@@ -13,7 +13,7 @@ from itertools import islice, product
 from typing import Any
 
 from reprise.formats._base import Memory
-from reprise.formats._torch.aten.message import Change, memory_of, message, tensors_of
+from reprise.formats._torch.aten.message import TensorChange, memory_of, message, tensors_of
 from reprise.formats._torch.aten.values import AtenTensor, NoIndexError, RefusedError
 from reprise.formats._torch.script.interpreter import Interpreter, ModuleSlot, sizes
 from reprise.formats._torch.script.source import ProgramSource
@@ -177,7 +177,7 @@ def _filled(tree: Any, inputs: Mapping[str, AtenTensor]) -> Any:
 # States that modules keep
 
 
-def _changes(slots: Sequence[ModuleSlot]) -> list[Change]:
+def _changes(slots: Sequence[ModuleSlot]) -> list[TensorChange]:
     """The tensors of modules that a call changes.
 
     Raises:
@@ -188,7 +188,7 @@ def _changes(slots: Sequence[ModuleSlot]) -> list[Change]:
         first, now = slot.first, slot.now
         if isinstance(first, AtenTensor) and isinstance(now, AtenTensor) and first.stored is not None:
             if now.name != slot.name:
-                found.append(Change(slot.path, slot.name, first, now))
+                found.append(TensorChange(slot.path, slot.name, first, now))
         elif now is not first and (isinstance(now, AtenTensor) or first != now):
             raise RefusedError(f"changes {slot.path!r} of its module, which is not a tensor before and after a call")
     return found
