@@ -66,17 +66,17 @@ def vocabulary_of(model: RecurrentModel, corpus: str | PathLike[str]) -> tuple[V
             f"{corpus}: no way to make symbols of it gives the {width} of the model: {_counts(data)}. Is it the whole "
             "text that the model was trained on?"
         )
-    said = f"{corpus}: of {len(ways)} ways to make {width} symbols of it"
+    subject = f"{corpus}: of {len(ways)} ways to make {width} symbols of it"
     best, *rivals = _ranked(model, ways)
     if best.excess > -_BEATS:
         raise VocabularyError(
-            f"{said}, the best leaves the model at {best.bits:.2f} bits per symbol, where their frequencies alone give "
-            f"{best.bits - best.excess:.2f}: it does not know this text, or its vocabulary was made in another way"
+            f"{subject}, the best leaves the model at {best.bits:.2f} bits per symbol, where their frequencies alone "
+            f"give {best.bits - best.excess:.2f}: it does not know this text, or its vocabulary was made in another way"
         )
     unsure = set[str]()
     for rival in rivals:
-        unsure |= _undecided(model, best, rival, said)
-    note = f"vocabulary from {said}, the model predicts it best by {best.way.how}: {_score_clause(best)}"
+        unsure |= _undecided(model, best, rival, subject)
+    note = f"vocabulary from {subject}, the model predicts it best by {best.way.how}: {_score_clause(best)}"
     note += f"; next, {rivals[0].way.how}: {_score_clause(rivals[0])}" if rivals else ""
     doubt = f"; it does not tell the places of {', '.join(map(repr, sorted(unsure)))}, which are rare" if unsure else ""
     return best.way.vocabulary, note + doubt
@@ -222,7 +222,7 @@ def _ranked(model: RecurrentModel, ways: Sequence[Candidate]) -> list[CandidateS
     return [best, *(m for m in measured if m is not best)]
 
 
-def _undecided(model: RecurrentModel, best: CandidateScore, rival: CandidateScore, said: str) -> set[str]:
+def _undecided(model: RecurrentModel, best: CandidateScore, rival: CandidateScore, subject: str) -> set[str]:
     """The symbols, if any, whose places the model does not tell between two ways.
 
     Raises:
@@ -233,7 +233,7 @@ def _undecided(model: RecurrentModel, best: CandidateScore, rival: CandidateScor
     differing, counts = _differing(best.way, rival.way), Counter(_cut(best.way))
     if best.way.text != rival.way.text or sum(counts[s] for s in differing) > _RARE * counts.total():
         raise VocabularyError(
-            f"{said}, two are equally good for the model: {best.way.how}, and {rival.way.how}. Give the vocabulary "
+            f"{subject}, two are equally good for the model: {best.way.how}, and {rival.way.how}. Give the vocabulary "
             "itself (vocabulary=, --vocabulary FILE)"
         )
     return differing

@@ -197,8 +197,8 @@ def _options(choices: Mapping[str, Any]) -> str:
         match choices.get(name):
             case True:
                 words.append(flag)
-            case dict() as said if said:
-                words += [flag, ",".join(f"{key}={value}" for key, value in said.items())]
+            case dict() as pairs if pairs:
+                words += [flag, ",".join(f"{key}={value}" for key, value in pairs.items())]
             case [*several] if name == "tags" and several:
                 words += [flag, *several]
             case [*several]:
@@ -265,8 +265,8 @@ def _symbols(found: Examination) -> str:
 def _program(stored: StoredModel) -> str:
     """The program that saved the model, with its version where the file holds that, or else the format."""
     for key, name in (("tensorflow_version", "TensorFlow "), ("keras_version", "Keras "), ("producer", "ONNX of ")):
-        if isinstance(said := stored.metadata.get(key), str) and said:
-            return name + ".".join(said.split(".")[:2])
+        if isinstance(version := stored.metadata.get(key), str) and version:
+            return name + ".".join(version.split(".")[:2])
     return stored.format
 
 

@@ -184,7 +184,8 @@ def _check_attributes(node: Node, where: str) -> None:
         if not fits:
             expected = read[name].expected if name in read else needed.get(name, "one of the kinds that Node names")
             raise DiscoveryError(
-                f"node {node.name!r}{where} ({node.op}): its attribute {name!r} is {_shown(value)}; expected {expected}"
+                f"node {node.name!r}{where} ({node.op}): its attribute {name!r} is {_format_value(value)}; "
+                f"expected {expected}"
             )
 
 
@@ -201,7 +202,7 @@ def _is_one(value: Any) -> bool:
     return isinstance(value, _ONE_VALUE)
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return f"{repr(value)[:80]} ({type(value).__name__})"
 
 

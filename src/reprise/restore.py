@@ -107,7 +107,7 @@ def restore(
     """
     reading = {"tags": tuple(tags), "graph": graph, "layers": layers, "custom": custom, "cell": cell}
     reading["checkpoint"] = str(checkpoint)
-    stored = formats.read(path, format=format, **{name: said for name, said in reading.items() if said})
+    stored = formats.read(path, format=format, **{name: value for name, value in reading.items() if value})
     symbols = formats.given_vocabulary(vocabulary) or stored.vocabulary
     if symbols is not None:
         symbols = symbols.extended(symbols_before, symbols_after)

@@ -90,9 +90,9 @@ def sound_path(model: SoundModel, *, frame: int = 0, hop: int = 0, context: int 
 
 def rate_of(face: Interface, metadata: Mapping[str, Any]) -> tuple[int | None, str]:
     """The rate that a model was made for, None where nothing tells, and where it is said."""
-    said = metadata.get("sample_rate")
-    if isinstance(said, (int, float)) and said > 0:
-        return int(said), "the file says so"
+    rate = metadata.get("sample_rate")
+    if isinstance(rate, (int, float)) and rate > 0:
+        return int(rate), "the file says so"
     found = [s for s in face.settings if s.value in _RATES and not isinstance(s.value, bool)]
     return (int(found[0].value or 0), f"setting {found[0].name!r}") if len(found) == 1 else (None, "")
 

@@ -122,7 +122,7 @@ class State(Mapping[str, Array]):
         Raises:
             StateError: As `load`.
         """
-        about, stored = _read(data, name)
+        about, stored = _read_file(data, name)
         try:
             values = {
                 state: stored[state].view(DTYPES[dtype])
@@ -161,7 +161,7 @@ def _checksum(about: Mapping[str, Any], stored: Mapping[str, Array]) -> int:
     return int(crc)
 
 
-def _read(data: bytes, path: str) -> tuple[dict[str, Any], dict[str, Array]]:
+def _read_file(data: bytes, path: str) -> tuple[dict[str, Any], dict[str, Array]]:
     """What a state file says of itself, and its arrays, both as they were written."""
     try:
         stored = safetensors.numpy.load(data)

@@ -1,9 +1,9 @@
 """Ports for workers that a test starts by hand."""
 
-from reprise.train.launch import held_ports
+from reprise.train.launch import reserved_ports
 
 
 def free_ports(count):
     """Ports of this machine on which nobody listens."""
-    with held_ports(count) as ports:
+    with reserved_ports(count) as ports:
         return ports

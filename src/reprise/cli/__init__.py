@@ -100,11 +100,11 @@ def _answer(arguments: Sequence[str]) -> None:
     program = _program()
     if arguments and not arguments[0].startswith("-"):
         program.error(f"there is no command {arguments[0]!r}. {_instead(arguments[0])}")
-    said = program.parse_args(program.spelled(arguments or ["--help"]))
-    if said.completion:
+    parsed = program.parse_args(program.spelled(arguments or ["--help"]))
+    if parsed.completion:
         from reprise.cli._completion import script
 
-        sys.stdout.write(script(said.completion))
+        sys.stdout.write(script(parsed.completion))
         return
     program.error("a command is missing")
 

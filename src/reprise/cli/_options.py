@@ -171,26 +171,26 @@ class _States(Action):
     """Gathers names of tensors, one or several joined by commas, in a list, or pairs `entering=next` in a dict."""
 
     def __call__(self, _parser: ArgumentParser, namespace: Namespace, values: Any, _option: str | None = None) -> None:
-        said = getattr(namespace, self.dest)
+        so_far = getattr(namespace, self.dest)
         for one in values.split(","):
             enters, equals, after = one.partition("=")
-            if said and bool(equals) != isinstance(said, dict):
+            if so_far and bool(equals) != isinstance(so_far, dict):
                 raise ArgumentError(self, "expected TENSOR or TENSOR=NEXT for every state, found both")
-            said = {**dict(said), enters: after} if equals else [*said, one]
-        setattr(namespace, self.dest, said)
+            so_far = {**dict(so_far), enters: after} if equals else [*so_far, one]
+        setattr(namespace, self.dest, so_far)
 
 
 class _Assign(Action):
     """Gathers `name=value`, one or several joined by commas, in a dict; a value is a number, a flag or a word."""
 
     def __call__(self, _parser: ArgumentParser, namespace: Namespace, values: Any, _option: str | None = None) -> None:
-        said = dict(getattr(namespace, self.dest) or {})
+        so_far = dict(getattr(namespace, self.dest) or {})
         for one in values.split(","):
             name, equals, value = one.partition("=")
             if not (name and equals and value):
                 raise ArgumentError(self, f"expected NAME=VALUE, found {one!r}")
-            said[name] = _value(value)
-        setattr(namespace, self.dest, said)
+            so_far[name] = _value(value)
+        setattr(namespace, self.dest, so_far)
 
 
 def _value(text: str) -> float | bool | str:

@@ -36,14 +36,14 @@ class Parser(ArgumentParser):
         if meant in known and typed not in known:
             return meant + equals + value
         if not (typed in known or joined):
-            told = meant if meant != name else suggestion(name, (k for k in known if k.startswith("--")))
-            self.error(f"there is no option {typed}. {told}")
+            advice = meant if meant != name else suggestion(name, (k for k in known if k.startswith("--")))
+            self.error(f"there is no option {typed}. {advice}")
         return argument
 
     def error(self, message: str) -> NoReturn:
         """Leaves with one line and exit code 2."""
-        said = message.strip()
-        self.exit(2, f"{self.prog}: {said}{'' if said[-1] in '.?' else '.'} See {self.prog} --help.\n")
+        text = message.strip()
+        self.exit(2, f"{self.prog}: {text}{'' if text[-1] in '.?' else '.'} See {self.prog} --help.\n")
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -94,8 +94,8 @@ def _of_horizon(
     model: RecurrentModel, table: NumericTable, horizon: int, season: int | None
 ) -> tuple[dict[str, Any], str]:
     """Forecasts of many steps from many places, beside the seasonal naive forecast."""
-    told = table.dates.step.season if table.dates and table.dates.step else None
-    steps = season or told or 1
+    own_season = table.dates.step.season if table.dates and table.dates.step else None
+    steps = season or own_season or 1
     result = model.backtest(table.rows, horizon, steps)
     errors = zip(table.names, result.rmse, result.rmse_naive, strict=True)
     found = [{"column": name, "rmse": rmse, "rmse_naive": naive} for name, rmse, naive in errors]

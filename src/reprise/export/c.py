@@ -16,7 +16,7 @@ from reprise.cells import reordered
 from reprise.errors import MissingDependency, SaveError, VerificationError
 from reprise.export._c_functions import FUNCTIONS, SAMPLE
 from reprise.export.adapting import Adapted, Program, States
-from reprise.export.layers import seen, stack_of
+from reprise.export.layers import apparent_stack, stack_of
 from reprise.export.onnx import first_state_rows
 from reprise.model import RecurrentModel
 from reprise.stack import (
@@ -70,7 +70,7 @@ def read(folder: Path, model: RecurrentModel) -> Adapted:
         MissingDependency: There is no C compiler.
         VerificationError: It refuses the files.
     """
-    layers = seen(model)
+    layers = apparent_stack(model)
     library = _compiled(folder)
     return Adapted(_program(library, layers), layers, model, lambda: _first(library, layers))
 

@@ -11,7 +11,7 @@ import numpy as np
 from reprise.cells import reordered
 from reprise.errors import MissingDependency, SaveError
 from reprise.export.adapting import Adapted, States
-from reprise.export.layers import seen, stack_of
+from reprise.export.layers import apparent_stack, stack_of
 from reprise.installing import install
 from reprise.model import RecurrentModel
 from reprise.stack import (
@@ -62,7 +62,7 @@ def read(path: Path, model: RecurrentModel) -> Adapted:
     Raises:
         MissingDependency: Keras is not installed.
     """
-    layers, keras = seen(model), _keras()
+    layers, keras = apparent_stack(model), _keras()
     named = path.with_name(f"{path.name}.keras")
     try:
         named.hardlink_to(path)

@@ -21,7 +21,7 @@ def stack_of(model: RecurrentModel) -> Stack:
     Raises:
         SaveError: It is none; the message has the reason.
     """
-    found = seen(model)
+    found = apparent_stack(model)
     same = as_model(found, model)
     baked = verify.baked(model.interface, "batch_axis")
     for steps, rows in ((5, baked or 1), (8, baked or 3)):
@@ -34,7 +34,7 @@ def stack_of(model: RecurrentModel) -> Stack:
     return found
 
 
-def seen(model: RecurrentModel) -> Stack:
+def apparent_stack(model: RecurrentModel) -> Stack:
     """The stack that `model` seems to be, for what compares it itself.
 
     Raises:

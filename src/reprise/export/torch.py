@@ -16,7 +16,7 @@ from reprise import stack
 from reprise.cells import LAYOUTS, reordered
 from reprise.errors import SaveError, VerificationError
 from reprise.export.adapting import Adapted, States
-from reprise.export.layers import as_model, seen, stack_of
+from reprise.export.layers import apparent_stack, as_model, stack_of
 from reprise.export.onnx import first_state_rows
 from reprise.model import RecurrentModel
 from reprise.stack import (
@@ -63,7 +63,7 @@ def read(folder: Path, model: RecurrentModel) -> SelfComparedModel:
     Raises:
         VerificationError: The weights are not those of such layers.
     """
-    layers = seen(model)
+    layers = apparent_stack(model)
     if util.find_spec("torch") is not None:
         return _in_torch(folder, layers, model)
     held = load_file(folder / WEIGHTS)

@@ -47,7 +47,7 @@ class UndecidedCellError(Exception):
 
 
 Arrays = Mapping[str, Array]
-Said = Mapping[str, object]
+CellOptions = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +66,21 @@ class _CellMatrices:
     used: frozenset[str]
 
 
-def layers_of(arrays: Arrays, said: Said, symbols: int) -> tuple[Layers, tuple[str, ...]]:
+def layers_of(arrays: Arrays, options: CellOptions, symbols: int) -> tuple[Layers, tuple[str, ...]]:
     """The model of these arrays, and what is to be told of it.
 
     Args:
         arrays: By the names of the file.
-        said: What the caller says of the cell.
+        options: What the caller says of the cell.
         symbols: How many the vocabulary has; where inputs and outputs are as wide, they stand for symbols.
 
     Raises:
         UndecidedError: They are no known cell, or something is missing that the caller can say.
         CallError: The caller says what cannot be.
     """
-    _check_options(said)
+    _check_options(options)
     named = _by_name(arrays)
-    cell = _separate(named) or _joined(named, said)
+    cell = _separate(named) or _joined(named, options)
     if cell is None:
         raise UndecidedCellError(
             "no weights of a cell are among them by the names of NumPy's programs: Wxh and Whh, or W_f, W_i, W_c, W_o, "
@@ -93,15 +93,15 @@ def layers_of(arrays: Arrays, said: Said, symbols: int) -> tuple[Layers, tuple[s
             f"{len(left)} matrices cannot be placed with certainty beside the {cell.kind}: {', '.join(left)}"
         )
     units = _units(cell)
-    transposed = _is_transposed(cell, units, named.get(head[0]), said)
-    made = _cell_of(cell, units, said, transposed=transposed)
+    transposed = _is_transposed(cell, units, named.get(head[0]), options)
+    made = _cell_of(cell, units, options, transposed=transposed)
     layers: list[tuple[str, Layer]] = [(cell.kind.lower(), Recurrent((made,)))]
     if head[0]:
         layers.append(("head", _dense(head, named, units, transposed=transposed)))
     inputs = made.blocks[0].kernel.shape[0]
     model = in_a_row("float32", (None, None, inputs), layers)
     of_symbols = head[0] and symbols == inputs == max(named[head[0]].shape)
-    return (_scored(model) if of_symbols else model), (_note_of(cell.kind, said),)
+    return (_scored(model) if of_symbols else model), (_note_of(cell.kind, options),)
 
 
 def _dense(names: tuple[str, str], named: Arrays, units: int, *, transposed: bool) -> Dense:
@@ -121,30 +121,32 @@ def _scored(layers: Layers) -> Layers:
     return Layers((*layers.calls, call), (logits, Value(call.name)))
 
 
-def _note_of(kind: str, said: Said) -> str:
-    given = ", ".join(f"{name} {value}" for name, value in said.items())
-    taken = f"{said.get('activation', 'tanh')}{'' if kind == 'RNN' else ' and sigmoid gates'}"
+def _note_of(kind: str, options: CellOptions) -> str:
+    given = ", ".join(f"{name} {value}" for name, value in options.items())
+    taken = f"{options.get('activation', 'tanh')}{'' if kind == 'RNN' else ' and sigmoid gates'}"
     return f"weights alone: taken for a {kind} with {taken}, and nothing between its layers" + (
         f"; said by the caller: {given}" if given else ""
     )
 
 
-def _check_options(said: Said) -> None:
-    unknown = sorted(said.keys() - {"kind", *OPTIONS})
+def _check_options(options: CellOptions) -> None:
+    unknown = sorted(options.keys() - {"kind", *OPTIONS})
     if unknown:
         raise CallError(f"cell: {', '.join(unknown)} is not known; of these weights, say {', '.join(OPTIONS)}")
     for name, values in OPTIONS.items():
-        if name in said and values and said[name] not in values:
-            raise CallError(f"cell: {name} is {said[name]!r}; expected one of {', '.join(values)}")
-    if not isinstance(said.get("forget_bias", 0.0), (int, float)) or not isinstance(said.get("transposed", True), bool):
+        if name in options and values and options[name] not in values:
+            raise CallError(f"cell: {name} is {options[name]!r}; expected one of {', '.join(values)}")
+    if not isinstance(options.get("forget_bias", 0.0), (int, float)) or not isinstance(
+        options.get("transposed", True), bool
+    ):
         raise CallError("cell: expected a number as forget_bias, and true or false as transposed")
 
 
-def _required(said: Said, name: str, why: str) -> object:
-    if name not in said:
+def _required(options: CellOptions, name: str, why: str) -> object:
+    if name not in options:
         values = "|".join(OPTIONS[name]) or {"order": "ifoc", "transposed": "true|false"}[name]
         raise UndecidedCellError(f"{why}. Say it: --cell {name}={values}")
-    return said[name]
+    return options[name]
 
 
 # Names
@@ -231,7 +233,7 @@ def _of_gate(named: Arrays, letter: str) -> tuple[str, str | None, str | None] |
     return None if taken is None else (taken, state, bias)
 
 
-def _joined(named: Arrays, said: Said) -> _CellMatrices | None:
+def _joined(named: Arrays, options: CellOptions) -> _CellMatrices | None:
     """A cell with one matrix for all gates, or a plain RNN."""
     names = next((n for n in _JOINED if n[0] in named and n[1] in named), None)
     if names is None:
@@ -244,7 +246,7 @@ def _joined(named: Arrays, said: Said) -> _CellMatrices | None:
     kind = {1: "RNN", 3: "GRU", 4: "LSTM"}.get(gates)
     if kind is None or max(recurrent.shape) != gates * units:
         raise UndecidedCellError(f"{names[1]} of shape {list(recurrent.shape)} is not that of any LSTM, GRU or RNN")
-    order = "c" if kind == "RNN" else str(_required(said, "order", f"the order of the gates in {names[0]} is open"))
+    order = "c" if kind == "RNN" else str(_required(options, "order", f"the order of the gates in {names[0]} is open"))
     if sorted(order) != sorted(_GATES.get(kind, "c")):
         raise CallError(f"cell: order is {order!r}; expected the letters {_GATES[kind]} of an {kind}'s gates")
     return _CellMatrices(kind, {order: (kernel, recurrent, bias)}, frozenset(n for n in names if n in named))
@@ -261,7 +263,7 @@ def _units(cell: _CellMatrices) -> int:
     return sizes.pop()
 
 
-def _is_transposed(cell: _CellMatrices, units: int, head: Array | None, said: Said) -> bool:
+def _is_transposed(cell: _CellMatrices, units: int, head: Array | None, options: CellOptions) -> bool:
     """Whether a matrix stands on the left, W·x, so that it is [gates · H, D].
 
     Raises:
@@ -278,10 +280,10 @@ def _is_transposed(cell: _CellMatrices, units: int, head: Array | None, said: Sa
         votes.add(head.shape[1] == units)
     if len(votes) > 1:
         raise UndecidedCellError("the shapes of its matrices contradict each other")
-    return votes.pop() if votes else bool(_required(said, "transposed", "whether W·x or x·W is computed is open"))
+    return votes.pop() if votes else bool(_required(options, "transposed", "whether W·x or x·W is computed is open"))
 
 
-def _cell_of(cell: _CellMatrices, units: int, said: Said, *, transposed: bool) -> RecurrentCell:
+def _cell_of(cell: _CellMatrices, units: int, options: CellOptions, *, transposed: bool) -> RecurrentCell:
     """The cell with its matrices as [D, gates · H] and [H, gates · H]."""
     blocks = []
     for gates, (taken, state, bias) in cell.parts.items():
@@ -289,7 +291,7 @@ def _cell_of(cell: _CellMatrices, units: int, said: Said, *, transposed: bool) -
         if kernel is None or kernel.ndim != 2:
             raise UndecidedCellError(f"a matrix of gate {gates} has {0 if kernel is None else kernel.ndim} axes")
         if recurrent is None:
-            first = _required(said, "first", "whether the state or the input is first in its matrices is open")
+            first = _required(options, "first", "whether the state or the input is first in its matrices is open")
             parts = np.split(kernel, [units if first == "state" else -units])
             recurrent, kernel = parts if first == "state" else parts[::-1]
         width = len(gates) * units
@@ -299,20 +301,20 @@ def _cell_of(cell: _CellMatrices, units: int, said: Said, *, transposed: bool) -
         if flat is not None and flat.size != width:
             raise UndecidedCellError(f"a bias of {flat.size} numbers for {width} of gate {gates}")
         blocks.append((gates, kernel, recurrent, flat))
-    return _cell(cell.kind, blocks, said)
+    return _cell(cell.kind, blocks, options)
 
 
-def _cell(kind: str, blocks: Sequence[tuple[str, Array, Array, Array | None]], said: Said) -> RecurrentCell:
-    activation, sigmoid = ActivationFunction(str(said.get("activation", "tanh"))), ActivationFunction("sigmoid")
+def _cell(kind: str, blocks: Sequence[tuple[str, Array, Array, Array | None]], options: CellOptions) -> RecurrentCell:
+    activation, sigmoid = ActivationFunction(str(options.get("activation", "tanh"))), ActivationFunction("sigmoid")
     if kind == "RNN":
         return RecurrentCell(cells.RNN, _blocks(blocks), (activation,))
     if kind == "LSTM":
-        bias = said.get("forget_bias", 0.0)
+        bias = options.get("forget_bias", 0.0)
         return RecurrentCell(
             cells.LSTM, _blocks(blocks), (sigmoid, activation, activation), forget_bias=float(str(bias))
         )
-    reset = _required(said, "reset", "whether a GRU's reset gate comes before or after the product is open")
-    update = _required(said, "update", "whether a GRU's update gate keeps the state or takes the candidate is open")
+    reset = _required(options, "reset", "whether a GRU's reset gate comes before or after the product is open")
+    update = _required(options, "update", "whether a GRU's update gate keeps the state or takes the candidate is open")
     if update == "candidate":  # 1 − σ(x) = σ(−x)
         blocks = [_without_sign(block) for block in blocks]
     made = cells.GRU if reset == "before" else cells.GRU_RESET_AFTER

@@ -60,17 +60,17 @@ def _skipped(path: Path, about: Any, state: Mapping[str, Tensor]) -> int:
     Raises:
         DamagedFile: The file says another number.
     """
-    said = about.get("skip") if isinstance(about, dict) else None
-    if not said:
+    skip = about.get("skip") if isinstance(about, dict) else None
+    if not skip:
         return 0
     heads = {t.shape[0] for name, t in state.items() if name.endswith("weight") and len(t.shape) == 2}
     inputs = {t.shape[1] for name, t in state.items() if name.endswith("weight_ih_l0") and len(t.shape) == 2}
-    if not isinstance(said, int) or {int(said)} != heads or (inputs and min(inputs) < said):
+    if not isinstance(skip, int) or {int(skip)} != heads or (inputs and min(inputs) < skip):
         raise DamagedFile(
-            f"{path}: skip is {said!r}; expected the number of channels of the output, {sorted(heads)}, no more than "
+            f"{path}: skip is {skip!r}; expected the number of channels of the output, {sorted(heads)}, no more than "
             f"the input has, {sorted(inputs)}"
         )
-    return int(said)
+    return int(skip)
 
 
 def _tensor(path: Path, name: str, rows: list[Any]) -> Tensor:

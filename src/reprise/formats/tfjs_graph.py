@@ -54,11 +54,11 @@ def _message(name: str, content: Any, file: Path) -> Any:
 def _signatures(whole: Mapping[str, Any], file: Path) -> tuple[Signature, ...]:
     """What the model is called with, where the file says that."""
     more = whole.get("userDefinedMetadata")
-    said = whole.get("signature") or (more.get("signature") if isinstance(more, dict) else None)
-    if not isinstance(said, dict):
+    signature = whole.get("signature") or (more.get("signature") if isinstance(more, dict) else None)
+    if not isinstance(signature, dict):
         return ()
     holder = messages.message_class("MetaGraphDef")()
-    holder.signature_def["serving_default"].CopyFrom(_message("SignatureDef", said, file))
+    holder.signature_def["serving_default"].CopyFrom(_message("SignatureDef", signature, file))
     return tuple(replace(one, method="tensorflow/serving/predict") for one in metagraph.signatures(holder))
 
 

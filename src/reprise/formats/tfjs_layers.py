@@ -98,8 +98,8 @@ def _row(place: str, spec: Spec, weights: Sequence[tuple[str, Tensor]]) -> Layer
     made = weights_in_order(place, spec, [tensor for _, tensor in weights])
     roles = [path[-1] for path in weight_paths(spec)]
     for role, (name, _) in zip(roles, weights, strict=True):
-        said = _COUNTED.sub("", name.rpartition("/")[2])
-        if said != role and said in roles:
+        stated = _COUNTED.sub("", name.rpartition("/")[2])
+        if stated != role and stated in roles:
             raise DamagedFile(f"{place}: expected its {role}, found {name!r}; the weights are in another order")
     return made
 

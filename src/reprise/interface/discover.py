@@ -52,8 +52,8 @@ def discover(graph: Graph, choices: Choices | None = None) -> Discovery:
             found = recurrences.find(normal.structure)
     structure, notes = normal.structure, normal.notes
     model, why = choose(structure, found, choices)
-    said = (*notes, *why, *_left_written_out(structure, model.outputs))
-    discovery = describe(structure, model.recurrences, model.outputs, choices, said, graph)
+    evidence = (*notes, *why, *_left_written_out(structure, model.outputs))
+    discovery = describe(structure, model.recurrences, model.outputs, choices, evidence, graph)
     check_variables_are_states(discovery)
     return discovery
 

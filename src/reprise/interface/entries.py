@@ -108,12 +108,12 @@ def _best_reason(misses: Mapping[str, RepriseError]) -> RepriseError:
 
 def _with_reason(chosen: _Reading, others: list[str], without: list[str]) -> Discovery:
     """Its interface, with why it was chosen as evidence."""
-    said = []
+    reasons = []
     if others:
-        said.append(
+        reasons.append(
             f"{chosen.name!r} is read, not {_listed(others)}: it leaves as much to its caller as any other, or more"
         )
     if without:
-        said.append(f"{_listed(without)}: no recurrence is read there")
-    face = replace(chosen.found.interface, evidence=(*said, *chosen.found.interface.evidence))
+        reasons.append(f"{_listed(without)}: no recurrence is read there")
+    face = replace(chosen.found.interface, evidence=(*reasons, *chosen.found.interface.evidence))
     return replace(chosen.found, interface=face)

@@ -89,7 +89,7 @@ class _Plan:
         self.carried = [
             c
             for c in live
-            if (c not in self.numbers or self._is_asked_for(c))
+            if (c not in self.numbers or self._is_needed(c))
             and c not in self.arrays
             and site.emitter.structure.unchanged(c.entering) is None
         ]
@@ -98,7 +98,7 @@ class _Plan:
             check_row(site, carried, row, self.numbers)
         self.initial = [self._initial(c) for c in self.carried]
 
-    def _is_asked_for(self, carried: Carried) -> bool:
+    def _is_needed(self, carried: Carried) -> bool:
         return carried.final is not None and carried.final.node in self.needed
 
     def _initial(self, carried: Carried) -> str:

@@ -115,7 +115,7 @@ class _Recognition:
         while chain[-1] not in self._found and self._passes(chain[-1]):
             chain.append(self._makers[chain[-1]].input[0])
         if chain[-1] not in self._found:
-            layer = self._made(chain[-1])
+            layer = self._new_layer(chain[-1])
             self._layers.append(layer)
             self._found[chain[-1]] = len(self._layers) - 1
         self._found.update(dict.fromkeys(chain, self._found[chain[-1]]))
@@ -128,7 +128,7 @@ class _Recognition:
         factor = self._fixed(node, 1)
         return factor is not None and bool((factor == 1).all())
 
-    def _made(self, value: str) -> StackLayer:
+    def _new_layer(self, value: str) -> StackLayer:
         port = self._face.inputs[0]
         if value == port.name:
             return self._entered(port)

@@ -251,5 +251,5 @@ def _about(prefix: Path) -> dict[str, Any]:
 
 def _first_line(error: Exception) -> str:
     """What an error says, without TensorFlow's names for the operator that met it."""
-    said = (str(error).splitlines() or [type(error).__name__])[0]
-    return re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", said).strip(". ")
+    first = (str(error).splitlines() or [type(error).__name__])[0]
+    return re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", first).strip(". ")

@@ -193,7 +193,7 @@ class _Meter:
 
     def facts(self, room: float) -> str:
         """Loss, speed and time left; what is least needed is left out until the rest has room."""
-        left = self._left()
+        left = self._seconds_left()
         ending = "" if left is None else f"  {_clock(left)} left"
         speed = f"  {self._speed:,.0f} {self.unit}/s" if self._speed else ""
         loss = f"loss {self._loss:.4f}"
@@ -206,7 +206,7 @@ class _Meter:
         by_time = (time.monotonic() - self._began) / (60 * minutes) if minutes else 0.0
         return min(1.0, max(by_time, self._step / self.started.total_steps))
 
-    def _left(self) -> float | None:
+    def _seconds_left(self) -> float | None:
         made = self._step - self._first_step
         if not made:
             return None

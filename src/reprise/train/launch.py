@@ -42,7 +42,7 @@ def launch(arguments: Sequence[str], workers: int, folder: Path) -> int:
     processes: list[subprocess.Popen[bytes]] = []
     with existing_folder(folder), _passing_on(processes) as passed, ExitStack() as stack:
         lifeline = stack.enter_context(_pipe())
-        addresses = [f"127.0.0.1:{port}" for port in stack.enter_context(held_ports(workers))]
+        addresses = [f"127.0.0.1:{port}" for port in stack.enter_context(reserved_ports(workers))]
         shared = {**os.environ, SHARES_PORT: "1", LIFELINE: str(lifeline)}
         for worker in range(workers):
             errors = None if worker == 0 else stack.enter_context(_log(folder, worker))
@@ -163,7 +163,7 @@ def _has_checkpoint(folder: Path) -> bool:
 
 
 @contextmanager
-def held_ports(count: int) -> Iterator[list[int]]:
+def reserved_ports(count: int) -> Iterator[list[int]]:
     """Ports of this machine that nobody else is given while this lasts, for servers that share theirs."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]

@@ -44,13 +44,13 @@ class Bar:
             case Finished():
                 self._draw(event.step, f"ended: {event.why}", force=True)
 
-    def _draw(self, step: int, said: str, *, force: bool = False) -> None:
+    def _draw(self, step: int, line: str, *, force: bool = False) -> None:
         if not force and time.monotonic() < self._at:
             return
         self._at = time.monotonic() + _EVERY_S
         html = (
             f"<progress style='width:40%' max='{self._total}' value='{step}'></progress> "
-            f"step {step:,}/{self._total:,} · {escape(said + self._measured)}"
+            f"step {step:,}/{self._total:,} · {escape(line + self._measured)}"
         )
         if self._place is None:
             self._place = self._show(html)

@@ -104,8 +104,8 @@ def _warnings(config: TrainConfig) -> tuple[str, ...]:
         return (f"{', '.join(config.data)}: read as numbers; --level characters reads the characters",)
     if not files:
         return ()
-    said = read_as_text(find_documents(files, Path(config.out), without=Path(config.out)))
-    return (said,) if said else ()
+    warning = read_as_text(find_documents(files, Path(config.out), without=Path(config.out)))
+    return (warning,) if warning else ()
 
 
 def resume(folder: Path, given: Mapping[str, Any], observers: tuple[Observer, ...] = ()) -> Finished:

@@ -46,12 +46,12 @@ def trained(
     with silence():
         display = _display() if show else nullcontext()
     with display as shown:
-        told = (*observers, *((shown,) if shown else ()))
+        all_observers = (*observers, *((shown,) if shown else ()))
         if resumed:
             changes = {name: value for name, value in given.items() if name != "out" and (name, value) != ("data", ())}
-            finished = resume(given["out"], changes, told)
+            finished = resume(given["out"], changes, all_observers)
         else:
-            finished = begin(configured(given), told)
+            finished = begin(configured(given), all_observers)
     return _result(finished)
 
 

@@ -32,17 +32,17 @@ def layers_of_weights(weights: Mapping[str, Tensor], cell: Mapping[str, Any], sy
         CallError: Something is missing in `cell`, or wrong.
         AmbiguousInterface: No way or more than one to put the tensors together uses all of them.
     """
-    said = unstored.cell_options(cell)
+    options = unstored.cell_options(cell)
     shapes, unused = own(weights)
-    found = readings(said.kind, shapes)
+    found = readings(options.kind, shapes)
     if not found:
-        why = _why_not(said.kind, shapes)
-        raise AmbiguousInterface(f"read as {said.kind.upper()} cells between a table and dense layers, {why}")
+        why = _why_not(options.kind, shapes)
+        raise AmbiguousInterface(f"read as {options.kind.upper()} cells between a table and dense layers, {why}")
     if len(found) > 1:
         raise AmbiguousInterface(f"{len(found)} readings are equally good: {'; '.join(map(str, found[:4]))}")
     notes = [
         f"no graph was saved; the weights are read as {found[0]}",
-        f"said by the caller: {said}; taken for granted: TensorFlow's equations, {_BETWEEN}, states that start from "
+        f"said by the caller: {options}; taken for granted: TensorFlow's equations, {_BETWEEN}, states that start from "
         "zeros",
     ]
     if unused:
@@ -50,7 +50,7 @@ def layers_of_weights(weights: Mapping[str, Tensor], cell: Mapping[str, Any], sy
     scores = _stands_for_symbols(found[0], shapes, symbols)
     if scores:
         notes.append(f"inputs and outputs are as wide as the vocabulary of {symbols} symbols: they stand for symbols")
-    return replace(layering.layers(found[0], said, weights, scores=scores), notes=tuple(notes))
+    return replace(layering.layers(found[0], options, weights, scores=scores), notes=tuple(notes))
 
 
 def _why_not(kind: str, shapes: Shapes) -> str:
@@ -74,14 +74,14 @@ def ways(weights: Mapping[str, Tensor]) -> str:
     """What a caller must say for these weights to run, as sentences; empty where nothing that he says is enough."""
     shapes, _ = own(weights)
     possible = {kind: found for kind in unstored.REQUIRED if (found := _possible(kind, shapes))}
-    said = " ".join(
+    words = " ".join(
         f"With --cell {unstored.as_option(kind)} (in Python cell={_in_python(kind)}) they run as {found}."
         for kind, found in possible.items()
     )
     granted = (
         f"Give the values of the program that trained them, which no file of weights holds; {_BETWEEN} is assumed."
     )
-    return f"{said} {granted}" if possible else ""
+    return f"{words} {granted}" if possible else ""
 
 
 def _possible(kind: str, shapes: Shapes) -> str:

@@ -114,7 +114,7 @@ def layers(weights: Mapping[str, Tensor], facts: KerasFacts, cell: Mapping[str, 
     parts += filter(None, [" and ".join(_layer_clause(group) for group in chain if group.kind == "dense")])
     notes = (
         f"no configuration was saved; the weights are read as {' → '.join(parts)}",
-        f"{source}: {gates.told}; no masks, all steps are given, scores before any activation of the last layer; "
+        f"{source}: {gates.clause}; no masks, all steps are given, scores before any activation of the last layer; "
         "name the configuration (--layers) to be certain",
     )
     ends = [group.name for group in chain if group.kind == "dense"] or [chain[-1].name]
@@ -135,11 +135,11 @@ def _chain(held: Sequence[_Group], facts: KerasFacts) -> list[_Group]:
     given = [list(held)] if _fits(held) else []
     found = given if facts.ordered else list(_orders([], list(held)))
     if len(found) != 1:
-        told = ", ".join(_layer_clause(g) for g in held[:8])
+        these = ", ".join(_layer_clause(g) for g in held[:8])
         many = "can stand in several orders" if found else "do not fit one on the other"
         raise AmbiguousInterface(
-            f"weights alone: the layers {many} as a table, cells and dense layers that read the last of them ({told}): "
-            "name the file with the configuration (--layers)"
+            f"weights alone: the layers {many} as a table, cells and dense layers that read the last of them "
+            f"({these}): name the file with the configuration (--layers)"
         )
     return found[0]
 
@@ -178,7 +178,7 @@ class _Functions:
 
     gate: ActivationFunction
     inner: ActivationFunction
-    told: str
+    clause: str
 
 
 def _gates(chain: Sequence[_Group], facts: KerasFacts, cell: Mapping[str, Any] | None) -> _Functions:

@@ -101,8 +101,8 @@ def _guarded(task: Callable[[], _Read], source: str) -> _Read:
     except (DamagedFile, MissingFile):
         raise
     except Exception as error:
-        said = str(error).splitlines()[0][:120] if str(error) else ""
-        why = f"{type(error).__name__}: {said}" if said else type(error).__name__
+        line = str(error).splitlines()[0][:120] if str(error) else ""
+        why = f"{type(error).__name__}: {line}" if line else type(error).__name__
         raise DamagedFile(f"{source}: cannot be read as HDF5 ({why}). It is cut or changed; copy it again.") from error
 
 

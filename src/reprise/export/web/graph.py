@@ -169,7 +169,7 @@ class Page:
     def initial_state(self, batch: int = 1, inputs: Any = None) -> State:  # noqa: ARG002 - none starts from inputs
         """That of the page, for so many rows."""
         begun = self._like.initial_state(batch)
-        own = self._unpacked(self._node.asked(None), {s.name: s.dtype for s in self.interface.states})
+        own = self._unpacked(self._node.answer(None), {s.name: s.dtype for s in self.interface.states})
         return begun.replace({name: np.broadcast_to(array, begun[name].shape) for name, array in own.items()})
 
     def run(
@@ -186,7 +186,7 @@ class Page:
             "inputs": {p.name: _packed(feeds[p.name], p.dtype) for p in face.inputs},
             "state": {s.name: _packed(state[s.name], s.dtype) for s in face.states},
         }
-        found = self._node.asked(asked)
+        found = self._node.answer(asked)
         outputs = self._unpacked(found["outputs"], {p.name: p.dtype for p in face.outputs})
         return outputs, state.replace(self._unpacked(found["state"], {s.name: s.dtype for s in face.states}))
 

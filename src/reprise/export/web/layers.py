@@ -16,7 +16,7 @@ import numpy as np
 from reprise.cells import reordered
 from reprise.errors import SaveError
 from reprise.export.adapting import Adapted, States
-from reprise.export.layers import seen
+from reprise.export.layers import apparent_stack
 from reprise.export.onnx import first_state_rows
 from reprise.export.web.page import LARGEST, NodeProcess, scores_of, vocabulary_of, write_facts, write_page
 from reprise.model import RecurrentModel
@@ -50,15 +50,15 @@ def _described(model: RecurrentModel, layers: Stack) -> tuple[list[Array], dict[
     held = to_tensors(layers)
     first = first_state_rows(model)
     place = 0
-    for i, (layer, said) in enumerate(zip(layers.layers, facts["layers"], strict=True)):
+    for i, (layer, entry) in enumerate(zip(layers.layers, facts["layers"], strict=True)):
         own = {name.rpartition(".")[2]: array for name, array in held.items() if name.startswith(f"layers.{i}.")}
-        said |= {"title": f"layer {i}: {layer}", "arrays": {}}
+        entry |= {"title": f"layer {i}: {layer}", "arrays": {}}
         for name, array in _laid_out(layer, own, model, first):
             arrays.append(np.ascontiguousarray(array, "<f4"))
-            said["arrays"][name] = [place, place + array.size]
+            entry["arrays"][name] = [place, place + array.size]
             place += array.size
         if isinstance(layer, StackRecurrent):
-            said["states"] = list(layer.parts)
+            entry["states"] = list(layer.parts)
     of_symbols = not isinstance(layers.layers[0], StackFeatures)
     facts |= {
         "title": str(layers),
@@ -95,7 +95,7 @@ def read(folder: Path, model: RecurrentModel) -> Adapted:
     Raises:
         MissingDependency: Node is not installed.
     """
-    layers = seen(model)
+    layers = apparent_stack(model)
     program = _Program(NodeProcess("layers_runner.js", folder), layers)
     return Adapted(program, layers, model, program.first)
 
@@ -115,7 +115,7 @@ class _Program:
             }
             for n, steps in enumerate(entered)
         ]
-        answer = self._node.asked(rows)
+        answer = self._node.answer(rows)
         outputs = {
             name: np.asarray([[step[k] for step in row["outputs"]] for row in answer], np.float32)
             for k, name in enumerate(self._layers.outputs)
@@ -129,7 +129,7 @@ class _Program:
 
     def first(self) -> States:
         """What the page says a sequence starts from."""
-        answer = self._node.asked(None)
+        answer = self._node.answer(None)
         return {
             (i, kind): np.asarray(answer[a][b], np.float32)
             for a, (i, kinds) in enumerate(self._kinds().items())

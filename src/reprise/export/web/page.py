@@ -88,7 +88,7 @@ class NodeProcess:
         )
         weakref.finalize(self, _end, self._process, files)
 
-    def asked(self, what: Any) -> Any:
+    def answer(self, what: Any) -> Any:
         """What it answers.
 
         Raises:

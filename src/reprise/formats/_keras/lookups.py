@@ -38,9 +38,9 @@ def lookup_vocabulary(description: Any, assets: Collection[str] = ()) -> tuple[V
 
 
 def _note_of(kind: str, config: Mapping[str, Any]) -> str:
-    told = f"the model reads ids in the place of texts; the layer {config.get('name')!r} ({kind}) has their symbols"
+    note = f"the model reads ids in the place of texts; the layer {config.get('name')!r} ({kind}) has their symbols"
     ways = [f"{name} {config[name]}" for name in ("standardize", "output_sequence_length") if config.get(name)]
-    return f"{told}, and makes texts ready before: {', '.join(ways)}" if ways else told
+    return f"{note}, and makes texts ready before: {', '.join(ways)}" if ways else note
 
 
 def _lookups(description: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -64,8 +64,8 @@ def find(prefix: Path, files: Sequence[Path], weights: Mapping[str, Tensor]) -> 
             f"checkpoint: {listed}. Choose one with graph= (--graph)."
         )
     for found in fitting.values():
-        said = f"no .meta file has the checkpoint's name; the graph is that of {found.file and found.file.name}"
-        return found._replace(notes=(f"{said}, whose variables all are in the checkpoint", *misses))
+        note = f"no .meta file has the checkpoint's name; the graph is that of {found.file and found.file.name}"
+        return found._replace(notes=(f"{note}, whose variables all are in the checkpoint", *misses))
     shadows = averages({name: name for name in weights}, weights)
     return GraphBeside(
         metagraph.MetaGraphContent(weights=weights, metadata={"moving_averages": shadows}), None, tuple(misses)

@@ -118,11 +118,11 @@ class _Entries:
         """
         signatures = self._objects.signatures()
         found = {key: self._built(key, f.traces[0], f.arguments[0]) for key, f in signatures.items() if f.traces}
-        known = {name for f in signatures.values() for name in self._called(f.traces)}
+        known = {name for f in signatures.values() for name in self._with_callees(f.traces)}
         for function in self._others(beside=signatures):
             for k, (trace, words) in enumerate(zip(function.traces, function.arguments, strict=True)):
                 if trace not in known:
-                    known.update(self._called((trace,)))
+                    known.update(self._with_callees((trace,)))
                     name = function.path if len(function.traces) == 1 else f"{function.path}/trace_{k}"
                     found.setdefault(name, self._built(name, trace, words))
         return {name: graph for name, graph in found.items() if graph is not None}
@@ -135,7 +135,7 @@ class _Entries:
             return own
         return [f for f in every if f.owner == every[0].owner]
 
-    def _called(self, traces: tuple[str, ...]) -> Iterator[str]:
+    def _with_callees(self, traces: tuple[str, ...]) -> Iterator[str]:
         """Functions and what is called by those that do nothing but call one, as signatures do."""
         for trace in traces:
             yield trace

@@ -136,9 +136,9 @@ def _meaning(proto: Any, path: Path) -> tuple[Vocabulary | None, tuple[str, ...]
     if _COLLECTION not in proto.collection_def or not proto.collection_def[_COLLECTION].bytes_list.value:
         return None, ()
     try:
-        said = json.loads(proto.collection_def[_COLLECTION].bytes_list.value[0])
-        vocabulary = Vocabulary.from_json(said["vocabulary"]) if "vocabulary" in said else None
-        return vocabulary, tuple(map(str, said.get("config", {}).get("column_names", ())))
+        facts = json.loads(proto.collection_def[_COLLECTION].bytes_list.value[0])
+        vocabulary = Vocabulary.from_json(facts["vocabulary"]) if "vocabulary" in facts else None
+        return vocabulary, tuple(map(str, facts.get("config", {}).get("column_names", ())))
     except (ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError, VocabularyError) as error:
         raise DamagedFile(f"{path}: the vocabulary inside cannot be read ({error}). Copy the file again.") from error
 

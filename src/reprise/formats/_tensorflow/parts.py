@@ -47,7 +47,7 @@ def read(path: Path, places: Sequence[CheckpointFiles], graph: Path | None) -> t
     together = _graph(place, graph, joint.tensors)
     if not parts or not _is_whole(together):
         return bundle, found
-    return _told(_union([bundle, *_used(parts, together)]), together)
+    return _noted(_union([bundle, *_used(parts, together)]), together)
 
 
 def bundle_of(place: CheckpointFiles) -> Bundle:
@@ -67,7 +67,7 @@ def _together(path: Path, places: Sequence[CheckpointFiles], graph: Path | None)
         for place in places:
             found = _graph(place, graph, joint.tensors)
             if _is_whole(found):
-                return _told(_union(_used(bundles, found)), found)
+                return _noted(_union(_used(bundles, found)), found)
     raise AmbiguousFormat(
         f"{path}: holds checkpoints of several models ({listed(p.prefix for p in places)}). Name one of them; or, if "
         "they are parts of one, the file of its graph too (--graph)."
@@ -125,7 +125,7 @@ def _union(bundles: Sequence[Bundle]) -> Bundle:
     )
 
 
-def _told(joint: Bundle, found: GraphBeside) -> tuple[Bundle, GraphBeside]:
+def _noted(joint: Bundle, found: GraphBeside) -> tuple[Bundle, GraphBeside]:
     firsts = [file for file in joint.files if ".data-" not in file.name]
     note = f"one model in several checkpoints: {listed(f.with_name(f.name.removesuffix('.index')) for f in firsts)}"
     return joint, found._replace(notes=(*found.notes, note))

@@ -254,8 +254,8 @@ def _choose(folder: Path, prefixes: list[Path], wanted: str = "") -> tuple[list[
         return [_of_step(folder, prefixes, wanted)], ""
     if wanted != LAST and (best := _best(folder, prefixes)):
         others = f"; --checkpoint last is {listed(highest)}" if highest != [best] else ""
-        said = f"{best.name} is the best of {len(prefixes)} checkpoints by validation{others}"
-        return [best], said if len(prefixes) > 1 else ""
+        note = f"{best.name} is the best of {len(prefixes)} checkpoints by validation{others}"
+        return [best], note if len(prefixes) > 1 else ""
     if wanted == BEST:
         raise MissingFile(f"{folder}: no record says which checkpoint is the best; name a step, or --checkpoint last.")
     if len(prefixes) == 1:

@@ -73,8 +73,8 @@ def _file(graph: Graph, name: Value, folder: Path) -> Path | None:
     tensor = None if node is None else node.constant
     if tensor is None or tensor.dtype != "string" or tensor.size != 1:
         return None
-    said = tensor.load().item()
-    last = PurePosixPath((said.decode("utf-8", "replace") if isinstance(said, bytes) else said).replace("\\", "/")).name
+    path = tensor.load().item()
+    last = PurePosixPath((path.decode("utf-8", "replace") if isinstance(path, bytes) else path).replace("\\", "/")).name
     places = (folder / "assets" / last, folder / last)
     return next((place for place in places if last and is_file(place)), None)
 

@@ -40,7 +40,7 @@ class _Model:
     inputs: dict[str, AtenTensor] = field(default_factory=dict)
     states: dict[str, AtenTensor] = field(default_factory=dict)
 
-    def taken(self, name: str, dtype: str, sizes: Sequence[Size]) -> AtenTensor:
+    def add_input(self, name: str, dtype: str, sizes: Sequence[Size]) -> AtenTensor:
         """An input."""
         self.inputs[name] = AtenTensor(name, dtype, tuple(sizes))
         return self.inputs[name]
@@ -79,9 +79,9 @@ def model_of(chain: ModuleChain, *, skip: int = 0, first: Mapping[str, Array] | 
 def _entrance(model: _Model, chain: ModuleChain, name: str, length: Size) -> AtenTensor:
     """The inputs of the first recurrent module, [N, T, D]."""
     if chain.embedding is None:
-        return model.taken(name, _FLOAT, (model.rows, length, chain.recurrent[0].inputs))
+        return model.add_input(name, _FLOAT, (model.rows, length, chain.recurrent[0].inputs))
     table = file_tensor(model.graph, chain.embedding.weight, f"{chain.embedding.name}.weight")
-    embedded: AtenTensor = model.call("embedding", table, model.taken(name, "int64", (model.rows, length)))
+    embedded: AtenTensor = model.call("embedding", table, model.add_input(name, "int64", (model.rows, length)))
     return embedded
 
 
@@ -118,8 +118,8 @@ def _state(model: _Model, module: RecurrentModule, name: str, units: int) -> Ate
         held = np.asarray(model.first[name], np.float32)
         return AtenTensor(model.graph.tensor(f"{name} first", lambda: held), _FLOAT, (layers, model.rows, units))
     if not module.is_cell:
-        return model.taken(name, _FLOAT, (layers, model.rows, units))
-    step: AtenTensor = model.call("unsqueeze", model.taken(name, _FLOAT, (model.rows, units)), 0)
+        return model.add_input(name, _FLOAT, (layers, model.rows, units))
+    step: AtenTensor = model.call("unsqueeze", model.add_input(name, _FLOAT, (model.rows, units)), 0)
     return step
 
 

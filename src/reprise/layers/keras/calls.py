@@ -40,7 +40,7 @@ class LayerCalls:
         self.calls.append(Call(unique, layer, tuple(inputs), **others))
         return Value(unique)
 
-    def made(self, value: Value) -> Layer:
+    def layer_of(self, value: Value) -> Layer:
         """The layer that makes a value."""
         return next(call.layer for call in self.calls if call.name == value.node)
 
@@ -66,7 +66,7 @@ class KerasCall:
         inputs: What it reads.
         named: What it is given by name, such as `initial_state`.
         calls: Where its translation goes.
-        made: Layers that were translated before, by what of Keras they are: so that one that is shared stays one.
+        translated: Layers that were translated before, by what of Keras they are: so that one that is shared stays one.
     """
 
     name: str
@@ -76,7 +76,7 @@ class KerasCall:
     inputs: tuple[Symbol, ...]
     named: Mapping[str, Any]
     calls: LayerCalls
-    made: dict[Any, tuple[Any, Layer]]
+    translated: dict[Any, tuple[Any, Layer]]
 
     @property
     def x(self) -> Symbol:
@@ -92,7 +92,7 @@ class KerasCall:
     def put(self, layer: Layer, end: str = "", *, inputs: Sequence[Symbol] | None = None, **others: Any) -> Value:
         """A call of a layer on the inputs; `end` tells it apart where the translation has several."""
         content = self.options.content  # kept, so that no other has its id
-        _, shared = self.made.setdefault((id(content), end), (content, layer))
+        _, shared = self.translated.setdefault((id(content), end), (content, layer))
         read = self.inputs if inputs is None else inputs
         return self.calls.add(f"{self.name}{end}", shared, [s.value for s in read], **others)
 

@@ -21,7 +21,7 @@ def _lookup(call: KerasCall) -> Symbols:
         raise options.unknown(f"a lookup that gives {options.get('output_mode')!r}, or several words at once")
     if options.flag("invert"):
         return (call.x,)
-    made = call.calls.made(call.x.value)
+    made = call.calls.layer_of(call.x.value)
     if not isinstance(made, kinds.Input) or made.dtype != "string":
         raise _no_input(call)
     call.calls.become(call.x.value, kinds.Input("int32", (None, None)))

@@ -110,22 +110,22 @@ class _Translator:
         self.notes: list[str] = []
         self._made: dict[Any, tuple[Any, Layer]] = {}
         self._models: dict[int, KerasModel] = {}
-        self._said_configs: dict[Any, Any] = {}
+        self._replaced_configs: dict[Any, Any] = {}
 
     # What there is
 
-    def _known(self, layer: LayerDescription) -> LayerDescription:
+    def _understood(self, layer: LayerDescription) -> LayerDescription:
         """The layer, or what the caller says that it is.
 
         Raises:
             LiftError: It is not Keras' own, and nothing says what it is.
         """
         short = layer.stranger.rpartition(">")[2]
-        said = next(
+        replacement = next(
             (self._custom[k] for k in (layer.name, layer.stranger, short, layer.kind) if k in self._custom), None
         )
-        if said is not None:
-            return self._said(layer, said)
+        if replacement is not None:
+            return self._replaced(layer, replacement)
         inside = layer.kind in _TABLE or layer.kind in _WRAPPERS or layer.operation or is_model(layer.config)
         if (layer.stranger and not is_model(layer.config)) or not (inside or layer.kind == "InputLayer"):
             raise LiftError(
@@ -136,16 +136,17 @@ class _Translator:
             )
         return layer
 
-    def _said(self, layer: LayerDescription, said: Any) -> LayerDescription:
-        kind, more = (said, {}) if isinstance(said, str) else (said.get("class_name"), said.get("config") or {})
+    def _replaced(self, layer: LayerDescription, other: Any) -> LayerDescription:
+        """The class or description that the caller gives for a layer, with the layer's own options beside its own."""
+        kind, more = (other, {}) if isinstance(other, str) else (other.get("class_name"), other.get("config") or {})
         if not isinstance(kind, str) or not (kind in _TABLE or kind in _WRAPPERS or is_model(more)):
-            raise LiftError(f"custom: {said!r:.80} is not a layer that Reprise knows; it was given for {layer.name!r}")
+            raise LiftError(f"custom: {other!r:.80} is not a layer that Reprise knows; it was given for {layer.name!r}")
         self.notes.append(f"said by the caller: layer {layer.name!r}, of the class {layer.kind}, is {kind}")
         if is_model(more):
             return LayerDescription(kind, layer.name, more)
         own = layer.config if isinstance(layer.config, Mapping) else {}
-        key = ("said", layer.name, id(layer.config))
-        merged = self._said_configs.setdefault(key, {**own, **more})
+        key = ("replacement", layer.name, id(layer.config))
+        merged = self._replaced_configs.setdefault(key, {**own, **more})
         return LayerDescription(kind, layer.name, merged)
 
     def _options_of(self, layer: LayerDescription) -> Options:
@@ -163,7 +164,7 @@ class _Translator:
         """The weights of a model: those of its layers."""
         if depth > _DEEPEST:
             raise DamagedFile(f"model {whole.name!r}: models are nested more than {_DEEPEST} deep")
-        layers = [self._known(layer) for layer in whole.layers]
+        layers = [self._understood(layer) for layer in whole.layers]
         keys = _keys(whole)
         return Spec(inner={key: self._spec_of(layer, depth) for key, layer in zip(keys, layers, strict=True)})
 
@@ -181,7 +182,7 @@ class _Translator:
         if layer.kind == "Bidirectional":
             return recurrent.bidirectional_spec(options, self._recurrent_spec)
         if layer.kind == "TimeDistributed":
-            inner = self._known(description_of(options.get("layer"), options.where))
+            inner = self._understood(description_of(options.get("layer"), options.where))
             return Spec(inner={"layer": self._spec_of(inner, depth + 1)})
         return _TABLE[layer.kind].spec(options)
 
@@ -210,7 +211,7 @@ class _Translator:
 
     def _input_of(self, scope: _Scope, first: LayerDescription) -> Symbol:
         """The input of a sequence of layers that has no layer for it: its first layer says what it reads."""
-        known = self._known(first)
+        known = self._understood(first)
         options = self._options_of(known)
         shape = self._first_shape(scope, known, options)
         dtype = options.get("input_dtype") or _dtype(options)
@@ -273,7 +274,7 @@ class _Translator:
             missing = [] if at in made else [k for k in _needs(applied) if k not in made]
             if not missing:
                 if at not in made:
-                    made[at] = self._made_at(scope, *layers[name], applied, made)
+                    made[at] = self._symbols_at(scope, *layers[name], applied, made)
                 pending.pop()
                 continue
             if at in open_calls:
@@ -281,7 +282,7 @@ class _Translator:
             open_calls.add(at)
             pending += missing
 
-    def _made_at(
+    def _symbols_at(
         self,
         scope: _Scope,
         key: str,
@@ -291,7 +292,7 @@ class _Translator:
     ) -> Symbols:
         if applied is None or layer.kind == "InputLayer":
             return (self._input(layer, scope.prefix),)
-        known = self._known(layer)
+        known = self._understood(layer)
         given = _resolved(applied.given, made, scope.model.name)
         named = _resolved(dict(applied.named), made, scope.model.name)
         if known.operation:
@@ -304,7 +305,7 @@ class _Translator:
     def _apply(
         self, scope: _Scope, key: str, layer: LayerDescription, inputs: Symbols, named: Mapping[str, Any]
     ) -> Symbols:
-        known, weights = self._known(layer), scope.weights.of(key)
+        known, weights = self._understood(layer), scope.weights.of(key)
         if is_model(known.config):
             inner = _Scope(self._model_of(known), f"{scope.prefix}{known.name}/", weights)
             more = (*inputs, *masks.flat(list(named.values())))
@@ -322,7 +323,7 @@ class _Translator:
 
     def _each_step(self, call: KerasCall) -> Symbols:
         """A layer applied to each step alone; one that looks at the last axis only needs no other sizes for it."""
-        inner = self._known(description_of(call.options.get("layer"), call.options.where))
+        inner = self._understood(description_of(call.options.get("layer"), call.options.where))
         own = _Scope(KerasModel("", (inner,), {}, (), (), sequential=True), f"{call.name}/", call.weights)
         if inner.kind in _STEPWISE and not is_model(inner.config):
             made = self._apply_inner(own, inner, call.inputs)

@@ -14,7 +14,7 @@ def input_placeholder(site: LayerSite, layer: Input) -> tuple[TypedValue, ...]:
     """A placeholder that is called as the layer is."""
     attributes = {"dtype": layer.dtype, "shape": ShapeAttribute(layer.shape)}
     value = site.ops.scope.add(Node(site.ops.scope.name, "Placeholder", (), (), attributes))
-    return site.made(value, layer.shape, layer.dtype)
+    return site.output(value, layer.shape, layer.dtype)
 
 
 def embedding(site: LayerSite, layer: Embedding) -> tuple[TypedValue, ...]:
@@ -25,7 +25,7 @@ def embedding(site: LayerSite, layer: Embedding) -> tuple[TypedValue, ...]:
         places = ops.op("Sub", places, ops.number(layer.first, ids.dtype), T=ids.dtype)
     held = (ops.weight("embeddings", layer.table), places, ops.whole(0))
     types = {"Tparams": ops.dtype, "Tindices": ids.dtype, "Taxis": "int32"}
-    return site.made(ops.op("GatherV2", *held, **types), (*ids.shape, layer.table.shape[1]))
+    return site.output(ops.op("GatherV2", *held, **types), (*ids.shape, layer.table.shape[1]))
 
 
 def _whole(site: LayerSite) -> TypedValue:
@@ -42,9 +42,9 @@ def one_hot(site: LayerSite, layer: OneHot) -> tuple[TypedValue, ...]:
     held = (ops.whole(layer.size), ops.number(1.0), ops.number(0.0))
     spread = ops.op("OneHot", ids.value, *held, axis=-1, TI=ids.dtype)
     if not layer.joined:
-        return site.made(spread, (*ids.shape, layer.size))
+        return site.output(spread, (*ids.shape, layer.size))
     joined = ops.op("Max", spread, ops.whole(-2), keep_dims=False, Tidx="int32")
-    return site.made(joined, (*ids.shape[:-1], layer.size))
+    return site.output(joined, (*ids.shape[:-1], layer.size))
 
 
 def dense(site: LayerSite, layer: Dense) -> tuple[TypedValue, ...]:
@@ -58,7 +58,7 @@ def dense(site: LayerSite, layer: Dense) -> tuple[TypedValue, ...]:
     if layer.bias is not None:
         x = ops.op("AddV2", x, ops.weight("bias", layer.bias))
     units = layer.kernel.shape[0 if layer.transposed else 1]
-    return site.made(apply(ops, layer.function, x), (*site.x.shape[:-1], units))
+    return site.output(apply(ops, layer.function, x), (*site.x.shape[:-1], units))
 
 
 def activation(site: LayerSite, layer: Activation) -> tuple[TypedValue, ...]:
@@ -66,17 +66,17 @@ def activation(site: LayerSite, layer: Activation) -> tuple[TypedValue, ...]:
     ops, rank = site.ops, site.x.rank
     axis = layer.axis % rank
     if axis == rank - 1:
-        return site.made(apply(ops, layer.function, site.numbers()), site.x.shape)
+        return site.output(apply(ops, layer.function, site.numbers()), site.x.shape)
     order = [*range(axis), rank - 1, *range(axis + 1, rank - 1), axis]
     turned = apply(ops, layer.function, ops.transposed(site.numbers(), order))
-    return site.made(ops.transposed(turned, order), site.x.shape)
+    return site.output(ops.transposed(turned, order), site.x.shape)
 
 
 def parametric_relu(site: LayerSite, layer: ParametricRelu) -> tuple[TypedValue, ...]:
     """relu(x) − slopes · relu(−x)."""
     ops, x = site.ops, site.numbers()
     below = ops.op("Mul", ops.weight("alpha", layer.slopes), ops.op("Relu", ops.op("Neg", x)))
-    return site.made(ops.op("Sub", ops.op("Relu", x), below), site.x.shape)
+    return site.output(ops.op("Sub", ops.op("Relu", x), below), site.x.shape)
 
 
 def affine(site: LayerSite, layer: Affine) -> tuple[TypedValue, ...]:
@@ -85,20 +85,22 @@ def affine(site: LayerSite, layer: Affine) -> tuple[TypedValue, ...]:
     x = ops.op("Mul", site.numbers(), ops.weight("scale", layer.scale))
     if layer.offset is not None:
         x = ops.op("AddV2", x, ops.weight("offset", layer.offset))
-    return site.made(x, site.x.shape)
+    return site.output(x, site.x.shape)
 
 
 def cast(site: LayerSite, layer: Cast) -> tuple[TypedValue, ...]:
     """Another element type."""
     value = site.ops.op("Cast", site.x.value, SrcT=site.x.dtype, DstT=layer.dtype)
-    return site.made(value, site.x.shape, layer.dtype)
+    return site.output(value, site.x.shape, layer.dtype)
 
 
 def like(site: LayerSite, layer: Like) -> tuple[TypedValue, ...]:
     """A number in the sizes of the input."""
     ops, x, dtype = site.ops, site.x, layer.dtype or site.x.dtype
     sizes = ops.op("Shape", x.value, T=x.dtype, out_type="int32")
-    return site.made(ops.op("Fill", sizes, ops.number(layer.value, dtype), T=dtype, index_type="int32"), x.shape, dtype)
+    return site.output(
+        ops.op("Fill", sizes, ops.number(layer.value, dtype), T=dtype, index_type="int32"), x.shape, dtype
+    )
 
 
 def mask(site: LayerSite, layer: Mask) -> tuple[TypedValue, ...]:
@@ -106,9 +108,9 @@ def mask(site: LayerSite, layer: Mask) -> tuple[TypedValue, ...]:
     ops, x = site.ops, site.x
     flags = ops.op("NotEqual", x.value, ops.number(layer.value, x.dtype), T=x.dtype)
     if not layer.features:
-        return site.made(flags, x.shape, "bool")
+        return site.output(flags, x.shape, "bool")
     found = ops.op("Any", flags, ops.whole(-1), keep_dims=False, Tidx="int32")
-    return site.made(found, x.shape[:-1], "bool")
+    return site.output(found, x.shape[:-1], "bool")
 
 
 def masked(site: LayerSite, layer: Masked) -> tuple[TypedValue, ...]:
@@ -116,7 +118,7 @@ def masked(site: LayerSite, layer: Masked) -> tuple[TypedValue, ...]:
     ops = site.ops
     flags = ops.op("Cast", site.inputs[1].value, SrcT="bool", DstT=ops.dtype)
     spread = ops.op("ExpandDims", flags, ops.whole(-1), Tdim="int32")
-    return site.made(ops.op("Mul", site.numbers(), spread), site.x.shape)
+    return site.output(ops.op("Mul", site.numbers(), spread), site.x.shape)
 
 
 def combine_masks(site: LayerSite, layer: Both) -> tuple[TypedValue, ...]:
@@ -124,4 +126,4 @@ def combine_masks(site: LayerSite, layer: Both) -> tuple[TypedValue, ...]:
     value = site.x.value
     for other in site.inputs[1:]:
         value = site.ops.op("LogicalOr" if layer.either else "LogicalAnd", value, other.value)
-    return site.made(value, site.x.shape, "bool")
+    return site.output(value, site.x.shape, "bool")

@@ -36,6 +36,6 @@ class LayerSite:
         """An input in the type of the numbers."""
         return self.ops.cast(self.inputs[index])
 
-    def made(self, value: Value, shape: Shape, dtype: str = "") -> tuple[TypedValue, ...]:
+    def output(self, value: Value, shape: Shape, dtype: str = "") -> tuple[TypedValue, ...]:
         """The only output of a layer."""
         return (TypedValue(value, shape, dtype or self.ops.dtype),)

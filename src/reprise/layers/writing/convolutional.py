@@ -72,7 +72,7 @@ def convolution(site: LayerSite, layer: Convolution) -> tuple[TypedValue, ...]:
     made = (*_sizes(sizes, window, layer.strides, layer.padding, dilation), filters)
     if layer.channels_first:
         x, made = ops.transposed(x, (0, rank - 1, *range(1, rank - 1))), (made[-1], *made[:-1])
-    return site.made(apply(ops, layer.function, x), (site.x.shape[0], *made))
+    return site.output(apply(ops, layer.function, x), (site.x.shape[0], *made))
 
 
 def _channels_last(site: LayerSite, *, channels_first: bool) -> tuple[Value, Shape]:
@@ -137,8 +137,8 @@ def pooling(site: LayerSite, layer: Pooling) -> tuple[TypedValue, ...]:
     made = _sizes(sizes, layer.size, layer.strides, layer.padding, (1,) * len(layer.size))
     channels = site.x.shape[1 if layer.channels_first else -1]
     if layer.channels_first:
-        return site.made(ops.transposed(x, (0, rank - 1, *range(1, rank - 1))), (site.x.shape[0], channels, *made))
-    return site.made(x, (site.x.shape[0], *made, channels))
+        return site.output(ops.transposed(x, (0, rank - 1, *range(1, rank - 1))), (site.x.shape[0], channels, *made))
+    return site.output(x, (site.x.shape[0], *made, channels))
 
 
 def global_pooling(site: LayerSite, layer: GlobalPooling) -> tuple[TypedValue, ...]:
@@ -155,4 +155,4 @@ def global_pooling(site: LayerSite, layer: GlobalPooling) -> tuple[TypedValue, .
     else:
         x = ops.op("Mean" if layer.mean else "Max", x, ops.whole(axes), **keep)
     shape = tuple(1 if i in axes else n for i, n in enumerate(site.x.shape) if layer.keep or i not in axes)
-    return site.made(x, shape)
+    return site.output(x, shape)

@@ -21,7 +21,7 @@ def batch(site: LayerSite, layer: BatchNormalisation) -> tuple[TypedValue, ...]:
     if layer.offset is not None:
         term = ops.op("AddV2", ops.weight("beta", layer.offset), term)
     scaled = ops.op("Mul", site.numbers(), _along(ops, factor, behind))
-    return site.made(ops.op("AddV2", scaled, _along(ops, term, behind)), site.x.shape)
+    return site.output(ops.op("AddV2", scaled, _along(ops, term, behind)), site.x.shape)
 
 
 def _along(ops: Outside, vector: Value, behind: int) -> Value:
@@ -42,7 +42,7 @@ def layer(site: LayerSite, layer: LayerNormalisation) -> tuple[TypedValue, ...]:
         x = ops.op("Mul", x, _spread(site, "gamma", layer.scale, layer.axes))
     if layer.offset is not None:
         x = ops.op("AddV2", x, _spread(site, "beta", layer.offset, layer.axes))
-    return site.made(x, site.x.shape)
+    return site.output(x, site.x.shape)
 
 
 def _spread(site: LayerSite, name: str, tensor: Tensor, axes: tuple[int, ...]) -> Value:
@@ -60,4 +60,4 @@ def unit(site: LayerSite, layer: UnitNormalisation) -> tuple[TypedValue, ...]:
     ops, x = site.ops, site.numbers()
     axes = ops.whole(sorted(axis % site.x.rank for axis in layer.axes))
     total = ops.op("Sum", ops.op("Square", x), axes, keep_dims=True, Tidx="int32")
-    return site.made(ops.op("Mul", x, ops.op("Rsqrt", ops.op("Maximum", total, ops.number(1e-12)))), site.x.shape)
+    return site.output(ops.op("Mul", x, ops.op("Rsqrt", ops.op("Maximum", total, ops.number(1e-12)))), site.x.shape)

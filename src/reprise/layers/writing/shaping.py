@@ -35,12 +35,12 @@ def reshape(site: LayerSite, layer: Reshape) -> tuple[TypedValue, ...]:
     """The batch stays the first axis; -1 is what is left."""
     if layer.batch_too:
         value = site.ops.reshaped(site.x.value, layer.sizes, site.x.dtype)
-        return site.made(value, tuple(None if n == -1 else n for n in layer.sizes), site.x.dtype)
+        return site.output(value, tuple(None if n == -1 else n for n in layer.sizes), site.x.dtype)
     x, known = site.x, prod(n for n in layer.sizes if n != -1)
     rest = None if None in x.shape[1:] or not known else prod(n or 0 for n in x.shape[1:]) // known
     sizes = tuple(rest if n == -1 else n for n in layer.sizes)
     value = _with_batch(site.ops, x, layer.sizes if None in sizes else tuple(n or 0 for n in sizes))
-    return site.made(value, (x.shape[0], *sizes), x.dtype)
+    return site.output(value, (x.shape[0], *sizes), x.dtype)
 
 
 def _with_batch(ops: Outside, x: TypedValue, sizes: tuple[int, ...]) -> Value:
@@ -60,13 +60,13 @@ def flatten(site: LayerSite, layer: Flatten) -> tuple[TypedValue, ...]:
         x = TypedValue(ops.transposed(x.value, axes, x.dtype), tuple(x.shape[i] for i in axes), x.dtype)
     size = None if None in x.shape[1:] else prod(n or 0 for n in x.shape[1:])
     value = _with_batch(ops, x, (-1 if size is None else size,))
-    return site.made(value, (x.shape[0], size), x.dtype)
+    return site.output(value, (x.shape[0], size), x.dtype)
 
 
 def permute(site: LayerSite, layer: Permute) -> tuple[TypedValue, ...]:
     """The axes in another order."""
     value = site.ops.transposed(site.x.value, layer.axes, site.x.dtype)
-    return site.made(value, tuple(site.x.shape[i] for i in layer.axes), site.x.dtype)
+    return site.output(value, tuple(site.x.shape[i] for i in layer.axes), site.x.dtype)
 
 
 def repeat(site: LayerSite, layer: Repeat) -> tuple[TypedValue, ...]:
@@ -74,14 +74,14 @@ def repeat(site: LayerSite, layer: Repeat) -> tuple[TypedValue, ...]:
     ops, x = site.ops, site.x
     one = ops.op("ExpandDims", x.value, ops.whole(1), T=x.dtype, Tdim="int32")
     value = ops.op("Tile", one, ops.whole([1, layer.times, *[1] * (x.rank - 1)]), T=x.dtype, Tmultiples="int32")
-    return site.made(value, (x.shape[0], layer.times, *x.shape[1:]), x.dtype)
+    return site.output(value, (x.shape[0], layer.times, *x.shape[1:]), x.dtype)
 
 
 def reverse(site: LayerSite, layer: Reverse) -> tuple[TypedValue, ...]:
     """An axis turned around."""
     x = site.x
     value = site.ops.op("ReverseV2", x.value, site.ops.whole([layer.axis]), T=x.dtype, Tidx="int32")
-    return site.made(value, x.shape, x.dtype)
+    return site.output(value, x.shape, x.dtype)
 
 
 def pad(site: LayerSite, layer: Pad) -> tuple[TypedValue, ...]:
@@ -90,7 +90,7 @@ def pad(site: LayerSite, layer: Pad) -> tuple[TypedValue, ...]:
     held = (x.value, ops.whole(amounts), *((ops.number(layer.value, x.dtype),) if layer.value else ()))
     value = ops.op("PadV2" if layer.value else "Pad", *held, T=x.dtype, Tpaddings="int32")
     shape = tuple(None if n is None else n + a + b for n, (a, b) in zip(x.shape, amounts, strict=True))
-    return site.made(value, shape, x.dtype)
+    return site.output(value, shape, x.dtype)
 
 
 def crop(site: LayerSite, layer: Crop) -> tuple[TypedValue, ...]:
@@ -113,7 +113,7 @@ def upsample(site: LayerSite, layer: Upsample) -> tuple[TypedValue, ...]:
         size = shape[axis]
         shape = (*shape[:axis], None if size is None else size * times, *shape[axis + 1 :])
         value = _rejoined(ops, TypedValue(value, shape, x.dtype), x.value, axis)
-    return site.made(value, shape, x.dtype)
+    return site.output(value, shape, x.dtype)
 
 
 def _rejoined(ops: Outside, x: TypedValue, before: Value, axis: int) -> Value:
@@ -143,7 +143,7 @@ def take(site: LayerSite, layer: Take) -> tuple[TypedValue, ...]:
             shape.append(None if size is None else len(range(size)[slice(first, last, step)]))
     held = (ops.whole(begin), ops.whole(end), ops.whole(strides))
     value = ops.op("StridedSlice", x.value, *held, T=x.dtype, Index="int32", **masks)
-    return site.made(value, tuple(shape), x.dtype)
+    return site.output(value, tuple(shape), x.dtype)
 
 
 def _of_all_axes(layer: Take, rank: int) -> list[int | tuple[int | None, int | None, int | None]]:
@@ -157,14 +157,14 @@ def expand(site: LayerSite, layer: Expand) -> tuple[TypedValue, ...]:
     """A new axis."""
     x, axis = site.x, layer.axis % (site.x.rank + 1)
     value = site.ops.op("ExpandDims", x.value, site.ops.whole(axis), T=x.dtype, Tdim="int32")
-    return site.made(value, (*x.shape[:axis], 1, *x.shape[axis:]), x.dtype)
+    return site.output(value, (*x.shape[:axis], 1, *x.shape[axis:]), x.dtype)
 
 
 def squeeze(site: LayerSite, layer: Squeeze) -> tuple[TypedValue, ...]:
     """Without axes of one row."""
     x, axes = site.x, {axis % site.x.rank for axis in layer.axes}
     value = site.ops.op("Squeeze", x.value, squeeze_dims=tuple(sorted(axes)), T=x.dtype)
-    return site.made(value, tuple(n for i, n in enumerate(x.shape) if i not in axes), x.dtype)
+    return site.output(value, tuple(n for i, n in enumerate(x.shape) if i not in axes), x.dtype)
 
 
 def split(site: LayerSite, layer: Split) -> tuple[TypedValue, ...]:
@@ -183,7 +183,7 @@ def product(site: LayerSite, layer: Product) -> tuple[TypedValue, ...]:
     value = site.ops.op("BatchMatMulV2", site.numbers(0), site.numbers(1), adj_x=turned, adj_y=other_turned)
     sizes = (x.shape[-1] if turned else x.shape[-2], y.shape[-2] if other_turned else y.shape[-1])
     wider = x if x.rank >= y.rank else y
-    return site.made(value, (*wider.shape[:-2], *sizes))
+    return site.output(value, (*wider.shape[:-2], *sizes))
 
 
 _REDUCTIONS = {"mean": "Mean", "sum": "Sum", "max": "Max", "min": "Min", "any": "Any", "all": "All"}
@@ -196,7 +196,7 @@ def reduction(site: LayerSite, layer: Reduction) -> tuple[TypedValue, ...]:
     read = x.value if flags else site.numbers()
     value = ops.op(_REDUCTIONS[layer.kind], read, ops.whole(sorted(axes)), keep_dims=layer.keep, Tidx="int32")
     shape = tuple(1 if i in axes else n for i, n in enumerate(x.shape) if layer.keep or i not in axes)
-    return site.made(value, shape, "bool" if flags else "")
+    return site.output(value, shape, "bool" if flags else "")
 
 
 def merge_steps(site: LayerSite, layer: MergeSteps) -> tuple[TypedValue, ...]:
@@ -205,7 +205,7 @@ def merge_steps(site: LayerSite, layer: MergeSteps) -> tuple[TypedValue, ...]:
     parts = [ops.whole(-1), *(_size(ops, x, i) for i in range(2, x.rank))]
     packed = ops.op("Pack", *parts, N=len(parts), T="int32")
     value = ops.op("Reshape", x.value, packed, T=x.dtype, Tshape="int32")
-    return site.made(value, (None, *x.shape[2:]), x.dtype)
+    return site.output(value, (None, *x.shape[2:]), x.dtype)
 
 
 def split_steps(site: LayerSite, layer: SplitSteps) -> tuple[TypedValue, ...]:
@@ -214,7 +214,7 @@ def split_steps(site: LayerSite, layer: SplitSteps) -> tuple[TypedValue, ...]:
     parts = [_size(ops, whole, 0), _size(ops, whole, 1), *(_size(ops, x, i) for i in range(1, x.rank))]
     packed = ops.op("Pack", *parts, N=len(parts), T="int32")
     value = ops.op("Reshape", x.value, packed, T=x.dtype, Tshape="int32")
-    return site.made(value, (*whole.shape[:2], *x.shape[1:]), x.dtype)
+    return site.output(value, (*whole.shape[:2], *x.shape[1:]), x.dtype)
 
 
 def _size(ops: Outside, x: TypedValue, axis: int) -> Value:
@@ -236,7 +236,7 @@ def join(site: LayerSite, layer: Join) -> tuple[TypedValue, ...]:
     if layer.kind == "average":
         made = ops.op("Mul", made, ops.number(1.0 / len(values)))
     kept = 0 if layer.by_end else 1
-    return site.made(
+    return site.output(
         made, _broadcast([(*x.shape[:kept], *[1] * (rank - x.rank), *x.shape[kept:]) for x in site.inputs])
     )
 
@@ -264,7 +264,7 @@ def concatenate(site: LayerSite, layer: Concatenate) -> tuple[TypedValue, ...]:
     value = ops.op("ConcatV2", *values, ops.whole(axis), N=len(values), T=dtype, Tidx="int32")
     sizes = [x.shape[axis] for x in site.inputs]
     size = None if None in sizes else sum(n or 0 for n in sizes)
-    return site.made(value, (*site.x.shape[:axis], size, *site.x.shape[axis + 1 :]), dtype)
+    return site.output(value, (*site.x.shape[:axis], size, *site.x.shape[axis + 1 :]), dtype)
 
 
 def dot(site: LayerSite, layer: Dot) -> tuple[TypedValue, ...]:
@@ -283,7 +283,7 @@ def dot(site: LayerSite, layer: Dot) -> tuple[TypedValue, ...]:
     if len(gone) == 2:  # two vectors give one number, which keeps an axis
         gone, columns = (2,), (1,)
     value = ops.op("Squeeze", value, squeeze_dims=gone) if gone else value
-    return site.made(value, (x.shape[0], *rows, *columns))
+    return site.output(value, (x.shape[0], *rows, *columns))
 
 
 def _unit(ops: Outside, x: Value, axis: int) -> Value:

@@ -126,7 +126,7 @@ class _Emission:
             if value in self._cells:
                 self._sequences.values[value] = self._cell(self._cells[value])
             elif value in self._plan.reads:
-                self._sequences.values[value] = self._read(self._plan.reads[value])
+                self._sequences.values[value] = self._read_sequence(self._plan.reads[value])
             else:
                 self._emitter.name(value, self._sequences)
         rows = [self._row(r) for r in self._plan.rows]
@@ -191,7 +191,7 @@ class _Emission:
         none = block.one("Equal", self._lengths(sequence)[1], block.ints(0))
         return block.one("Where", block.one("Unsqueeze", none, block.ints(1)), self._first(state), final)
 
-    def _read(self, filled: Value) -> str:
+    def _read_sequence(self, filled: Value) -> str:
         """A sequence that is read: as many rows of it as the loop has steps."""
         rows = self._emitter.name(filled, self._outer)
         if self._has_all_rows(filled):

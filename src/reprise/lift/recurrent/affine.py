@@ -237,13 +237,13 @@ class GateReader:
         passed = [Value(name, i) for i in range(2 if node.op == "Switch" else 1)]
         return [v for v in passed if self.structure.source(v) != v]
 
-    def taken(self, value: Value) -> tuple[Value, Array | None]:
+    def selected_columns(self, value: Value) -> tuple[Value, Array | None]:
         """What `value` is columns of, however often divided, and which columns; None for all."""
         value = self.structure.source(value)
         cut = self._columns(value)
         if cut is None:
             return value, None
-        root, outer = self.taken(cut[0])
+        root, outer = self.selected_columns(cut[0])
         return root, cut[1] if outer is None else outer[cut[1]]
 
     def _columns(self, value: Value) -> tuple[Value, Array] | None:

@@ -55,6 +55,6 @@ def _parts(reader: GateReader, whole: Value) -> Iterator[tuple[tuple[int, int], 
             seen.add(name)
             pending.append(name)
             for value in outputs:
-                root, taken = reader.taken(value)
+                root, taken = reader.selected_columns(value)
                 if root == whole and taken is not None and taken.size and len(taken) == taken[-1] - taken[0] + 1:
                     yield (int(taken[0]), int(taken[-1]) + 1), reader.structure.source(value)

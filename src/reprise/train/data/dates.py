@@ -82,7 +82,7 @@ class Dates:
 
     def following(self, count: int) -> list[str]:
         """The dates of the next rows, as text."""
-        return [self.written(self.moment(k + 1)) for k in range(count)]
+        return [self.format_date(self.moment(k + 1)) for k in range(count)]
 
     def preceding(self, count: int) -> list[datetime]:
         """The dates of the last `count` rows."""
@@ -92,7 +92,7 @@ class Dates:
         """The date `count` steps after the last."""
         return (self.step or DateStep(seconds=1)).after(self.last, count)
 
-    def written(self, moment: datetime) -> str:
+    def format_date(self, moment: datetime) -> str:
         """A date as the file writes it."""
         return moment.strftime(self.form) if self.form else moment.isoformat(" ", "seconds")
 

@@ -40,14 +40,14 @@ class Streams:
             )
         if not self.chunks_per_epoch:
             raise CallError(
-                f"streams: {self._held} chunks of {self.seq_length} steps are not enough for {self.batch} streams. "
-                "Give more data, or a smaller --batch-size or --seq-length."
+                f"streams: {self._chunk_count} chunks of {self.seq_length} steps are not enough for {self.batch} "
+                "streams. Give more data, or a smaller --batch-size or --seq-length."
             )
 
     @property
     def chunks_per_epoch(self) -> int:
         """The number of positions after which every chunk was shown once."""
-        return self._held // self.batch
+        return self._chunk_count // self.batch
 
     @property
     def largest(self) -> float:
@@ -113,5 +113,5 @@ class Streams:
         return np.concatenate([[0], self._ends[:-1]])
 
     @cached_property
-    def _held(self) -> int:
+    def _chunk_count(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0

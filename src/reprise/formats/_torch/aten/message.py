@@ -58,10 +58,10 @@ def memory_of(
     while more := [c for c in changes if c.name in read and c not in found]:
         found += more
         read |= {c.now.name for c in more}  # what one leaves in another is read by the next call
-    return tuple(_kept(builder, c) for c in changes if c in found)
+    return tuple(_memory_of(builder, c) for c in changes if c in found)
 
 
-def _kept(builder: Builder, change: TensorChange) -> Memory:
+def _memory_of(builder: Builder, change: TensorChange) -> Memory:
     path, first, now = change.path, change.first, change.now
     if change.name in builder.loaded:
         raise RefusedError(f"changes {path!r}, which is also a weight of a layer")

@@ -27,11 +27,11 @@ from reprise.formats._torch.aten.values import AtenTensor, Builder, Size
 
 def to(b: Builder, self: AtenTensor, *how: Any, **options: Any) -> AtenTensor:
     """`Tensor.to` of a device, a type or another tensor."""
-    for said in (*how, options.get("dtype")):
-        if isinstance(said, AtenTensor):
-            return as_type(said.dtype, b, self)
-        if isinstance(said, int) and not isinstance(said, bool):
-            return as_type(layout.dtype_of(said), b, self)
+    for target in (*how, options.get("dtype")):
+        if isinstance(target, AtenTensor):
+            return as_type(target.dtype, b, self)
+        if isinstance(target, int) and not isinstance(target, bool):
+            return as_type(layout.dtype_of(target), b, self)
     return self
 
 

@@ -213,7 +213,7 @@ class Interpreter:
             case ast.Subscript(value=owner, slice=at):
                 return self._item(self._value(owner, names), known_number(self._value(at, names)))
             case ast.Call(func=called, args=arguments, keywords=keywords):
-                return self._called(called, arguments, keywords, names)
+                return self._call_expression(called, arguments, keywords, names)
             case _:
                 raise RefusedError(f"has an expression of the kind {type(node).__name__}, which is not read")
 
@@ -231,7 +231,9 @@ class Interpreter:
             raise RefusedError(f"takes item {at!r}, which is not there") from None
         raise RefusedError(f"takes an item of a {type(owner).__name__}")
 
-    def _called(self, called: ast.expr, arguments: list[ast.expr], keywords: list[ast.keyword], names: Names) -> Any:
+    def _call_expression(
+        self, called: ast.expr, arguments: list[ast.expr], keywords: list[ast.keyword], names: Names
+    ) -> Any:
         if isinstance(called, ast.Name) and called.id not in names:
             return self._builtin(called.id, arguments, names)
         positional = [self._value(a, names) for a in arguments]
@@ -313,7 +315,7 @@ class Interpreter:
         if int(number) >= len(self.constants):
             raise RefusedError(f"names {name}, which the file does not hold")
         held = self.constants[int(number)]
-        return self._held(held, name) if isinstance(held, (Tensor, Record)) else held
+        return self._as_value(held, name) if isinstance(held, (Tensor, Record)) else held
 
     def _slot(self, owner: Record, name: str) -> ModuleSlot:
         key = id(owner), name
@@ -324,24 +326,24 @@ class Interpreter:
             fixed = f"{owner.name}.{name}"
             if name not in state and fixed not in self.source.constants:
                 raise RefusedError(f"asks module {base or 'itself'} for {name!r}, which it does not hold")
-            value = self._held(state[name], path) if name in state else self.source.constants[fixed]
+            value = self._as_value(state[name], path) if name in state else self.source.constants[fixed]
             self.slots[key] = ModuleSlot(
                 path, _copied(value), value.name if isinstance(value, AtenTensor) else "", value
             )
         return self.slots[key]
 
-    def _held(self, value: Any, path: str) -> Any:
+    def _as_value(self, value: Any, path: str) -> Any:
         """What the file holds, as the program sees it."""
         if isinstance(value, Tensor):
             return file_tensor(self.builder, value, path)
         if isinstance(value, Record) and value.name.startswith("torch.jit._pickle.") and value.arguments:
-            return self._held(value.arguments[0], path)
+            return self._as_value(value.arguments[0], path)
         if isinstance(value, Record):
             self._paths.setdefault(id(value), path)
         if isinstance(value, (list, tuple)):
-            return type(value)(self._held(v, f"{path}.{k}") for k, v in enumerate(value))
+            return type(value)(self._as_value(v, f"{path}.{k}") for k, v in enumerate(value))
         if isinstance(value, dict):
-            return {k: self._held(v, f"{path}.{k}") for k, v in value.items()}
+            return {k: self._as_value(v, f"{path}.{k}") for k, v in value.items()}
         return value
 
     def _set_attribute(self, owner: Any, name: str, value: Any) -> None:

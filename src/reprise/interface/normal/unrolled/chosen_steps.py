@@ -43,8 +43,10 @@ def read(view: View, nexts: Mapping[str, str], others: Sequence[FramePlan]) -> l
     inside = {name for plan in plans for name in plan.steps.order}
     taken = {name for p in others for images in p.steps.images for name in images.values()}
     if not plans or not inside.isdisjoint(taken):
-        said = ", ".join(f"{a} → {b}" for a, b in nexts.items())
-        raise CallError(f"states: {said} is not one step of a recurrence: other steps of the graph lie between them")
+        pairs_text = ", ".join(f"{a} → {b}" for a, b in nexts.items())
+        raise CallError(
+            f"states: {pairs_text} is not one step of a recurrence: other steps of the graph lie between them"
+        )
     return plans
 
 

@@ -141,11 +141,11 @@ def _in_order(
 def _ambiguous(fitting: Mapping[Value, Sequence[Value]], known: Sequence[CarriedState]) -> AmbiguousInterface:
     open_ones = {str(a): [str(r) for r in results] for a, results in fitting.items() if results}
     listed = "; ".join(f"{a} with {' or '.join(results)}" for a, results in open_ones.items())
-    said = {str(s.initial): str(s.next) for s in known} | {a: results[0] for a, results in open_ones.items()}
+    example = {str(s.initial): str(s.next) for s in known} | {a: results[0] for a, results in open_ones.items()}
     return AmbiguousInterface(
         "the file does not say which arguments of a step are its states, and which results their next values: "
         f"{listed}. Say where every state enters and what its next value is, such as "
-        f"states={said} ({' '.join(f'--state-tensor {a}={r}' for a, r in said.items())})"
+        f"states={example} ({' '.join(f'--state-tensor {a}={r}' for a, r in example.items())})"
     )
 
 

@@ -266,10 +266,10 @@ class Pairing:
             nearest = min(first.values(), key=lambda v: self._flow.view.position[v.node])
             claims = self._wholes([s for s, v in first.items() if v == nearest])
             options = _ends(stages[claims[0]])
-            told = stages[claims[0]][0].plain or self._is_added(claims[0]) or len(self._fetched(options)) == 1
+            decided = stages[claims[0]][0].plain or self._is_added(claims[0]) or len(self._fetched(options)) == 1
             if equations and self._flow.is_slice(claims[0]):
                 self._inputs.update(claims)
-            elif len(claims) > 1 or equations or not told:
+            elif len(claims) > 1 or equations or not decided:
                 self.rivals.append(Rivals(tuple(claims), tuple(options)))
             else:
                 self._take(claims[0], options, "all that is made of it passes this value of its size", ends=True)
