@@ -6,7 +6,7 @@ import copy
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from html import escape
 from typing import Any
 
@@ -28,19 +28,15 @@ from reprise.inputs import (
     with_open,
 )
 from reprise.interface import Interface
-from reprise.lift import STATE_FIRST, STATE_IN, STATE_OUT, Lifted, Opsets, subgraph
+from reprise.lift import STATE_FIRST, STATE_IN, STATE_OUT, Lifted
 from reprise.lift.quantised import quantised
+from reprise.loading import Graphs
 from reprise.printable import printable_line
 from reprise.runtime import THREADS, TIME_LIMIT, Engine
 from reprise.stack import NotAStack, StepEngine
 from reprise.state import State
 from reprise.tensors import DTYPES, Array
 from reprise.vocabulary import Vocabulary
-
-Key = tuple[tuple[str, Any], ...]
-
-#: For how many values of settings an engine is kept.
-KEPT = 4
 
 #: What to say of a model that `draws`.
 DRAWS = "the model draws random numbers in every call, so no two calls give the same numbers"
@@ -73,16 +69,13 @@ class RecurrentModel:
         self.vocabulary = vocabulary
         self.precision = precision.FULL
         self.drift: precision.Drift | None = None
-        self._lift = lift
-        self._first_states = first_states
+        self._parts = lift, first_states
         self._threads, self._time_limit, self._choice = threads, time_limit, engine
-        self.lifted = lift({})
+        self._graphs = Graphs(stored, lift, first_states, threads, time_limit)
+        self.lifted = self._graphs.lifted
         self.interface: Interface = self.lifted.interface
         self._calls = Calls(self.interface)
         self._computed_starts = frozenset(s.name for s in self.interface.states if s.initial == "inputs")
-        # Each has its own copy of the weights, so few are kept for other values of settings than those of the model.
-        self._built = lru_cache(maxsize=KEPT)(self._build)
-        self._built_starter = lru_cache(maxsize=KEPT)(self._build_starter)
 
     def __repr__(self) -> str:
         return f"<{self.stored.format} at {self.stored.path}>\n{self.interface}"
@@ -126,10 +119,10 @@ class RecurrentModel:
             return self
         if quantised(self.lifted, bits) is self.lifted:
             raise CallError(f"precision {name}: the model has no product of many float32 weights; leave it at float32")
-        stored, lift = self.stored, self._lift
+        stored, (lift, first_states) = self.stored, self._parts
         running = self._threads, self._time_limit, engines.ONNX_RUNTIME
         fewer = RecurrentModel(
-            stored, lambda values: quantised(lift(values), bits), self._first_states, self.vocabulary, *running
+            stored, lambda values: quantised(lift(values), bits), first_states, self.vocabulary, *running
         )
         fewer.precision, fewer.drift = name, precision.measure_drift(self, fewer)
         precision.check_drift(fewer.drift, name, largest_drift)
@@ -181,7 +174,7 @@ class RecurrentModel:
         """`state` with what is pending computed from the inputs."""
         if not state.pending:
             return state
-        lifted, starter = self._engine(chosen)[0], self._starter(chosen)
+        lifted, starter = self._graphs.steps(chosen)[0], self._graphs.starter(chosen)
         try:
             feeds = self._calls.checked(given, starter.inputs)[0]
         except CallError as error:
@@ -194,26 +187,13 @@ class RecurrentModel:
             values[port.name] = np.broadcast_to(first, state_shape(port, rows, first.shape))
         return State(values, self._own_fingerprint)
 
-    def _starter(self, chosen: Settings) -> Engine:
-        """What computes the states that start from inputs."""
-        return self._built_starter(self._key(chosen))
-
-    def _build_starter(self, key: Key) -> Engine:
-        lifted = self._engine(dict(key))[0]
-        graph, weights = subgraph(lifted, [STATE_FIRST + n for n in self._computed_starts])
-        return self._loaded(graph, weights, key, lifted.opsets)
-
     def _own_first_states(self, batch: int) -> dict[str, Array]:
         wanted = [p for p in self.interface.states if p.initial == "file"]
         if not wanted:
             return {}
         feeds = {p.name: np.zeros(any_shape(p, batch), DTYPES[p.dtype]) for p in self.interface.inputs}
-        found = self._first_engine.run(feeds, [p.name for p in wanted])
+        found = self._graphs.first.run(feeds, [p.name for p in wanted])
         return {p.name: own_start(p, found[p.name], batch).astype(DTYPES[p.dtype]) for p in wanted}
-
-    @cached_property
-    def _first_engine(self) -> Engine:
-        return self._loaded(*self._first_states(), threads=1)
 
     def run(
         self, inputs: Inputs, state: State | None = None, settings: Settings | None = None
@@ -249,11 +229,11 @@ class RecurrentModel:
 
     def _fed(self, given: Mapping[str, Array], chosen: Settings) -> tuple[dict[str, Array], int, Engine | StepEngine]:
         """The inputs as a graph takes them, how many rows they have, and the engine for them."""
-        if self._is_lone(given) and not (chosen and self._key(chosen)) and isinstance(self._stepper, StepEngine):
+        if self._is_lone(given) and not self._graphs.builds_in(chosen) and isinstance(self._stepper, StepEngine):
             feeds, batch = self._calls.checked(given, self._stepper.inputs)
             if self._stepper.takes(next(iter(feeds.values()))):
                 return feeds, batch, self._stepper
-        lifted, engine = self._engine(chosen)
+        lifted, engine = self._graphs.steps(chosen)
         feeds, batch = self._calls.checked(given, engine.inputs)
         return with_open(lifted, feeds, chosen), batch, engine
 
@@ -268,10 +248,8 @@ class RecurrentModel:
     @cached_property
     def _stepper(self) -> StepEngine | NotAStack:
         """What computes one step of one row in NumPy, or why ONNX Runtime does."""
-        # The one on ONNX Runtime that it is compared with is kept only where it is there already.
-        own = self.__dict__.get("_own")
-        found = engines.step_engine(self.lifted, lambda: (own or self._build(()))[1], self._threads, self._choice)
-        self._check_files(again=False)
+        found = engines.step_engine(self.lifted, self._graphs.own_steps, self._threads, self._choice)
+        self._graphs.check_files(again=False)
         return found
 
     @property
@@ -336,49 +314,12 @@ class RecurrentModel:
         """Refuses to compute a first state from one step of what it is computed from as a whole."""
         pending = self._computed_starts if state is None else state.pending
         whole = [p.name for p in self.interface.inputs if p.time_axis is not None] if pending else []
-        used = [name for name in whole if name in self._starter(chosen).inputs]
+        used = [name for name in whole if name in self._graphs.starter(chosen).inputs]
         if used:
             raise CallError(
                 f"state {min(pending)!r} is computed from the whole of input {used[0]!r}, of which a step has one row: "
                 "begin with initial_state(inputs=...)"
             )
-
-    def _engine(self, chosen: Settings) -> tuple[Lifted, Engine]:
-        key = self._key(chosen) if chosen else ()
-        return self._built(key) if key else self._own
-
-    @cached_property
-    def _own(self) -> tuple[Lifted, Engine]:
-        return self._build(())
-
-    def _build(self, key: Key) -> tuple[Lifted, Engine]:
-        lifted = self._lift(dict(key)) if key else self.lifted
-        names = {o.name for o in lifted.graph.output if not o.name.startswith(STATE_FIRST)}
-        steps = subgraph(lifted, names) if self._computed_starts else (lifted.graph, lifted.weights)
-        return lifted, self._loaded(*steps, key, lifted.opsets)
-
-    def _loaded(
-        self, graph: Any, weights: Mapping[str, Array], key: Key = (), opsets: Opsets = (), threads: int = 0
-    ) -> Engine:
-        """An engine, whose numbers are those that the files had when the model was restored.
-
-        Raises:
-            DamagedFile: A file was changed since, and its numbers were not all in memory by then: it is mapped, or was
-                read again for other values of settings.
-        """
-        engine = Engine(graph, weights, threads or self._threads, opsets, self._time_limit)
-        self._check_files(again=bool(key))
-        return engine
-
-    def _check_files(self, *, again: bool) -> None:
-        for file in self.stored.originals:
-            if again or file.is_mapped:
-                file.check()
-
-    def _key(self, chosen: Settings) -> Key:
-        """The settings that are built into a graph, where they are not those of the model."""
-        built = {k: v for k, v in chosen.items() if k not in self.lifted.open and v != self.lifted.fixed.get(k)}
-        return tuple(sorted(built.items()))
 
     @cached_property
     def _state_names(self) -> list[str]:

@@ -11,8 +11,7 @@ import onnx
 import pytest
 
 import reprise
-from reprise import formats, lift
-from reprise import model as restored_model
+from reprise import formats, lift, loading
 from reprise.errors import DamagedFile, DiscoveryError, ReadError, RepriseError
 from reprise.formats import _sidecars
 from reprise.graph import Graph
@@ -136,7 +135,7 @@ def test_values_of_settings_do_not_fill_the_memory():
     ids = np.zeros((1, 2), np.int32)
     for value in range(12):
         tried.run(ids, settings={"keep": float(value)})
-    assert tried._built.cache_info().currsize == restored_model.KEPT
+    assert tried._graphs._built.cache_info().currsize == loading.KEPT
 
 
 def test_weights_that_change_under_a_model_are_not_mixed(tmp_path, monkeypatch):
