@@ -13,8 +13,8 @@ from tests.train.small import resumed, trained
 
 HOLDER = """
 import pathlib, sys, time
-from reprise.train.lock import held
-with held(pathlib.Path(sys.argv[1])):
+from reprise.train.lock import locked_folder
+with locked_folder(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)
 """

@@ -81,7 +81,7 @@ def test_missing_numbers_are_named_with_their_place_and_filled_as_asked(table):
         (hours(1, 2, 2), r"line 4.* is the date of the line before"),
         ([*hours(1, 2, 3), "2026-03-01 03:20"], r"line 5: 2026-03-01 03:20:00 is no number of steps of one hour after"),
         (["9999-12-30", "9999-12-31"], r"'9999-12-30' is too far away; expected years before 9000"),
-        ([*hours(1, 2), "soon"], r"column 'time': 'soon' is no date"),
+        ([*hours(1, 2), "soon"], r"column 'time': 'soon' is not a date"),
     ],
 )
 def test_dates_that_are_no_equal_steps_are_refused_with_the_line(table, dates, words):
