@@ -39,7 +39,7 @@ def _sliced_content(node: Node, inputs: list[Fact]) -> Fact | None:
     content, begin, end, strides = (f.content for f in inputs[:4])
     if content is None or content.ndim != 1 or begin is None or end is None or strides is None:
         return None
-    if any(c.dtype == object for c in (begin, end, strides)) or len(begin) != 1:
+    if any(c.dtype == object or c.shape != (1,) for c in (begin, end, strides)):
         return None
     if _SHRINK(node):
         if not -len(content) <= begin[0] < len(content):
@@ -149,7 +149,7 @@ def _slice_size(facts: Shapes, node: Node, i: int, size: Dim, start: Any, count:
 
 def _strided_slice_fold(node: Node, inputs: list[Array]) -> Array | None:
     """The same with known numbers, as NumPy indexes; an ellipsis does not occur among shapes and axes."""
-    value, begin, end, strides = inputs
+    value, (begin, end, strides) = inputs[0], (bound.tolist() for bound in inputs[1:])
     masks = _masks(node)
     if masks["ellipsis"]:
         raise ValueError("ellipsis")
@@ -158,17 +158,18 @@ def _strided_slice_fold(node: Node, inputs: list[Array]) -> Array | None:
         if masks["new_axis"] >> i & 1:
             index.append(None)
         elif masks["shrink_axis"] >> i & 1:
-            index.append(int(begin[i]))
+            index.append(begin[i])
         else:
-            first = None if masks["begin"] >> i & 1 else int(begin[i])
-            last = None if masks["end"] >> i & 1 else int(end[i])
-            index.append(slice(first, last, int(strides[i])))
+            first = None if masks["begin"] >> i & 1 else begin[i]
+            last = None if masks["end"] >> i & 1 else end[i]
+            index.append(slice(first, last, strides[i]))
     return np.asarray(value[tuple(index)])
 
 
 def _slice_fold(node: Node, inputs: list[Array]) -> Array:
     value, begin, size = inputs
-    return value[tuple(slice(int(b), None if n < 0 else int(b) + int(n)) for b, n in zip(begin, size, strict=True))]
+    ranges = zip(begin.tolist(), size.tolist(), strict=True)
+    return value[tuple(slice(b, None if n < 0 else b + n) for b, n in ranges)]
 
 
 def _slice_steps(axes: TimeAxes, node: Node, above: list[Kind]) -> Kind:
@@ -203,7 +204,7 @@ START = np.iinfo(np.int64).min + 1
 def _slice_onnx(site: Site) -> str:
     begin, size = site.known(1), site.known(2)
     if begin is not None and size is not None:
-        ends = [_END if n < 0 else int(b) + int(n) for b, n in zip(begin, size, strict=True)]
+        ends = [_END if n < 0 else b + n for b, n in zip(begin.tolist(), size.tolist(), strict=True)]
         return site.one("Slice", site.input(0), site.constant(begin, "int64"), site.constant(ends, "int64"))
     start, count = site.int64(1), site.int64(2)
     whole = site.one("Less", count, site.block.ints(0))
