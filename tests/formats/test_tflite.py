@@ -106,6 +106,52 @@ def test_a_step_whose_state_is_fed_carries_it(tmp_path, quantised, tolerance):
     assert any("weights are quantised (int8" in note for note in model.stored.notes) == quantised
 
 
+def steps_one_by_one(path, kind):
+    """A plain RNN whose steps are written out, the first from zeros, with numbers of a kind."""
+    root = tf.Module()
+    root.kernel, root.recurrent, root.output = (tf.Variable(weight(*s) / 3) for s in ((D, 48), (48, 48), (48, V)))
+
+    @tf.function(input_signature=[tf.TensorSpec([1, T, D])])
+    def steps(x):
+        states = [tf.zeros([1, 48])]
+        for row in tf.unstack(x, axis=1):
+            states.append(tf.tanh(row @ root.kernel + states[-1] @ root.recurrent))
+        return tf.stack([h @ root.output for h in states[1:]], 1)
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([steps.get_concrete_function()], root)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT] if kind != "float32" else []
+    if kind == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if kind in ("int8", "int16"):
+        converter.representative_dataset = lambda: ([weight(k + 1, T, D)[:1]] for k in range(9))
+    if kind == "int16":
+        sets = tf.lite.OpsSet
+        converter.target_spec.supported_ops = [sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
+    path.write_bytes(converter.convert())
+    return path
+
+
+NUMBERS = {
+    "float32": (1e-5, ""),
+    "float16": (1e-5, ""),
+    "int8": (0.05, "are computed"),
+    "int16": (5e-3, "are computed"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Statistics for quantized inputs")
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_steps_that_are_written_out_are_one_recurrence_in_numbers_of_any_kind(tmp_path, kind):
+    path, (tolerance, told) = steps_one_by_one(tmp_path / "model.tflite", kind), NUMBERS[kind]
+    model = reprise.restore(path)
+    x = weight(1, T, D)
+    [expected] = interpreted(path, {"serving_default_x:0": x}).values()
+    np.testing.assert_allclose(next(iter(model.run(x)[0].values())), expected, atol=tolerance)
+    assert [s.shape for s in model.interface.states] == [(None, 48)]
+    assert told in " ".join(model.stored.notes)
+    assert bool(told) == bool(model.stored.notes)
+
+
 def lstm_inputs(*, coupled, peepholes, projected, normalised):
     """The inputs of a sequence LSTM; the first is the sequence."""
     out = 3 if projected else H

@@ -24,6 +24,7 @@ from reprise.wire.varint import Cut
 Rule = Callable[[LiteSite], None]
 _PADDINGS = {0: b"SAME", 1: b"VALID"}
 _FLEX = "Flex"
+_FLOATS = frozenset({"float16", "float32"})
 
 
 def _same(op: str, site: LiteSite) -> None:
@@ -197,8 +198,11 @@ def _typed(op: str, attribute: str, site: LiteSite) -> None:
 
 def _converted(site: LiteSite) -> None:
     """Between numbers and what they stand for, which is the same here; between widths of numbers."""
-    have, want = site.dtype(), site.dtype(output=True)
-    if have == want:
+    have, want, content = site.dtype(), site.dtype(output=True), site.content(0)
+    if content is not None and {have, want} <= _FLOATS:  # weights of 16 bits, which many operators read as one constant
+        wide = Tensor(want, content.shape, lambda: content.load().astype(want), content.source)
+        site.values.known[site.node.outputs[0]] = wide
+    elif have == want:
         site.give("Identity", (site.input(0),))
     else:
         site.give("Cast", (site.input(0),), SrcT=have, DstT=want)

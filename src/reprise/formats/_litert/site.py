@@ -30,6 +30,7 @@ class Values:
         self.names = _names(subgraph.tensors)
         self.last_use: dict[str, str] = {}
         self.stored: dict[str, Tensor] = {}
+        self.known: dict[int, Tensor] = {}
         self._values: dict[int, Value] = {}
 
     def dtype(self, number: int) -> str:
@@ -37,11 +38,16 @@ class Values:
         tensor = self.subgraph.tensors[number]
         return "float32" if is_quantized(tensor) else tensor.dtype
 
+    def content(self, number: int) -> Tensor | None:
+        """The numbers of a tensor that is a constant, or made of one."""
+        tensor = self.subgraph.tensors[number]
+        return self.known.get(number) if tensor.content is None else numbers(tensor, tensor.content)
+
     def of(self, number: int) -> Value:
         """The value of a tensor; a constant is written where it is first read."""
-        tensor = self.subgraph.tensors[number]
-        if number not in self._values and tensor.content is not None:
-            self._values[number] = self.constant(self.names[number], numbers(tensor, tensor.content))
+        content = self.content(number)
+        if number not in self._values and content is not None:
+            self._values[number] = self.constant(self.names[number], content)
         return self._values.get(number, Value(self.names[number]))
 
     def constant(self, name: str, tensor: Tensor) -> Value:
@@ -134,8 +140,7 @@ class LiteSite(Scope):
 
     def content(self, k: int) -> Tensor | None:
         """The numbers of an input that is a constant."""
-        tensor = self.tensor(k)
-        return None if tensor.content is None else numbers(tensor, tensor.content)
+        return self.values.content(self.node.inputs[k])
 
     def rank(self, k: int) -> int:
         """How many axes an input has."""
@@ -150,14 +155,20 @@ class LiteSite(Scope):
         return default if self.node.options is None else self.node.options.number(field, kind, default)
 
     def turned(self, k: int, perm: Sequence[int]) -> Value:
-        """An input with its axes in another order; a constant is stored so."""
+        """An input with its axes in another order, turned once for all operators that read it; a constant is stored so.
+
+        Steps that are written out one by one show by that that they have the same weights.
+        """
         content = self.content(k)
+        name = f"{self.values.names[self.node.inputs[k]]}/turned_{''.join(map(str, perm))}"
+        if name in self.nodes:
+            return Value(name)
         if content is None:
             order = self.number(f"perm_{k}", list(perm))
-            return self.make(f"turned_{k}", "Transpose", (self.input(k), order), T=self.dtype(k), Tperm="int32")
+            return self.add(Node(name, "Transpose", (self.input(k), order), (), {"T": self.dtype(k), "Tperm": "int32"}))
         shape = tuple(content.shape[axis] for axis in perm)
         turned = Tensor(content.dtype, shape, lambda: content.load().transpose(perm), content.source)
-        return self.make(f"turned_{k}", "Const", dtype=content.dtype, value=turned)
+        return self.values.constant(name, turned)
 
     def give(self, op: str, inputs: tuple[Value, ...], activation: int = 0, **attributes: Any) -> None:
         """Makes the outputs: one node for all of them, and what follows at once."""
