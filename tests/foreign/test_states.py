@@ -201,6 +201,44 @@ def test_what_a_mask_makes_of_an_input_is_no_state(tmp_path):
     assert_run_is_steps(model)
 
 
+@pytest.mark.parametrize("op", ["Mul", "Where"])
+def test_a_state_that_a_mask_resets_before_the_cell_is_one(tmp_path, op):
+    nodes = [
+        onnx.node("Slice", ["x", "from", "to", "axis"], ["first"]),
+        onnx.node("Greater", ["first", "zero"], ["goes on"]),
+        onnx.node("Cast", ["goes on"], ["mask"], to=onnx.ELEMENT_TYPES["float32"]),
+        onnx.node("Mul", ["mask", "h"], ["kept"])
+        if op == "Mul"
+        else onnx.node("Where", ["goes on", "h", "zero"], ["kept"]),
+        onnx.node("GRU", ["x", "W", "R", "B", "", "kept"], ["Y", "next"], hidden_size=H),
+        onnx.node("Squeeze", ["Y", "one"], ["y"]),
+    ]
+    held = tensors(**cell_weights(3), zero=numbers() * 0, one=np.array([1]))
+    held += tensors(**{"from": np.array([0]), "to": np.array([1]), "axis": np.array([2])})
+    inputs = [value("x", 1, "n", D), value("h", 1, "n", H)]
+    model = reprise.restore(save(tmp_path / "m.onnx", nodes, inputs, ["y", "next"], held))
+    assert pairs(model) == {("h", "next")}
+
+
+def test_a_cell_whose_state_is_normalised_is_paired_by_its_equations(tmp_path):
+    nodes = [
+        onnx.node("Concat", ["x", "h"], ["xh"], axis=1),
+        onnx.node("MatMul", ["xh", "W"], ["gates"]),
+        onnx.node("Split", ["gates"], ["i", "f", "g"], axis=1),
+        *(onnx.node("Sigmoid", [gate], [f"open {gate}"]) for gate in ("i", "f")),
+        onnx.node("Mul", ["open f", "c"], ["kept"]),
+        onnx.node("Mul", ["open i", "g"], ["new"]),
+        onnx.node("Add", ["kept", "new"], ["sum"]),
+        onnx.node("LayerNormalization", ["sum", "scale"], ["c next"], axis=-1),
+        onnx.node("Tanh", ["c next"], ["h next"]),
+        onnx.node("MatMul", ["h next", "O"], ["y"]),
+    ]
+    held = tensors(W=numbers(D + H, 3 * H), O=numbers(H, V), scale=numbers(H))
+    inputs = [value("x", "n", D), value("h", "n", H), value("c", "n", H)]
+    model = reprise.restore(save(tmp_path / "m.onnx", nodes, inputs, ["y", "h next", "c next"], held))
+    assert pairs(model) == {("h", "h next"), ("c", "c next")}
+
+
 def test_two_inputs_that_may_both_be_the_state_are_an_error_that_lists_them(tmp_path):
     nodes = [
         onnx.node("MatMul", ["p", "W"], ["a"]),

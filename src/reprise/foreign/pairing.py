@@ -41,6 +41,8 @@ class StatePair:
     first: Array | None = field(default=None, compare=False)
 
 
+#: Operators by which a state begins anew where an episode ends.
+_MASKS = frozenset({"Mul", "Where"})
 #: Operators between an input and an output that are neither element by element nor a product with weights.
 _FREE = frozenset("Softmax LogSoftmax ReduceMean ReduceSum ReduceMax ReduceMin ArgMax Shape Pad Tile".split())
 
@@ -108,16 +110,17 @@ def _partners(program: Program, entry: Entry, values: Mapping[str, Array]) -> li
 
 
 def _take_carried(program: Program, candidates: _Candidates) -> None:
-    links: dict[tuple[str, str], str] = {}
-    known = slots(program)
-    for taken, given in candidates.possible():
-        behind = program.ancestors([given], through=MOVES)
-        for slot in known:
-            enters = slot.initial and taken in program.ancestors([slot.initial], through=MOVES)
-            if enters and slot.final in behind:
-                links[taken, given] = f"{slot.node.op_type} carries it"
-    for taken, given in _certain(links):
-        candidates.take(taken, given, links[taken, given])
+    """Takes what a recurrent operator carries, first what enters as it is, then what a mask may reset before."""
+    for ways in (MOVES, MOVES | _MASKS):
+        links: dict[tuple[str, str], str] = {}
+        for taken, given in candidates.possible():
+            behind = program.ancestors([given], through=MOVES)
+            for slot in slots(program):
+                enters = slot.initial and taken in program.ancestors([slot.initial], through=ways)
+                if enters and slot.final in behind:
+                    links[taken, given] = f"{slot.node.op_type} carries it"
+        for taken, given in _certain(links):
+            candidates.take(taken, given, links[taken, given])
 
 
 def _certain(links: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -17,10 +17,10 @@ MOVES = frozenset(
     "Identity Squeeze Unsqueeze Reshape Transpose Slice Split Concat Gather Cast Flatten Expand Dropout ScatterND "
     "DequantizeLinear QuantizeLinear".split()
 )
-#: Operators that compute each number from the numbers at its own place.
+#: Operators that compute each number from the numbers at its own place, or beside it in its row.
 ELEMENTWISE = MOVES | frozenset(
     "Add Sub Mul Div Neg Abs Sum Mean Max Min Clip Where Tanh Sigmoid Relu HardSigmoid Elu LeakyRelu Softsign Exp Pow "
-    "Sqrt Reciprocal Selu Softplus".split()
+    "Sqrt Reciprocal Selu Softplus LayerNormalization".split()
 )
 #: Operators that tell only how large a value is.
 SIZES = frozenset({"Shape", "Size"})
