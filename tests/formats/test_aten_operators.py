@@ -234,3 +234,33 @@ def test_weights_of_a_layer_that_are_changed_before_it_are_refused():
     program("mul_", weights[1], 0.5)
     with pytest.raises(RefusedError, match="weights of LSTM that are computed"):
         program("lstm_cell", program.x, [state, state], *weights)
+
+
+def test_sizes_are_counted_with_numbers_that_a_trace_holds_as_tensors():
+    program = Program()
+    two = held(program, np.asarray(2))
+    assert program("sub", program("size", program.x, 1), two) == 4
+    half = program("floor_divide", program("mul", program("size", program.x, 0), two), two)
+    assert isinstance(half, RuntimeSize)
+    np.testing.assert_array_equal(program.run(program("zeros", [half, 3])), np.zeros((2, 3)))
+
+
+def test_parts_of_a_size_that_is_found_later_are_equal():
+    program = Program(X[0])
+    one, other = program("chunk", program.x, 2)
+    program("add", one, held(program, np.ones(3, np.float32)))
+    np.testing.assert_array_equal(program.run([other, one]), X[0, 3:])
+    assert program.inputs["x"].sizes[0].same == 6
+
+
+def test_a_reshape_to_a_fixed_size_leaves_one_step():
+    program = Program()
+    program("reshape", program.x, [1, 2, 3])
+    assert program.inputs["x"].sizes[0].same == 1
+
+
+def test_a_constant_that_is_spread_along_further_axes_does_not_speak_against_the_ranks():
+    program = Program()
+    weight = held(program, np.ones((2, 3), np.float32))
+    program("mul", program("unsqueeze", program.x, 2), program("exp", program("sum", weight, [0])))
+    assert program.builder.odd == 0

@@ -79,7 +79,8 @@ def together(b: Builder, *operands: Any) -> list[AtenTensor]:
 def _note_odd(b: Builder, tensors: Sequence[AtenTensor]) -> None:
     """Counts computed tensors that are spread along a further axis: the inputs have likely other ranks."""
     widest = max(t.rank for t in tensors)
-    b.odd += sum(0 < t.rank < widest and t.root.stored is None and t.root.name not in b.tensors for t in tensors)
+    moving = [t for t in tensors if t.root.stored is None and t.root.name not in b.fixed.union(b.tensors)]
+    b.odd += sum(0 < t.rank < widest for t in moving)
 
 
 def _is_size(*values: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from reprise.formats._torch.aten import folding, layout
 from reprise.formats._torch.aten.arithmetic import cast
 from reprise.formats._torch.aten.operators import OPERATORS
-from reprise.formats._torch.aten.values import AtenTensor, Builder, RefusedError, known_number
+from reprise.formats._torch.aten.values import AtenTensor, Builder, RefusedError, RuntimeSize, known_number
 from reprise.tensors import Array, Tensor
 
 #: The number that ATen gives an element type.
@@ -73,6 +73,8 @@ def _computed(b: Builder, name: str, arguments: list[Any], named: dict[str, Any]
         return _OF_TENSORS[name](arguments[0])
     if name in folding.ALWAYS:
         return folding.ALWAYS[name](*arguments, **named)
+    if arguments and isinstance(arguments[0], (int, RuntimeSize)):  # a trace computes with sizes as with tensors
+        arguments = [_number(b, a) for a in arguments]
     tensors = any(isinstance(a, AtenTensor) for a in arguments)
     if name in folding.CONDITIONS and not tensors:
         return folding.CONDITIONS[name](*arguments)
@@ -81,6 +83,16 @@ def _computed(b: Builder, name: str, arguments: list[Any], named: dict[str, Any]
     if name in ("add", "mul") and not tensors and isinstance(arguments[0], (list, str)):
         return folding.PLAIN[name](*arguments)
     return _translated(b, name, arguments, named)
+
+
+def _number(b: Builder, value: Any) -> Any:
+    """The whole number that a tensor of the file without axes is; other values as they are."""
+    if not isinstance(value, AtenTensor) or value.stored is None or value.rank or value.name not in b.tensors:
+        return value
+    if value.dtype not in ("int64", "int32"):
+        return value
+    b.loaded.add(value.name)
+    return int(value.stored.load())
 
 
 def _translated(b: Builder, name: str, arguments: list[Any], named: dict[str, Any]) -> Any:

@@ -151,6 +151,8 @@ def reshape(b: Builder, self: AtenTensor, shape: Sequence[Size]) -> AtenTensor:
     open_at = [k for k, n in enumerate(wanted) if n == -1]
     others = [n for n in wanted if n != -1]
     rest = left_over(self.sizes, others)
+    if isinstance(rest, RuntimeSize) and rest.enters and not open_at:
+        rest = counted(rest)  # only one step fits
     if len(open_at) > 1 or (not open_at and rest not in (1, None)):
         raise RefusedError(f"a reshape of {len(self.sizes)} axes to {_words(shape)}")
     made = view(b, self, "Reshape", [b.ints(wanted)], [1 if n == -1 else n for n in wanted])
@@ -302,9 +304,20 @@ def counted(size: Any) -> int:
 
 def chunk(b: Builder, self: AtenTensor, chunks: int, dim: int = 0) -> list[AtenTensor]:
     size = known_number(self.sizes[self.axis(dim)])
+    if isinstance(size, RuntimeSize) and 0 < chunks < _MOST_PARTS:
+        return _equal_parts(b, self, chunks, self.axis(dim))
     if not isinstance(size, int) or chunks < 1:
         raise RefusedError("a chunk of an axis whose size is free")
     return split(b, self, -(-size // chunks), dim)
+
+
+def _equal_parts(b: Builder, self: AtenTensor, count: int, axis: int) -> list[AtenTensor]:
+    """Parts of an axis whose size is free; ONNX Runtime refuses one that they do not fill."""
+    names = b.emit("Split", [b.read(self)], count, axis=axis)
+    part = RuntimeSize((names[0], axis))
+    b.sums.append((self.sizes[axis], [part] * count))
+    sizes = tuple(part if k == axis else n for k, n in enumerate(self.sizes))
+    return [AtenTensor(name, self.dtype, sizes, base=self, seen=self.name) for name in names]
 
 
 def unsafe_chunk(b: Builder, self: AtenTensor, chunks: int, dim: int = 0) -> list[AtenTensor]:

@@ -136,6 +136,7 @@ class Builder:
         tensors: Initializers by name, loaded when the graph is finished.
         loaded: Attributes whose numbers went into the graph in another form.
         sums: Sizes that are the sum of others.
+        fixed: Values that are computed from initializers alone.
         odd: How often sizes met in a way that speaks against the ranks of the inputs.
     """
 
@@ -143,6 +144,7 @@ class Builder:
     tensors: dict[str, Callable[[], Array]] = field(default_factory=dict)
     loaded: set[str] = field(default_factory=set)
     sums: list[tuple[Size, Sequence[Size]]] = field(default_factory=list)
+    fixed: set[str] = field(default_factory=set)
     odd: int = 0
     count: int = 0
 
@@ -170,9 +172,11 @@ class Builder:
         for _ in self.sums:
             for whole, parts in self.sums:
                 total, free = known_number(whole), [d for n in parts if isinstance(d := known_number(n), RuntimeSize)]
-                if isinstance(total, int) and len(free) == 1:
-                    rest = total - sum(n for n in map(known_number, parts) if isinstance(n, int))
-                    same_size(free[0], rest, "tensors that are joined")
+                rest = sum(n for n in map(known_number, parts) if isinstance(n, int))
+                if not free:
+                    same_size(total, rest, "tensors that are joined")
+                elif isinstance(total, int) and len(set(free)) == 1 and (total - rest) % len(free) == 0:
+                    same_size(free[0], (total - rest) // len(free), "tensors that are joined")
 
     def emit(self, op: str, inputs: Sequence[str], outputs: int = 1, **attributes: Any) -> list[str]:
         if len(self.nodes) >= MOST_NODES:
@@ -192,6 +196,8 @@ class Builder:
         if loose and not (op in _PER_NUMBER and all(_is_single(i) for i in inputs)):
             raise RefusedError(f"computes {op} of a tensor without all axes of size 1, whose axes depend on its sizes")
         (made,) = self.emit(op, names, **attributes)
+        if all(n in self.tensors or n in self.fixed for n in names):
+            self.fixed.add(made)
         return AtenTensor(made, dtype, tuple(map(known_number, sizes)), loose=loose)
 
     def constant(self, array: Any, dtype: str) -> AtenTensor:
