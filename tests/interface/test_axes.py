@@ -2,8 +2,10 @@
 
 import pytest
 
-from tests.graphs import D, H, V, dense, interface_of, lstm, rolled
-from tests.tensorflow.building import tf, v1
+import reprise
+from reprise.verify import check_steps
+from tests.graphs import D, H, N, V, dense, gru, interface_of, lstm, rolled, saved
+from tests.tensorflow.building import tf, v1, variable
 
 
 def packed(batch, steps):
@@ -119,3 +121,16 @@ def test_a_variable_of_any_shape_has_the_one_that_is_set_where_it_is_read():
     found = interface_of(graph)
     assert [(s.shape, s.batch_axis) for s in found.states] == [((None, H), 0)] * 2
     assert [(p.shape, p.time_axis, p.batch_axis) for p in found.inputs] == [((None, None, D), 1, 0)]
+
+
+def test_rows_of_a_batch_that_the_file_bakes_in_are_told_from_steps(tmp_path):
+    """The cell slices as many rows as there were when it was built; the scores have those of all steps in one axis."""
+
+    def graph():
+        rows = v1.placeholder(tf.float32, [None, N, D], "x")
+        hidden, _ = rolled(lambda x, h: gru(x, tf.slice(h, [0, 0], [N, H])), rows, [tf.zeros([N, H])])
+        tf.matmul(tf.reshape(hidden, [-1, H]), variable("output", H, V), name="y")
+
+    model = reprise.restore(saved(tmp_path, graph))
+    assert [(p.rows, p.time_axis) for p in model.interface.outputs] == [("time-major", None)]
+    check_steps(model).raise_if_different()

@@ -1,9 +1,12 @@
 """Everything that a loop hands from step to step is a state, or the model says why it cannot be stepped."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 import reprise
+from reprise.errors import NoRecurrence
 from tests.graphs import D, H, N, T, V, dense, gru, interface_of, rolled, saved
 from tests.tensorflow.building import tf, v1, variable
 
@@ -138,3 +141,20 @@ def test_what_is_put_aside_for_the_gradient_alone_is_no_state():
         tf.tensordot(made.stack(), variable("output", H, V), 1, name="y")
 
     assert len(interface_of(graph).states) == 1
+
+
+@pytest.mark.parametrize("first", [tf.zeros, partial(v1.placeholder, tf.float32)])
+def test_of_two_steps_written_out_that_remember_two_neither_state_is_left_out(first):
+    """What the second step reads of the start of the first is a state: taken for zeros, or for rows, it would stay so."""
+
+    def graph():
+        before, h = first([N, H]), first([N, H])
+        made = []
+        for x in tf.unstack(v1.placeholder(tf.float32, [N, 2, D], "x"), axis=1):
+            with v1.variable_scope("cell", reuse=v1.AUTO_REUSE):
+                before, h = h, tf.tanh(dense("cell", tf.concat([x, h, before], 1), H))
+                made.append(h)
+        dense("output", tf.reshape(tf.concat(made, 1), [-1, H]), V)
+
+    with pytest.raises(NoRecurrence):
+        interface_of(graph)

@@ -215,9 +215,17 @@ def weighted(y):
     tf.nn.softmax(weights, name="weights")
 
 
+def compared(y):
+    """The gradient asks for the shapes of the parts that the loss leaves out."""
+    first, *_ = tf.split(y, 3, axis=2, name="parts")
+    minimised(tf.reduce_mean(tf.square(first - v1.placeholder(tf.float32, [None, None, 2], "wanted"))))
+
+
 @pytest.mark.parametrize(
     ("after", "expected"),
     [
+        (compared, ["parts:0", "parts:1", "parts:2"]),
+        (lambda y: [tf.identity(best, "best") for best in tf.nn.top_k(y, 2)], ["y:0", "best:0", "best_1:0"]),
         (lambda y: tf.split(y, 3, axis=2, name="parts"), ["parts:0", "parts:1", "parts:2"]),
         (lambda y: tf.split(y, [1, 5], axis=2, name="parts"), ["parts:0", "parts:1"]),
         (lambda y: tf.unstack(y, axis=2, name="parts"), [f"parts:{k}" for k in range(6)]),

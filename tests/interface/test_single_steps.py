@@ -220,3 +220,16 @@ def test_a_step_of_what_is_no_row_of_a_sequence_gives_what_the_file_does_without
 
     (port,) = interface_of(graph).outputs
     assert (port.shape, port.time_axis, port.batch_axis) == ((None, V), None, 0)
+
+
+def test_which_scores_are_the_best_is_an_output_of_a_step_too(tmp_path):
+    x, h = np.ones((N, D), np.float32), np.ones((N, H), np.float32)
+    with session() as opened:
+        inputs, best = split_head(lambda z: tf.nn.top_k(z, 2, name="best"))
+        saved_by_tensorflow(opened, tmp_path / "model.ckpt")
+        truth = opened.run(best, dict(zip(inputs, [x, h], strict=True)))
+    model = reprise.restore(tmp_path / "model.ckpt")
+    assert [(p.tensor, p.role) for p in model.interface.outputs] == [("best:0", "values"), ("best:1", "ids")]
+    values, ids = model.step(x, model.initial_state(N).replace({"layer0.h": h}))[0].values()
+    np.testing.assert_allclose(values, truth.values, rtol=1e-5)
+    np.testing.assert_array_equal(ids, truth.indices)

@@ -8,13 +8,15 @@ from reprise.frame import REPLACED
 from reprise.graph import Value
 from reprise.interface.analysis.facts import Facts
 from reprise.interface.analysis.gradients import LOSSES, applied_gradient_seeds, forward_part
-from reprise.interface.analysis.influence import Influence, ancestors, descendants
+from reprise.interface.analysis.influence import SHAPE_ONLY, Influence, ancestors, descendants
 from reprise.interface.analysis.several_outputs import divided_input
 from reprise.interface.ports.parts import Parts
 from reprise.operators import Tag, named
 from reprise.structure import Structure
 
 _SIDE_EFFECTS = named(Tag.SIDE_EFFECT)
+#: Who asks for the shape of a value, as the gradient of what it lies beside does, reads none of its numbers.
+_NO_READERS = _SIDE_EFFECTS | SHAPE_ONLY
 _JOINS = named(Tag.JOIN) | {"Pack"}
 _MOVES = named(Tag.LAYOUT, Tag.SLICE).union("Split SplitV Unpack GatherNd TensorListStack".split())
 _STORES = ("Assign", "ResourceApply", "Apply", "ScatterUpdate", "AssignVariableOp", "Restore")
@@ -150,7 +152,7 @@ class Kinds:
 
     def _counts(self, name: str) -> bool:
         node = self._structure.graph[name]
-        return node.op not in _SIDE_EFFECTS and not node.op.startswith(_STORES)
+        return node.op not in _NO_READERS and not node.op.startswith(_STORES)
 
     def _joins_targets(self, consumer: str, name: str) -> bool:
         node = self._structure.graph[consumer]

@@ -83,7 +83,9 @@ def _worth_showing(
     unique = [v for v in unique if not only_rearranges(structure, v, finals)] or unique
     finals |= {w.carried.final for r in recurrences for w in r.writes if writes_state(structure, r, w)}
     unique = [v for v in unique if not only_rearranges(structure, v, finals)] or unique
-    unique = [v for v in unique if _is_float(structure, v) or _ranked(structure, v)] or unique
+    best = {w.carried.final for r in recurrences for w in r.writes if structure.graph[w.element.node].op in RANKING}
+    ranked = [v for v in unique if _ranked(structure, v) or only_rearranges(structure, structure.result(v), best)]
+    unique = [v for v in unique if _is_float(structure, v) or v in ranked] or unique
     stood_in_for = {Value(n.name) for n in structure.graph if REPLACED in n.attributes}
     unique = [v for v in unique if not only_rearranges(structure, v, stood_in_for)] or unique
     others = {structure.source(v) for v in unique if not kinds.only_lost(v)}
@@ -186,7 +188,7 @@ def _presentable(structure: Structure, value: Value, kinds: Kinds, draws: Random
 
 def _ranked(structure: Structure, end: Value) -> list[Value]:
     """The end of a branch that ranks scores: which are best is wanted beside the scores."""
-    return [end] if structure.graph[end.node].op in RANKING else []
+    return [end] if structure.graph[structure.source(end).node].op in RANKING else []
 
 
 def _behind_loss(structure: Structure, value: Value, kinds: Kinds) -> list[Value]:

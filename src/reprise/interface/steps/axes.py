@@ -66,6 +66,8 @@ class Axes:
 
     def time_axis(self, value: Value) -> int | None:
         """The axis of `value` that is time alone."""
+        if self.fixed is not None and self.rows(value) is not None:
+            return None
         return next((i for i in self.timed(value) if len((self.facts.shape(value) or ())[i].symbols) == 1), None)
 
     def batch_axis(self, value: Value) -> int | None:
@@ -107,6 +109,8 @@ class Axes:
         """`batch-major` or `time-major` where the first axis of `value` holds both."""
         size = next(iter(self.facts.shape(value) or ()), Dim(1))
         first = size.symbols
+        if self.fixed is not None and size.scale != 1 and self.holds_time(size):
+            return self.fixed.axes.rows(value)  # the file bakes in how many rows a step has
         if size.scale != 1 or len(first) != 2 or self.batch not in first or not self.holds_time(size):
             return None
         return "batch-major" if first[0] == self.batch else "time-major"

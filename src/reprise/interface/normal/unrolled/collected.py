@@ -8,7 +8,7 @@ from enum import Enum
 
 from reprise.graph import Node, Value
 from reprise.interface.analysis.gradients import LOSSES
-from reprise.interface.analysis.influence import DISCRETE
+from reprise.interface.analysis.influence import DISCRETE, RANKING
 from reprise.interface.analysis.several_outputs import parallel_outputs
 from reprise.interface.normal.unrolled.chains import weight_of
 from reprise.interface.normal.unrolled.steps import CarriedState, SequenceRow, UnrolledSteps, View
@@ -126,7 +126,7 @@ def _heads(view: View, steps: UnrolledSteps, behind: Collection[str], scored: Ma
             continue
         scores = any(view.graph.nodes[r].op == "Softmax" for r in readers)
         leaves = not readers or scores or any(r not in steps.images[0] or scored.get(r) for r in readers)
-        if leaves and dtype(view.structure, value) in FLOATS:
+        if leaves and (dtype(view.structure, value) in FLOATS or view.graph.nodes[name].op in RANKING):
             yield value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reprise.graph import Value
-from reprise.interface.analysis.influence import DISCRETE, ancestors, descendants
+from reprise.interface.analysis.influence import DISCRETE, SHAPE_ONLY, ancestors, descendants
 from reprise.interface.normal.unrolled.chains import weight_of
 from reprise.interface.normal.unrolled.flow import PRODUCTS
 from reprise.interface.normal.unrolled.step_copies import row_of
@@ -24,6 +24,8 @@ from reprise.interface.normal.unrolled.updates import SUMS
 
 _JOINS = ("Concat", "ConcatV2", "Pack", "Reshape", "ExpandDims", "Identity")
 _BLOCKS = ("LSTMBlockCell", "GRUBlockCell")
+#: What chooses by the scores of a step, and what reads none of its numbers.
+_AFTERWARDS = DISCRETE | SHAPE_ONLY
 #: What is another value at each call.
 _VARYING = tuple(op for op in IMPURE if op != "Variable")
 #: Operators that take a part of a row: the input of a group of units.
@@ -152,7 +154,7 @@ class OneStep:
     def _include(self, name: str) -> bool:
         """Adds a node and what it needs of the input to the step, if it needs nothing else."""
         node = self._nodes[name]
-        if node.op in DISCRETE or node.op.startswith(IMPURE) or (node.op == "Pack" and len(node.inputs) == 1):
+        if node.op in _AFTERWARDS or node.op.startswith(IMPURE) or (node.op == "Pack" and len(node.inputs) == 1):
             return False  # the only step put together as if there were several: so are all steps
         roles = {}
         for slot, value in enumerate(node.inputs):

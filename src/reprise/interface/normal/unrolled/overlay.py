@@ -168,9 +168,24 @@ class _Overlay:
                 names, states = steps.needed(self._view.graph, [Value(a) for a in steps.anchors])
         except KeyError:  # something that the anchors rest on has no counterpart in some step
             return None
-        if any(_ends_before(row, len(images)) for row in steps.rows(self._view.graph, names)):
+        if any(_ends_before(row, len(every)) for row in steps.rows(self._view.graph, names)):
+            return None
+        if self._reads_a_state_again(names, states, every[1]):
             return None
         return steps if states and self._changes(names) else None
+
+    def _reads_a_state_again(
+        self, names: Collection[str], states: Collection[CarriedState], second: Mapping[str, str]
+    ) -> bool:
+        """Whether the second step reads, besides its states, what the first had as one of them: the last but one."""
+        initials = {state.initial for state in states}
+        read = (
+            (self._nodes[name].inputs[slot], self._nodes[second[name]].inputs[slot])
+            for name in names
+            for slot in range(len(self._nodes[name].inputs))
+            if not isinstance(self._pair.roles[name, slot], (CarriedState, Computed))
+        )
+        return any(now in initials and now != before for before, now in read)
 
     def _closed(self, names: set[str]) -> set[str]:
         """Those of `names` that are made of nothing but each other and of what comes from outside of the step."""
