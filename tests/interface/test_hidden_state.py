@@ -145,7 +145,7 @@ def test_what_is_put_aside_for_the_gradient_alone_is_no_state():
 
 @pytest.mark.parametrize("first", [tf.zeros, partial(v1.placeholder, tf.float32)])
 def test_of_two_steps_written_out_that_remember_two_neither_state_is_left_out(first):
-    """What the second step reads of the start of the first is a state: taken for zeros, or for rows, it would stay so."""
+    """What the second step reads of the start of the first is a state: taken for zeros or rows, it would stay so."""
 
     def graph():
         before, h = first([N, H]), first([N, H])
