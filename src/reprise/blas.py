@@ -48,6 +48,7 @@ class Limit:
         self._number = _number()
 
     def __enter__(self) -> None:
+        """The first to enter notes how many threads there were; others may only lower them."""
         number = self._number
         if number is None:
             return

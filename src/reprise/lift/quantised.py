@@ -172,7 +172,7 @@ class _Cell:
         self._outer, self._inner = bias[:rows], bias[rows:]
         self._after = bool(onnx.attribute(node, "linear_before_reset", 0))
         self._body: list[onnx.Message] = []
-        if node.op_type != "GRU" or not self._after:
+        if node.op_type != "GRU" or not self._after:  # both biases are only ever added, so the first takes both
             self._outer, self._inner = self._outer + self._inner, np.zeros(rows, "f")
 
     def nodes(self) -> list[onnx.Message]:

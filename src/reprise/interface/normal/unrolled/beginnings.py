@@ -84,7 +84,7 @@ def _weights(view: View, plan: FramePlan) -> set[str]:
 
 
 def _variable(view: View, value: Value) -> str | None:
-    """The variable behind a value; a constant that is everywhere the same says nothing of who reads it."""
+    """The variable or constant behind a value; none for zeros, which tell nothing of the cell that reads them."""
     name = weight_of(view.graph, value)
     node = None if name is None else view.graph.nodes.get(name)
     content = None if node is None else node.constant
