@@ -61,9 +61,9 @@ class Scope:
         return self.array(name, np.asarray(content, np.int32))
 
     def part(self, name: str, whole: Value, begin: Sequence[int], end: Sequence[int], **attributes: Any) -> Value:
-        """What lies between two places, one after the other."""
-        places = (("begin", begin), ("end", end), ("strides", [1] * len(begin)))
-        bounds = (self.number(f"{name}/{word}", content) for word, content in places)
+        """What lies between two indices, one after the other."""
+        indices = (("begin", begin), ("end", end), ("strides", [1] * len(begin)))
+        bounds = (self.number(f"{name}/{word}", content) for word, content in indices)
         return self.make(name, "StridedSlice", (whole, *bounds), **attributes)
 
     def rows(self, stacked: Value, name: str = "rows") -> Value:
@@ -76,10 +76,10 @@ class Scope:
         zero, one = self.number(f"{name}/zero", 0), self.number(f"{name}/one", 1)
         return self.make(name, "Range", (zero, count, one), Tidx="int32")
 
-    def filled(self, name: str, rows: Value, places: Value, stacked: Value, dtype: str) -> tuple[Value, Value]:
-        """An array of so many `rows` with those of a sequence at their `places`: its handle, and what it holds."""
+    def filled(self, name: str, rows: Value, indices: Value, stacked: Value, dtype: str) -> tuple[Value, Value]:
+        """An array of so many `rows` with those of a sequence at their `indices`: its handle, and what it holds."""
         array = self.make(f"{name}/TensorArray", "TensorArrayV3", (rows,), dtype=dtype)
-        held = (array, places, stacked, Value(array.node, 1))
+        held = (array, indices, stacked, Value(array.node, 1))
         return array, self.make(f"{name}/scatter", "TensorArrayScatterV3", held, T=dtype)
 
 

@@ -75,8 +75,8 @@ def lift(found: Discovery, variable: Variable, settings: Settings | None = None,
     emitter, block, inputs = _prepared(found, variable, fixed)
     emitter.fast_path = fast
     outputs = _computed_starts(found, emitter, block)
-    entrances = dict.fromkeys([Value(c.enter) for c in found.states])
-    emitter = emitter.reading(_sizes(found, emitter.facts, _results(found), entrances))
+    entering = dict.fromkeys([Value(c.enter) for c in found.states])
+    emitter = emitter.reading(_sizes(found, emitter.facts, _results(found), entering))
     for state, carried in zip(found.interface.states, found.states, strict=True):
         block.values[Value(carried.enter)] = STATE_IN + state.name
         _stand_in(found, block, carried.initial, STATE_IN + state.name)

@@ -202,19 +202,19 @@ def _range(site: TensorFlowSite) -> tf.Tensor:
 
 def _gather(site: TensorFlowSite) -> tf.Tensor:
     """Of a place below zero, from the end; where these were exchanged for one beyond, TensorFlow refuses both."""
-    x, axis, places = site[0], site.attribute("axis", 0), site[1]
+    x, axis, indices = site[0], site.attribute("axis", 0), site[1]
     known, bare = site.constant(1), _without_guard(site[1])
     if bare is not None or (known is not None and not (known < 0).any()):
-        return tf.gather(x, places if bare is None else bare, axis=axis)
-    size = tf.shape(x, out_type=places.dtype)[axis]
-    return tf.gather(x, tf.where(places < 0, places + size, places), axis=axis)
+        return tf.gather(x, indices if bare is None else bare, axis=axis)
+    size = tf.shape(x, out_type=indices.dtype)[axis]
+    return tf.gather(x, tf.where(indices < 0, indices + size, indices), axis=axis)
 
 
-def _without_guard(places: tf.Tensor, size: int | None = 2**31 - 1) -> tf.Tensor | None:
-    """The places of which those below zero were exchanged for one that is beyond `size`; None where none were."""
-    if places.op.type not in ("Select", "SelectV2"):
+def _without_guard(indices: tf.Tensor, size: int | None = 2**31 - 1) -> tf.Tensor | None:
+    """The indices of which those below zero were exchanged for one that is beyond `size`; None where none were."""
+    if indices.op.type not in ("Select", "SelectV2"):
         return None
-    test, beyond, kept = places.op.inputs
+    test, beyond, kept = indices.op.inputs
     far = tf.get_static_value(beyond)
     of_zero = test.op.type == "Less" and test.op.inputs[0] is kept and tf.get_static_value(test.op.inputs[1])
     return kept if of_zero is not False and of_zero == 0 and None not in (far, size) and far >= size else None
@@ -229,10 +229,10 @@ def _one_hot(site: TensorFlowSite) -> tf.Tensor:
     known, values = site.constant(1), site[2]
     depth = tf.cast(tf.reshape(site[1], []), tf.int32) if known is None else int(known.item())
     bare = _without_guard(site[0], None if known is None else depth)
-    places = tf.cast(site[0] if bare is None else bare, tf.int32)
+    indices = tf.cast(site[0] if bare is None else bare, tf.int32)
     if bare is None:
-        places = tf.where(places < 0, places + depth, places)
-    return tf.one_hot(places, depth, values[1], values[0], site.attribute("axis", -1))
+        indices = tf.where(indices < 0, indices + depth, indices)
+    return tf.one_hot(indices, depth, values[1], values[0], site.attribute("axis", -1))
 
 
 def _scatter_nd(site: TensorFlowSite) -> tf.Tensor:

@@ -57,8 +57,8 @@ def _one_direction(
     bias = site[3][index] if site.has(3) else tf.zeros([2 * gates * units], x.dtype)
     batch = tf.shape(x)[1]
     lengths = tf.cast(site[4], tf.int32) if site.has(4) else None
-    places = (5, 6)[: 2 if kind == "LSTM" else 1]
-    first = tuple(_of_direction(site[p], index) if site.has(p) else tf.zeros([batch, units], x.dtype) for p in places)
+    slots = (5, 6)[: 2 if kind == "LSTM" else 1]
+    first = tuple(_of_direction(site[p], index) if site.has(p) else tf.zeros([batch, units], x.dtype) for p in slots)
     follow = _STEPS[kind](site, index, r, bias[gates * units :])
 
     def step(row: tf.Tensor, states: State) -> State:

@@ -14,7 +14,7 @@ from pathlib import Path
 from reprise.errors import AmbiguousFormat, ReadError
 from reprise.formats._tensorflow import beside, tensor_bundle, v1
 from reprise.formats._tensorflow.beside import GraphBeside
-from reprise.formats._tensorflow.places import CheckpointFiles, listed, siblings
+from reprise.formats._tensorflow.checkpoint_files import CheckpointFiles, listed, siblings
 from reprise.formats._tensorflow.tensor_bundle import Bundle
 from reprise.formats._tensorflow.variables import unfilled
 from reprise.tensors import Tensor
@@ -23,68 +23,68 @@ from reprise.tensors import Tensor
 _MOST = 64
 
 
-def read(path: Path, places: Sequence[CheckpointFiles], graph: Path | None) -> tuple[Bundle, GraphBeside]:
+def read(path: Path, checkpoints: Sequence[CheckpointFiles], graph: Path | None) -> tuple[Bundle, GraphBeside]:
     """The tensors that `path` means and their graph; those of several checkpoints where they are parts of one model.
 
     Args:
         path: What the user named.
-        places: The checkpoints that it means; at least one.
+        checkpoints: The checkpoints that it means; at least one.
         graph: The file of the graph, where the user named it.
 
     Raises:
         AmbiguousFormat: Several checkpoints are meant, and they are not parts of one model.
         ReadError: As the readers of the parts.
     """
-    if len(places) > 1:
-        return _together(path, places, graph)
-    place = places[0]
-    bundle = bundle_of(place)
-    found = _graph(place, graph, bundle.tensors)
+    if len(checkpoints) > 1:
+        return _together(path, checkpoints, graph)
+    one = checkpoints[0]
+    bundle = bundle_of(one)
+    found = _graph(one, graph, bundle.tensors)
     if _is_whole(found) or not bundle.tensors:
         return bundle, found
-    parts = _disjoint(bundle, _readable(siblings(place)))
+    parts = _disjoint(bundle, _readable(siblings(one)))
     joint = _union([bundle, *parts])
-    together = _graph(place, graph, joint.tensors)
+    together = _graph(one, graph, joint.tensors)
     if not parts or not _is_whole(together):
         return bundle, found
     return _noted(_union([bundle, *_used(parts, together)]), together)
 
 
-def bundle_of(place: CheckpointFiles) -> Bundle:
+def bundle_of(one: CheckpointFiles) -> Bundle:
     """The tensors of one checkpoint."""
-    if place.v1:
-        return v1.read(place.v1)
-    if place.index:
-        return tensor_bundle.read(place.prefix, may_lack_data=place.meta is not None)
+    if one.v1:
+        return v1.read(one.v1)
+    if one.index:
+        return tensor_bundle.read(one.prefix, may_lack_data=one.meta is not None)
     return tensor_bundle.NOTHING
 
 
-def _together(path: Path, places: Sequence[CheckpointFiles], graph: Path | None) -> tuple[Bundle, GraphBeside]:
-    bundles = list(_readable(places))
-    alone = any(_is_whole(_graph(p, graph, b.tensors)) for p, b in zip(places, bundles, strict=False))
-    if len(bundles) == len(places) and not alone and not _shared(bundles):
+def _together(path: Path, checkpoints: Sequence[CheckpointFiles], graph: Path | None) -> tuple[Bundle, GraphBeside]:
+    bundles = list(_readable(checkpoints))
+    alone = any(_is_whole(_graph(p, graph, b.tensors)) for p, b in zip(checkpoints, bundles, strict=False))
+    if len(bundles) == len(checkpoints) and not alone and not _shared(bundles):
         joint = _union(bundles)
-        for place in places:
-            found = _graph(place, graph, joint.tensors)
+        for one in checkpoints:
+            found = _graph(one, graph, joint.tensors)
             if _is_whole(found):
                 return _noted(_union(_used(bundles, found)), found)
     raise AmbiguousFormat(
-        f"{path}: holds checkpoints of several models ({listed(p.prefix for p in places)}). Name one of them; or, if "
-        "they are parts of one, the file of its graph too (--graph)."
+        f"{path}: holds checkpoints of several models ({listed(c.prefix for c in checkpoints)}). Name one of them; or, "
+        "if they are parts of one, the file of its graph too (--graph)."
     )
 
 
-def _readable(places: Sequence[CheckpointFiles]) -> Iterator[Bundle]:
+def _readable(checkpoints: Sequence[CheckpointFiles]) -> Iterator[Bundle]:
     """The tensors of those checkpoints that are whole."""
-    for place in places[:_MOST]:
-        if place.index or place.v1:
+    for one in checkpoints[:_MOST]:
+        if one.index or one.v1:
             with suppress(ReadError):
-                yield bundle_of(place)
+                yield bundle_of(one)
 
 
-def _graph(place: CheckpointFiles, graph: Path | None, tensors: Mapping[str, Tensor]) -> GraphBeside:
-    named = graph or place.meta
-    return beside.read(named, tensors) if named else beside.find(place.prefix, place.others, tensors)
+def _graph(one: CheckpointFiles, graph: Path | None, tensors: Mapping[str, Tensor]) -> GraphBeside:
+    named = graph or one.meta
+    return beside.read(named, tensors) if named else beside.find(one.prefix, one.others, tensors)
 
 
 def _is_whole(found: GraphBeside) -> bool:

@@ -28,9 +28,9 @@ def split_encoders(
     structure: Structure, used: tuple[Recurrence, ...], wanted: Sequence[Value]
 ) -> tuple[tuple[Recurrence, ...], tuple[Recurrence, ...]]:
     """The recurrences that make the steps of `wanted`, and those that run before them."""
-    entrances = {Value(c.enter) for r in used for c in r.states}
-    entrances |= {inner for r in used for inner in unchanged_values(structure, r)}
-    reached = ancestors(structure, wanted, dict.fromkeys(entrances))
+    entering = {Value(c.enter) for r in used for c in r.states}
+    entering |= {inner for r in used for inner in unchanged_values(structure, r)}
+    reached = ancestors(structure, wanted, dict.fromkeys(entering))
     steps = tuple(r for r in used if any(c.final and c.final.node in reached for c in r.loop.carried))
     return steps, tuple(r for r in used if r not in steps)
 

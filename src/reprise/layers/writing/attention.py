@@ -24,9 +24,9 @@ def attention(site: LayerSite, layer: Attention) -> tuple[TypedValue, ...]:
     if site.mask is not None:
         flags = ops.op("Cast", site.mask.value, SrcT="bool", DstT=ops.dtype)
         made = ops.op("Mul", made, ops.op("ExpandDims", flags, ops.whole(-1), Tdim="int32"))
-    (batch, steps, _), (_, places, width) = site.inputs[0].shape, site.inputs[1].shape
+    (batch, steps, _), (_, positions, width) = site.inputs[0].shape, site.inputs[1].shape
     found = site.output(made, (batch, steps, width))
-    return (*found, *site.output(weights, (batch, steps, places))) if layer.scores else found
+    return (*found, *site.output(weights, (batch, steps, positions))) if layer.scores else found
 
 
 def _products(ops: Outside, layer: Attention, query: Value, key: Value) -> Value:
@@ -76,9 +76,9 @@ def multi_head(site: LayerSite, layer: MultiHeadAttention) -> tuple[TypedValue, 
         scores = ops.op("Sub", scores, ops.op("Mul", hidden, ops.number(_HIDDEN)))
     weights = ops.op("Softmax", scores)
     made = ops.transposed(ops.op("BatchMatMulV2", weights, value, adj_x=False, adj_y=False), (0, 2, 1, 3))
-    (batch, steps, _), places = site.inputs[0].shape, site.inputs[1].shape[1]
+    (batch, steps, _), positions = site.inputs[0].shape, site.inputs[1].shape[1]
     found = site.output(_joined(site, made, layer.output), (batch, steps, layer.output.kernel.shape[-1]))
-    return (*found, *site.output(weights, (batch, heads, steps, places))) if layer.scores else found
+    return (*found, *site.output(weights, (batch, heads, steps, positions))) if layer.scores else found
 
 
 def _heads(site: LayerSite, index: int, name: str, projection: Projection, heads: int) -> Value:

@@ -20,10 +20,10 @@ def input_placeholder(site: LayerSite, layer: Input) -> tuple[TypedValue, ...]:
 def embedding(site: LayerSite, layer: Embedding) -> tuple[TypedValue, ...]:
     """Rows of the table; ids that are stored as numbers are cut to whole ones first, as Keras does."""
     ops, ids = site.ops, _whole(site)
-    places = ids.value
+    indices = ids.value
     if layer.first:
-        places = ops.op("Sub", places, ops.number(layer.first, ids.dtype), T=ids.dtype)
-    held = (ops.weight("embeddings", layer.table), places, ops.whole(0))
+        indices = ops.op("Sub", indices, ops.number(layer.first, ids.dtype), T=ids.dtype)
+    held = (ops.weight("embeddings", layer.table), indices, ops.whole(0))
     types = {"Tparams": ops.dtype, "Tindices": ids.dtype, "Taxis": "int32"}
     return site.output(ops.op("GatherV2", *held, **types), (*ids.shape, layer.table.shape[1]))
 
@@ -37,7 +37,7 @@ def _whole(site: LayerSite) -> TypedValue:
 
 
 def one_hot(site: LayerSite, layer: OneHot) -> tuple[TypedValue, ...]:
-    """Ids outside of the places are zeros everywhere."""
+    """Ids beyond the size are zeros everywhere."""
     ops, ids = site.ops, _whole(site)
     held = (ops.whole(layer.size), ops.number(1.0), ops.number(0.0))
     spread = ops.op("OneHot", ids.value, *held, axis=-1, TI=ids.dtype)

@@ -99,22 +99,22 @@ def cumsum(b: Builder, self: AtenTensor, dim: int, dtype: int | None = None) -> 
 def topk(
     b: Builder, self: AtenTensor, k: Any, dim: int = -1, largest: bool = True, sorted: bool = True
 ) -> tuple[AtenTensor, AtenTensor]:
-    """The largest numbers along an axis, and their places."""
+    """The largest numbers along an axis, and their indices."""
     axis = self.axis(dim)
     sizes = tuple(known_number(k) if at == axis else n for at, n in enumerate(self.sizes))
     inputs = [b.read(self), b.ints([k])]
-    values, places = b.emit("TopK", inputs, 2, axis=axis, largest=int(largest), sorted=int(sorted))
-    return AtenTensor(values, self.dtype, sizes), AtenTensor(places, "int64", sizes)
+    values, indices = b.emit("TopK", inputs, 2, axis=axis, largest=int(largest), sorted=int(sorted))
+    return AtenTensor(values, self.dtype, sizes), AtenTensor(indices, "int64", sizes)
 
 
 def extreme(op: str, b: Builder, self: Any, other: Any = None, keepdim: bool = False) -> Any:
-    """`max` and `min`: of two tensors, of all numbers, or along an axis with the places."""
+    """`max` and `min`: of two tensors, of all numbers, or along an axis with the indices."""
     if isinstance(other, AtenTensor):
         return binary(op, b, self, other)
     if other is None:
         return _reduced(f"Reduce{op}", b, self, None, False)
-    places = argument(f"Arg{op}", b, self, other, keepdim)
-    return _reduced(f"Reduce{op}", b, self, other, keepdim), places
+    indices = argument(f"Arg{op}", b, self, other, keepdim)
+    return _reduced(f"Reduce{op}", b, self, other, keepdim), indices
 
 
 def argument(op: str, b: Builder, self: AtenTensor, dim: int | None = None, keepdim: bool = False) -> AtenTensor:
