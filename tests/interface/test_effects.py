@@ -231,3 +231,19 @@ def test_assignments_without_an_order_are_refused():
         DiscoveryError, match="one and two assign a variable before it, and the file does not say in wh"
     ):
         without_effects(graph)
+
+
+def told_in_words(model, x):
+    states = over_a_sequence(model, x)
+    return states, model.words.lookup(tf.argmax(states, 2))
+
+
+def test_what_is_told_in_words_besides_is_left_out(tmp_path):
+    ids, words = tf.range(H, dtype=tf.int64), tf.constant(["a", "b", "c", "d"])
+    model = Model(told_in_words, (N, None, D))
+    model.words = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(ids, words), "?")
+    tf.saved_model.save(model, str(tmp_path))
+    x = np.ones((N, 5, D), np.float32)
+    outputs, _ = reprise.restore(tmp_path).run(x)
+    assert list(outputs) == ["logits"]
+    np.testing.assert_allclose(outputs["logits"], model.function(x)[0], atol=1e-5)

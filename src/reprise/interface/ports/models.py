@@ -56,7 +56,8 @@ def choose(structure: Structure, found: Sequence[Recurrence], choices: Choices) 
     models = _within(structure, _models(structure, loops, predicted), choices.scope)
     model, why = _best(structure, models if choices.scope else _joined(structure, models))
     shown = {structure.source(v) for v in model.outputs}
-    results = _made_by_recurrences(structure, found, map(str, structure.graph.results))
+    numbers = (str(v) for v in structure.graph.results if dtype(structure, v) != "string")  # texts are looked up after
+    results = _made_by_recurrences(structure, found, numbers)
     more = [name for name in dict.fromkeys((*declared, *results)) if structure.source(Value.parse(name)) not in shown]
     if more and not choices.scope:
         model = _named(structure, found, [*map(str, model.outputs), *more])
