@@ -203,6 +203,8 @@ def _matmul_asks(asking: Asking) -> Sizes | None:
         _TRANSPOSE_B(asking.node) or _ADJOINT_Y(asking.node),
     ]
     other, result = asking.shape(1 - asking.index), asking.result()
+    if any(shape is not None and len(shape) < 2 for shape in (other, result)):
+        return None
     rank = len(result or other or (None, None))
     inner = other[(asking.index ^ turned[1 - asking.index]) - 2] if other else None
     outer = result[asking.index - 2] if result else None

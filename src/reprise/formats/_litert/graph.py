@@ -39,6 +39,9 @@ def content(model: LiteModel, path: Path) -> LiteContent:
     for signature in called:
         values = _nodes_of(model.subgraphs[signature.subgraph], "Placeholder", path)
         weights.update(values.stored)
+        if absent := [n for n in values.subgraph.outputs if values.of(n).node not in values.nodes]:
+            names = ", ".join(values.names[n] for n in absent)
+            raise DamagedFile(f"{path}: no operator computes the output {names}. The file is changed; copy it again.")
         entries[signature.key] = _graph(values, weights, functions)
     signatures = tuple(_signature(s, model.subgraphs[s.subgraph]) for s in model.signatures)
     return LiteContent(entries, weights, signatures, tuple(_notes(model)))
