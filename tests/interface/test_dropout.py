@@ -5,8 +5,8 @@ import pytest
 
 import reprise
 from reprise.examine import examine
-from tests.graphs import D, H, V, dense, interface_of, lstm, rolled, saved
-from tests.tensorflow.building import tf, v1
+from tests.graphs import D, H, V, dense, gru, interface_of, lstm, rolled, saved
+from tests.tensorflow.building import tf, v1, variable
 
 
 def dropped(x, keep):
@@ -65,3 +65,17 @@ def test_every_engine_takes_a_keep_probability(tmp_path, engine):
     kept, lost = (model.step(x, settings={"keep_prob": keep})[0]["scores"] for keep in (1.0, 0.5))
     assert np.array_equal(kept, model.step(x)[0]["scores"])
     assert not np.array_equal(kept, lost)
+
+
+def test_time_and_batch_are_found_behind_dropout_of_the_inputs():
+    """Today's dropout chooses between the numbers and one zero for all of them."""
+
+    def graph():
+        keep = v1.placeholder_with_default(1.0, [], "keep")
+        rows = v1.nn.dropout(v1.placeholder(tf.float32, [None, None, D], "x"), rate=1 - keep)
+        hidden, _ = rolled(gru, rows, [tf.zeros([tf.shape(rows)[1], H])])
+        tf.tensordot(hidden, variable("output", H, V), 1, name="y")
+
+    found = interface_of(graph)
+    assert [(p.shape, p.time_axis, p.batch_axis) for p in found.inputs] == [((None, None, D), 0, 1)]
+    assert found.steppable, found.why_not

@@ -52,9 +52,11 @@ def _add_n_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
 
 
 def _select_shape(facts: Shapes, node: Node, inputs: list[Fact]) -> list[Fact]:
-    shape = facts.equate(inputs[1].shape, inputs[2].shape)
-    chosen = inputs[0].shape
-    if node.op == "Select" and shape and chosen is not None and len(chosen) == 1:  # a flag for each row
+    chosen, *others = (fact.shape for fact in inputs)
+    if node.op == "SelectV2":
+        return [Fact(facts.broadcast(facts.broadcast(*others), chosen))]
+    shape = facts.equate(*others)
+    if shape and chosen is not None and len(chosen) == 1:  # a flag for each row
         shape = (facts.sizes.equate(shape[0], chosen[0]), *shape[1:])
     elif shape is not None and chosen:
         shape = facts.broadcast(shape, chosen)
