@@ -233,3 +233,17 @@ def test_which_scores_are_the_best_is_an_output_of_a_step_too(tmp_path):
     values, ids = model.step(x, model.initial_state(N).replace({"layer0.h": h}))[0].values()
     np.testing.assert_allclose(values, truth.values, rtol=1e-5)
     np.testing.assert_array_equal(ids, truth.indices)
+
+
+def test_states_of_a_fused_cell_that_are_held_in_variables_are_not_left_out():
+    def graph():
+        x = v1.placeholder(tf.float32, [N, D], "x")
+        c, h = (v1.get_variable(s, initializer=tf.zeros([N, H]), trainable=False, use_resource=False) for s in "ch")
+        weights = {name: variable(name, H) for name in ("wci", "wcf", "wco")}
+        weights |= {"w": variable("w", D + H, 4 * H), "b": variable("b", 4 * H)}
+        made = tf.raw_ops.LSTMBlockCell(x=x, cs_prev=c, h_prev=h, **weights)
+        above = gru(made.h, v1.placeholder(tf.float32, [N, H], "above"))[0]
+        with tf.control_dependencies([v1.assign(c, made.cs), v1.assign(h, made.h)]):
+            tf.matmul(above, variable("output", H, V), name="y")
+
+    assert len(interface_of(graph).states) == 3

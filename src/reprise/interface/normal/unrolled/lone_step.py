@@ -69,15 +69,15 @@ def _pair_states(view: View, repeated: int, known: set[str], *, no_others: bool)
         view, [c for c in find_cells(view, repeated) if not any(s.next.node in known for s in c.states)]
     )
     placeholders = {s.initial: s for s in _not_read_by(fed_sources(view), known)}
-    fused = {s: v for s, v in hints.items() if view.graph.nodes[v.node].op.endswith("BlockCell")}
     set_by_step = assigned_sources(view)
     kept = {s: set_by_step[s] for s in _not_read_by(set_by_step, known)}
+    set_already = frozenset[tuple[str, int]]().union(*(s.slots for s in kept))
+    hints = {s: v for s, v in hints.items() if s.slots.isdisjoint(set_already)}
+    fused = {s: v for s, v in hints.items() if view.graph.nodes[v.node].op.endswith("BlockCell")}
     taken = {s.initial for s in (*fused, *kept)}
     shared = [s.initial for s in hints]
     blank = {s.initial: s for s in _not_read_by(zero_sources(view), known) if shared.count(s.initial) < 2}
-    set_already = frozenset[tuple[str, int]]().union(*(s.slots for s in kept))
-    read_apart = {s: v for s, v in hints.items() if s.slots.isdisjoint(set_already)}
-    others = {s: v for s, v in read_apart.items() if s.initial not in {*taken, *placeholders, *blank}}
+    others = {s: v for s, v in hints.items() if s.initial not in {*taken, *placeholders, *blank}}
     read = {**placeholders, **blank}
     sources = [*fused, *kept, *others, *(s for v, s in read.items() if v not in taken)]
     flow = Flow(view, [s for s in sources if not view.masks.get(s.initial.node)], repeated)
