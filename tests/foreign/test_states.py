@@ -220,6 +220,18 @@ def test_a_state_that_a_mask_resets_before_the_cell_is_one(tmp_path, op):
     assert pairs(model) == {("h", "next")}
 
 
+def test_a_state_that_several_cells_carry_one_after_the_other_is_one(tmp_path):
+    nodes = [
+        onnx.node("Split", ["x"], ["first", "second"], axis=2),
+        onnx.node("GRU", ["first", "W", "R", "B", "", "h"], ["Y", "between"], hidden_size=H),
+        onnx.node("GRU", ["second", "W", "R", "B", "", "between"], ["Z", "next"], hidden_size=H),
+        onnx.node("Concat", ["Y", "Z"], ["y"], axis=3),
+    ]
+    inputs = [value("x", 1, "n", 2 * D), value("h", 1, "n", H)]
+    model = reprise.restore(save(tmp_path / "m.onnx", nodes, inputs, ["y", "next"], tensors(**cell_weights(3))))
+    assert pairs(model) == {("h", "next")}
+
+
 def test_a_cell_whose_state_is_normalised_is_paired_by_its_equations(tmp_path):
     nodes = [
         onnx.node("Concat", ["x", "h"], ["xh"], axis=1),

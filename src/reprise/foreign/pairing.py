@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from reprise.errors import AmbiguousInterface
 from reprise.foreign.program import ELEMENTWISE, MOVES, Entry, Program
-from reprise.foreign.recurrent_nodes import slots
+from reprise.foreign.recurrent_nodes import CarriedSlot, slots
 from reprise.tensors import DTYPES, Array
 from reprise.wire import onnx
 
@@ -115,12 +115,20 @@ def _take_carried(program: Program, candidates: _Candidates) -> None:
         links: dict[tuple[str, str], str] = {}
         for taken, given in candidates.possible():
             behind = program.ancestors([given], through=MOVES)
-            for slot in slots(program):
-                enters = slot.initial and taken in program.ancestors([slot.initial], through=ways)
-                if enters and slot.final in behind:
+            for slot in _carrying(program, taken, ways):
+                if slot.final in behind:
                     links[taken, given] = f"{slot.node.op_type} carries it"
         for taken, given in _certain(links):
             candidates.take(taken, given, links[taken, given])
+
+
+def _carrying(program: Program, taken: str, ways: frozenset[str]) -> Iterator[CarriedSlot]:
+    """The slots that a value enters, one after the other where several cells are steps of one frame."""
+    entered = {taken}
+    for slot in slots(program):
+        if slot.initial and entered & program.ancestors([slot.initial], through=ways):
+            entered.add(slot.final)
+            yield slot
 
 
 def _certain(links: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
