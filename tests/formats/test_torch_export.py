@@ -105,6 +105,20 @@ def test_a_state_that_a_functional_graph_gives_as_a_mutation_is_carried(tmp_path
     assert_steps_are_those_of_pytorch(model, "exported_policy")
 
 
+def test_infinity_is_a_number_of_an_argument(tmp_path):
+    def clamped(program):
+        name = nodes(program)[0]["outputs"][0]["as_tensor"]["name"]
+        program["graph_module"]["graph"]["tensor_values"]["clamped"] = {}
+        given = [("self", {"as_tensor": {"name": name}}), ("max", {"as_float": "Infinity"})]
+        inputs = [{"name": n, "arg": arg, "kind": 1 + (n == "max")} for n, arg in given]
+        nodes(program)[1]["inputs"][0]["arg"]["as_tensor"]["name"] = "clamped"
+        made = {"target": "torch.ops.aten.clamp.default", "inputs": inputs, "metadata": {}}
+        nodes(program).insert(1, made | {"outputs": [{"as_tensor": {"name": "clamped"}}]})
+
+    model = reprise.restore(changed(tmp_path / "m.pt2", clamped))
+    assert_steps_are_those_of_pytorch(model, "exported_policy")
+
+
 def set_target(target):
     return lambda program: nodes(program)[1].update(target=target)
 

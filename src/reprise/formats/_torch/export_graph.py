@@ -28,12 +28,11 @@ _IGNORED = frozenset("as_none as_memory_format as_layout as_device".split())
 _BFLOAT16, _ATEN_BFLOAT16 = 13, 15
 #: What an argument holds that names no value.
 _READ: Mapping[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(
-        "as_int as_ints as_float as_floats as_bool as_bools as_string as_strings".split(), lambda held: held
-    ),
+    **dict.fromkeys("as_int as_ints as_floats as_bool as_bools as_string as_strings".split(), lambda held: held),
     **dict.fromkeys(_IGNORED, lambda _: None),
     **dict.fromkeys(_KINDS_OF_SIZES, lambda held: next(iter(held.values()))),
     "as_scalar_type": lambda held: _ATEN_BFLOAT16 if held == _BFLOAT16 else held - 1,
+    "as_float": float,  # infinity is a text
 }
 #: The number by which an argument says that it is given by its name.
 _BY_NAME = 2

@@ -80,7 +80,7 @@ def _computed(b: Builder, name: str, arguments: list[Any], named: dict[str, Any]
         return folding.CONDITIONS[name](*arguments)
     if name in folding.PLAIN and all(map(folding.is_plain, arguments)):
         return folding.PLAIN[name](*arguments, **named)
-    if name in ("add", "mul") and not tensors and isinstance(arguments[0], (list, str)):
+    if name in ("add", "mul", "slice") and not tensors and isinstance(arguments[0], (list, str)):
         return folding.PLAIN[name](*arguments)
     return _translated(b, name, arguments, named)
 

@@ -99,6 +99,11 @@ def power(one: Any, other: Any) -> Any:
     return float(one) ** float(other)
 
 
+def part(values: list[Any], start: Any = None, end: Any = None, step: Any = 1) -> list[Any]:
+    """A part of a list, such as the sizes behind the first two."""
+    return values[start:end:step]
+
+
 def set_item(values: Any, at: Any, value: Any) -> Any:
     """Puts a value into a list, in place."""
     values[at] = value
@@ -138,6 +143,7 @@ PLAIN: Mapping[str, Callable[..., Any]] = {
     "div": operator.truediv,
     "floordiv": operator.floordiv,
     "floor_divide": operator.floordiv,
+    "slice": part,
     "remainder": operator.mod,
     "pow": power,
     "neg": operator.neg,

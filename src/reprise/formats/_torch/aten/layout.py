@@ -6,6 +6,7 @@ Source: aten/src/ATen/native/native_functions.yaml (2.13).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from reprise.formats._torch.aten.values import (
@@ -324,6 +325,17 @@ def unsafe_chunk(b: Builder, self: AtenTensor, chunks: int, dim: int = 0) -> lis
     return [AtenTensor(part.name, part.dtype, part.sizes) for part in chunk(b, self, chunks, dim)]
 
 
+def tensor_split(b: Builder, self: AtenTensor, parts: Any, dim: int = 0) -> list[AtenTensor]:
+    """So many parts, the first of which are larger by one where they do not come out even; or parts between places."""
+    size = known_number(self.sizes[self.axis(dim)])
+    if not isinstance(size, int):
+        raise RefusedError("a split of an axis whose size is free")
+    if isinstance(parts, int):
+        parts = [k * (size // parts) + min(k, size % parts) for k in range(1, min(parts, _MOST_PARTS))]
+    ends = [0, *(slice(n).indices(size)[1] for n in parts), size]
+    return split(b, self, [end - begin for begin, end in pairwise(ends)], dim)
+
+
 def split(b: Builder, self: AtenTensor, split_size: Any, dim: int = 0) -> list[AtenTensor]:
     axis = self.axis(dim)
     size = known_number(self.sizes[axis])
@@ -429,6 +441,7 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     "chunk": chunk,
     "unsafe_chunk": unsafe_chunk,
     "split": split,
+    "tensor_split": tensor_split,
     "split_with_sizes": split,
     "cat": cat,
     "concat": cat,

@@ -86,6 +86,17 @@ def vector_norm(
     return norm(b, self, ord, dim, keepdim)
 
 
+def weight_norm(b: Builder, v: AtenTensor, g: AtenTensor, dim: int = 0) -> AtenTensor:
+    """Weights by their direction and their length: v·g / ‖v‖ over all axes but one."""
+    others = [k for k in range(v.rank) if k != v.axis(dim)]
+    return mul(b, v, div(b, g, norm(b, v, 2, others, keepdim=True)))  # type: ignore[no-any-return]
+
+
+def some(op: str, b: Builder, self: AtenTensor, dim: Any = None, keepdim: bool = False) -> AtenTensor:
+    """Whether any number, or each, is other than zero."""
+    return cast(b, _reduced(op, b, cast(b, cast(b, self, "bool"), "int32"), dim, keepdim), "bool")
+
+
 def cosine_similarity(b: Builder, x1: AtenTensor, x2: AtenTensor, dim: int = 1, eps: float = 1e-8) -> AtenTensor:
     one, other = (div(b, x, clamp(b, norm(b, x, 2, dim, True), eps)) for x in (x1, x2))
     return sum_(b, mul(b, one, other), dim)
@@ -136,6 +147,9 @@ OPERATORS: Mapping[str, Callable[..., Any]] = {
     "std": deviation,
     "norm": norm,
     "linalg_vector_norm": vector_norm,
+    "_weight_norm": weight_norm,
+    "any": partial(some, "ReduceMax"),
+    "all": partial(some, "ReduceMin"),
     "cosine_similarity": cosine_similarity,
     "logsumexp": partial(reduced, "ReduceLogSumExp"),
     "cumsum": cumsum,
