@@ -7,8 +7,8 @@ import pytest
 
 from reprise.errors import CallError, DamagedFile
 from reprise.formats import StoredModel
-from reprise.inputs import fitting, named_shape, raised
-from reprise.interface import Port
+from reprise.inputs import fitting, named_shape, own_start, raised
+from reprise.interface import Port, StatePort
 from reprise.model import RecurrentModel
 from tests.export.models import first_states, model
 from tests.lift.loops import Loop
@@ -72,6 +72,12 @@ def test_a_state_as_large_as_only_a_file_says_is_not_made():
         DamagedFile, match=r"state 'h' of shape \[None, 2147483647\]: 2147483647 are asked for, at most"
     ):
         tried.initial_state(2)
+
+
+def test_first_values_of_another_shape_than_the_state_are_damage():
+    port = StatePort("h", None, None, None, "float32", (None, 5), 0, "file")
+    with pytest.raises(DamagedFile, match=r"state 'h' of shape \[2, 5\] starts from values of shape \[1, 6\]"):
+        own_start(port, np.zeros((1, 6), np.float32), 2)
 
 
 def test_ids_are_taken_where_vectors_are_wanted():

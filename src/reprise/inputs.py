@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from reprise import bounds
-from reprise.errors import CallError, StateError
+from reprise.errors import CallError, DamagedFile, StateError
 from reprise.interface import Interface, Port, StatePort
 from reprise.interface.ports.choices import setting_value
 from reprise.lift import Lifted
@@ -249,6 +249,7 @@ def own_start(port: StatePort, held: Array, batch: int) -> Array:
 
     Raises:
         StateError: The file has different values for another number of rows.
+        DamagedFile: Its values are not of the shape of the state.
     """
     axis = port.batch_axis if held.ndim == len(port.shape) else None
     if axis is not None and held.shape[axis] != batch:
@@ -260,7 +261,14 @@ def own_start(port: StatePort, held: Array, batch: int) -> Array:
                 "zeros (zero_state=True, --zero-state)"
             )
         held = first
-    return np.broadcast_to(held, state_shape(port, batch))
+    shape = state_shape(port, batch)
+    try:
+        return np.broadcast_to(held, shape)
+    except ValueError as error:
+        raise DamagedFile(
+            f"state {port.name!r} of shape {list(shape)} starts from values of shape {list(held.shape)}. "
+            "Copy the file again."
+        ) from error
 
 
 def any_shape(port: Port, batch: int) -> tuple[int, ...]:

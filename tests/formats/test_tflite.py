@@ -267,6 +267,21 @@ def test_an_operator_that_is_not_as_the_schema_has_it_is_refused(tmp_path):
         formats.read(path)
 
 
+def test_an_output_that_no_operator_computes_is_refused(tmp_path):
+    options = schema.RNNOptionsT()
+    inputs = [(1, D), weight(H, D), weight(H, H), weight(H), (1, H)]
+    path = operator_model(tmp_path / "m.tflite", "RNN", options, inputs, [(1, H)])
+    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    model.subgraphs[0].tensors.append(schema.TensorT())
+    model.subgraphs[0].tensors[-1].name, model.subgraphs[0].tensors[-1].shape = "lost", [1, H]
+    model.subgraphs[0].outputs = [len(model.subgraphs[0].tensors) - 1]
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    path.write_bytes(bytes(builder.Output()))
+    with pytest.raises(DamagedFile, match="no operator computes the output lost"):
+        formats.read(path)
+
+
 def test_an_operator_whose_options_lie_outside_the_file_is_refused(tmp_path):
     options = schema.UnidirectionalSequenceLSTMOptionsT()
     shapes = [(1, T, D)] + [(H, D)] * 4
