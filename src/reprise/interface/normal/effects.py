@@ -172,7 +172,7 @@ class _Functions:
 
 
 def _loop_results(pure: _Pure) -> list[Value]:
-    """The results of the body of a loop, with what variables hold after it in their indices."""
+    """The results of the body of a loop, with what variables hold after it in place of these."""
     return [pure.after.get(k, value) for k, value in enumerate(pure.function.results)]
 
 

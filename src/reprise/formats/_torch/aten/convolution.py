@@ -21,7 +21,8 @@ from reprise.formats._torch.aten.values import (
 )
 
 
-def conv1d(
+def _plain(
+    axes: int,
     b: Builder,
     input: AtenTensor,
     weight: AtenTensor,
@@ -31,20 +32,8 @@ def conv1d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> AtenTensor:
-    return _convolution(b, 1, input, weight, bias, stride, padding, dilation, groups)
-
-
-def conv2d(
-    b: Builder,
-    input: AtenTensor,
-    weight: AtenTensor,
-    bias: AtenTensor | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> AtenTensor:
-    return _convolution(b, 2, input, weight, bias, stride, padding, dilation, groups)
+    """`conv1d` and `conv2d`, along so many axes."""
+    return _convolution(b, axes, input, weight, bias, stride, padding, dilation, groups)
 
 
 def convolution(
@@ -97,8 +86,7 @@ def _convolution(
         group=groups,
         kernel_shape=kernel,
     )
-    made.sizes = (*made.sizes[:2], *(RuntimeSize((made.name, 2 + k)) if n is None else n for k, n in enumerate(after)))
-    return made
+    return _measured(made, after)
 
 
 def _padding(padding: Any, kernel: Sequence[int], holes: Sequence[int]) -> list[int]:
@@ -156,8 +144,7 @@ def _transposed(
         group=groups,
         kernel_shape=kernel,
     )
-    made.sizes = (*made.sizes[:2], *(RuntimeSize((made.name, 2 + k)) if n is None else n for k, n in enumerate(after)))
-    return made
+    return _measured(made, after)
 
 
 def adaptive_average(axes: int, b: Builder, self: AtenTensor, output_size: Any) -> AtenTensor:
@@ -208,10 +195,13 @@ def _pooled(
     counted = {"count_include_pad": int(options[1] if len(options) > 1 else True)} if op == "AveragePool" else {}
     sizes = (*self.sizes[:2], *(1 if n is None else n for n in after))
     result = b.node(op, [self], FLOAT, sizes, kernel_shape=kernel, strides=steps, pads=[*pads, *pads], **counted)
-    result.sizes = (
-        *result.sizes[:2],
-        *(RuntimeSize((result.name, 2 + k)) if n is None else n for k, n in enumerate(after)),
-    )
+    return _measured(result, after)
+
+
+def _measured(result: AtenTensor, after: Sequence[int | None]) -> AtenTensor:
+    """A result with its sizes behind batch and channels: those that are not known are asked for when the model runs."""
+    sizes = (RuntimeSize((result.name, 2 + k)) if n is None else n for k, n in enumerate(after))
+    result.sizes = (*result.sizes[:2], *sizes)
     return result
 
 
@@ -237,8 +227,8 @@ def constant_pad(b: Builder, self: AtenTensor, pad_: Sequence[int], value: Any =
 
 
 OPERATORS: Mapping[str, Callable[..., Any]] = {
-    "conv1d": conv1d,
-    "conv2d": conv2d,
+    "conv1d": partial(_plain, 1),
+    "conv2d": partial(_plain, 2),
     "convolution": convolution,
     "conv_transpose1d": partial(conv_transpose, 1),
     "conv_transpose2d": partial(conv_transpose, 2),

@@ -41,7 +41,7 @@ def fed_sources(view: View) -> list[StateSource]:
 def zero_sources(view: View) -> list[StateSource]:
     """Zeros of more than one axis that something computes with, as steps that are to be carried on by hand begin.
 
-    Numbers that are learned, the same for every row, stand for zero_sources.
+    Numbers that are learned, the same for every row, are like zeros here.
     """
     found = [_source(view, _first(view, Value(node.name))) for node in view.graph if is_blank(view.structure, node)]
     repeated = (Value(node.name) for node in view.graph if node.op in _REPEATING)

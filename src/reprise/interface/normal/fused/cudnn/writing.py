@@ -17,7 +17,7 @@ _HELD_BACK = "_CudnnRNNReserve"  # makes what only gradients read, which nothing
 
 
 def write(stack: CudnnStack, nodes: dict[str, Node]) -> None:
-    """Puts the frames of a stack in the index of its operator, whose name passes on what they make."""
+    """Puts the frames of a stack in the place of its operator, whose name passes on what they make."""
     _Writer(stack, nodes).write()
 
 
