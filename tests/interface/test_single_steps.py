@@ -247,3 +247,15 @@ def test_states_of_a_fused_cell_that_are_held_in_variables_are_not_left_out():
             tf.matmul(above, variable("output", H, V), name="y")
 
     assert len(interface_of(graph).states) == 3
+
+
+def test_a_variable_that_is_sliced_into_the_states_of_a_cell_is_those_states():
+    def graph():
+        x = v1.placeholder(tf.float32, [N, D], "x")
+        held = v1.get_variable("held", initializer=tf.zeros([N, 2 * H]), trainable=False)
+        c, h = tf.slice(held, [0, 0], [N, H], "c"), tf.slice(held, [0, H], [N, H], "h")
+        after = lstm(x, c, h)
+        with tf.control_dependencies([v1.assign(held, tf.concat(after, 1))]):
+            tf.matmul(after[1], variable("output", H, V), name="y")
+
+    assert [s.source_in for s in interface_of(graph).states] == ["c:0", "h:0"]

@@ -98,12 +98,14 @@ class Pairing:
         return [s for s in open_ones if not any(self._flow.is_part(s, other) for other in self.nexts)]
 
     def undecided(self) -> list[StateSource]:
-        """The sources that nothing feeds, of which no next value was found."""
-        nodes = self._nodes
+        """The sources that nothing feeds without a next value, of their own or of all that is sliced out of them."""
+        nodes, parts = self._nodes, {source.initial.node for source in self.nexts}
         return [
             s
             for s in self._undecided()
-            if not nodes[s.initial.node].op.startswith("Placeholder") and not self._flow.is_slice(s)
+            if not nodes[s.initial.node].op.startswith("Placeholder")
+            and not self._flow.is_slice(s)
+            and not all(name in parts for name, _ in s.slots)
         ]
 
     def _take(self, source: StateSource, options: Sequence[Value], why: str, *, ends: bool = False) -> None:
