@@ -80,9 +80,10 @@ def test_an_overview_keeps_to_a_screen_whatever_was_found():
     )
     lines = found.overview.splitlines()
     assert len(lines) == 24
+    assert "Interface" in lines
     assert lines[0] == "model with 30 recurrent states, a format"
     assert "  note        … 7 more lines" in lines
-    assert "  … 50 more lines" in lines
+    assert "  … 51 more lines" in lines
     assert lines[-3:] == [
         "It cannot be run",
         "  MissingWeights: w: is missing",

@@ -113,9 +113,9 @@ class Examination:
         title, advice = self._outcome()
         end = "\n".join(["", title, _indented(_shortened(advice, _SOME)), "(everything that was found: --evidence)"])
         start = "\n".join([self.headline, _indented(self._facts())])
-        room = _LINES - len(start.splitlines()) - len(end.splitlines()) - 1
+        room = _LINES - len(start.splitlines()) - len(end.splitlines()) - 2
         table = [] if self.interface is None else _shortened(str(self.interface).splitlines(), room)
-        return "\n".join([start, *(["", _indented(table)] if table else []), end])
+        return "\n".join([start, *(["", "Interface", _indented(table)] if table else []), end])
 
     @property
     def layers(self) -> str:
